@@ -1,0 +1,1 @@
+//! FITS bytes to header and planes, through cfitsio. The only file with `unsafe`.

@@ -1,0 +1,1 @@
+//! Pixel kernels: plain slices in, plain slices out, no Arrow.

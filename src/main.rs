@@ -1,0 +1,5 @@
+//! The command `lucarne`.
+
+fn main() -> std::process::ExitCode {
+    lucarne::cli::main()
+}

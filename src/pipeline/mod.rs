@@ -1,0 +1,1 @@
+//! Pipelines: the document as written, the checked plan, and the builder.

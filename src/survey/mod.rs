@@ -1,0 +1,1 @@
+//! What a survey does to an image: presets, photometry, PSF, sky and noise. Plain numbers, no Arrow.
