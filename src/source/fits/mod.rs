@@ -14,6 +14,7 @@ mod objects;
 mod paths;
 mod plan;
 mod reader;
+mod rows;
 mod units;
 
 use std::{collections::BTreeMap, sync::Arc};
