@@ -112,17 +112,13 @@ impl Plan {
 
 /// One stage: butterflies whose inputs from `inputs` on are zero, of which the outputs below `outputs` are wanted.
 #[multiversion(targets = "simd")]
-#[allow(
-    clippy::redundant_closure,
-    reason = "a closure is compiled for the instruction set at hand, a named function is not"
-)]
 fn pass(stage: &Stage, from: &Block, to: &mut Block, inputs: usize, outputs: usize) {
     match (stage.radix, inputs, outputs) {
-        (4, 0..=2, _) => butterflies::<4>(stage, from, to, 4, |x| half_radix_4(x)),
-        (4, ..) => butterflies::<4>(stage, from, to, outputs, |x| radix_4(x)),
-        (5, ..) => butterflies::<5>(stage, from, to, outputs, |x| radix_5(x)),
-        (3, ..) => butterflies::<3>(stage, from, to, outputs, |x| radix_3(x)),
-        _ => butterflies::<2>(stage, from, to, outputs, |x| radix_2(x)),
+        (4, 0..=2, _) => butterflies::<4, HalfRadix4>(stage, from, to, 4),
+        (4, ..) => butterflies::<4, Radix4>(stage, from, to, outputs),
+        (5, ..) => butterflies::<5, Radix5>(stage, from, to, outputs),
+        (3, ..) => butterflies::<3, Radix3>(stage, from, to, outputs),
+        _ => butterflies::<2, Radix2>(stage, from, to, outputs),
     }
 }
 
@@ -133,15 +129,14 @@ struct Complex {
     im: Lane,
 }
 
+/// A small transform. A trait, because its method is surely compiled for the instruction set of the caller.
+trait Butterfly<const R: usize> {
+    fn of(x: [Complex; R]) -> [Complex; R];
+}
+
 #[inline(always)]
 #[allow(clippy::needless_range_loop, reason = "an iterator over the array by value is not unrolled")]
-fn butterflies<const R: usize>(
-    stage: &Stage,
-    from: &Block,
-    to: &mut Block,
-    outputs: usize,
-    butterfly: impl Fn([Complex; R]) -> [Complex; R],
-) {
+fn butterflies<const R: usize, B: Butterfly<R>>(stage: &Stage, from: &Block, to: &mut Block, outputs: usize) {
     let (count, stride) = (stage.count, stage.stride);
     let n = R * count * stride;
     let (from_re, from_im) = (&from.re[..n], &from.im[..n]);
@@ -154,7 +149,7 @@ fn butterflies<const R: usize>(
                 let at = q + stride * (p + count * j);
                 *x = Complex { re: from_re[at], im: from_im[at] };
             }
-            let y = butterfly(x);
+            let y = B::of(x);
             for k in 0..R {
                 if k < outputs {
                     let at = q + stride * (R * p + k);
@@ -216,47 +211,67 @@ impl Complex {
     }
 }
 
-#[inline(always)]
-fn radix_2([a, b]: [Complex; 2]) -> [Complex; 2] {
-    [a.plus(b), a.minus(b)]
+struct Radix2;
+
+impl Butterfly<2> for Radix2 {
+    #[inline(always)]
+    fn of([a, b]: [Complex; 2]) -> [Complex; 2] {
+        [a.plus(b), a.minus(b)]
+    }
 }
 
-#[inline(always)]
-fn radix_3([a, b, c]: [Complex; 3]) -> [Complex; 3] {
-    const SIN: f32 = 0.866_025_4;
-    let sum = b.plus(c);
-    let turned = b.minus(c).turned();
-    let middle = a.plus_scaled(-0.5, sum);
-    [a.plus(sum), middle.plus_scaled(SIN, turned), middle.plus_scaled(-SIN, turned)]
+struct Radix3;
+
+impl Butterfly<3> for Radix3 {
+    #[inline(always)]
+    fn of([a, b, c]: [Complex; 3]) -> [Complex; 3] {
+        const SIN: f32 = 0.866_025_4;
+        let sum = b.plus(c);
+        let turned = b.minus(c).turned();
+        let middle = a.plus_scaled(-0.5, sum);
+        [a.plus(sum), middle.plus_scaled(SIN, turned), middle.plus_scaled(-SIN, turned)]
+    }
 }
 
-#[inline(always)]
-fn radix_4([a, b, c, d]: [Complex; 4]) -> [Complex; 4] {
-    let (ac, a_c) = (a.plus(c), a.minus(c));
-    let (bd, b_d) = (b.plus(d), b.minus(d).turned());
-    [ac.plus(bd), a_c.plus(b_d), ac.minus(bd), a_c.minus(b_d)]
+struct Radix4;
+
+impl Butterfly<4> for Radix4 {
+    #[inline(always)]
+    fn of([a, b, c, d]: [Complex; 4]) -> [Complex; 4] {
+        let (ac, a_c) = (a.plus(c), a.minus(c));
+        let (bd, b_d) = (b.plus(d), b.minus(d).turned());
+        [ac.plus(bd), a_c.plus(b_d), ac.minus(bd), a_c.minus(b_d)]
+    }
 }
 
 /// The same when the last two are zero.
-#[inline(always)]
-fn half_radix_4([a, b, ..]: [Complex; 4]) -> [Complex; 4] {
-    let turned = b.turned();
-    [a.plus(b), a.plus(turned), a.minus(b), a.minus(turned)]
+struct HalfRadix4;
+
+impl Butterfly<4> for HalfRadix4 {
+    #[inline(always)]
+    fn of([a, b, ..]: [Complex; 4]) -> [Complex; 4] {
+        let turned = b.turned();
+        [a.plus(b), a.plus(turned), a.minus(b), a.minus(turned)]
+    }
 }
 
-#[inline(always)]
-fn radix_5([a, b, c, d, e]: [Complex; 5]) -> [Complex; 5] {
-    const COS1: f32 = 0.309_017;
-    const COS2: f32 = -0.809_017;
-    const SIN1: f32 = 0.951_056_5;
-    const SIN2: f32 = 0.587_785_25;
-    let (be, b_e) = (b.plus(e), b.minus(e).turned());
-    let (cd, c_d) = (c.plus(d), c.minus(d).turned());
-    let even1 = a.plus_scaled(COS1, be).plus_scaled(COS2, cd);
-    let even2 = a.plus_scaled(COS2, be).plus_scaled(COS1, cd);
-    let odd1 = b_e.scaled(SIN1).plus_scaled(SIN2, c_d);
-    let odd2 = b_e.scaled(SIN2).plus_scaled(-SIN1, c_d);
-    [a.plus(be).plus(cd), even1.plus(odd1), even2.plus(odd2), even2.minus(odd2), even1.minus(odd1)]
+struct Radix5;
+
+impl Butterfly<5> for Radix5 {
+    #[inline(always)]
+    fn of([a, b, c, d, e]: [Complex; 5]) -> [Complex; 5] {
+        const COS1: f32 = 0.309_017;
+        const COS2: f32 = -0.809_017;
+        const SIN1: f32 = 0.951_056_5;
+        const SIN2: f32 = 0.587_785_25;
+        let (be, b_e) = (b.plus(e), b.minus(e).turned());
+        let (cd, c_d) = (c.plus(d), c.minus(d).turned());
+        let even1 = a.plus_scaled(COS1, be).plus_scaled(COS2, cd);
+        let even2 = a.plus_scaled(COS2, be).plus_scaled(COS1, cd);
+        let odd1 = b_e.scaled(SIN1).plus_scaled(SIN2, c_d);
+        let odd2 = b_e.scaled(SIN2).plus_scaled(-SIN1, c_d);
+        [a.plus(be).plus(cd), even1.plus(odd1), even2.plus(odd2), even2.minus(odd2), even1.minus(odd1)]
+    }
 }
 
 #[cfg(test)]
