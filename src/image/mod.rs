@@ -1,1 +1,4 @@
 //! Pixel kernels: plain slices in, plain slices out, no Arrow.
+
+pub mod blur;
+pub mod fft;
