@@ -106,3 +106,47 @@ impl Geometry for Cropping {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::{
+        batch::{ImageLayout, list_values},
+        error::Code,
+        stage::Rejects,
+        transform::contract::{batch, bound, layout},
+    };
+
+    #[test]
+    fn companions_follow_and_the_psf_stays() {
+        let batch = batch(2);
+        let mut crop =
+            bound("crop", json!({ "image": "image", "height": 12, "width": 4 }), &batch.schema()).expect("bound");
+        let needs: Vec<String> = crop.needs().into_iter().map(|need| need.column).collect();
+        assert_eq!(needs, ["image", "image_variance", "image_mask", "image_psf"]);
+        let out = crop.apply(batch.clone(), &mut Rejects::default()).expect("cropped");
+        let field = |name| ImageLayout::of(out.schema().field_with_name(name).expect("a column")).expect("an image");
+        assert_eq!(field("made"), ImageLayout { height: 12, width: 4, ..layout() });
+        assert_eq!((field("made_variance").height, field("made_psf").height), (12, 5));
+        let values = |column| list_values(&out, column).expect("images").0;
+        // Row 0 of the result lies above the image: no flux, and bad. Row 1 is row 0 of the image from column 2 on.
+        assert_eq!((&values("made")[..4], &values("made_mask")[..4]), (&[0.0; 4][..], &[1.0; 4][..]));
+        assert_eq!(values("made")[4..8], list_values(&batch, "image").expect("images").0[2..6]);
+        assert_eq!(values("made_psf"), list_values(&batch, "image_psf").expect("images").0);
+    }
+
+    #[test]
+    fn a_size_is_given_once() {
+        let schema = batch(1).schema();
+        for (settings, code) in [
+            (json!({ "image": "image" }), Code::MissingKey),
+            (json!({ "image": "image", "height": 3 }), Code::MissingKey),
+            (json!({ "image": "image", "size": 3, "width": 3 }), Code::Conflict),
+            (json!({ "image": "image", "size": 0 }), Code::OutOfRange),
+        ] {
+            let mistakes = bound("crop", settings.clone(), &schema).err().expect("a mistake");
+            assert_eq!(mistakes[0].code, code, "{settings}");
+        }
+    }
+}

@@ -369,3 +369,134 @@ fn tokens(text: &str) -> Result<Vec<Token>, String> {
     }
     Ok(tokens)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::{
+        array::{BooleanArray, DictionaryArray, Float32Array, Int64Array, StringArray, UInt8Array},
+        datatypes::Int32Type,
+    };
+
+    use super::*;
+    use crate::transform::contract::{batch, bound};
+
+    /// Five rows of every sort of column.
+    fn table() -> RecordBatch {
+        let text = vec![Some("spiral"), Some("merger"), None, Some("a b"), Some("7")];
+        let columns: Vec<(&str, ArrayRef)> = vec![
+            ("text", Arc::new(StringArray::from(text.clone()))),
+            ("class", Arc::new(text.into_iter().collect::<DictionaryArray<Int32Type>>())),
+            (
+                "single",
+                Arc::new(Float32Array::from(vec![Some(22.1), Some(-1.5), None, Some(f32::NAN), Some(f32::INFINITY)])),
+            ),
+            ("id", Arc::new(Int64Array::from(vec![i64::MAX, i64::MAX - 1, -3, 0, 7]))),
+            ("visits", Arc::new(UInt8Array::from(vec![Some(1), Some(2), Some(3), None, Some(255)]))),
+            ("odd name", Arc::new(BooleanArray::from(vec![Some(true), Some(false), None, Some(true), Some(false)]))),
+        ];
+        RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, array)| (name, array, true)))
+            .expect("a batch")
+    }
+
+    fn kept(condition: &str) -> Vec<usize> {
+        let mut keep = vec![true; 5];
+        let condition = Condition::parse(condition).expect("a condition");
+        let table = table();
+        let array = column_of(&table, &condition.column).expect("a column");
+        condition.fits("keep.0", array.data_type()).expect("fitting");
+        condition.mark(array, &mut keep).expect("marked");
+        (0..5).filter(|row| keep[*row]).collect()
+    }
+
+    #[test]
+    fn conditions_keep_the_rows_they_name() {
+        for (condition, rows) in [
+            ("text == spiral", &[0][..]),
+            ("text != merger", &[0, 3, 4]),
+            ("text in [spiral, 'a b']", &[0, 3]),
+            ("text not in [spiral, \"a b\"]", &[1, 4]),
+            ("text == 7", &[4]),
+            ("text is null", &[2]),
+            ("class != spiral", &[1, 3, 4]),
+            ("class is not null", &[0, 1, 3, 4]),
+            ("single<=22.1", &[0, 1]),
+            ("single < 22.1", &[1]),
+            ("single == 22.1", &[0]),
+            ("single != 22.1", &[1, 4]),
+            ("single > -1e3", &[0, 1, 4]),
+            ("single is null", &[2, 3]),
+            ("single is not null", &[0, 1, 4]),
+            ("id == 9223372036854775807", &[0]),
+            ("id < 9223372036854775807", &[1, 2, 3, 4]),
+            ("id >= -2.5", &[0, 1, 3, 4]),
+            ("id in [-3, 7]", &[2, 4]),
+            ("visits > 1", &[1, 2, 4]),
+            ("visits not in [2]", &[0, 2, 4]),
+            ("visits > -1", &[0, 1, 2, 4]),
+            ("`odd name` == true", &[0, 3]),
+            ("`odd name` != true", &[1, 4]),
+        ] {
+            assert_eq!(kept(condition), rows, "{condition}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_condition_is_said_to_be_none() {
+        for (text, reason) in [
+            ("", "it does not begin with a column"),
+            ("< 3", "it does not begin with a column"),
+            ("a", "`a` is followed by no comparison"),
+            ("a 3", "`a` is followed by no comparison"),
+            ("a <", "the value is missing"),
+            ("a = 3", "`=` compares nothing, write `==`"),
+            ("a ! 3", "`!` is no comparison"),
+            ("a == b c", "more than one value; put a text with blanks in quotes"),
+            ("a in b", "`in` is followed by no list: `[a, b]`"),
+            ("a in []", "`in` is followed by no list: `[a, b]`"),
+            ("a in [b c]", "the list is not one of values with commas"),
+            ("a in [b,]", "the list is not one of values with commas"),
+            ("a == 'b", "a ' is not closed"),
+        ] {
+            assert_eq!(Condition::parse(text).expect_err(text), reason, "{text}");
+        }
+    }
+
+    #[test]
+    fn all_mistakes_are_found_at_their_conditions() {
+        let build = |keep: &[&str]| {
+            let settings = serde_json::json!({ "keep": keep });
+            let mistakes = bound("filter", settings, &batch(1).schema()).err().unwrap_or_default();
+            mistakes.into_iter().map(|mistake| (mistake.path.join("."), mistake.code)).collect::<Vec<_>>()
+        };
+        assert_eq!(build(&["magnitude < 3", "label == spiral"]), []);
+        assert_eq!(
+            build(&["magnitude <", "label", "label == a"]),
+            [("keep.0".into(), Code::WrongType), ("keep.1".into(), Code::WrongType)]
+        );
+        assert_eq!(
+            build(&["magnitud < 3", "magnitude < faint", "label < 3", "image == 0", "small > 0"]),
+            [
+                ("keep.0".into(), Code::UnknownColumn),
+                ("keep.1".into(), Code::WrongType),
+                ("keep.2".into(), Code::WrongColumn),
+                ("keep.3".into(), Code::WrongColumn)
+            ]
+        );
+        assert_eq!(build(&[]), [("keep".into(), Code::MissingKey)]);
+    }
+
+    #[test]
+    fn rows_left_out_are_counted_and_not_rejected() {
+        let settings = serde_json::json!({ "keep": ["small >= 2", "label in [spiral, merger]"] });
+        let batch = batch(7);
+        let mut filter = bound("filter", settings, &batch.schema()).expect("bound");
+        let mut rejects = Rejects::default();
+        // Labels go spiral, elliptical, merger, and that of row 6 is null.
+        let out = filter.apply(batch, &mut rejects).expect("filtered");
+        let rows: Vec<u64> =
+            (0..out.num_rows()).map(|i| crate::batch::row_number(&out, i).expect("a number")).collect();
+        assert_eq!((rows, rejects.filtered, rejects.rejected.len()), (vec![2, 3, 5], 4, 0));
+    }
+}

@@ -70,3 +70,37 @@ impl Geometry for Orienting {
         self.how.lay(plane, size, out);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::{
+        batch::{ImageLayout, list_values},
+        error::Code,
+        stage::Rejects,
+        transform::contract::{batch, bound, layout},
+    };
+
+    #[test]
+    fn a_quarter_turn_swaps_the_sides_of_an_image_and_of_its_mask() {
+        let batch = batch(1);
+        let mut turn =
+            bound("orient", json!({ "image": "image", "quarter_turns": 1 }), &batch.schema()).expect("bound");
+        let out = turn.apply(batch.clone(), &mut Rejects::default()).expect("turned");
+        let layout = ImageLayout { height: 8, width: 10, ..layout() };
+        for (made, of) in [("made", "image"), ("made_mask", "image_mask")] {
+            assert_eq!(ImageLayout::of(out.schema().field_with_name(made).expect("a column")), Some(layout.clone()));
+            let (made, of) = (list_values(&out, made).expect("images").0, list_values(&batch, of).expect("images").0);
+            // Band r, [y, x] = [2, 9], comes from [9, 8 - 1 - 2].
+            assert_eq!(made[80 + 2 * 10 + 9], of[80 + 9 * 8 + 5]);
+        }
+    }
+
+    #[test]
+    fn five_quarter_turns_are_too_many() {
+        let settings = json!({ "image": "image", "quarter_turns": 5 });
+        let mistakes = bound("orient", settings, &batch(1).schema()).err().expect("a mistake");
+        assert_eq!((mistakes[0].code, mistakes[0].path[0].as_str()), (Code::OutOfRange, "quarter_turns"));
+    }
+}

@@ -128,3 +128,76 @@ impl Geometry for Resizing {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow::{array::RecordBatch, datatypes::Schema};
+    use serde_json::json;
+
+    use crate::{
+        batch::{ImageLayout, Unit, list_column, list_values},
+        error::Code,
+        stage::Rejects,
+        transform::contract::{batch, bound, layout},
+    };
+
+    #[test]
+    fn pixels_twice_as_large_hold_the_flux_of_four() {
+        let batch = batch(1);
+        let settings = json!({ "image": "image", "pixel_scale_arcsec": 0.4 });
+        let mut resample = bound("resample", settings, &batch.schema()).expect("bound");
+        let out = resample.apply(batch.clone(), &mut Rejects::default()).expect("resampled");
+        let made = ImageLayout::of(out.schema().field_with_name("made").expect("a column")).expect("an image");
+        assert_eq!(made, ImageLayout { height: 5, width: 4, pixel_scale_arcsec: Some(0.4), ..layout() });
+        let values = |column| list_values(if out.column_by_name(column).is_some() { &out } else { &batch }, column);
+        for (made, of) in [("made", "image"), ("made_variance", "image_variance")] {
+            let (made, of) = (values(made).expect("images").0, values(of).expect("images").0);
+            let four = of[80] + of[81] + of[88] + of[89];
+            assert!((made[20] - four).abs() < 1e-4, "{} {four}", made[20]);
+        }
+        let (made, of) = (values("made_mask").expect("images").0, values("image_mask").expect("images").0);
+        assert_eq!(made[20], of[80].max(of[81]).max(of[88]).max(of[89]));
+    }
+
+    #[test]
+    fn a_scale_that_is_not_known_has_to_be_said_and_one_that_is_must_agree() {
+        let unknown = Schema::new(vec![ImageLayout { pixel_scale_arcsec: None, ..layout() }.field("image")]);
+        let known = batch(1).schema();
+        let code = |schema: &Schema, from: serde_json::Value| {
+            let settings = json!({ "image": "image", "pixel_scale_arcsec": 0.3, "from_arcsec": from });
+            bound("resample", settings, schema).err().map(|mistakes| mistakes[0].code)
+        };
+        assert_eq!(code(&unknown, json!(null)), Some(Code::MissingKey));
+        assert_eq!(code(&unknown, json!(0.2)), None);
+        assert_eq!(code(&known, json!(0.2)), None);
+        assert_eq!(code(&known, json!(0.25)), Some(Code::Conflict));
+        assert_eq!(code(&known, json!(-1)), Some(Code::OutOfRange));
+    }
+
+    #[test]
+    fn images_too_large_too_small_or_stretched_are_mistakes() {
+        let stretched = Schema::new(vec![ImageLayout { unit: Unit::Stretched, ..layout() }.field("image")]);
+        let mistake = |schema: &Schema, scale: f64| {
+            let settings = json!({ "image": "image", "pixel_scale_arcsec": scale });
+            bound("resample", settings, schema).err().map(|mistakes| mistakes[0].code)
+        };
+        assert_eq!(mistake(&stretched, 0.3), Some(Code::WrongColumn));
+        assert_eq!(mistake(&batch(1).schema(), 1e-4), Some(Code::OutOfRange));
+        assert_eq!(mistake(&batch(1).schema(), 2.0), Some(Code::OutOfRange));
+        assert_eq!(mistake(&batch(1).schema(), 1.6), None);
+    }
+
+    #[test]
+    fn a_mask_of_another_size_than_its_image_is_a_mistake() {
+        let small = ImageLayout { height: 4, ..layout() };
+        let columns = [("image", layout()), ("image_mask", small)];
+        let fields = columns.iter().map(|(name, layout)| layout.field(name)).collect::<Vec<_>>();
+        let arrays = columns
+            .iter()
+            .map(|(_, layout)| list_column(vec![0.0; layout.pixels()], layout.pixels()).expect("a column"));
+        let batch = RecordBatch::try_new(Schema::new(fields).into(), arrays.collect()).expect("a batch");
+        let settings = json!({ "image": "image", "pixel_scale_arcsec": 0.3 });
+        let mistakes = bound("resample", settings, &batch.schema()).err().expect("a mistake");
+        assert!(mistakes[0].message.contains("`image_mask` is 4x8 pixels"), "{}", mistakes[0]);
+    }
+}

@@ -1,2 +1,3 @@
 //! Every test that needs more than one module, in one binary: a file here is a subject.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+mod pixels;
