@@ -10,6 +10,8 @@
 
 use std::ops::Range;
 
+use multiversion::multiversion;
+
 /// How flux is moved to other pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kernel {
@@ -114,16 +116,15 @@ impl Resampling {
 
     /// Resamples a plane. A NaN spreads to the output pixels that its pixel has a part in, and no further.
     pub fn plane(&self, plane: &[f32], out: &mut [f32]) {
-        let mut line = vec![0.0; self.width];
-        for ((start, weights), out) in self.rows.pixels().zip(out.chunks_exact_mut(self.size().1)) {
-            line.fill(0.0);
-            for (row, weight) in plane[start * self.width..].chunks_exact(self.width).zip(weights) {
-                line.iter_mut().zip(row).for_each(|(sum, pixel)| *sum += weight * pixel);
-            }
-            for ((start, weights), out) in self.columns.pixels().zip(out) {
-                *out = line[start..].iter().zip(weights).map(|(pixel, weight)| pixel * weight).sum();
-            }
-        }
+        // Lines of pixels are added as a whole, which processors do well; so columns are laid as lines for their turn.
+        let (height, width) = self.size();
+        let mut tall = vec![0.0; height * self.width];
+        lines(&self.rows.pixels, &self.rows.weights, plane, self.width, &mut tall);
+        let mut turned = vec![0.0; height * self.width];
+        transpose(&tall, self.width, &mut turned);
+        let mut wide = vec![0.0; height * width];
+        lines(&self.columns.pixels, &self.columns.weights, &turned, height, &mut wide);
+        transpose(&wide, height, out);
     }
 
     /// The greatest input number that an output pixel touches: how a mask is resampled.
@@ -138,6 +139,29 @@ impl Resampling {
                 *out = line[start..start + weights.len()].iter().copied().fold(f32::NEG_INFINITY, f32::max);
             }
         }
+    }
+}
+
+/// Every output line is the weighted sum of some lines of the input; all have `width` pixels.
+#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2", "x86_64+avx"))]
+fn lines(pixels: &[(usize, Range<usize>)], weights: &[f32], input: &[f32], width: usize, out: &mut [f32]) {
+    for ((start, range), out) in pixels.iter().zip(out.chunks_exact_mut(width)) {
+        let input = input[start * width..].chunks_exact(width);
+        for (number, (line, weight)) in input.zip(&weights[range.clone()]).enumerate() {
+            if number == 0 {
+                out.iter_mut().zip(line).for_each(|(sum, pixel)| *sum = weight * pixel);
+            } else {
+                out.iter_mut().zip(line).for_each(|(sum, pixel)| *sum += weight * pixel);
+            }
+        }
+    }
+}
+
+/// Makes columns of lines of `width` pixels.
+fn transpose(plane: &[f32], width: usize, out: &mut [f32]) {
+    let height = plane.len() / width;
+    for (x, out) in out.chunks_exact_mut(height).enumerate() {
+        out.iter_mut().zip(plane[x..].iter().step_by(width)).for_each(|(out, pixel)| *out = *pixel);
     }
 }
 

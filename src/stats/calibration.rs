@@ -55,15 +55,15 @@ pub struct Domain {
 }
 
 impl Domain {
-    /// The constants of counted pixels, at the percentiles of the paper. `None` when no stretch comes of them: no pixel,
-    /// all the same, or no flux above zero.
-    pub fn of(pixels: &Quantiles) -> Option<Self> {
-        let (lo, hi) = (pixels.percentile(LOW_PERCENT)?, pixels.percentile(HIGH_PERCENT)?);
+    /// The constants of counted pixels, at two percentiles: [`LOW_PERCENT`] and [`HIGH_PERCENT`] are those of the paper.
+    /// `None` when no stretch comes of them: no pixel, all the same, or no flux above zero.
+    pub fn of(pixels: &Quantiles, low_percent: f64, high_percent: f64) -> Option<Self> {
+        let (lo, hi) = (pixels.percentile(low_percent)?, pixels.percentile(high_percent)?);
         let domain = Self {
             lo,
             hi,
-            low_percent: Some(LOW_PERCENT),
-            high_percent: Some(HIGH_PERCENT),
+            low_percent: Some(low_percent),
+            high_percent: Some(high_percent),
             relative_error: Some(RELATIVE_ERROR),
             pixels: Some(pixels.count()),
             ..Self::default()
@@ -133,7 +133,10 @@ mod tests {
     fn a_calibration_survives_its_file() {
         let mut pixels = Quantiles::default();
         pixels.add(&(-500..=9_500).map(|i| i as f32).collect::<Vec<_>>());
-        let domain = Domain { unit: Some("electron".into()), ..Domain::of(&pixels).expect("constants") };
+        let domain = Domain {
+            unit: Some("electron".into()),
+            ..Domain::of(&pixels, LOW_PERCENT, HIGH_PERCENT).expect("constants")
+        };
         assert!((domain.lo - -490.0).abs() < 0.01 && (domain.hi - 9_490.0).abs() < 0.15, "{domain:?}");
         let calibration = Calibration { domains: BTreeMap::from([("y10".into(), domain)]) };
         let folder = tempfile::tempdir().expect("a folder");
@@ -166,8 +169,8 @@ mod tests {
     #[test]
     fn dark_or_empty_images_make_no_constants() {
         let mut pixels = Quantiles::default();
-        assert_eq!(Domain::of(&pixels), None);
+        assert_eq!(Domain::of(&pixels, LOW_PERCENT, HIGH_PERCENT), None);
         pixels.add(&[-3.0, -2.0, -1.0]);
-        assert_eq!(Domain::of(&pixels), None);
+        assert_eq!(Domain::of(&pixels, LOW_PERCENT, HIGH_PERCENT), None);
     }
 }
