@@ -132,9 +132,11 @@ impl Node {
             Value::Number(value) => serde_json::Value::Number(value.clone()),
             Value::Text(value) => value.as_str().into(),
             Value::List(items) => items.iter().map(Self::json).collect(),
-            Value::Map(entries) => {
-                entries.iter().map(|entry| (entry.key.clone(), entry.node.json())).collect::<serde_json::Map<_, _>>().into()
-            }
+            Value::Map(entries) => entries
+                .iter()
+                .map(|entry| (entry.key.clone(), entry.node.json()))
+                .collect::<serde_json::Map<_, _>>()
+                .into(),
         }
     }
 
