@@ -2,3 +2,7 @@
 
 pub mod galaxy;
 pub mod noise;
+pub mod photometry;
+pub mod poisson;
+pub mod preset;
+pub mod psf;

@@ -123,6 +123,32 @@ fn philox(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
     counter
 }
 
+/// Sixteen consecutive blocks at once, from block `first` on: `[word][block]`.
+#[inline(always)]
+#[allow(clippy::needless_range_loop, reason = "lanes of several arrays, for the vectoriser")]
+pub(crate) fn philox_blocks(stream: &Stream, first: u64) -> [[u32; 16]; 4] {
+    let mut key = stream.key.map(u64::from);
+    let mut c = [[0_u64; 16], [0; 16], [u64::from(stream.high[0]); 16], [u64::from(stream.high[1]); 16]];
+    for i in 0..16 {
+        let index = first + i as u64;
+        c[0][i] = index & LOW;
+        c[1][i] = index >> 32;
+    }
+    for _ in 0..ROUNDS {
+        for i in 0..16 {
+            // Only the lower halves mean anything.
+            let a = (c[0][i] & LOW) * u64::from(MULTIPLIERS[0]);
+            let b = (c[2][i] & LOW) * u64::from(MULTIPLIERS[1]);
+            (c[0][i], c[2][i]) = ((b >> 32) ^ c[1][i] ^ key[0], (a >> 32) ^ c[3][i] ^ key[1]);
+            (c[1][i], c[3][i]) = (b, a);
+        }
+        key = [key[0] + u64::from(WEYL[0]), key[1] + u64::from(WEYL[1])];
+    }
+    c.map(|words| words.map(|word| word as u32))
+}
+
+const LOW: u64 = 0xFFFF_FFFF;
+
 /// The natural logarithm of a positive normal number, to about 2e-16, from exact operations alone.
 pub(crate) fn ln(x: f64) -> f64 {
     const LN2_HIGH: f64 = 6.931_471_803_691_238e-1;
@@ -154,6 +180,17 @@ mod tests {
     }
 
     #[test]
+    fn blocks_made_together_are_those_made_alone() {
+        let stream = Stream::new(5, "object", "blocks");
+        for first in [0, 16, u64::from(u32::MAX) - 7] {
+            let together = philox_blocks(&stream, first);
+            for i in 0..16 {
+                assert_eq!(together.map(|words| words[i]), stream.block(first + i as u64));
+            }
+        }
+    }
+
+    #[test]
     fn seed_object_and_label_each_make_another_stream() {
         let first = |seed, id, label| Stream::new(seed, id, label).next_u64();
         let all = [first(1, "a", "b"), first(2, "a", "b"), first(1, "ab", ""), first(1, "", "ab"), first(1, "a", "c")];
@@ -177,10 +214,10 @@ mod tests {
     fn uniforms_and_normals_have_their_moments() {
         let mut stream = Stream::new(7, "object", "moments");
         let n = 200_000;
-        let mean = |values: &[f64], power| values.iter().map(|x| x.powi(power)).sum::<f64>() / n as f64;
+        let mean = |values: &[f64], power| values.iter().map(|x| x.powi(power)).sum::<f64>() / f64::from(n);
         let uniform: Vec<f64> = (0..n).map(|_| stream.uniform()).collect();
         let normal: Vec<f64> = (0..n).map(|_| stream.normal()).collect();
-        let error = 5.0 / (n as f64).sqrt();
+        let error = 5.0 / f64::from(n).sqrt();
         assert!((mean(&uniform, 1) - 0.5).abs() < 0.29 * error);
         assert!((mean(&uniform, 2) - 1.0 / 3.0).abs() < 0.3 * error);
         assert!(mean(&normal, 1).abs() < error);
