@@ -136,7 +136,7 @@ impl Brightness {
             Profile::Disc { axis_ratio, .. } => (axis_ratio, 4),
             Profile::Arms { axis_ratio, spiral, .. } => {
                 let winding = f64::from(spiral.arms) / spiral.pitch.tan().abs();
-                (6.0 * axis_ratio / (winding * spiral.sharpness.sqrt()), 0)
+                (6.0 * axis_ratio / (winding * spiral.sharpness.sqrt()), 1)
             }
             Profile::Gaussian { .. } | Profile::Shell { .. } => (1.0, 0),
         }
