@@ -1,0 +1,6 @@
+//! What the engine promises, with stages so small that nothing else is tested.
+
+mod child;
+mod order;
+mod resume;
+mod stages;
