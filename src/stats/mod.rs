@@ -1,1 +1,4 @@
 //! Statistics: plain numbers in, plain numbers out.
+
+pub mod calibration;
+pub mod quantile;

@@ -41,8 +41,10 @@ pub(super) struct Recipe {
     pub(super) splits: Vec<u64>,
     /// Side of the one-band images.
     pub(super) side: usize,
-    /// Images are kept.
+    /// Images go through all steps, to monitors and sinks.
     pub(super) images: bool,
+    /// The sink keeps them.
+    pub(super) keep_images: bool,
     /// The source waits so long before every batch.
     pub(super) source_delay: Duration,
     /// A live source that has nothing more to give waits for ever instead of ending.
@@ -63,6 +65,7 @@ impl Default for Recipe {
             splits: vec![301, 0, 17, 404, 1],
             side: 4,
             images: false,
+            keep_images: false,
             source_delay: Duration::ZERO,
             endless: false,
             monitor_delay: Duration::ZERO,
@@ -97,7 +100,7 @@ impl Recipe {
         let mut monitor: Box<dyn Monitor> =
             Box::new(Windows { delay: self.monitor_delay, panic: self.panic, held: Vec::new(), window: 0 });
         let table = monitor.bind(&schema).unwrap();
-        let images = if self.images { vec!["image".into()] } else { vec![] };
+        let images = if self.keep_images { vec!["image".into()] } else { vec![] };
         let mut sink: Box<dyn Sink> = Parquet { images, ..Parquet::default() }.build("objects").unwrap();
         sink.bind(&schema).unwrap();
         let document = json!({ "source": { "numbers": { "splits": self.splits } }, "engine": self.engine });
@@ -166,6 +169,9 @@ impl Source for Numbers {
 impl Reader for Counting {
     fn next(&mut self, max_rows: usize, deadline: Instant) -> Result<Read> {
         sleep(self.recipe.source_delay);
+        if self.recipe.panic.is_some_and(|(stage, row)| stage == "source" && self.split == 0 && self.at >= row) {
+            panic!("the source is dry");
+        }
         if self.at == self.rows {
             if !self.recipe.endless {
                 return Ok(Read::End);
@@ -187,7 +193,15 @@ impl Reader for Counting {
         };
         let pixels = self.recipe.side * self.recipe.side;
         let pixel = |row: u64, index: usize| (mix(self.split * 1_000_003 + row, index as u64) >> 40) as f32 / 1000.0;
-        let values = good.iter().flat_map(|row| (0..pixels).map(move |index| pixel(*row, index))).collect();
+        // Large images are for filling memory, and not drawn.
+        let fill = |row: u64| -> Box<dyn Iterator<Item = f32>> {
+            if pixels < 10_000 {
+                Box::new((0..pixels).map(move |index| pixel(row, index)))
+            } else {
+                Box::new(std::iter::repeat_n(row as f32, pixels))
+            }
+        };
+        let values = good.iter().flat_map(|row| fill(*row)).collect();
         let columns: Vec<ArrayRef> = vec![
             Arc::new(UInt64Array::from(good.clone())),
             Arc::new(StringArray::from_iter_values(good.iter().map(|row| id(*row)))),
