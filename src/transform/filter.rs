@@ -378,6 +378,7 @@ mod tests {
         array::{BooleanArray, DictionaryArray, Float32Array, Int64Array, StringArray, UInt8Array},
         datatypes::Int32Type,
     };
+    use proptest::prelude::*;
 
     use super::*;
     use crate::transform::contract::{batch, bound};
@@ -460,6 +461,26 @@ mod tests {
             ("a == 'b", "a ' is not closed"),
         ] {
             assert_eq!(Condition::parse(text).expect_err(text), reason, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_condition_or_says_why_not(
+            text in "([a-z]{1,4}|<|>=|==|=|!|in|not|is|null|\\[|\\]|,|'|\"|`|-?[0-9.]{1,4}|é| ){0,9}",
+        ) {
+            if let Err(reason) = Condition::parse(&text) {
+                prop_assert!(!reason.is_empty());
+            }
+        }
+
+        #[test]
+        fn a_number_as_written_is_compared_as_it_is(number in any::<i64>()) {
+            let condition = Condition::parse(&format!("id <= {number}")).expect("a condition");
+            let numbers: ArrayRef = Arc::new(Int64Array::from(vec![number, number.saturating_add(1)]));
+            let mut keep = vec![true; 2];
+            condition.mark(&numbers, &mut keep).expect("marked");
+            prop_assert_eq!(keep, [true, number == i64::MAX]);
         }
     }
 
