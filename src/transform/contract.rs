@@ -205,3 +205,18 @@ fn every_kind_refuses_a_column_that_is_not_there_or_is_no_image() {
         }
     }
 }
+
+#[test]
+fn settings_written_as_json_are_read_back_the_same() {
+    fn again<S: serde::Serialize + serde::de::DeserializeOwned + PartialEq + std::fmt::Debug>(kind: &str) {
+        for example in examples(kind) {
+            let settings: S = serde_json::from_value(example).unwrap();
+            assert_eq!(serde_json::from_value::<S>(serde_json::to_value(&settings).unwrap()).unwrap(), settings);
+        }
+    }
+    again::<super::asinh_stretch::AsinhStretch>("asinh_stretch");
+    again::<super::resample::Resample>("resample");
+    again::<super::crop::Crop>("crop");
+    again::<super::orient::Orient>("orient");
+    again::<super::filter::Filter>("filter");
+}

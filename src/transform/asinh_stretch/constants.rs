@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     batch::Stretch,
@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Where the clips come from: `model` and `domain`, `file` and `domain`, `lo` and `hi`, or `per_image`.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Constants {
     /// An ONNX file: the constants are those of a domain of its card.
@@ -32,7 +32,7 @@ pub struct Constants {
 }
 
 /// The percentiles of an image that are its clips.
-#[derive(Debug, Clone, Copy, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PerImage {
     /// The percentile of the lower clip.

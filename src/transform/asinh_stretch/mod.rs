@@ -12,7 +12,7 @@ use arrow::{
     datatypes::{Field, Schema},
 };
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use constants::Origin;
 pub use constants::{Constants, PerImage};
@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// Brings fluxes to about 0 to 1 by an arcsinh, as models expect them.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AsinhStretch {
     /// The image column.
@@ -41,7 +41,7 @@ pub struct AsinhStretch {
 }
 
 /// The exposure that fluxes are scaled to. An image in nJy counts as one electron per nJy.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ScaleTo {
     /// That of another image column, for instance `y10_sky`.

@@ -14,7 +14,7 @@ use arrow::{
     datatypes::{Field, Schema},
 };
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use condition::Condition;
 
@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// Keeps the rows that meet every condition. Makes no column.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Filter {
     /// The conditions, for instance `r_magnitude < 22`, `label in [spiral, merger]`, `visit is not null`.
