@@ -5,9 +5,10 @@ pub mod crop;
 pub mod filter;
 pub mod observe;
 pub mod orient;
+pub mod quantity;
 pub mod resample;
 
 use crate::stage::{Kind, Transform};
 
 /// The kinds, in the order of the reference.
-pub const KINDS: &[Kind<dyn Transform>] = &[];
+pub const KINDS: &[Kind<dyn Transform>] = &[Kind::of::<observe::Observe>()];
