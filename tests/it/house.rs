@@ -1,0 +1,180 @@
+//! The house rules that a reader of `src/ARCHITECTURE.md` relies on.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// The rows of the Markdown table under a heading, as cells.
+fn table(heading: &str) -> Vec<Vec<String>> {
+    let map = include_str!("../../src/ARCHITECTURE.md");
+    let section = map.split(heading).nth(1).expect("the heading stands in the map");
+    let rows = section.lines().skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|'));
+    rows.skip(2).map(|row| row.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect()).collect()
+}
+
+fn names(cell: &str) -> BTreeSet<String> {
+    cell.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+/// Every Rust file under a folder, with its path below `src` and its text without comments.
+fn sources() -> Vec<(PathBuf, String)> {
+    fn walk(folder: &Path, found: &mut Vec<(PathBuf, String)>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                walk(&path, found);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = fs::read_to_string(&path).unwrap();
+                let code =
+                    text.lines().map(|line| line.split("//").next().unwrap_or("")).collect::<Vec<_>>().join("\n");
+                found.push((path.strip_prefix(root()).unwrap().to_owned(), code));
+            }
+        }
+    }
+    let mut found = Vec::new();
+    walk(&root(), &mut found);
+    found.sort();
+    found
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
+
+fn module(path: &Path) -> String {
+    let first = path.components().next().unwrap().as_os_str().to_string_lossy().into_owned();
+    first.trim_end_matches(".rs").to_owned()
+}
+
+/// The modules that a file names after `crate::`, braces included.
+fn used_modules(code: &str) -> BTreeSet<String> {
+    let mut used = BTreeSet::new();
+    for rest in code.split("crate::").skip(1) {
+        if let Some(list) = rest.strip_prefix('{') {
+            let mut depth = 0;
+            let mut word = String::new();
+            let mut at_name = true;
+            for c in list.chars() {
+                match c {
+                    '{' => depth += 1,
+                    '}' if depth == 0 => break,
+                    '}' => depth -= 1,
+                    ',' if depth == 0 => {
+                        used.insert(std::mem::take(&mut word));
+                        at_name = true;
+                        continue;
+                    }
+                    c if depth == 0 && at_name && (c.is_alphanumeric() || c == '_') => word.push(c),
+                    ':' if depth == 0 => at_name = false,
+                    _ => {}
+                }
+            }
+            used.insert(word);
+        } else {
+            used.insert(rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect());
+        }
+    }
+    used.remove("");
+    used
+}
+
+#[test]
+fn the_map_names_every_module_and_no_other() {
+    let mapped: BTreeSet<String> = table("## Modules").iter().flat_map(|row| names(&row[0])).collect();
+    let real: BTreeSet<String> =
+        sources().iter().map(|(path, _)| module(path)).filter(|name| name != "lib" && name != "main").collect();
+    assert_eq!(mapped, real);
+}
+
+#[test]
+fn edges_point_down_only() {
+    let allowed: BTreeMap<String, BTreeSet<String>> =
+        table("## Modules").iter().map(|row| (names(&row[0]).pop_first().unwrap(), names(&row[1]))).collect();
+    let mut wrong = Vec::new();
+    for (path, code) in sources() {
+        let own = module(&path);
+        let Some(allowed) = allowed.get(&own) else { continue };
+        for used in used_modules(&code).difference(allowed).filter(|used| **used != own) {
+            wrong.push(format!("{} uses crate::{used}", path.display()));
+        }
+    }
+    assert!(wrong.is_empty(), "edges that the map does not allow:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_heavy_crate_has_one_home() {
+    let mut wrong = Vec::new();
+    for row in table("## Crates with one home") {
+        let (name, home) = (names(&row[0]).pop_first().unwrap(), names(&row[1]).pop_first().unwrap());
+        for (path, code) in sources() {
+            let uses = code.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':'));
+            let mut uses =
+                uses.filter(|word| word.starts_with(&format!("{name}::")) || word.starts_with(&format!("::{name}::")));
+            if module(&path) != home && uses.next().is_some() {
+                wrong.push(format!("{} uses `{name}`, whose home is `{home}`", path.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_kind_has_one_name_in_three_spellings() {
+    let mut found = BTreeSet::new();
+    for (path, code) in sources() {
+        for family in ["source", "transform", "score", "monitor", "sink"] {
+            let Some(rest) = code.split("const NAME: &'static str = \"").nth(1) else { continue };
+            if module(&path) != family {
+                continue;
+            }
+            let name = rest.split('"').next().unwrap().to_owned();
+            let camel: String = name.split('_').map(|part| part[..1].to_uppercase() + &part[1..]).collect();
+            let below = path.strip_prefix(family).unwrap().with_extension("");
+            assert!(
+                below == Path::new(&name) || below.starts_with(&name),
+                "kind `{name}` stands in {}",
+                path.display()
+            );
+            assert!(code.contains(&format!("pub struct {camel} ")), "{} has no `pub struct {camel}`", path.display());
+            found.insert(format!("{family}/{name}"));
+        }
+    }
+    let tables = [
+        ("source", lucarne::source::KINDS.iter().map(|kind| kind.name).collect::<Vec<_>>()),
+        ("transform", lucarne::transform::KINDS.iter().map(|kind| kind.name).collect()),
+        ("score", lucarne::score::KINDS.iter().map(|kind| kind.name).collect()),
+        ("monitor", lucarne::monitor::KINDS.iter().map(|kind| kind.name).collect()),
+        ("sink", lucarne::sink::KINDS.iter().map(|kind| kind.name).collect()),
+    ];
+    let registered: BTreeSet<String> =
+        tables.iter().flat_map(|(family, names)| names.iter().map(move |name| format!("{family}/{name}"))).collect();
+    assert_eq!(found, registered, "files of kinds and tables of kinds differ");
+}
+
+#[test]
+fn no_file_is_called_utils() {
+    let vague = ["utils", "util", "helpers", "common", "misc"];
+    for (path, _) in sources() {
+        let stem = path.file_stem().unwrap().to_string_lossy().into_owned();
+        assert!(!vague.contains(&stem.as_str()), "{} says nothing by its name", path.display());
+    }
+}
+
+#[test]
+fn unsafe_stands_in_fits_only() {
+    for (path, code) in sources() {
+        let has = code.split_whitespace().any(|word| word == "unsafe");
+        assert!(!has || module(&path) == "fits", "{} has unsafe code", path.display());
+    }
+}
+
+#[test]
+fn there_is_one_arrow_in_the_tree() {
+    let lock = include_str!("../../Cargo.lock");
+    for name in ["arrow-array", "arrow-schema", "parquet", "datafusion", "fitsio-sys"] {
+        let count = lock.matches(&format!("name = \"{name}\"\n")).count();
+        assert_eq!(count, 1, "{name} stands {count} times in Cargo.lock");
+    }
+}
