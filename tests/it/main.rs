@@ -1,4 +1,5 @@
 //! Every test that needs more than one module, in one binary: a file here is a subject.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 mod house;
+mod observe_noise;
 mod observe_oracle;
