@@ -58,6 +58,25 @@ pub struct Mistake {
     pub message: String,
     /// What to do about it.
     pub help: Option<String>,
+    /// Where it stands in a document; added by the document, `None` for a stage built in code.
+    pub place: Option<Box<Place>>,
+}
+
+/// Where a mistake stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The file, or the argument of the command line (`--set count=x`).
+    pub origin: String,
+    /// Line, from 1.
+    pub line: usize,
+    /// Column, from 1, in characters.
+    pub column: usize,
+    /// How many characters are meant, at least 1.
+    pub length: usize,
+    /// The text of the line.
+    pub source: String,
+    /// What belongs to it elsewhere, and why it does: `first here`.
+    pub related: Option<(Box<Place>, &'static str)>,
 }
 
 /// The stable code of a mistake, printed in brackets and safe to match on.
@@ -71,6 +90,8 @@ pub enum Code {
     MissingKey,
     /// A kind that its section does not have.
     UnknownKind,
+    /// One key twice in the same place.
+    DuplicateKey,
     /// One label for two steps.
     DuplicateLabel,
     /// A label that is reserved or no identifier.
@@ -101,6 +122,7 @@ impl Code {
             Self::UnknownKey => "unknown-key",
             Self::MissingKey => "missing-key",
             Self::UnknownKind => "unknown-kind",
+            Self::DuplicateKey => "duplicate-key",
             Self::DuplicateLabel => "duplicate-label",
             Self::BadLabel => "bad-label",
             Self::UnknownColumn => "unknown-column",
@@ -119,7 +141,7 @@ impl Mistake {
     /// A mistake at a key of the stage's settings (`"constants.domain"`; empty for the whole stage).
     pub fn at(key: &str, code: Code, message: impl Into<String>) -> Self {
         let path = key.split('.').filter(|part| !part.is_empty()).map(str::to_owned).collect();
-        Self { path, code, message: message.into(), help: None }
+        Self { path, code, message: message.into(), help: None, place: None }
     }
 
     /// The same with a line of help.
@@ -132,8 +154,11 @@ impl Mistake {
 
 impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(Place { origin, line, column, .. }) = self.place.as_deref() {
+            write!(f, "{origin}:{line}:{column}: ")?;
+        }
         write!(f, "[{}] {}", self.code.name(), self.message)?;
-        if !self.path.is_empty() {
+        if !self.path.is_empty() && self.place.is_none() {
             write!(f, " (at `{}`)", self.path.join("."))?;
         }
         self.help.as_ref().map_or(Ok(()), |help| write!(f, "; help: {help}"))

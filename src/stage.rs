@@ -13,6 +13,8 @@ use arrow::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+pub use crate::table::Part;
+
 use crate::error::{Mistake, Result};
 
 /// A row of a literal table of kinds: the word in YAML and how a stage comes of its settings.
@@ -130,7 +132,8 @@ pub enum Read {
 
 /// Makes one column (its label) of every row, or removes rows. Depends on nothing but the row, the settings and the seed.
 pub trait Transform: Send {
-    /// The columns it reads.
+    /// The columns it reads. Once bound it also names those that it found beside them: the variance, mask and PSF of an
+    /// image.
     fn needs(&self) -> Vec<Need>;
     /// Steps to run before this one that equal steps can share. Each comes with a hidden label (`_...`) that tells its
     /// settings: the planner runs one step per label.
@@ -213,17 +216,6 @@ pub trait Sink: Send {
     fn write(&mut self, batch: &RecordBatch) -> Result<()>;
     /// Closes what was written since the last call and makes it durable. The files, by name: each lies in `staging`.
     fn prepare(&mut self) -> Result<Vec<Part>>;
-}
-
-/// A finished file of a table: durable in staging, and moved into the table's folder once a commit record names it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Part {
-    /// Its name, in staging and in the table.
-    pub file: String,
-    /// Rows in it.
-    pub rows: u64,
-    /// Its size.
-    pub bytes: u64,
 }
 
 /// A row that could not be used, and why.

@@ -24,6 +24,8 @@ pub struct Job {
     pub output: SchemaRef,
     /// The seed of every draw.
     pub seed: u64,
+    /// The most rows to take from the source; all of them when `None`.
+    pub limit: Option<u64>,
     /// How to run.
     pub engine: EngineSettings,
     /// The pipeline as it will run, all parameters filled in: kept in `run.json`, and its digest guards a resume.

@@ -1,5 +1,23 @@
 //! Runs a plan: threads, bounded channels, order, commit points, resume.
 
+mod back;
+mod commit;
+mod compact;
+mod directory;
+mod feed;
 mod job;
+mod memory;
+mod order;
+mod provenance;
+mod record;
+mod run;
+mod start;
+mod stream;
+mod summary;
+mod workers;
 
+pub use compact::{Compaction, compact};
 pub use job::{EngineSettings, Job, OnReject, Step, StepStage};
+pub use run::run;
+pub use stream::{Stream, stream};
+pub use summary::{Counts, Existing, RunOptions, StageWork, Status, Stop, Summary};

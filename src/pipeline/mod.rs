@@ -1,1 +1,3 @@
 //! Pipelines: the document as written, the checked plan, and the builder.
+
+mod tree;

@@ -1,6 +1,7 @@
 //! What a survey does to an image: presets, photometry, PSF, sky and noise. Plain numbers, no Arrow.
 
 pub mod exposure;
+pub mod galaxy;
 pub mod noise;
 pub mod photometry;
 pub mod poisson;

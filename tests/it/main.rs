@@ -1,5 +1,9 @@
 //! Every test that needs more than one module, in one binary: a file here is a subject.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+mod engine;
+
 mod house;
 mod observe_noise;
 mod observe_oracle;
+mod pixels;
+mod score_onnx;

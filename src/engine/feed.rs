@@ -1,0 +1,271 @@
+//! The front of a run: one thread reads splits in order, workers run the steps, and batches are handed out in order.
+//!
+//! ```text
+//! source thread -> bounded channel -> N workers -> channel -> resequencer -> Feed::next
+//! ```
+//! Everything under way holds a permit, and permits are given in the order of the batches: the batch that is waited for
+//! always has one, so nothing waits for ever. The channel from the workers therefore needs no bound of its own.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use arrow::array::RecordBatch;
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
+
+use super::{
+    Step,
+    memory::{Permit, Permits},
+    order::Resequencer,
+    workers::{Worked, bytes_of, fork, guarded, work},
+};
+use crate::{
+    error::{Error, Result},
+    stage::{Read, Reject, Source, Split},
+};
+
+/// How long a reader may wait for rows before it looks whether it should stop.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// What to read, from where, and how.
+pub(super) struct Plan {
+    pub(super) source: Box<dyn Source>,
+    pub(super) splits: Arc<[Split]>,
+    /// Index of the first split to read, and the position in it.
+    pub(super) start: (usize, u64),
+    /// The most rows to take.
+    pub(super) limit: Option<u64>,
+    pub(super) steps: Vec<Step>,
+    pub(super) threads: usize,
+    pub(super) batch_rows: usize,
+    pub(super) memory_bytes: usize,
+}
+
+/// A batch in order, with all that is known of it.
+pub(super) struct Fed {
+    /// Where the source stands after it: index of the split, position in it.
+    pub(super) after: (usize, u64),
+    /// Rows that the source gave, unreadable ones included.
+    pub(super) source_rows: u64,
+    /// Seconds that the source took.
+    pub(super) source_seconds: f64,
+    /// Rows that the source could not read.
+    pub(super) unreadable: Vec<Reject>,
+    pub(super) worked: Worked,
+    /// Held until the batch is done with.
+    pub(super) permit: Permit,
+}
+
+/// What [`Feed::next`] gives.
+pub(super) enum Next {
+    Batch(Box<Fed>),
+    /// Nothing before the deadline.
+    Idle,
+    End,
+}
+
+struct Raw {
+    number: u64,
+    after: (usize, u64),
+    source_rows: u64,
+    source_seconds: f64,
+    unreadable: Vec<Reject>,
+    rows: RecordBatch,
+    bytes: usize,
+    permit: Permit,
+}
+
+type Outcome = (u64, Result<Option<Box<Fed>>>);
+
+/// The running front of a run. Dropping it stops and joins its threads.
+pub(super) struct Feed {
+    outcomes: Receiver<Outcome>,
+    order: Resequencer<Result<Option<Box<Fed>>>>,
+    permits: Arc<Permits>,
+    cancelled: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Feed {
+    /// Starts the threads. Source and steps are started already.
+    pub(super) fn start(plan: Plan) -> Result<Self> {
+        let threads = plan.threads.max(1);
+        // Enough that no worker waits for a slow neighbour; few enough that memory is flat from early on.
+        let permits = Permits::new(plan.memory_bytes, 3 * threads + 2);
+        let cancelled = Arc::new(AtomicBool::new(false));
+        let growth = Arc::new(Growth::default());
+        let (send_raw, raws) = bounded::<Raw>(threads);
+        let (send, outcomes) = unbounded::<Outcome>();
+        let mut feed =
+            Self { outcomes, order: Resequencer::new(), permits, cancelled: cancelled.clone(), threads: Vec::new() };
+        let mut forks: Vec<Vec<Step>> = (1..threads).map(|_| fork(&plan.steps)).collect();
+        let reading = Reading {
+            splits: plan.splits,
+            start: plan.start,
+            limit: plan.limit,
+            batch_rows: plan.batch_rows.max(1),
+            permits: feed.permits.clone(),
+            growth: growth.clone(),
+            cancelled: cancelled.clone(),
+            raws: send_raw,
+            outcomes: send.clone(),
+        };
+        forks.push(plan.steps);
+        for (index, mut steps) in forks.into_iter().enumerate() {
+            let (raws, send, growth, cancelled) = (raws.clone(), send.clone(), growth.clone(), cancelled.clone());
+            feed.spawn(format!("lucarne-worker-{index}"), move || {
+                for raw in raws {
+                    let number = raw.number;
+                    let outcome = guarded("engine", || Ok(finish(&mut steps, raw, &growth)));
+                    let outcome = outcome.unwrap_or_else(|error| (number, Err(error)));
+                    if send.send(outcome).is_err() || cancelled.load(Ordering::Acquire) {
+                        break;
+                    }
+                }
+            })?;
+        }
+        let source = plan.source;
+        feed.spawn("lucarne-source".into(), move || reading.run(source.as_ref()))?;
+        Ok(feed)
+    }
+
+    /// The next batch in order; an error comes in the place of the batch that it concerns.
+    pub(super) fn next(&mut self, deadline: Instant) -> Result<Next> {
+        loop {
+            if let Some(item) = self.order.take() {
+                return item.map(|fed| fed.map_or(Next::End, Next::Batch));
+            }
+            match self.outcomes.recv_deadline(deadline) {
+                Ok((number, item)) => self.order.put(number, item),
+                Err(RecvTimeoutError::Timeout) => return Ok(Next::Idle),
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(Error::Bug("the workers ended before the source".into()));
+                }
+            }
+        }
+    }
+
+    fn spawn(&mut self, name: String, body: impl FnOnce() + Send + 'static) -> Result<()> {
+        let thread = thread::Builder::new().name(name).spawn(body);
+        self.threads.push(thread.map_err(|error| Error::Outside(format!("cannot start a thread: {error}")))?);
+        Ok(())
+    }
+}
+
+impl Drop for Feed {
+    fn drop(&mut self) {
+        self.cancelled.store(true, Ordering::Release);
+        self.permits.close();
+        for thread in self.threads.drain(..) {
+            // Panics of stages were caught where they happened.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// How much larger batches become on their way, learnt from those that went it.
+#[derive(Default)]
+struct Growth {
+    /// Largest ratio of peak to read bytes so far, in 1/256.
+    ratio: AtomicUsize,
+}
+
+impl Growth {
+    fn learn(&self, read: usize, peak: usize) {
+        self.ratio.fetch_max(peak.saturating_mul(256) / read.max(1), Ordering::Relaxed);
+    }
+
+    fn expect(&self, read: usize) -> usize {
+        read.saturating_mul(self.ratio.load(Ordering::Relaxed).max(256)) / 256
+    }
+}
+
+fn finish(steps: &mut [Step], raw: Raw, growth: &Growth) -> Outcome {
+    let Raw { number, after, source_rows, source_seconds, unreadable, rows, bytes, mut permit } = raw;
+    let given = rows.num_rows();
+    let worked = work(steps, rows).map(|worked| {
+        if given > 0 {
+            growth.learn(bytes, worked.peak_bytes);
+        }
+        permit.resize(bytes_of(&worked.rows));
+        tracing::debug!(number, given, left = worked.rows.num_rows(), "batch worked");
+        Some(Box::new(Fed { after, source_rows, source_seconds, unreadable, worked, permit }))
+    });
+    (number, worked)
+}
+
+/// The source thread.
+struct Reading {
+    splits: Arc<[Split]>,
+    start: (usize, u64),
+    limit: Option<u64>,
+    batch_rows: usize,
+    permits: Arc<Permits>,
+    growth: Arc<Growth>,
+    cancelled: Arc<AtomicBool>,
+    raws: Sender<Raw>,
+    outcomes: Sender<Outcome>,
+}
+
+impl Reading {
+    fn run(self, source: &dyn Source) {
+        let mut number = 0;
+        let end = guarded("source", || self.read(source, &mut number));
+        // Nobody listens any more when the run was given up.
+        let _ = self.outcomes.send((number, end.map(|()| None)));
+    }
+
+    fn read(&self, source: &dyn Source, number: &mut u64) -> Result<()> {
+        let (first, mut position) = self.start;
+        let mut left = self.limit.unwrap_or(u64::MAX);
+        for (index, split) in self.splits.iter().enumerate().skip(first) {
+            if left == 0 {
+                break;
+            }
+            let mut reader = source.open(split, std::mem::take(&mut position))?;
+            while left > 0 {
+                if self.cancelled.load(Ordering::Acquire) {
+                    return Ok(());
+                }
+                let begun = Instant::now();
+                let before = reader.position();
+                let most = self.batch_rows.min(usize::try_from(left).unwrap_or(usize::MAX));
+                let (rows, unreadable) = match reader.next(most, begun + PATIENCE)? {
+                    Read::Batch { rows, rejects } => (rows, rejects),
+                    Read::Idle => continue,
+                    Read::End => break,
+                };
+                let source_rows = (rows.num_rows() + unreadable.len()) as u64;
+                let after = reader.position();
+                check(split, (before, after), source_rows, most as u64)?;
+                left -= source_rows;
+                let source_seconds = begun.elapsed().as_secs_f64();
+                let bytes = bytes_of(&rows);
+                let Some(permit) = self.permits.acquire(self.growth.expect(bytes)) else { return Ok(()) };
+                let after = (index, after);
+                let raw = Raw { number: *number, after, source_rows, source_seconds, unreadable, rows, bytes, permit };
+                *number += 1;
+                if self.raws.send(raw).is_err() {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A reader that miscounts would lose or repeat rows after a restart.
+fn check(split: &Split, (before, after): (u64, u64), rows: u64, most: u64) -> Result<()> {
+    if before + rows == after && rows <= most {
+        return Ok(());
+    }
+    Err(Error::Bug(format!(
+        "the source gave {rows} rows of `{}` when asked for {most}, and says that it went from position {before} to {after}",
+        split.id
+    )))
+}

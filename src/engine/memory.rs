@@ -1,0 +1,120 @@
+//! How much may be under way: every batch holds a permit, weighed in bytes, from the source until it is done with.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+/// The permits of a run.
+pub(super) struct Permits {
+    state: Mutex<State>,
+    changed: Condvar,
+    max_bytes: usize,
+    max_batches: usize,
+}
+
+#[derive(Default)]
+struct State {
+    bytes: usize,
+    batches: usize,
+    closed: bool,
+}
+
+/// The right of one batch to be in memory; given back when dropped.
+pub(super) struct Permit {
+    permits: Arc<Permits>,
+    bytes: usize,
+}
+
+impl Permits {
+    pub(super) fn new(max_bytes: usize, max_batches: usize) -> Arc<Self> {
+        Arc::new(Self { state: Mutex::default(), changed: Condvar::new(), max_bytes, max_batches: max_batches.max(1) })
+    }
+
+    /// Waits until a batch of this size fits. One that never would is let in alone, so that nothing waits for ever.
+    /// `None` once closed.
+    pub(super) fn acquire(self: &Arc<Self>, bytes: usize) -> Option<Permit> {
+        let fits = |state: &State| {
+            let room = state.bytes.saturating_add(bytes) <= self.max_bytes && state.batches < self.max_batches;
+            state.closed || state.batches == 0 || room
+        };
+        let waited = self.changed.wait_while(self.lock(), |state| !fits(state));
+        let mut state = waited.unwrap_or_else(PoisonError::into_inner);
+        if state.closed {
+            return None;
+        }
+        state.bytes += bytes;
+        state.batches += 1;
+        Some(Permit { permits: self.clone(), bytes })
+    }
+
+    /// Lets everyone go who waits, empty-handed.
+    pub(super) fn close(&self) {
+        self.lock().closed = true;
+        self.changed.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Permit {
+    /// Weighs the batch anew. It may grow beyond the bound, for it is in memory already; those that wait will wait longer.
+    pub(super) fn resize(&mut self, bytes: usize) {
+        let mut state = self.permits.lock();
+        state.bytes = state.bytes - self.bytes + bytes;
+        self.bytes = bytes;
+        drop(state);
+        self.permits.changed.notify_all();
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let mut state = self.permits.lock();
+        state.bytes -= self.bytes;
+        state.batches -= 1;
+        drop(state);
+        self.permits.changed.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{thread, time::Duration};
+
+    use super::*;
+
+    #[test]
+    fn a_batch_larger_than_the_bound_is_let_in_alone() {
+        let permits = Permits::new(10, 4);
+        let huge = permits.acquire(1000).expect("a permit");
+        let waiting = {
+            let permits = permits.clone();
+            thread::spawn(move || permits.acquire(1).is_some())
+        };
+        thread::sleep(Duration::from_millis(20));
+        assert!(!waiting.is_finished());
+        drop(huge);
+        assert!(waiting.join().expect("no panic"));
+    }
+
+    #[test]
+    fn closing_frees_those_who_wait() {
+        let permits = Permits::new(10, 1);
+        let held = permits.acquire(1).expect("a permit");
+        let waiting = {
+            let permits = permits.clone();
+            thread::spawn(move || permits.acquire(1).is_none())
+        };
+        permits.close();
+        assert!(waiting.join().expect("no panic"));
+        drop(held);
+    }
+
+    #[test]
+    fn a_batch_that_shrinks_makes_room() {
+        let permits = Permits::new(10, 4);
+        let mut first = permits.acquire(10).expect("a permit");
+        first.resize(4);
+        assert!(permits.acquire(6).is_some());
+    }
+}

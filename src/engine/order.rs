@@ -1,0 +1,50 @@
+//! Puts back in order what workers finish out of order.
+
+use std::collections::BTreeMap;
+
+/// Holds what came too early.
+pub(super) struct Resequencer<T> {
+    next: u64,
+    early: BTreeMap<u64, T>,
+}
+
+impl<T> Resequencer<T> {
+    pub(super) const fn new() -> Self {
+        Self { next: 0, early: BTreeMap::new() }
+    }
+
+    /// Takes the item with a number.
+    pub(super) fn put(&mut self, number: u64, item: T) {
+        self.early.insert(number, item);
+    }
+
+    /// Gives the next item in order, if it has come.
+    pub(super) fn take(&mut self) -> Option<T> {
+        let item = self.early.remove(&self.next)?;
+        self.next += 1;
+        Some(item)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn items_come_out_in_the_order_of_their_numbers() {
+        let mut order = Resequencer::new();
+        let mut out = Vec::new();
+        for number in [2, 0, 3, 1, 4] {
+            order.put(number, number);
+            out.extend(std::iter::from_fn(|| order.take()));
+        }
+        assert_eq!(out, [0, 1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn a_gap_holds_back_what_follows() {
+        let mut order = Resequencer::new();
+        order.put(1, 'b');
+        assert_eq!(order.take(), None);
+    }
+}

@@ -1,0 +1,29 @@
+//! Brings the stages of a job to work.
+
+use std::{num::NonZero, sync::Arc, thread};
+
+use super::{Job, StepStage, workers::guarded};
+use crate::{
+    error::{Error, Result},
+    stage::RunContext,
+};
+
+/// Starts source, steps and monitors (sinks start when their folders are ready).
+pub(super) fn start_stages(job: &mut Job) -> Result<RunContext> {
+    let cores = thread::available_parallelism().map_or(1, NonZero::get);
+    let threads = if job.engine.threads == 0 { cores } else { job.engine.threads };
+    let run = RunContext { seed: job.seed, threads, batch_rows: job.engine.batch_rows.max(1) };
+    guarded("source", || job.source.start(&run))?;
+    for step in &mut job.steps {
+        guarded(&step.label, || match &mut step.stage {
+            StepStage::Transform(transform) => transform.start(&run),
+            StepStage::Score(scorer) => Arc::get_mut(scorer)
+                .ok_or_else(|| Error::Bug(format!("scorer `{}` is shared before it has started", step.label)))?
+                .start(&run),
+        })?;
+    }
+    for (label, _, monitor) in &mut job.monitors {
+        guarded(label, || monitor.start(&run))?;
+    }
+    Ok(run)
+}

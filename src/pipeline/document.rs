@@ -1,0 +1,284 @@
+//! The pipeline as written: reads a document into declared steps, and finds all its mistakes that need no schema of rows.
+
+use std::{collections::HashMap, path::PathBuf};
+
+use serde_json::{Map, Value as Json, json};
+
+use super::{
+    draft::{Declared, Draft, Place},
+    flaw::{Flaw, Texts, list, meant},
+    kinds::{Family, Kinds},
+    parameters::{self, Argument},
+    schema::{Check, repeated},
+    tree::{self, Entry, Node, Span, Value},
+};
+use crate::{
+    batch::RESERVED,
+    engine::EngineSettings,
+    error::Code,
+    stage::Kind,
+};
+
+/// The keys of a document.
+pub(super) const KEYS: [&str; 10] =
+    ["description", "parameters", "run", "seed", "engine", "source", "transform", "score", "monitor", "sink"];
+
+/// What the command line says of a document.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Arguments {
+    /// `--set name=value`.
+    pub set: Vec<Argument>,
+    /// `-c label:key=value`.
+    pub configure: Vec<Argument>,
+}
+
+/// Reads a document. What could be read is given even where there are mistakes, so that more of them can be found.
+pub(super) fn read(origin: &str, yaml: &str, arguments: &Arguments, kinds: Kinds) -> (Draft, Vec<Flaw>) {
+    let mut draft = Draft::default();
+    let mut flaws = Vec::new();
+    draft.texts.add(origin, yaml);
+    let mut root = match tree::parse(yaml, 0) {
+        Ok(root) => root,
+        Err(error) => {
+            flaws.push(Flaw::new(error.at, Code::Syntax, error.message));
+            draft.unread = true;
+            return (draft, flaws);
+        }
+    };
+    if !matches!(root.value, Value::Map(_)) {
+        let message = format!("a pipeline is a map of sections, found {}", root.kind_of_value());
+        flaws.push(Flaw::new(root.at, Code::WrongType, message).help(format!("its keys: {}", list(&KEYS))));
+        draft.unread = true;
+        return (draft, flaws);
+    }
+    flaws.extend(repeated(root.entries()));
+    for entry in root.entries().iter().filter(|entry| !KEYS.contains(&entry.key.as_str())) {
+        let flaw = Flaw::new(entry.key_at, Code::UnknownKey, format!("a pipeline has no key `{}`", entry.key));
+        flaws.push(flaw.help(meant(&entry.key, &KEYS, "its keys")));
+    }
+    for one in &arguments.configure {
+        parameters::configure(&mut root, one, &mut draft.texts, &mut flaws);
+    }
+    let known = parameters::parameters(root.get("parameters"), &arguments.set, &mut draft.texts, &mut flaws);
+    if let Value::Map(entries) = &mut root.value {
+        for entry in entries.iter_mut().filter(|entry| !["description", "parameters"].contains(&entry.key.as_str())) {
+            parameters::fill(&mut entry.node, &known, &mut flaws);
+        }
+    }
+    Reader { root: &root, flaws: &mut flaws, labels: HashMap::new() }.read(&mut draft, kinds);
+    (draft, flaws)
+}
+
+/// Reads the sections of one document.
+struct Reader<'a> {
+    root: &'a Node,
+    flaws: &'a mut Vec<Flaw>,
+    labels: HashMap<String, Span>,
+}
+
+impl Reader<'_> {
+    fn read(&mut self, draft: &mut Draft, kinds: Kinds) {
+        draft.description = self.text("description");
+        draft.run = self.text("run").map(PathBuf::from);
+        draft.seed = self.seed();
+        draft.engine = self.engine();
+        let mut record = Map::new();
+        self.source(draft, kinds.source, &mut record);
+        draft.transforms = self.steps(Family::Transform, kinds.transform, &mut record);
+        draft.scores = self.steps(Family::Score, kinds.score, &mut record);
+        draft.monitors = self.steps(Family::Monitor, kinds.monitor, &mut record);
+        draft.sinks = self.steps(Family::Sink, kinds.sink, &mut record);
+        draft.record = record;
+    }
+
+    fn text(&mut self, key: &str) -> Option<String> {
+        let entry = self.root.get(key)?;
+        let text = match (&entry.node.value, &entry.node.filled) {
+            (Value::Text(text), None) => Some(text.clone()),
+            (Value::Text(_), Some(text)) if text == parameters::UNSET => return None,
+            (_, Some(text)) => Some(text.clone()),
+            _ => None,
+        };
+        if text.as_deref().is_none_or(str::is_empty) {
+            let at = entry.node.place_of(&[], entry.key_at);
+            let message = format!("`{key}` takes text, found {}", entry.node.kind_of_value());
+            self.flaws.push(Flaw::new(at, Code::WrongType, message));
+        }
+        text
+    }
+
+    fn seed(&mut self) -> u64 {
+        let Some(entry) = self.root.get("seed") else { return 0 };
+        let schema = json!({ "type": "integer", "minimum": 0 });
+        let mut node = entry.node.clone();
+        let mut check = Check::new(&schema);
+        check.part(&mut node, "seed", entry.key_at);
+        self.flaws.append(&mut check.flaws);
+        node.json().as_u64().unwrap_or(0)
+    }
+
+    fn engine(&mut self) -> EngineSettings {
+        let Some(entry) = self.root.get("engine") else { return EngineSettings::default() };
+        let schema = schemars::schema_for!(EngineSettings).to_value();
+        let mut node = entry.node.clone();
+        let mut check = Check::new(&schema);
+        check.settings(&mut node, "engine", entry.key_at);
+        if !check.flaws.is_empty() {
+            self.flaws.append(&mut check.flaws);
+            return EngineSettings::default();
+        }
+        serde_json::from_value(node.json()).unwrap_or_else(|error| {
+            self.flaws.push(Flaw::new(entry.key_at, Code::WrongType, error.to_string()));
+            EngineSettings::default()
+        })
+    }
+
+    fn source<T: ?Sized>(&mut self, draft: &mut Draft, kinds: &[Kind<T>], record: &mut Map<String, Json>)
+    where
+        Draft: Sourced<T>,
+    {
+        let Some(entry) = self.root.get("source") else {
+            let at = Span { line: 1, column: 1, length: 1, text: 0 };
+            let flaw = Flaw::new(at, Code::MissingKey, "a pipeline needs a `source`");
+            let names: Vec<&str> = kinds.iter().map(|kind| kind.name).collect();
+            self.flaws.push(flaw.help(format!("its kinds: {}", list(&names))));
+            return;
+        };
+        let declared = self.step(Family::Source, "source", entry, kinds, |kind, settings| {
+            record.insert("source".into(), json!({ kind: settings }));
+        });
+        draft.set_source(declared);
+    }
+
+    fn steps<T: ?Sized>(
+        &mut self,
+        family: Family,
+        kinds: &[Kind<T>],
+        record: &mut Map<String, Json>,
+    ) -> Vec<Declared<T>> {
+        let section = family.name();
+        let Some(entry) = self.root.get(section) else { return Vec::new() };
+        if !matches!(entry.node.value, Value::Map(_) | Value::Null) {
+            let message = format!("`{section}` takes a map of labels and steps, found {}", entry.node.kind_of_value());
+            let flaw = Flaw::new(entry.node.place_of(&[], entry.key_at), Code::WrongType, message);
+            self.flaws.push(flaw.help(format!("write `{section}: {{ label: {{ kind: {{ ... }} }} }}`")));
+            return Vec::new();
+        }
+        let mut all = Map::new();
+        let mut steps = Vec::new();
+        for entry in entry.node.entries() {
+            let label = entry.key.as_str();
+            if !self.label(family, entry) {
+                continue;
+            }
+            steps.push(self.step(family, label, entry, kinds, |kind, settings| {
+                all.insert(label.to_owned(), json!({ kind: settings }));
+            }));
+        }
+        record.insert(section.into(), all.into());
+        steps
+    }
+
+    /// Looks at a label; a second step of one label is left out.
+    fn label(&mut self, family: Family, entry: &Entry) -> bool {
+        let label = entry.key.as_str();
+        if let Some(first) = self.labels.get(label) {
+            let flaw = Flaw::new(entry.key_at, Code::DuplicateLabel, format!("the label `{label}` is taken already"));
+            self.flaws.push(
+                flaw.related(*first, "first here").help("a label is the name of what one step makes: choose another"),
+            );
+            return false;
+        }
+        self.labels.insert(label.to_owned(), entry.key_at);
+        if let Some((message, help)) = bad_label(family, label) {
+            self.flaws.push(Flaw::new(entry.key_at, Code::BadLabel, message).help(help));
+        }
+        true
+    }
+
+    /// A step `{ kind: settings }`, built where its settings are right.
+    fn step<T: ?Sized>(
+        &mut self,
+        family: Family,
+        label: &str,
+        entry: &Entry,
+        kinds: &[Kind<T>],
+        record: impl FnOnce(&str, Json),
+    ) -> Declared<T> {
+        let names: Vec<&str> = kinds.iter().map(|kind| kind.name).collect();
+        let place = Place { label: Some(entry.key_at), kind: Some(entry.key_at), settings: None };
+        let broken = |kind: &str, place: Place| Declared { label: label.into(), kind: kind.into(), place, stage: None };
+        let [one] = entry.node.entries() else {
+            let flaw = match entry.node.entries() {
+                [] => {
+                    let at = entry.node.place_of(&[], entry.key_at);
+                    let message = format!("`{label}` takes a kind with its settings, found {}", entry.node.kind_of_value());
+                    let word = entry.node.scalar_text().filter(|word| names.contains(&word.as_str()));
+                    let word = word.unwrap_or_else(|| "kind".into());
+                    Flaw::new(at, Code::WrongType, message)
+                        .help(format!("write `{}: {{ {word}: {{ ... }} }}`", entry.key))
+                }
+                [first, second, ..] => {
+                    let message = format!("`{label}` takes one kind, not `{}` and `{}`", first.key, second.key);
+                    Flaw::new(second.key_at, Code::Conflict, message).related(first.key_at, "the first")
+                }
+                [_] => unreachable!("one kind is what the pattern above takes"),
+            };
+            self.flaws.push(flaw);
+            return broken("", place);
+        };
+        let Some(kind) = kinds.iter().find(|kind| kind.name == one.key) else {
+            let message = format!("`{}` is no kind of {}", one.key, family.name());
+            let what = format!("the kinds of {}", family.name());
+            self.flaws.push(Flaw::new(one.key_at, Code::UnknownKind, message).help(meant(&one.key, &names, &what)));
+            return broken(&one.key, place);
+        };
+        let schema = (kind.schema)().to_value();
+        let mut settings = one.node.clone();
+        let mut check = Check::new(&schema);
+        check.settings(&mut settings, kind.name, one.key_at);
+        let json = settings.json();
+        let sound = check.flaws.is_empty() && !json.to_string().contains("\\u0000unset");
+        self.flaws.append(&mut check.flaws);
+        let place = Place { label: Some(entry.key_at), kind: Some(one.key_at), settings: Some(settings) };
+        record(kind.name, json.clone());
+        if !sound {
+            return broken(kind.name, place);
+        }
+        match (kind.build)(label, json) {
+            Ok(stage) => Declared { label: label.into(), kind: kind.name.into(), place, stage: Some(stage) },
+            Err(mistakes) => {
+                self.flaws.extend(mistakes.into_iter().map(|mistake| place.flaw(mistake)));
+                broken(kind.name, place)
+            }
+        }
+    }
+}
+
+/// What is wrong with a label, and what to do.
+pub(super) fn bad_label(family: Family, label: &str) -> Option<(String, &'static str)> {
+    let mut chars = label.chars();
+    let starts = chars.next().is_some_and(|first| first.is_ascii_alphabetic());
+    if label.starts_with('_') {
+        return Some((format!("the label `{label}` begins with `_`"), "such names are kept for steps that the planner adds"));
+    }
+    if !starts || !chars.all(|c| c.is_ascii_alphanumeric() || c == '_') {
+        return Some((format!("the label `{label}` is no identifier"), "use letters, digits and `_`, a letter first"));
+    }
+    // The sink is what makes the table `objects`.
+    if RESERVED.contains(&label) && !(family == Family::Sink && label == "objects") {
+        return Some((format!("the label `{label}` is reserved"), "it is a column or table that every run may have"));
+    }
+    None
+}
+
+/// Lets one function serve the source, which is one step without a label.
+trait Sourced<T: ?Sized> {
+    fn set_source(&mut self, source: Declared<T>);
+}
+
+impl Sourced<dyn crate::stage::Source> for Draft {
+    fn set_source(&mut self, source: Declared<dyn crate::stage::Source>) {
+        self.source = Some(source);
+    }
+}

@@ -1,0 +1,82 @@
+//! A mistake on its way to the user: what is wrong, and the place in the text that means it.
+
+use super::tree::Span;
+use crate::error::{Code, Mistake, Place, nearest};
+
+/// A mistake and its place.
+#[derive(Debug)]
+pub(super) struct Flaw {
+    pub at: Option<Span>,
+    pub mistake: Mistake,
+    pub related: Option<(Span, &'static str)>,
+}
+
+impl Flaw {
+    pub(super) fn new(at: Span, code: Code, message: impl Into<String>) -> Self {
+        Self { at: Some(at), mistake: Mistake::at("", code, message), related: None }
+    }
+
+    #[must_use]
+    pub(super) fn help(mut self, help: impl Into<String>) -> Self {
+        self.mistake.help = Some(help.into());
+        self
+    }
+
+    #[must_use]
+    pub(super) const fn related(mut self, at: Span, why: &'static str) -> Self {
+        self.related = Some((at, why));
+        self
+    }
+}
+
+/// The texts that places are in: the document first, then the arguments of the command line.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Texts(Vec<(String, String)>);
+
+impl Texts {
+    /// Adds a text under the name that messages give it; its number.
+    pub(super) fn add(&mut self, origin: impl Into<String>, text: impl Into<String>) -> usize {
+        self.0.push((origin.into(), text.into()));
+        self.0.len() - 1
+    }
+
+    fn place(&self, at: Span) -> Option<Place> {
+        let (origin, text) = self.0.get(at.text)?;
+        let source = text.lines().nth(at.line - 1).unwrap_or_default().to_owned();
+        // What goes over the end of its line is underlined up to there.
+        let left = (source.chars().count() + 1).saturating_sub(at.column).max(1);
+        let length = at.length.clamp(1, left);
+        Some(Place { origin: origin.clone(), line: at.line, column: at.column, length, source, related: None })
+    }
+
+    /// The mistakes with their places, in the order of the text.
+    pub(super) fn mistakes(&self, mut flaws: Vec<Flaw>) -> Vec<Mistake> {
+        flaws.sort_by_key(|flaw| flaw.at.map(|at| (at.text, at.line, at.column)));
+        let mut mistakes: Vec<Mistake> = flaws.into_iter().map(|flaw| self.placed(flaw)).collect();
+        mistakes.dedup();
+        mistakes
+    }
+
+    fn placed(&self, flaw: Flaw) -> Mistake {
+        let mut mistake = flaw.mistake;
+        mistake.place = flaw.at.and_then(|at| self.place(at)).map(|mut place| {
+            place.related = flaw.related.and_then(|(at, why)| Some((Box::new(self.place(at)?), why)));
+            Box::new(place)
+        });
+        mistake
+    }
+}
+
+/// The help for a name that is not known: the one that was probably meant, else all there are.
+pub(super) fn meant<'a>(name: &str, known: &[&'a str], what: &str) -> String {
+    match (nearest(name, known.iter().copied()), known) {
+        (Some(near), _) => format!("did you mean `{near}`?"),
+        (None, []) => format!("there are no {what} here"),
+        (None, known) => format!("{what}: {}", list(known)),
+    }
+}
+
+/// Names in backticks, with commas.
+pub(super) fn list<S: AsRef<str>>(names: &[S]) -> String {
+    names.iter().map(|name| format!("`{}`", name.as_ref())).collect::<Vec<_>>().join(", ")
+}
