@@ -3,4 +3,5 @@
 
 mod house;
 mod pixels;
+mod queries;
 mod score_onnx;
