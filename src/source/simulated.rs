@@ -365,3 +365,143 @@ impl Transform for Draw {
         Box::new(self.clone())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::batch::Images;
+
+    fn run(seed: u64) -> RunContext {
+        RunContext { seed, threads: 1, batch_rows: 7 }
+    }
+
+    /// All rows, drawn, read in batches of at most `max_rows`.
+    fn read(settings: &Simulated, seed: u64, max_rows: usize) -> Vec<RecordBatch> {
+        let mut source = settings.clone().build("simulated").unwrap();
+        let schema = source.bind().unwrap();
+        source.start(&run(seed)).unwrap();
+        let mut decoder = source.decoder().unwrap();
+        decoder.bind(&schema).unwrap();
+        decoder.start(&run(seed)).unwrap();
+        let mut decoder = decoder.fork();
+        let mut batches = Vec::new();
+        for split in source.splits().unwrap() {
+            let mut reader = source.open(&split, 0).unwrap();
+            while let Read::Batch { rows, rejects } = reader.next(max_rows, Instant::now()).unwrap() {
+                assert!(rejects.is_empty() && rows.num_rows() <= max_rows);
+                assert_eq!(rows.schema(), schema);
+                batches.push(decoder.apply(rows, &mut Rejects::default()).unwrap());
+            }
+            assert_eq!(Some(reader.position()), split.rows);
+        }
+        batches
+    }
+
+    fn concat(batches: &[RecordBatch]) -> RecordBatch {
+        arrow::compute::concat_batches(batches[0].schema_ref(), batches).unwrap()
+    }
+
+    fn labels(batch: &RecordBatch) -> Vec<&str> {
+        batch::text_column(batch, LABEL).unwrap().iter().flatten().collect()
+    }
+
+    fn small(count: u64) -> Simulated {
+        Simulated { count, size: 16, ..Simulated::default() }
+    }
+
+    #[test]
+    fn rows_do_not_depend_on_batches_count_or_start() {
+        let whole = concat(&read(&small(40), 3, 64));
+        assert_eq!(concat(&read(&small(40), 3, 7)), whole);
+        assert_eq!(concat(&read(&small(12), 3, 5)), whole.slice(0, 12));
+        let later = concat(&read(&Simulated { start: 12, ..small(28) }, 3, 9));
+        for column in [OBJECT_ID, ORIGIN, LABEL, "magnitude_r", IMAGE] {
+            assert_eq!(later.column_by_name(column), whole.slice(12, 28).column_by_name(column), "{column}");
+        }
+        let images = Images::of(&whole, IMAGE).unwrap();
+        assert_eq!(
+            (images.layout.bands.as_slice(), images.layout.unit),
+            (&["g", "r", "i"].map(String::from)[..], Unit::NanoJansky)
+        );
+        assert!(images.rows().all(|row| row.iter().all(|pixel| *pixel >= 0.0) && row.iter().sum::<f32>() > 100.0));
+    }
+
+    #[test]
+    fn a_reader_goes_on_where_another_stopped() {
+        let mut source = small(1500).build("simulated").unwrap();
+        source.start(&run(1)).unwrap();
+        let splits = source.splits().unwrap();
+        assert_eq!(splits.iter().map(|split| split.rows.unwrap()).collect::<Vec<_>>(), [1024, 476]);
+        let ids = |position, max_rows| {
+            let mut reader = source.open(&splits[1], position).unwrap();
+            let Read::Batch { rows, .. } = reader.next(max_rows, Instant::now()).unwrap() else { panic!("no rows") };
+            assert_eq!(batch::row_number(&rows, 0).unwrap(), position);
+            batch::text_column(&rows, OBJECT_ID).unwrap().clone()
+        };
+        assert_eq!(ids(100, 50), ids(0, 476).slice(100, 50));
+        assert_eq!(ids(0, 1).value(0), "sim-1-00001024");
+    }
+
+    #[test]
+    fn classes_are_balanced_and_a_number_does_not_tell_the_class() {
+        let settings = small(3000);
+        let classes: Vec<Class> = (0..3000).map(|index| settings.class_of(11, index)).collect();
+        for first in 0..3 {
+            for class in Class::ALL {
+                let all = classes.iter().filter(|drawn| **drawn == class).count();
+                assert_eq!(all, 1000);
+                // A third of those at every third number: 333 with a standard deviation of 15.
+                let here = classes.iter().skip(first).step_by(3).filter(|drawn| **drawn == class).count();
+                assert!((270..400).contains(&here), "{first} {class:?} {here}");
+            }
+        }
+    }
+
+    #[test]
+    fn another_seed_is_another_set_of_galaxies() {
+        let (first, second) = (concat(&read(&small(20), 1, 20)), concat(&read(&small(20), 2, 20)));
+        let ids: HashSet<&str> = [&first, &second]
+            .iter()
+            .flat_map(|batch| batch::text_column(batch, OBJECT_ID).unwrap().iter().flatten())
+            .collect();
+        assert_eq!(ids.len(), 40);
+        assert_ne!(labels(&first), labels(&second));
+        assert_ne!(first.column_by_name("magnitude_r"), second.column_by_name("magnitude_r"));
+    }
+
+    #[test]
+    fn a_choice_of_classes_and_bands_is_kept() {
+        let settings = Simulated {
+            classes: vec![ClassName::Merger, ClassName::Spiral],
+            bands: vec![BandName::R],
+            magnitude_r: [19.0, 19.0],
+            ..small(10)
+        };
+        let batch = concat(&read(&settings, 4, 10));
+        assert_eq!(labels(&batch).iter().filter(|label| **label == "merger").count(), 5);
+        assert_eq!(labels(&batch).iter().filter(|label| **label == "spiral").count(), 5);
+        let (pixels, length) = batch::list_values(&batch, IMAGE).unwrap();
+        assert_eq!((pixels.len(), length), (2560, 256));
+        let magnitudes = batch.column_by_name("magnitude_r").unwrap().as_primitive::<arrow::datatypes::Float64Type>();
+        assert!(magnitudes.values().iter().all(|magnitude| (magnitude - 19.0).abs() < 1e-12));
+    }
+
+    #[test]
+    fn impossible_settings_are_all_told_at_once() {
+        let settings = Simulated {
+            size: 4,
+            magnitude_r: [22.0, 20.0],
+            pixel_scale_arcsec: f64::NAN,
+            bands: vec![],
+            classes: vec![ClassName::Merger, ClassName::Merger],
+            start: u64::MAX,
+            ..Simulated::default()
+        };
+        let mistakes = settings.build("simulated").err().unwrap();
+        let keys: HashSet<String> = mistakes.iter().map(|mistake| mistake.path.join(".")).collect();
+        let expected = ["size", "magnitude_r", "pixel_scale_arcsec", "bands", "classes", "start"];
+        assert_eq!(keys, expected.map(String::from).into());
+    }
+}

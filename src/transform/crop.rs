@@ -4,7 +4,7 @@
 //! companion `<image>_variance` it is the same, and in `<image>_mask` it is 1, bad. The PSF is kept as it is.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Geometry, Part, Relaid};
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Cuts the centre out of an image, or pads the image, to a size. Its variance and mask follow.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Crop {
     /// The image column.
@@ -38,7 +38,7 @@ pub struct Crop {
 }
 
 /// What stands in pixels outside an image.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Pad {
     /// No flux.

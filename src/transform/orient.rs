@@ -4,7 +4,7 @@
 //! variance, mask and PSF are laid in the same way.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Geometry, Part, Relaid};
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Mirrors an image and turns it by quarter turns. Its variance, mask and PSF follow.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Orient {
     /// The image column.

@@ -6,7 +6,7 @@
 //! correlated; a mask pixel is the greatest that it touches; the PSF is resampled as the image is. NaN stays where it is.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Geometry, Part, Relaid};
 use crate::{
@@ -20,7 +20,7 @@ use crate::{
 const MOST: usize = 16_384;
 
 /// Brings an image to another pixel scale and keeps its flux. Its variance, mask and PSF follow.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Resample {
     /// The image column.
@@ -38,7 +38,7 @@ pub struct Resample {
 }
 
 /// How flux is moved to other pixels.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Method {
     /// Every pixel takes the part of the flux that it covers: exact, never negative, blurs a little.

@@ -4,7 +4,7 @@ use std::f64::consts::{FRAC_PI_2, PI, TAU};
 
 use super::{
     Body, Component,
-    profiles::{Profile, Spiral, faded_share},
+    profiles::{FADED_SHARE, Profile, Spiral},
 };
 use crate::survey::noise::Stream;
 
@@ -15,6 +15,11 @@ const DISC: [f64; 2] = [0.55, 0.30];
 const KNOT_BLUER: f64 = 0.25;
 /// Scatter of a colour.
 const COLOUR_SCATTER: f64 = 0.06;
+/// Half-light radius of a disc with a bulge, arms and knots over the scale length of the disc.
+const DISC_SIZE: f64 = 1.33;
+/// Half-light radius of a body of a merger that has all the light over that of the whole, so that mergers are as large
+/// as other galaxies are.
+const BODY_SIZE: f64 = 0.87;
 /// Half-light radius of an exponential disc over its scale length.
 const DISC_HALF_LIGHT: f64 = 1.678;
 
@@ -47,7 +52,7 @@ pub(super) fn elliptical(stream: &mut Stream, radius: f64, angle: f64) -> Body {
 /// A disc with arms, a bulge and knots.
 pub(super) fn spiral(stream: &mut Stream, radius: f64, angle: f64) -> Body {
     let axis_ratio = stream.uniform_in(0.35, 1.0);
-    let scale = radius / 1.3;
+    let scale = radius / DISC_SIZE;
     let bulge_share = stream.uniform_in(0.05, 0.40);
     let bulge = Profile::Sersic {
         n: stream.uniform_in(1.5, 3.5),
@@ -93,7 +98,7 @@ pub(super) fn merger(stream: &mut Stream, radius: f64, angle: f64) -> Body {
     {
         let at = [along * direction.cos(), along * direction.sin()];
         let mut body = Vec::new();
-        let axis_ratio = disturbed(stream, 0.85 * radius * share.sqrt(), tilt, share, &mut body);
+        let axis_ratio = disturbed(stream, BODY_SIZE * radius * share.sqrt(), tilt, share, &mut body);
         if along == 0.0 {
             main_axis_ratio = axis_ratio;
         }
@@ -112,7 +117,7 @@ pub(super) fn merger(stream: &mut Stream, radius: f64, angle: f64) -> Body {
             radius: stream.uniform_in(1.5, 3.2) * radius,
             width: stream.uniform_in(0.12, 0.3) * radius.sqrt(),
             angle: stream.uniform_in(0.0, TAU),
-            concentration: stream.uniform_in(1.0, 5.0),
+            concentration: stream.uniform_in(2.0, 6.0),
         };
         let flux = stream.uniform_in(0.02, 0.05);
         components.push(part(shell, flux, scattered(stream, OLD)));
@@ -152,7 +157,7 @@ fn disturbed(stream: &mut Stream, radius: f64, angle: f64, flux: f64, out: &mut 
         return axis_ratio;
     }
     let axis_ratio = stream.uniform_in(0.35, 1.0);
-    let scale = radius / 1.3;
+    let scale = radius / DISC_SIZE;
     let bulge_share = stream.uniform_in(0.05, 0.40);
     let bulge = Profile::Sersic { n: stream.uniform_in(1.5, 3.5), half_light_radius: 0.25 * scale, axis_ratio, angle };
     out.push(part(bulge, flux * bulge_share, scattered(stream, OLD)));
@@ -198,7 +203,7 @@ impl DiscDraw {
         let knot_flux = if self.knots == 0 { 0.0 } else { flux * self.knot_share };
         let smooth_flux = flux - knot_flux;
         // `hole` is what the arms take where they have not faded; over the whole disc that is less.
-        let hole = self.arm_share / faded_share();
+        let hole = self.arm_share / FADED_SHARE;
         let disc = Profile::Disc {
             scale,
             axis_ratio,

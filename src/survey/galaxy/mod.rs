@@ -1,7 +1,7 @@
 //! Galaxies drawn from numbers: three classes, each a list of parts with a flux per band, and their pixels.
 //!
 //! A galaxy depends on (run seed, object id, class) alone. What every class shares is drawn first and from the same
-//! laws: r magnitude, half-light radius, offset of the centre, direction, and an unrelated neighbour in 35 % of images,
+//! laws: r magnitude, half-light radius, offset of the centre, direction, reddening, and an unrelated neighbour in 35 % of images,
 //! so that none of them tells the class. `draw` makes the parts of each class, `profiles` their light, `render` pixels.
 //! Images are noise-free and not blurred: nJy per pixel, the pixel response included.
 
@@ -21,6 +21,9 @@ const NEIGHBOUR_SHARE: f64 = 0.35;
 const OFFSET_ARCSEC: f64 = 0.25;
 /// Half-light radius, arcsec: log-uniform between these.
 const HALF_LIGHT_RADIUS_ARCSEC: [f64; 2] = [1.1, 2.8];
+
+/// Standard deviation of each colour of a whole galaxy, magnitudes: distance, dust and age redden galaxies of any class.
+const COLOUR_SHIFT: f64 = 0.08;
 
 /// What a galaxy is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -126,6 +129,10 @@ impl Galaxy {
             Class::Elliptical => draw::elliptical(&mut own, half_light_radius_arcsec, angle),
             Class::Merger => draw::merger(&mut own, half_light_radius_arcsec, angle),
         };
+        let shift = [COLOUR_SHIFT * shared.normal(), COLOUR_SHIFT * shared.normal()];
+        for part in &mut components {
+            part.colour = [part.colour[0] + shift[0], part.colour[1] + shift[1]];
+        }
         place(&mut components, centre, flux_of_magnitude(magnitude_r));
 
         let neighbour = shared.uniform() < NEIGHBOUR_SHARE;
