@@ -156,7 +156,7 @@ fn context(widest_row_bytes: usize) -> Result<SessionContext, DataFusionError> {
 
 /// The statements of a text, separated by `;`.
 fn statements(sql: &str) -> Result<Vec<Statement>, QueryError> {
-    let statements = DFParser::parse_sql(sql).map_err(|error| QueryError::Sql(plain(&error)))?;
+    let statements = DFParser::parse_sql(sql).map_err(|error| wrong(&error, sql.trim()))?;
     if statements.is_empty() {
         return Err(QueryError::Sql("the query is empty".into()));
     }
@@ -169,8 +169,17 @@ fn wrong(error: &DataFusionError, query: &str) -> QueryError {
 
 /// The message of an error, in our manner: of its cause alone, on one line, from lower case and without a stop.
 fn plain(error: &DataFusionError) -> String {
-    let text = error.find_root().message().lines().map(str::trim).collect::<Vec<_>>().join("; ");
-    let mut rest = text.trim_end_matches('.').chars();
+    let cause = error.find_root();
+    let text = match cause {
+        DataFusionError::SQL(error, _) => error.to_string(),
+        _ => cause.message().into_owned(),
+    };
+    let lines = text.trim().trim_end_matches('.').lines().map(|line| lowered(line.trim()));
+    lines.collect::<Vec<_>>().join("; ")
+}
+
+fn lowered(line: &str) -> String {
+    let mut rest = line.chars();
     rest.next().map_or_else(String::new, |first| first.to_lowercase().chain(rest).collect())
 }
 
