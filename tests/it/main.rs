@@ -7,4 +7,5 @@ mod house;
 mod observe_noise;
 mod observe_oracle;
 mod pixels;
+mod queries;
 mod score_onnx;
