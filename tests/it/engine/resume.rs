@@ -232,3 +232,15 @@ fn a_state_or_part_that_was_tampered_with_is_noticed() {
     let error = start(&Recipe::default(), dir.path(), Existing::Resume).unwrap_err();
     assert!(error.to_string().contains(&format!("`{}` is missing", latest.display())), "{error}");
 }
+
+#[test]
+fn a_run_whose_commit_records_are_gone_is_not_taken_for_a_new_one() {
+    let dir = tempdir().unwrap();
+    start(&Recipe::default(), dir.path(), Existing::Refuse).unwrap();
+    std::fs::remove_dir_all(dir.path().join("_commits")).unwrap();
+    let before = files_below(dir.path());
+    let error = start(&Recipe::default(), dir.path(), Existing::Resume).unwrap_err();
+    assert!(error.to_string().contains("the commit records of"), "{error}");
+    assert_eq!(files_below(dir.path()), before);
+    assert_eq!(start(&Recipe::default(), dir.path(), Existing::Overwrite).unwrap().counts.source, 723);
+}
