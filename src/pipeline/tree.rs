@@ -132,10 +132,19 @@ impl Node {
             Value::Number(value) => serde_json::Value::Number(value.clone()),
             Value::Text(value) => value.as_str().into(),
             Value::List(items) => items.iter().map(Self::json).collect(),
-            Value::Map(entries) => {
-                entries.iter().map(|entry| (entry.key.clone(), entry.node.json())).collect::<serde_json::Map<_, _>>().into()
-            }
+            Value::Map(entries) => entries
+                .iter()
+                .map(|entry| (entry.key.clone(), entry.node.json()))
+                .collect::<serde_json::Map<_, _>>()
+                .into(),
         }
+    }
+
+    /// Whether a scalar in it waits for a parameter that has no value.
+    pub(super) fn is_unset(&self) -> bool {
+        self.filled.as_deref() == Some(super::parameters::UNSET)
+            || self.items().iter().any(Self::is_unset)
+            || self.entries().iter().any(|entry| entry.node.is_unset())
     }
 
     /// A scalar as it would be written; `None` for a list or a map.
