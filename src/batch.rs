@@ -34,7 +34,7 @@ const EXTENSION_METADATA: &str = "ARROW:extension:metadata";
 const TENSOR: &str = "arrow.fixed_shape_tensor";
 
 /// What the numbers of an image are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub enum Unit {
     /// Flux integrated over the pixel, in nanojansky (m_AB = 31.4 - 2.5 log10 f).
     #[serde(rename = "nJy")]

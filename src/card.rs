@@ -93,6 +93,14 @@ impl Card {
     /// # Errors
     /// As [`Card::read`].
     pub fn read_with_digest(path: &Path) -> Result<(Self, String), CardError> {
+        Self::read_adjusted(path, |_| ())
+    }
+
+    /// The same, with the card altered before it is compared with the graph: for other names of input and outputs.
+    ///
+    /// # Errors
+    /// As [`Card::read`].
+    pub fn read_adjusted(path: &Path, adjust: impl FnOnce(&mut Self)) -> Result<(Self, String), CardError> {
         let name = path.display().to_string();
         let bytes = fs::read(path).map_err(|error| CardError::Read { path: name.clone(), error })?;
         let model = Model::decode(bytes.as_slice()).map_err(|_| CardError::NotOnnx(name.clone()))?;
@@ -100,7 +108,8 @@ impl Card {
         let entry = model.metadata_props.into_iter().find(|entry| entry.key == KEY);
         let entry = entry.ok_or_else(|| CardError::NoCard(name.clone()))?;
         let unusable = |reason: String| CardError::Unusable { path: name.clone(), reason };
-        let card: Self = serde_json::from_str(&entry.value).map_err(|error| unusable(error.to_string()))?;
+        let mut card: Self = serde_json::from_str(&entry.value).map_err(|error| unusable(error.to_string()))?;
+        adjust(&mut card);
         card.verify(&graph).map_err(unusable)?;
         let digest = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
         Ok((card, digest))

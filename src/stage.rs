@@ -132,7 +132,8 @@ pub enum Read {
 
 /// Makes one column (its label) of every row, or removes rows. Depends on nothing but the row, the settings and the seed.
 pub trait Transform: Send {
-    /// The columns it reads.
+    /// The columns it reads. Once bound it also names those that it found beside them: the variance, mask and PSF of an
+    /// image.
     fn needs(&self) -> Vec<Need>;
     /// Steps to run before this one that equal steps can share. Each comes with a hidden label (`_...`) that tells its
     /// settings: the planner runs one step per label.

@@ -5,4 +5,4 @@ pub mod accuracy;
 use crate::stage::{Kind, Monitor};
 
 /// The kinds, in the order of the reference.
-pub const KINDS: &[Kind<dyn Monitor>] = &[];
+pub const KINDS: &[Kind<dyn Monitor>] = &[Kind::of::<accuracy::Accuracy>()];

@@ -1,1 +1,6 @@
 //! Statistics: plain numbers in, plain numbers out.
+
+pub mod calibration;
+pub mod classification;
+pub mod interval;
+pub mod quantile;

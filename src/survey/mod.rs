@@ -1,1 +1,8 @@
 //! What a survey does to an image: presets, photometry, PSF, sky and noise. Plain numbers, no Arrow.
+
+pub mod galaxy;
+pub mod noise;
+pub mod photometry;
+pub mod poisson;
+pub mod preset;
+pub mod psf;

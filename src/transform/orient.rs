@@ -1,1 +1,106 @@
-//! The transform kind `orient`.
+//! `orient`: an image mirrored, and turned by quarter turns.
+//!
+//! Mirrors come first. A turn is that of numpy's `rot90`: pixel `[y, x]` comes from `[x, width - 1 - y]`. The companions
+//! variance, mask and PSF are laid in the same way.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Geometry, Part, Relaid};
+use crate::{
+    batch::ImageLayout,
+    error::{Code, Mistake},
+    image::orient::Orientation,
+    stage::{Settings, Transform},
+};
+
+/// Mirrors an image and turns it by quarter turns. Its variance, mask and PSF follow.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Orient {
+    /// The image column.
+    pub image: String,
+    /// Reverses the columns: left becomes right.
+    #[serde(default)]
+    pub mirror_x: bool,
+    /// Reverses the rows: the first becomes the last.
+    #[serde(default)]
+    pub mirror_y: bool,
+    /// Quarter turns after that, in the sense of numpy's `rot90`.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 3))]
+    pub quarter_turns: u8,
+}
+
+impl Settings<dyn Transform> for Orient {
+    const NAME: &'static str = "orient";
+
+    fn build(self, label: &str) -> Result<Box<dyn Transform>, Vec<Mistake>> {
+        let Self { image, mirror_x, mirror_y, quarter_turns } = self;
+        if quarter_turns > 3 {
+            let message = format!("`quarter_turns` is {quarter_turns}, expected 0 to 3");
+            return Err(vec![Mistake::at("quarter_turns", Code::OutOfRange, message)]);
+        }
+        let how = Orientation { mirror_x, mirror_y, quarter_turns };
+        Ok(Relaid::boxed(label, image, Orienting { how, image: (0, 0), psf: (0, 0) }))
+    }
+}
+
+#[derive(Clone)]
+struct Orienting {
+    how: Orientation,
+    image: (usize, usize),
+    psf: (usize, usize),
+}
+
+impl Geometry for Orienting {
+    fn bind(&mut self, part: Part, from: &ImageLayout) -> Result<ImageLayout, Vec<Mistake>> {
+        let size = (from.height, from.width);
+        if part == Part::Psf {
+            self.psf = size;
+        } else {
+            self.image = size;
+        }
+        let (height, width) = self.how.size(size);
+        Ok(ImageLayout { height, width, ..from.clone() })
+    }
+
+    fn plane(&self, part: Part, plane: &[f32], out: &mut [f32]) {
+        let size = if part == Part::Psf { self.psf } else { self.image };
+        self.how.lay(plane, size, out);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::{
+        batch::{ImageLayout, list_values},
+        error::Code,
+        stage::Rejects,
+        transform::contract::{batch, bound, layout},
+    };
+
+    #[test]
+    fn a_quarter_turn_swaps_the_sides_of_an_image_and_of_its_mask() {
+        let batch = batch(1);
+        let mut turn =
+            bound("orient", json!({ "image": "image", "quarter_turns": 1 }), &batch.schema()).expect("bound");
+        let out = turn.apply(batch.clone(), &mut Rejects::default()).expect("turned");
+        let layout = ImageLayout { height: 8, width: 10, ..layout() };
+        for (made, of) in [("made", "image"), ("made_mask", "image_mask")] {
+            assert_eq!(ImageLayout::of(out.schema().field_with_name(made).expect("a column")), Some(layout.clone()));
+            let (made, of) = (list_values(&out, made).expect("images").0, list_values(&batch, of).expect("images").0);
+            // Band r, [y, x] = [2, 9], comes from [9, 8 - 1 - 2].
+            assert_eq!(made[80 + 2 * 10 + 9], of[80 + 9 * 8 + 5]);
+        }
+    }
+
+    #[test]
+    fn five_quarter_turns_are_too_many() {
+        let settings = json!({ "image": "image", "quarter_turns": 5 });
+        let mistakes = bound("orient", settings, &batch(1).schema()).err().expect("a mistake");
+        assert_eq!((mistakes[0].code, mistakes[0].path[0].as_str()), (Code::OutOfRange, "quarter_turns"));
+    }
+}

@@ -1,3 +1,7 @@
 //! Every test that needs more than one module, in one binary: a file here is a subject.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+mod engine;
+
 mod house;
+mod pixels;
+mod score_onnx;

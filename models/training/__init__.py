@@ -1,0 +1,15 @@
+"""Trains the galaxy classifiers that Lucarne scores with.
+
+`python -m training --run RUN --out models` reads the run directory of `pipelines/03_training_set.yaml` and writes ONNX
+models, their heads, reference latents and metrics. Every number of the recipe stands where it is used, with its source.
+"""
+
+CLASSES: tuple[str, ...] = ("spiral", "elliptical", "merger")
+"""The classes, in the order of the logits."""
+
+DOMAINS: dict[str, str] = {"y10": "y10_sky", "y1": "y1_sky"}
+"""The domains and the image column of a run that holds each, in electrons before the stretch."""
+
+
+class TrainingError(Exception):
+    """Something in the data, the settings or the outcome that makes training impossible; the message says what to do."""

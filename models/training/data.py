@@ -1,0 +1,80 @@
+"""The stretched images of a run, on disk, with their classes and parts.
+
+Pixels are read once, in batches, into a file per domain that is mapped into memory; so memory stays bounded by what the
+system cares to cache, however many objects there are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from . import CLASSES, DOMAINS
+from .runs import Layout, Run
+from .splits import split
+from .stretch import Percentiles, Stretch
+
+CHUNK_ROWS = 64
+
+
+@dataclass(frozen=True)
+class Data:
+    """What training needs of a run."""
+
+    ids: list[str]
+    classes: np.ndarray
+    """Class numbers `[n]` int64."""
+    parts: dict[str, np.ndarray]
+    """Row numbers of `train`, `valid` and `test`."""
+    images: dict[str, np.ndarray]
+    """By domain: stretched images `[n, band, y, x]` float32, mapped."""
+    stretches: dict[str, Stretch]
+    layout: Layout
+    digest: str
+    """SHA-256 over ids, labels, and the SHA-256 of each domain's unstretched pixels, in the order of the rows; hexadecimal."""
+
+    def batch(self, domain: str, rows: np.ndarray) -> np.ndarray:
+        """Stretched images of some rows, `[len(rows), band, y, x]` float32, in memory."""
+        return self.images[domain][rows]
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Objects by part and class."""
+        return {
+            name: {label: int((self.classes[rows] == number).sum()) for number, label in enumerate(CLASSES)}
+            for name, rows in self.parts.items()
+        }
+
+
+def load(folder: Path, scratch: Path) -> Data:
+    """Reads a run directory; the mapped files go to `scratch` (2 x 120 kB for an object of 3 x 100 x 100 pixels)."""
+    run = Run(folder, list(DOMAINS.values()))
+    ids, labels = run.identities()
+    classes, parts = split(ids, labels)
+    trained = np.zeros(len(ids), bool)
+    trained[parts["train"]] = True
+    shape = run.layout.shape
+    percentiles = {domain: Percentiles(len(parts["train"]) * int(np.prod(shape))) for domain in DOMAINS}
+    images = {
+        domain: np.lib.format.open_memmap(scratch / f"{domain}.npy", "w+", np.float32, (len(ids), *shape))
+        for domain in DOMAINS
+    }
+    digests = {domain: hashlib.sha256() for domain in DOMAINS}
+    start = 0
+    for columns in run.batches():
+        end = start + len(columns[0])
+        for domain, pixels in zip(DOMAINS, columns):
+            digests[domain].update(pixels.tobytes())
+            percentiles[domain].add(pixels[trained[start:end]])
+            images[domain][start:end] = pixels
+        start = end
+    stretches = {domain: values.stretch() for domain, values in percentiles.items()}
+    for domain, stretch in stretches.items():
+        for first in range(0, len(ids), CHUNK_ROWS):
+            images[domain][first : first + CHUNK_ROWS] = stretch(images[domain][first : first + CHUNK_ROWS])
+    digest = hashlib.sha256("\0".join(f"{name}\t{label}" for name, label in zip(ids, labels)).encode())
+    for domain in DOMAINS:
+        digest.update(digests[domain].digest())
+    return Data(ids, classes, parts, images, stretches, run.layout, digest.hexdigest())

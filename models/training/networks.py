@@ -1,0 +1,83 @@
+"""The networks: stretched images `[N, band, y, x]` in, the latent vector and the logits out.
+
+Every network subtracts 0.5 first: a stretched background sits there with a spread of 0.003, below the step of bfloat16 at
+0.5, and without it training stays at chance. The latent vector has no activation, so the head behind it is affine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from . import CLASSES
+
+LATENT = 256
+
+
+class Classifier(nn.Module):
+    """A body `[N, band, y, x] -> [N, features]`, a bottleneck to the latent vector `[N, 256]`, an affine head to the logits."""
+
+    def __init__(self, body: nn.Module, features: int, classes: int) -> None:
+        """Initial weights N(0, .005) for the bottleneck and N(0, .01) for the head, zero biases (the paper's code)."""
+        super().__init__()
+        self.body = body
+        self.bottleneck = nn.Linear(features, LATENT)
+        self.head = nn.Linear(LATENT, classes)
+        for layer, spread in ((self.bottleneck, 0.005), (self.head, 0.01)):
+            nn.init.normal_(layer.weight, 0.0, spread)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Latent `[N, 256]` and logits `[N, class]`, both float32: autocast, where it is on, ends before the bottleneck."""
+        features = self.body(image - 0.5)
+        with torch.autocast(image.device.type, enabled=False):
+            if features.dtype != torch.float32:  # else the exported graph would have a cast
+                features = features.to(torch.float32)
+            latent = self.bottleneck(features)
+            return latent, self.head(latent)
+
+
+def convnet(bands: int, size: int) -> Classifier:
+    """Three blocks of convolution, batch norm, ReLU and 2 x 2 maximum; 1,187,203 parameters for 3 x 100 x 100 pixels."""
+    layers: list[nn.Module] = []
+    channels = bands
+    for out, kernel in ((8, 5), (16, 3), (32, 3)):
+        layers += [
+            nn.Conv2d(channels, out, kernel, padding=kernel // 2),
+            nn.BatchNorm2d(out),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+        ]
+        channels, size = out, size // 2
+    return Classifier(nn.Sequential(*layers, nn.Flatten()), channels * size * size, len(CLASSES))
+
+
+NETWORKS: dict[str, Callable[[int, int], Classifier]] = {"convnet": convnet}
+"""The networks by name: each makes one of a number of bands and a size in pixels."""
+
+
+def batch_norms(network: nn.Module) -> list[nn.BatchNorm2d]:
+    """The batch-norm layers of a network."""
+    return [layer for layer in network.modules() if isinstance(layer, nn.BatchNorm2d)]
+
+
+@torch.no_grad()
+def recalibrate(network: nn.Module, batches: list[Tensor]) -> None:
+    """Sets the running statistics of batch norm to the plain average over some batches, at the present weights.
+
+    The running averages lag behind fast-changing weights, most of all in the first epochs.
+    """
+    layers = batch_norms(network)
+    momenta = [layer.momentum for layer in layers]
+    network.eval()
+    for layer in layers:
+        layer.reset_running_stats()
+        layer.momentum = None  # a cumulative average
+        layer.train()
+    for batch in batches:
+        network(batch)
+    for layer, momentum in zip(layers, momenta):
+        layer.momentum = momentum
+    network.eval()

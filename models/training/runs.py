@@ -1,0 +1,131 @@
+"""The rows of a run directory that `lucarne run` wrote, read a few at a time.
+
+A finished run has its table `objects` as Parquet parts in `objects/`; an image column is a fixed-size list of float32 with
+the Arrow extension `arrow.fixed_shape_tensor`, shape `[band, y, x]`, and bands, unit and pixel scale in its field metadata.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from . import TrainingError
+
+BATCH_ROWS = 64
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What an image column holds: band names, rows = columns in pixels, side of a pixel in arcsec, unit."""
+
+    bands: tuple[str, ...]
+    size: int
+    pixel_scale_arcsec: float
+    unit: str
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Band, y, x."""
+        return (len(self.bands), self.size, self.size)
+
+
+class Run:
+    """A finished run directory with images in some columns, all of one layout."""
+
+    def __init__(self, folder: Path, columns: list[str]) -> None:
+        """Opens the run; `columns` are the image columns that it must have."""
+        self.folder = folder
+        self.columns = columns
+        expected = _rows_of_finished_run(folder)
+        self.parts = sorted((folder / "objects").glob("*.parquet"))
+        if not self.parts:
+            raise TrainingError(f"the run `{folder}` has no Parquet parts in `objects/`: give its pipeline the sink `objects`")
+        self.layout = _common_layout(self.parts, columns)
+        self.rows = sum(pq.ParquetFile(part).metadata.num_rows for part in self.parts)
+        if expected is not None and expected != self.rows:
+            raise TrainingError(f"`{folder}/objects` holds {self.rows} rows, its `run.json` says {expected}: resume the run")
+
+    def identities(self) -> tuple[list[str], list[str]]:
+        """The object ids and labels of all rows, in order."""
+        ids: list[str] = []
+        labels: list[str | None] = []
+        for part in self.parts:
+            table = pq.read_table(part, columns=["object_id", "label"], partitioning=None)
+            ids += table["object_id"].to_pylist()
+            labels += table["label"].cast(pa.string()).to_pylist()
+        unlabelled = [name for name, label in zip(ids, labels) if label is None]
+        if unlabelled:
+            raise TrainingError(f"{len(unlabelled)} objects have no label, the first is `{unlabelled[0]}`")
+        return ids, [label for label in labels if label is not None]
+
+    def batches(self) -> Iterator[list[np.ndarray]]:
+        """The images of every column, `[n, band, y, x]` float32 with n at most 64, batch after batch in the order of the rows."""
+        for part in self.parts:
+            for batch in pq.ParquetFile(part).iter_batches(batch_size=BATCH_ROWS, columns=self.columns):
+                yield [_pixels(batch.column(name), name, self.layout) for name in self.columns]
+
+
+def _rows_of_finished_run(folder: Path) -> int | None:
+    record = folder / "run.json"
+    try:
+        run = json.loads(record.read_text())
+        ours = isinstance(run, dict) and "lucarne" in run
+    except (OSError, ValueError):
+        ours = False
+    if not ours:
+        raise TrainingError(f"`{folder}` is not a run directory: it has no `run.json` that `lucarne run` wrote")
+    state = run.get("state", "finished")
+    if state != "finished":
+        raise TrainingError(f"the run `{folder}` is `{state}`, not finished: end it with `lucarne run ... --resume`")
+    return run.get("tables", {}).get("objects", {}).get("rows")
+
+
+def _common_layout(parts: list[Path], columns: list[str]) -> Layout:
+    layouts: dict[Layout, str] = {}
+    for part in parts:
+        schema = pq.read_schema(part)
+        missing = [name for name in ["object_id", "label", *columns] if name not in schema.names]
+        if missing:
+            raise TrainingError(
+                f"`{part}` has no column {', '.join(f'`{name}`' for name in missing)}; it has {', '.join(schema.names)}"
+            )
+        for name in columns:
+            layouts.setdefault(_layout(schema.field(name), part), f"`{name}` of `{part.name}`")
+    if len(layouts) > 1:
+        told = "; ".join(f"{where}: {layout}" for layout, where in layouts.items())
+        raise TrainingError(f"the image columns differ: {told}")
+    return next(iter(layouts))
+
+
+def _layout(field: pa.Field, part: Path) -> Layout:
+    metadata = {key.decode(): value.decode() for key, value in (field.metadata or {}).items()}
+    if isinstance(field.type, pa.FixedShapeTensorType):
+        shape, values = list(field.type.shape), field.type.storage_type
+    else:
+        shape, values = json.loads(metadata.get("ARROW:extension:metadata", "{}")).get("shape"), field.type
+    where = f"the column `{field.name}` of `{part}`"
+    if not shape or not pa.types.is_fixed_size_list(values) or values.value_type != pa.float32():
+        raise TrainingError(f"{where} is {field.type}, not a float32 image (`arrow.fixed_shape_tensor`)")
+    if len(shape) != 3 or shape[1] != shape[2] or values.list_size != int(np.prod(shape)):
+        raise TrainingError(f"{where} has shape {shape}, expected [band, y, x] with y = x and {values.list_size} numbers")
+    missing = [key for key in ("bands", "unit", "pixel_scale_arcsec") if key not in metadata]
+    if missing:
+        raise TrainingError(f"{where} does not say its {', '.join(missing)} in the field metadata")
+    bands = tuple(metadata["bands"].split(","))
+    if len(bands) != shape[0]:
+        raise TrainingError(f"{where} has {shape[0]} planes and {len(bands)} bands")
+    return Layout(bands, int(shape[1]), float(metadata["pixel_scale_arcsec"]), metadata["unit"])
+
+
+def _pixels(column: pa.Array, name: str, layout: Layout) -> np.ndarray:
+    storage = column.storage if isinstance(column, pa.ExtensionArray) else column
+    values = storage.flatten().to_numpy(zero_copy_only=False)
+    if values.size != len(column) * int(np.prod(layout.shape)) or not np.isfinite(values).all():
+        raise TrainingError(f"the column `{name}` has rows with nulls or numbers that are not finite")
+    return values.reshape(-1, *layout.shape)

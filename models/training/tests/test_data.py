@@ -1,0 +1,153 @@
+"""Reading runs, parts, stretch."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import unittest
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from training import TrainingError
+from training.data import load
+from training.splits import SHARES, part_of, split
+from training.stretch import Percentiles, Stretch
+from training.tests import fake
+
+
+class Splits(unittest.TestCase):
+    ids = [f"galaxy-{number}" for number in range(20_000)]
+
+    def test_parts_are_disjoint_whole_and_have_their_shares(self) -> None:
+        labels = ["spiral", "elliptical", "merger", "merger"] * 5000
+        _, parts = split(self.ids, labels)
+        rows = np.concatenate(list(parts.values()))
+        self.assertEqual(sorted(rows), list(range(20_000)))
+        for name, share in SHARES.items():
+            self.assertAlmostEqual(len(parts[name]) / 20_000, share, delta=0.015)
+
+    def test_the_part_of_an_object_does_not_depend_on_the_others(self) -> None:
+        labels = ["spiral", "elliptical", "merger", "merger"] * 5000
+        few = slice(None, None, 7)
+        _, parts = split(self.ids[few], labels[few])
+        for name, rows in parts.items():
+            self.assertTrue(all(part_of(self.ids[few][row]) == name for row in rows))
+
+    def test_the_parts_of_known_ids_never_change(self) -> None:
+        self.assertEqual([part_of(f"galaxy-{n}") for n in range(12)], KNOWN_PARTS)
+
+    def test_a_label_that_is_no_class_an_id_twice_and_a_part_without_a_class_are_told(self) -> None:
+        for ids, labels, told in (
+            (["a", "b"], ["spiral", "ring"], "`ring` is not one of the classes"),
+            (["a", "a"], ["spiral", "merger"], "more than once, the first is `a`"),
+            (["a", "b", "c"], ["spiral", "elliptical", "merger"], "has no"),
+        ):
+            with self.assertRaisesRegex(TrainingError, told):
+                split(ids, labels)
+
+
+KNOWN_PARTS = "valid train train train train test train valid test valid train train".split()
+
+
+class Stretching(unittest.TestCase):
+    def test_the_stretch_follows_its_formula(self) -> None:
+        stretch = Stretch(-1136.0, 23822.0)
+        made = stretch(np.array([0.0, 23822.0, 1e9, -1e9, 500.0], np.float32))
+        clip = np.arcsinh(0.85 * np.array([0.0, 1.0, 1.0, -1136 / 23822, 500 / 23822]))
+        np.testing.assert_allclose(made, (clip + 1) / 2, rtol=1e-7)
+        self.assertAlmostEqual(float(made[1]), 0.8856, places=4)
+
+    def test_percentiles_of_pieces_are_those_of_numpy(self) -> None:
+        values = np.random.default_rng(1).standard_normal(3_000_017).astype(np.float32) ** 3
+        seen = Percentiles(values.size)
+        for piece in np.array_split(values, 13):
+            seen.add(piece)
+        expected = np.percentile(values.astype(np.float64), [0.1, 99.9])
+        np.testing.assert_allclose([seen.stretch().lo, seen.stretch().hi], expected, rtol=1e-9)
+
+    def test_the_percentiles_of_few_values_are_those_of_numpy(self) -> None:
+        for count in (2, 3, 10, 999, 1001):
+            values = np.arange(count, dtype=np.float32) + 1
+            seen = Percentiles(count)
+            seen.add(values)
+            np.testing.assert_allclose([seen.stretch().lo, seen.stretch().hi], np.percentile(values, [0.1, 99.9]))
+
+
+class Reading(unittest.TestCase):
+    def setUp(self) -> None:
+        holder = tempfile.TemporaryDirectory()
+        self.addCleanup(holder.cleanup)
+        self.folder = Path(holder.name)
+
+    def test_images_come_back_stretched_with_constants_of_the_training_part_alone(self) -> None:
+        data = load(fake.write_run(self.folder / "run"), self.folder)
+        _, pixels = fake.images(240, 16, 3)
+        for domain, name in (("y10", "y10_sky"), ("y1", "y1_sky")):
+            lo, hi = np.percentile(pixels[name][data.parts["train"]].astype(np.float64), [0.1, 99.9])
+            np.testing.assert_allclose([data.stretches[domain].lo, data.stretches[domain].hi], [lo, hi], rtol=1e-9)
+            np.testing.assert_array_equal(data.batch(domain, np.arange(240)), Stretch(lo, hi)(pixels[name]))
+        self.assertEqual(data.layout.bands, ("g", "r", "i"))
+        self.assertEqual(sum(sum(classes.values()) for classes in data.counts().values()), 240)
+
+    def test_the_digest_does_not_depend_on_how_parts_are_cut(self) -> None:
+        digests = {load(fake.write_run(self.folder / str(parts), parts=parts), self.folder).digest for parts in (1, 2, 5)}
+        self.assertEqual(len(digests), 1)
+        other = load(fake.write_run(self.folder / "other", seed=4), self.folder).digest
+        self.assertNotIn(other, digests)
+
+    def test_a_column_of_pyarrows_own_tensor_type_is_read_too(self) -> None:
+        run = fake.write_run(self.folder / "run", parts=1)
+        before = load(run, self.folder).digest
+        part = run / "objects" / "part-00000.parquet"
+        table = pq.read_table(part)
+        kind = pa.fixed_shape_tensor(pa.float32(), (3, 16, 16), dim_names=["band", "y", "x"])
+        for name in fake.COLUMNS:
+            field = table.schema.field(name)
+            column = table[name].combine_chunks()
+            storage = column.storage if isinstance(column, pa.ExtensionArray) else column
+            tensor = pa.ExtensionArray.from_storage(kind, storage.cast(kind.storage_type))
+            extra = {key: value for key, value in field.metadata.items() if not key.startswith(b"ARROW:")}
+            table = table.set_column(table.schema.get_field_index(name), pa.field(name, kind, False, extra), tensor)
+        pq.write_table(table, part)
+        self.assertEqual(load(run, self.folder).digest, before)
+
+    def test_what_is_wrong_with_a_run_is_told(self) -> None:
+        def broken(name: str, change) -> str:
+            run = fake.write_run(self.folder / name, parts=1)
+            change(run)
+            with self.assertRaises(TrainingError) as caught:
+                load(run, self.folder)
+            return str(caught.exception)
+
+        def rewrite(change):
+            def apply(run: Path) -> None:
+                part = run / "objects" / "part-00000.parquet"
+                pq.write_table(change(pq.read_table(part)), part)
+
+            return apply
+
+        def interrupt(run: Path) -> None:
+            record = json.loads((run / "run.json").read_text())
+            (run / "run.json").write_text(json.dumps({**record, "state": "interrupted"}))
+
+        def with_nan(table: pa.Table) -> pa.Table:
+            pixels = np.full((table.num_rows, 3, 16, 16), np.nan, np.float32)
+            return table.set_column(2, *fake.column(pixels, "y10_sky"))
+
+        def smaller(table: pa.Table) -> pa.Table:
+            return table.set_column(2, *fake.column(np.zeros((table.num_rows, 3, 8, 8), np.float32), "y10_sky"))
+
+        def plain(table: pa.Table) -> pa.Table:
+            return table.set_column(2, "y10_sky", pa.array(np.zeros(table.num_rows, np.float32)))
+
+        self.assertIn("is not a run directory", broken("a", lambda run: (run / "run.json").unlink()))
+        self.assertIn("is `interrupted`", broken("b", interrupt))
+        self.assertIn("no Parquet parts", broken("c", lambda run: (run / "objects" / "part-00000.parquet").unlink()))
+        self.assertIn("no column `y1_sky`", broken("d", rewrite(lambda table: table.drop_columns("y1_sky"))))
+        self.assertIn("rows, its `run.json` says 240", broken("e", rewrite(lambda table: table.slice(0, 200))))
+        self.assertIn("not finite", broken("f", rewrite(with_nan)))
+        self.assertIn("the image columns differ", broken("g", rewrite(smaller)))
+        self.assertIn("not a float32 image", broken("h", rewrite(plain)))

@@ -1,0 +1,85 @@
+"""Networks, their batch norm, the exported files."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import unittest
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+
+from training import export
+from training.data import load
+from training.networks import batch_norms, convnet, recalibrate
+from training.tests import fake
+
+
+class ConvNet(unittest.TestCase):
+    def test_it_has_the_paper_s_number_of_parameters_and_shapes(self) -> None:
+        network = convnet(3, 100)
+        self.assertEqual(sum(values.numel() for values in network.parameters()), 1_187_203)
+        latent, logits = network(torch.zeros(2, 3, 100, 100))
+        self.assertEqual((latent.shape, logits.shape), ((2, 256), (2, 3)))
+
+    def test_its_latent_and_logits_are_float32_under_autocast(self) -> None:
+        with torch.autocast("cpu", torch.bfloat16):
+            latent, logits = convnet(3, 16)(torch.rand(2, 3, 16, 16))
+        self.assertEqual({latent.dtype, logits.dtype}, {torch.float32})
+
+    def test_recalibration_gives_batch_norm_the_statistics_of_the_images(self) -> None:
+        torch.manual_seed(1)
+        network = convnet(3, 16)
+        batches = [torch.randn(32, 3, 16, 16) * 0.3 + 0.6 for _ in range(4)]
+        with torch.no_grad():
+            first = network.body[0](torch.cat(batches) - 0.5)
+        recalibrate(network, batches)
+        norm = batch_norms(network)[0]
+        np.testing.assert_allclose(norm.running_mean, first.mean(dim=(0, 2, 3)), atol=1e-6)
+        np.testing.assert_allclose(norm.running_var, first.var(dim=(0, 2, 3)), rtol=5e-3)
+        self.assertFalse(network.training or norm.training)
+
+
+class Export(unittest.TestCase):
+    def setUp(self) -> None:
+        holder = tempfile.TemporaryDirectory()
+        self.addCleanup(holder.cleanup)
+        self.folder = Path(holder.name)
+        self.data = load(fake.write_run(self.folder / "run"), self.folder)
+        torch.manual_seed(2)
+        self.network = convnet(3, 16)
+        images = torch.from_numpy(self.data.batch("y10", np.arange(64)))
+        recalibrate(self.network, [images])
+        self.card = export.card(self.data, ("y10", "y1"), {"seed": 9})
+        self.path = self.folder / "model.onnx"
+        export.write(self.network, self.path, self.card, (3, 16, 16))
+
+    def test_onnx_runtime_answers_as_pytorch_for_any_batch(self) -> None:
+        session = export.Session(self.path, 1)
+        difference = export.largest_difference(self.network, session, self.data.batch("y1", np.arange(64)))
+        self.assertLess(difference, 1e-5)
+
+    def test_batch_norm_is_folded_and_the_names_are_those_of_the_card(self) -> None:
+        graph = onnx.load(str(self.path)).graph
+        self.assertLessEqual({node.op_type for node in graph.node}, {"Sub", "Constant", "Conv", "Relu", "MaxPool", "Flatten", "Gemm"})
+        self.assertEqual([value.name for value in graph.input], ["image"])
+        self.assertEqual([value.name for value in graph.output], ["latent", "logits"])
+        self.assertEqual(graph.input[0].type.tensor_type.shape.dim[0].dim_param, "N")
+
+    def test_the_card_comes_back_whole(self) -> None:
+        card = export.read_card(self.path)
+        self.assertEqual(card, self.card)
+        self.assertEqual(card["classes"], ["spiral", "elliptical", "merger"])
+        self.assertEqual(card["domains"]["y1"]["hi"], self.data.stretches["y1"].hi)
+        required = {"classes", "bands", "size", "pixel_scale_arcsec", "domains", "trained_on", "latent", "latent_size"}
+        self.assertLessEqual(required, card.keys())
+
+    def test_the_head_in_its_file_makes_the_logits_of_the_latents(self) -> None:
+        export.write_head(self.network, self.folder / "head.json")
+        head = json.loads((self.folder / "head.json").read_text())
+        latent, logits = export.Session(self.path, 1)(self.data.batch("y10", np.arange(7)))
+        made = latent @ np.array(head["weights"], np.float32).T + np.array(head["bias"], np.float32)
+        np.testing.assert_allclose(made, logits, atol=1e-6)
+        np.testing.assert_array_equal(np.array(head["weights"], np.float32), self.network.head.weight.detach().numpy())

@@ -1,0 +1,176 @@
+//! Where the header and data units of a file lie (FITS 4.0, sections 3 and 4.4), checked against the file's size.
+
+use super::{
+    Hdu, HduKind, Limits,
+    bytes::Bytes,
+    header::{CARD, Header},
+};
+
+pub(super) const BLOCK: usize = 2880;
+/// A header of more than this is no header: 18 MB.
+const MAX_HEADER_BLOCKS: usize = 6400;
+/// More units than any survey puts into one file.
+const MAX_HDUS: usize = 100_000;
+
+/// All units in order. The walk ends at the first damaged one, which is listed with what is wrong with it.
+pub(super) fn walk(bytes: &Bytes, limits: &Limits) -> Result<Vec<Hdu>, String> {
+    check_magic(bytes)?;
+    let mut hdus = Vec::new();
+    let mut at = 0;
+    while at < bytes.len() && hdus.len() < MAX_HDUS {
+        // Whatever follows the last unit without being one (padding, special records) is none of ours.
+        if at > 0 && bytes.get(at, 8).is_ok_and(|start| *start != *b"XTENSION") {
+            break;
+        }
+        let hdu = unit(bytes, at, hdus.len(), limits);
+        at = hdu.end();
+        let damaged = hdu.damage.is_some() && hdu.kind == HduKind::Damaged;
+        hdus.push(hdu);
+        if damaged {
+            break;
+        }
+    }
+    Ok(hdus)
+}
+
+fn check_magic(bytes: &Bytes) -> Result<(), String> {
+    if bytes.len() == 0 {
+        return Err("is empty, expected a FITS file".into());
+    }
+    let start = bytes.get(0, bytes.len().min(9) as usize)?;
+    let packed = match start.as_ref() {
+        [b'B', b'Z', b'h', ..] => Some("bzip2"),
+        [0x1f, 0x9d, ..] => Some("compress (LZW)"),
+        [b'P', b'K', 3, 4, ..] => Some("zip"),
+        [0xfd, b'7', b'z', b'X', b'Z', ..] => Some("xz"),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => Some("zstd"),
+        _ => None,
+    };
+    if let Some(packed) = packed {
+        return Err(format!("is compressed with {packed}, expected FITS, plain or gzipped"));
+    }
+    if *start != *b"SIMPLE  =" {
+        return Err(format!("begins with `{}`, expected `SIMPLE  =`: not a FITS file", start.escape_ascii()));
+    }
+    Ok(())
+}
+
+fn unit(bytes: &Bytes, at: u64, index: usize, limits: &Limits) -> Hdu {
+    let damaged = |header, data_start, damage| Hdu {
+        index,
+        kind: HduKind::Damaged,
+        shape: Vec::new(),
+        header,
+        data_start,
+        data_len: 0,
+        damage: Some(damage),
+    };
+    let (header, data_start) = match read_header(bytes, at) {
+        Ok(header) => header,
+        Err(reason) => return damaged(Header::default(), bytes.len(), reason),
+    };
+    let (kind, stored, data_len) = match geometry(&header, index == 0) {
+        Ok(geometry) => geometry,
+        Err(reason) => return damaged(header, bytes.len(), reason),
+    };
+    let missing = data_start.checked_add(data_len).is_none_or(|end| end > bytes.len());
+    if missing {
+        let have = bytes.len().saturating_sub(data_start);
+        return damaged(
+            header,
+            bytes.len(),
+            format!("is cut off: {data_len} bytes of data expected, {have} are there"),
+        );
+    }
+    let shape = if kind == HduKind::Compressed { image_shape(&header, "ZNAXIS") } else { Ok(stored) };
+    let shape = shape.and_then(|shape| bounded(shape, kind, limits));
+    let (shape, damage) = shape.map_or_else(|reason| (Vec::new(), Some(reason)), |shape| (shape, None));
+    Hdu { index, kind, shape, header, data_start, data_len, damage }
+}
+
+/// The cards up to `END`, and where the data begin.
+fn read_header(bytes: &Bytes, at: u64) -> Result<(Header, u64), String> {
+    let mut cards = Vec::with_capacity(BLOCK);
+    for block in 1..=MAX_HEADER_BLOCKS {
+        let start = at + ((block - 1) * BLOCK) as u64;
+        let Ok(piece) = bytes.get(start, BLOCK) else {
+            return Err(format!("is cut off in its header: no `END` before byte {}", bytes.len()));
+        };
+        if let Some(end) = piece.chunks_exact(CARD).position(|card| card.starts_with(b"END     ")) {
+            cards.extend_from_slice(&piece[..end * CARD]);
+            return Ok((Header::new(cards), at + (block * BLOCK) as u64));
+        }
+        // Text only: without this a damaged block length would read pixels as cards up to the limit.
+        if piece.iter().any(|byte| *byte == 0) {
+            return Err("has zero bytes in its header, expected text up to a card `END`".into());
+        }
+        cards.extend_from_slice(&piece);
+    }
+    Err(format!("has no `END` in {MAX_HEADER_BLOCKS} blocks of header"))
+}
+
+/// What a unit is, the axes of its data (slowest first), and the bytes that they take.
+fn geometry(header: &Header, primary: bool) -> Result<(HduKind, Vec<usize>, u64), String> {
+    let bitpix = header.required("BITPIX")?;
+    if ![8, 16, 32, 64, -32, -64].contains(&bitpix) {
+        return Err(format!("key `BITPIX` is {bitpix}, expected 8, 16, 32, 64, -32 or -64"));
+    }
+    let shape = image_shape(header, "NAXIS")?;
+    let groups = primary && header.is_true("GROUPS") && shape.last() == Some(&0);
+    let extension = header.text("XTENSION").unwrap_or_default();
+    let kind = match extension.as_str() {
+        _ if groups => HduKind::Groups,
+        _ if primary && !header.is_true("SIMPLE") => {
+            return Err("key `SIMPLE` is not `T`: not a standard FITS file".into());
+        }
+        _ if primary => HduKind::Image,
+        "IMAGE" | "IUEIMAGE" => HduKind::Image,
+        "BINTABLE" | "A3DTABLE" if header.is_true("ZIMAGE") => HduKind::Compressed,
+        "BINTABLE" | "A3DTABLE" | "TABLE" => HduKind::Table,
+        other => return Err(format!("key `XTENSION` is `{other}`, expected `IMAGE`, `BINTABLE` or `TABLE`")),
+    };
+    let axes = if groups { &shape[..shape.len() - 1] } else { &shape[..] };
+    let pixels = if axes.is_empty() { Some(0) } else { product(axes) };
+    let count = |key: &str, default: i64| -> Result<u64, String> {
+        let value = if primary && !groups { default } else { header.integer(key)?.unwrap_or(default) };
+        u64::try_from(value).map_err(|_| format!("key `{key}` is {value}, expected 0 or more"))
+    };
+    let (pcount, gcount) = (count("PCOUNT", 0)?, count("GCOUNT", 1)?);
+    let bytes = pixels
+        .and_then(|pixels| pixels.checked_add(pcount))
+        .and_then(|elements| elements.checked_mul(gcount))
+        .and_then(|elements| elements.checked_mul(bitpix.unsigned_abs() / 8))
+        .ok_or_else(|| format!("has the shape {shape:?}, more than any file can hold"))?;
+    Ok((kind, shape, bytes))
+}
+
+/// The axes that `NAXIS` and `NAXISn` (or `ZNAXIS...`) name, slowest first, as the pixels lie.
+pub(super) fn image_shape(header: &Header, key: &str) -> Result<Vec<usize>, String> {
+    let axes = header.required(key)?;
+    if !(0..=999).contains(&axes) {
+        return Err(format!("key `{key}` is {axes}, expected 0 to 999"));
+    }
+    let mut shape = Vec::with_capacity(axes as usize);
+    for axis in (1..=axes).rev() {
+        let key = format!("{key}{axis}");
+        let length = header.required(&key)?;
+        shape.push(usize::try_from(length).map_err(|_| format!("key `{key}` is {length}, expected 0 or more"))?);
+    }
+    Ok(shape)
+}
+
+fn product(axes: &[usize]) -> Option<u64> {
+    if axes.contains(&0) {
+        return Some(0);
+    }
+    axes.iter().try_fold(1u64, |product, axis| product.checked_mul(*axis as u64))
+}
+
+fn bounded(shape: Vec<usize>, kind: HduKind, limits: &Limits) -> Result<Vec<usize>, String> {
+    let image = matches!(kind, HduKind::Image | HduKind::Compressed);
+    let pixels = if shape.is_empty() { Some(0) } else { product(&shape) };
+    if image && pixels.is_none_or(|pixels| pixels > limits.pixels) {
+        return Err(format!("has the shape {shape:?}, more than the allowed {} pixels", limits.pixels));
+    }
+    Ok(shape)
+}

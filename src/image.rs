@@ -1,1 +1,0 @@
-//! Pixel kernels: plain slices in, plain slices out, no Arrow.

@@ -1,0 +1,74 @@
+//! The centre of a plane, cut out or padded to a size.
+//!
+//! The centre of n pixels is pixel n/2, rounded down, before and after: so padding and cropping back is the identity,
+//! and a source that sat on the centre pixel stays there.
+
+/// How far a line of pixels moves: where output pixels lie in the input, and which of them have an input pixel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Window {
+    input: usize,
+    output: usize,
+    length: usize,
+}
+
+impl Window {
+    fn centred(from: usize, to: usize) -> Self {
+        let (input, output) = ((from / 2).saturating_sub(to / 2), (to / 2).saturating_sub(from / 2));
+        Self { input, output, length: (from - input).min(to - output) }
+    }
+}
+
+/// Copies the centre of a plane of `from` = (height, width) into one of `to`; pixels outside become `pad`.
+pub fn centre(plane: &[f32], from: (usize, usize), to: (usize, usize), pad: f32, out: &mut [f32]) {
+    let (rows, columns) = (Window::centred(from.0, to.0), Window::centred(from.1, to.1));
+    out.fill(pad);
+    for row in 0..rows.length {
+        let input = (rows.input + row) * from.1 + columns.input;
+        let output = (rows.output + row) * to.1 + columns.output;
+        out[output..output + columns.length].copy_from_slice(&plane[input..input + columns.length]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn numbered(from: (usize, usize), to: (usize, usize)) -> Vec<f32> {
+        let plane: Vec<f32> = (0..from.0 * from.1).map(|i| i as f32).collect();
+        let mut out = vec![0.0; to.0 * to.1];
+        centre(&plane, from, to, -1.0, &mut out);
+        out
+    }
+
+    #[test]
+    fn the_centre_of_a_plane_is_cut_out() {
+        assert_eq!(numbered((4, 6), (2, 2)), [8.0, 9.0, 14.0, 15.0]);
+        assert_eq!(numbered((5, 5), (3, 1)), [7.0, 12.0, 17.0]);
+    }
+
+    #[test]
+    fn what_lies_outside_is_padded() {
+        assert_eq!(numbered((1, 2), (3, 4)), [-1., -1., -1., -1., -1., 0., 1., -1., -1., -1., -1., -1.]);
+        assert_eq!(numbered((3, 1), (1, 3)), [-1.0, 1.0, -1.0]);
+    }
+
+    proptest! {
+        #[test]
+        fn padding_and_cropping_back_is_the_identity(h in 1usize..9, w in 1usize..9, dh in 0usize..7, dw in 0usize..7) {
+            let plane: Vec<f32> = (0..h * w).map(|i| i as f32).collect();
+            let (mut padded, mut back) = (vec![0.0; (h + dh) * (w + dw)], vec![0.0; h * w]);
+            centre(&plane, (h, w), (h + dh, w + dw), f32::NAN, &mut padded);
+            prop_assert_eq!(padded.iter().filter(|x| !x.is_nan()).count(), h * w);
+            centre(&padded, (h + dh, w + dw), (h, w), f32::NAN, &mut back);
+            prop_assert_eq!(back, plane);
+        }
+
+        #[test]
+        fn the_centre_pixel_stays_the_centre_pixel(h in 1usize..12, w in 1usize..12, th in 1usize..12, tw in 1usize..12) {
+            let out = numbered((h, w), (th, tw));
+            prop_assert_eq!(out[th / 2 * tw + tw / 2], (h / 2 * w + w / 2) as f32);
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! Pixel kernels: plain slices in, plain slices out, no Arrow.
+//!
+//! A plane is `height * width` numbers, row after row; an image is one plane per band.
+
+pub mod blur;
+pub mod crop;
+pub mod fft;
+pub mod orient;
+pub mod percentile;
+pub mod resample;
+pub mod stretch;

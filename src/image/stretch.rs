@@ -1,0 +1,146 @@
+//! The arcsinh stretch: y = (arcsinh(c clip(x, lo, hi)) + 1) / 2 with c = 0.85 / hi (Ćiprijanović et al. 2022).
+//!
+//! Zero maps to 0.5 and `hi` to 0.8856. As |c x| is at most 0.85 unless lo < -hi, arcsinh is a polynomial there:
+//! arcsinh(t) / 2 = t (1/2 + u R(u)), u = t², with R of degree 6 fitted to 7e-10. It is computed without fused
+//! multiply-adds, so that every processor gives the same bits. Absolute error of y: below 1.2e-7.
+
+use multiversion::multiversion;
+
+/// The greatest stretched argument: c hi.
+const TOP: f64 = 0.85;
+
+/// R(u) for u up to 0.7225, lowest power first; minimax fit with numpy in double precision.
+const R: [f32; 7] =
+    [-0.083_332_96, 0.037_488_742, -0.022_196_494, 0.014_487_532, -0.008_902_095, 0.004_095_713, -0.000_958_672_45];
+
+/// An arcsinh stretch with its constants.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Asinh {
+    lo: f32,
+    hi: f32,
+    c: f64,
+}
+
+impl Asinh {
+    /// The stretch between two clips, in the unit of the pixels; `None` unless both are finite, lo < hi and hi > 0.
+    pub fn new(lo: f64, hi: f64) -> Option<Self> {
+        let stretch = Self { lo: lo as f32, hi: hi as f32, c: TOP / hi };
+        let fine = stretch.lo.is_finite() && stretch.hi.is_finite() && stretch.lo < stretch.hi && stretch.hi > 0.0;
+        (fine && (stretch.c as f32).is_finite()).then_some(stretch)
+    }
+
+    /// Stretches finite pixels, each multiplied by `factor` first. `out` is as long as `pixels`.
+    pub fn apply(self, factor: f32, pixels: &[f32], out: &mut [f32]) {
+        let c = self.c as f32;
+        stretch(pixels, out, factor, self.lo, self.hi, c);
+        if self.lo * c < -(TOP as f32) {
+            // A lower clip below -hi: the few pixels down there leave the range of the polynomial.
+            for (y, x) in out.iter_mut().zip(pixels) {
+                let t = f64::from((x * factor).clamp(self.lo, self.hi)) * self.c;
+                if t < -TOP {
+                    *y = f64::midpoint(t.asinh(), 1.0) as f32;
+                }
+            }
+        }
+    }
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2", "x86_64+avx"))]
+fn stretch(pixels: &[f32], out: &mut [f32], factor: f32, lo: f32, hi: f32, c: f32) {
+    for (y, x) in out.iter_mut().zip(pixels) {
+        let t = (x * factor).clamp(lo, hi) * c;
+        let u = t * t;
+        let mut r = R[6];
+        r = r * u + R[5];
+        r = r * u + R[4];
+        r = r * u + R[3];
+        r = r * u + R[2];
+        r = r * u + R[1];
+        r = r * u + R[0];
+        *y = 0.5 + t * (0.5 + u * r);
+    }
+}
+
+/// The index of the first pixel that is NaN or infinite.
+pub fn first_non_finite(pixels: &[f32]) -> Option<usize> {
+    if all_finite(pixels) { None } else { pixels.iter().position(|x| !x.is_finite()) }
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2", "x86_64+avx"))]
+fn all_finite(pixels: &[f32]) -> bool {
+    const EXPONENT: u32 = 0x7f80_0000;
+    pixels.chunks(4096).all(|chunk| chunk.iter().fold(true, |fine, x| fine & ((x.to_bits() & EXPONENT) != EXPONENT)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one(stretch: Asinh, x: f32) -> f32 {
+        let mut y = [0.0];
+        stretch.apply(1.0, &[x], &mut y);
+        y[0]
+    }
+
+    fn exact(lo: f64, hi: f64, x: f64) -> f64 {
+        f64::midpoint((x.clamp(lo, hi) * 0.85 / hi).asinh(), 1.0)
+    }
+
+    #[test]
+    fn zero_maps_to_a_half_and_the_top_to_its_constant() {
+        let stretch = Asinh::new(-1136.0, 23822.0).expect("a stretch");
+        assert_eq!(one(stretch, 0.0), 0.5);
+        assert!((one(stretch, 23822.0) - 0.885_618_7).abs() < 1e-6, "{}", one(stretch, 23822.0));
+        assert_eq!(one(stretch, 1e30), one(stretch, 23822.0));
+        assert_eq!(one(stretch, -1e30), one(stretch, -1136.0));
+    }
+
+    #[test]
+    fn the_polynomial_is_within_a_ten_millionth_of_double_precision() {
+        let mut worst = 0f64;
+        for (lo, hi) in [(-1136.0, 23822.0), (-0.9, 1.0), (-1e-3, 7e-3), (3.0, 1e9)] {
+            let stretch = Asinh::new(lo, hi).expect("a stretch");
+            let (lo, hi) = (f64::from(lo as f32), f64::from(hi as f32));
+            let pixels: Vec<f32> = (0..=40_000).map(|i| (lo + (hi - lo) * (f64::from(i) / 4e4)) as f32).collect();
+            let mut out = vec![0.0; pixels.len()];
+            stretch.apply(1.0, &pixels, &mut out);
+            let errors = pixels.iter().zip(&out).map(|(x, y)| (f64::from(*y) - exact(lo, hi, f64::from(*x))).abs());
+            worst = errors.fold(worst, f64::max);
+        }
+        assert!(worst < 1.2e-7, "{worst:e}");
+    }
+
+    #[test]
+    fn a_lower_clip_below_the_polynomial_is_still_exact() {
+        let stretch = Asinh::new(-1e6, 1.0).expect("a stretch");
+        for x in [-1e7, -1e6, -1234.5, -1.5, -1.001, -0.999, -0.2, 0.7] {
+            let (y, want) = (f64::from(one(stretch, x)), exact(-1e6, 1.0, f64::from(x)));
+            assert!((y - want).abs() < 2e-7 * want.abs().max(1.0), "{x}: {y} {want}");
+        }
+    }
+
+    #[test]
+    fn a_factor_is_applied_before_the_clip() {
+        let stretch = Asinh::new(-1.0, 10.0).expect("a stretch");
+        let mut y = [0.0; 2];
+        stretch.apply(4.0, &[2.0, 8.0], &mut y);
+        assert_eq!(y, [one(stretch, 8.0), one(stretch, 10.0)]);
+    }
+
+    #[test]
+    fn impossible_constants_make_no_stretch() {
+        for (lo, hi) in [(0.0, 0.0), (2.0, 1.0), (-2.0, -1.0), (f64::NAN, 1.0), (0.0, f64::INFINITY), (0.0, 1e300)] {
+            assert_eq!(Asinh::new(lo, hi), None, "{lo} {hi}");
+        }
+    }
+
+    #[test]
+    fn the_first_bad_pixel_is_found() {
+        let mut pixels = vec![1.0; 10_000];
+        assert_eq!(first_non_finite(&pixels), None);
+        pixels[9_000] = f32::NEG_INFINITY;
+        assert_eq!(first_non_finite(&pixels), Some(9_000));
+        pixels[77] = f32::NAN;
+        assert_eq!(first_non_finite(&pixels), Some(77));
+    }
+}

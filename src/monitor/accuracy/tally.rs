@@ -1,0 +1,38 @@
+//! What is counted of one score.
+
+use serde::{Deserialize, Serialize};
+
+use crate::stats::classification::Confusion;
+
+/// Counts of one score over some rows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Tally {
+    /// Rows by (true, predicted) class.
+    counts: Vec<u64>,
+    /// Rows without a truth.
+    pub(super) unlabelled: u64,
+    /// Rows whose truth is no class of the model.
+    pub(super) unknown_truth: u64,
+}
+
+impl Tally {
+    pub(super) fn new(classes: usize) -> Self {
+        Self { counts: vec![0; classes * classes], unlabelled: 0, unknown_truth: 0 }
+    }
+
+    pub(super) const fn add(&mut self, truth: Option<Result<usize, &str>>, predicted: usize, classes: usize) {
+        match truth {
+            None => self.unlabelled += 1,
+            Some(Err(_)) => self.unknown_truth += 1,
+            Some(Ok(truth)) => self.counts.as_mut_slice()[truth * classes + predicted] += 1,
+        }
+    }
+
+    pub(super) fn confusion(&self, classes: usize) -> Confusion {
+        Confusion::from_counts(classes, self.counts.clone()).unwrap_or_else(|| Confusion::new(classes))
+    }
+
+    pub(super) fn fits(&self, classes: usize) -> bool {
+        self.counts.len() == classes * classes
+    }
+}

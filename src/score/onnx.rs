@@ -1,1 +1,0 @@
-//! The score kind `onnx`.

@@ -1,0 +1,128 @@
+//! Point spread functions as transfer functions of the wave number k, radians per arcsec; each is 1 at k = 0.
+
+use std::f64::consts::{LN_2, PI, TAU};
+
+/// Radians in an arcsec.
+const ARCSEC: f64 = PI / 648_000.0;
+
+/// The PSF of a long exposure through the atmosphere: `exp(-3.44 (k lambda/r0 / 2 pi)^(5/3))`, whose full width at half
+/// maximum is 0.9758634299 lambda/r0 (Fried 1966; the width as computed by GalSim).
+pub fn kolmogorov(k: f64, fwhm_arcsec: f64) -> f64 {
+    // 6.8839 / 2 = 2 (24/5 Gamma(6/5))^(5/6) / 2
+    const STRUCTURE: f64 = 3.441_938_648_990_51;
+    let lambda_over_r0 = fwhm_arcsec / 0.975_863_432_579_804_2;
+    (-STRUCTURE * (k * lambda_over_r0 / TAU).powf(5.0 / 3.0)).exp()
+}
+
+/// A Gaussian: `exp(-k^2 sigma^2 / 2)` with sigma = FWHM / sqrt(8 ln 2).
+pub fn gaussian(k: f64, fwhm_arcsec: f64) -> f64 {
+    (-k * k * fwhm_arcsec * fwhm_arcsec / (16.0 * LN_2)).exp()
+}
+
+/// The diffraction of a round mirror with a round obscuration: the autocorrelation of the pupil, an annulus of outer
+/// radius 1 and inner radius `obscuration`, at a shift of `k lambda / (pi D)`.
+pub fn airy(k: f64, wavelength_angstrom: f64, mirror_diameter_m: f64, obscuration: f64) -> f64 {
+    let lambda_over_d_arcsec = wavelength_angstrom * 1e-10 / mirror_diameter_m / ARCSEC;
+    let shift = k * lambda_over_d_arcsec / PI;
+    let common = overlap(1.0, 1.0, shift) + overlap(obscuration, obscuration, shift);
+    let crossed = overlap(1.0, obscuration, shift);
+    ((common - 2.0 * crossed) / (PI * (1.0 - obscuration * obscuration))).max(0.0)
+}
+
+/// Area that two discs have in common.
+fn overlap(a: f64, b: f64, distance: f64) -> f64 {
+    let (large, small) = (a.max(b), a.min(b));
+    if distance >= large + small {
+        return 0.0;
+    }
+    if distance <= large - small {
+        return PI * small * small;
+    }
+    let segment = |radius: f64, chord: f64| {
+        let cos = (chord / radius).clamp(-1.0, 1.0);
+        radius * radius * (cos.acos() - cos * (1.0 - cos * cos).sqrt())
+    };
+    let to_large = (distance * distance + large * large - small * small) / (2.0 * distance);
+    segment(large, to_large) + segment(small, distance - to_large)
+}
+
+/// The transform of the quintic interpolant at u cycles per pixel (Bernstein & Gruen 2014, "Resampling images in Fourier
+/// domain"): `s^5 (s (55 - 19 v^2) + 2 cos v (v^2 - 27))`, v = pi u, s = sin v / v.
+///
+/// An image is a set of samples; this says what lies between them.
+pub fn quintic(u: f64) -> f64 {
+    let v = PI * u;
+    let s = if v.abs() < 1e-4 { 1.0 - v * v / 6.0 } else { v.sin() / v };
+    s.powi(5) * (s * (55.0 - 19.0 * v * v) + 2.0 * v.cos() * (v * v - 27.0))
+}
+
+/// What a PSF does to the pixels of an image: its transfer function times the interpolant's, summed over the waves that
+/// the pixels cannot tell apart. `ky` and `kx` are in radians per pixel, within a pi of zero.
+pub fn sampled(ky: f64, kx: f64, pixel_scale_arcsec: f64, transfer: impl Fn(f64) -> f64) -> f64 {
+    let mut sum = 0.0;
+    for my in [-1.0, 0.0, 1.0] {
+        for mx in [-1.0, 0.0, 1.0] {
+            let (y, x) = (ky + TAU * my, kx + TAU * mx);
+            let weight = quintic(y / TAU) * quintic(x / TAU);
+            if weight.abs() > 1e-12 {
+                sum += weight * transfer(y.hypot(x) / pixel_scale_arcsec);
+            }
+        }
+    }
+    sum
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// k, Airy of 4789.98 A through LSST's pupil, Kolmogorov of 0.9", Gaussian of 0.7", by GalSim 2.8.5's `kValue`.
+    const GALSIM: &[[f64; 4]] = &[
+        [0.0, 1.000_000_000_000_000_2, 1.0, 1.0],
+        [1.0, 0.993_345_727_842_917_3, 0.868_853_523_360_692_8, 0.956_779_295_223_721],
+        [5.0, 0.966_729_374_811_279, 0.128_054_071_078_933_43, 0.331_355_523_573_429_34],
+        [12.0, 0.920_159_254_395_889_1, 0.000_144_501_966_029_263_97, 0.001_725_419_395_332_942_7],
+        [30.0, 0.800_537_305_201_214_1, 2.07e-18, 5.378e-18],
+        [200.0, 0.173_775_532_009_487_2, 0.0, 0.0],
+        [400.0, 0.178_767_606_980_635_4, 0.0, 0.0],
+        [500.0, 0.029_276_699_679_533_082, 0.0, 0.0],
+    ];
+
+    #[test]
+    fn transfer_functions_agree_with_galsim() {
+        for &[k, airy_there, kolmogorov_there, gaussian_there] in GALSIM {
+            assert!((airy(k, 4789.98, 8.36, 0.6401) - airy_there).abs() < 2e-5, "airy {k}");
+            assert!((kolmogorov(k, 0.9) - kolmogorov_there).abs() < 1e-7, "kolmogorov {k}");
+            assert!((gaussian(k, 0.7) - gaussian_there).abs() < 1e-12, "gaussian {k}");
+        }
+    }
+
+    #[test]
+    fn the_quintic_interpolant_agrees_with_galsim() {
+        let galsim = [
+            (0.0, 1.0),
+            (0.1, 0.999_880_052_880_126_9),
+            (0.3, 0.945_306_293_086_407_7),
+            (0.5, 0.540_509_780_577_362_1),
+            (0.8, 0.012_777_024_322_152_384),
+            (1.3, -0.019_525_542_038_854_41),
+        ];
+        for (u, there) in galsim {
+            assert!((quintic(u) - there).abs() < 1e-12, "{u}: {}", quintic(u));
+        }
+    }
+
+    #[test]
+    fn a_sampled_psf_keeps_the_flux() {
+        assert!((sampled(0.0, 0.0, 0.2, |k| gaussian(k, 0.7)) - 1.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn an_unobscured_pupil_has_the_textbook_transfer() {
+        let cutoff = TAU / (5e-7 / 2.0 / ARCSEC);
+        let nu: f64 = 0.3;
+        let expected = 2.0 / PI * (nu.acos() - nu * (1.0 - nu * nu).sqrt());
+        assert!((airy(nu * cutoff, 5000.0, 2.0, 0.0) - expected).abs() < 1e-12);
+        assert_eq!(airy(1.01 * cutoff, 5000.0, 2.0, 0.0), 0.0);
+    }
+}

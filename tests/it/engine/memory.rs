@@ -1,0 +1,30 @@
+//! Memory is flat, however long the stream and however slow the monitor.
+
+use std::path::Path;
+
+use tempfile::tempdir;
+
+use super::child;
+
+/// The most memory that a child on a recipe ever held, MiB.
+fn peak_mib(recipe: &str, run_dir: &Path) -> f64 {
+    let output = child::spawn(recipe, run_dir).wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = std::fs::read_to_string(child::peak_file(run_dir)).unwrap();
+    text.parse::<f64>().unwrap() / 1024.0
+}
+
+#[test]
+fn ten_times_the_images_and_a_slow_monitor_take_no_more_memory() {
+    if !Path::new("/proc/self/status").exists() {
+        println!("skipped: this system does not tell the peak memory of a process");
+        return;
+    }
+    let dir = tempdir().unwrap();
+    let short = peak_mib("large 2000", &dir.path().join("short"));
+    let long = peak_mib("large 20000", &dir.path().join("long"));
+    println!("peak memory of 2,000 images {short:.1} MiB, of 20,000 images {long:.1} MiB");
+    assert!(long < 1.1 * short, "{long} MiB is more than {short} MiB and a tenth");
+    // 20,000 images of 120 kB are 2.3 GiB.
+    assert!(long < 300.0, "{long} MiB");
+}

@@ -1,0 +1,225 @@
+//! The score kind `onnx` against Python's onnxruntime, on the fixtures of `tests/golden/onnx`.
+
+use std::{path::PathBuf, sync::Arc};
+
+use arrow::{
+    array::{AsArray, RecordBatch, StringArray, UInt64Array},
+    datatypes::{DataType, Field, Int32Type, Schema},
+};
+use lucarne::{
+    batch::{ImageLayout, OBJECT_ID, ORIGIN, ROW, Stretch, Unit, list_column, list_values},
+    error::Code,
+    score::onnx::{Device, Onnx, OnnxScorer},
+    stage::{Rejects, RunContext, Scorer},
+};
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+struct Golden {
+    images: Vec<Vec<f32>>,
+    logits: Vec<Vec<f32>>,
+    latents: Vec<Vec<f32>>,
+    nan: Vec<bool>,
+}
+
+fn fixture(name: &str) -> PathBuf {
+    PathBuf::from("tests/golden/onnx").join(name)
+}
+
+fn golden() -> Golden {
+    serde_json::from_str(&std::fs::read_to_string(fixture("golden.json")).unwrap()).unwrap()
+}
+
+fn layout() -> ImageLayout {
+    ImageLayout {
+        bands: ["g", "r", "i"].map(str::to_owned).to_vec(),
+        height: 8,
+        width: 8,
+        unit: Unit::Stretched,
+        pixel_scale_arcsec: Some(0.2),
+        stretch: Some(Stretch { lo: -367.0, hi: 2388.0 }),
+        electrons_per_njy: None,
+    }
+}
+
+fn batch(images: &[Vec<f32>]) -> RecordBatch {
+    let names: Vec<String> = (0..images.len()).map(|i| format!("galaxy-{i}")).collect();
+    let fields = vec![
+        Field::new(ROW, DataType::UInt64, false),
+        Field::new(OBJECT_ID, DataType::Utf8, false),
+        Field::new(ORIGIN, DataType::Utf8, false),
+        layout().field("y1"),
+    ];
+    let rows: UInt64Array = (0..images.len() as u64).collect();
+    let names = Arc::new(StringArray::from(names));
+    let pixels = list_column(images.concat(), layout().pixels()).unwrap();
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), vec![Arc::new(rows), names.clone(), names, pixels]).unwrap()
+}
+
+fn settings(model: &str) -> Onnx {
+    Onnx { device: Device::Cpu, ..Onnx::new(fixture(model), "y1") }
+}
+
+fn started(settings: Onnx) -> OnnxScorer {
+    let mut scorer = OnnxScorer::new("da_y1", settings);
+    scorer.bind(&Schema::new(vec![layout().field("y1")])).unwrap();
+    scorer.start(&RunContext { seed: 1, threads: 2, batch_rows: 32 }).unwrap();
+    scorer
+}
+
+fn mistakes(settings: Onnx, layout: &ImageLayout) -> Vec<(Code, String)> {
+    let mut scorer = OnnxScorer::new("da_y1", settings);
+    let found = scorer.bind(&Schema::new(vec![layout.field("y1")])).unwrap_err();
+    found.into_iter().map(|mistake| (mistake.code, mistake.message)).collect()
+}
+
+fn farthest(found: &[f32], expected: &[f32]) -> f32 {
+    assert_eq!(found.len(), expected.len());
+    found.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+}
+
+#[test]
+fn logits_and_latents_are_those_of_pythons_onnxruntime() {
+    let golden = golden();
+    for model in ["tiny.onnx", "fixed_batch.onnx"] {
+        let outputs = started(settings(model)).infer(&golden.images.concat()).unwrap();
+        assert!(farthest(&outputs.logits, &golden.logits.concat()) < 1e-5, "{model}");
+        assert!(farthest(&outputs.latents, &golden.latents.concat()) < 1e-5, "{model}");
+    }
+}
+
+#[test]
+fn a_scored_row_has_its_class_its_probabilities_and_its_latent() {
+    let golden = golden();
+    let mut rejects = Rejects::default();
+    let scored = started(settings("tiny.onnx")).score(batch(&golden.images), &mut rejects).unwrap();
+    assert!(rejects.rejected.is_empty());
+
+    let schema = scored.schema();
+    let field = schema.field_with_name("da_y1_class").unwrap();
+    assert_eq!(field.metadata()["classes"], "spiral,elliptical,merger");
+    assert_eq!(field.metadata()["image"], "y1");
+    assert!(field.metadata()["model"].ends_with("tiny.onnx"));
+
+    let class = scored.column_by_name("da_y1_class").unwrap().as_dictionary::<Int32Type>();
+    let names = class.values().as_string::<i32>();
+    let (probabilities, classes) = list_values(&scored, "da_y1_probability").unwrap();
+    let (latents, length) = list_values(&scored, "da_y1_latent").unwrap();
+    assert_eq!((classes, length), (3, 6));
+    assert!(farthest(latents, &golden.latents.concat()) < 1e-5);
+    for (row, logits) in golden.logits.iter().enumerate() {
+        let best = (0..3).max_by(|&a, &b| logits[a].total_cmp(&logits[b])).unwrap();
+        assert_eq!(names.value(class.keys().value(row) as usize), ["spiral", "elliptical", "merger"][best]);
+        let sum: f64 = logits.iter().map(|logit| f64::from(*logit).exp()).sum();
+        for k in 0..3 {
+            let expected = f64::from(logits[k]).exp() / sum;
+            assert!((f64::from(probabilities[row * 3 + k]) - expected).abs() < 1e-5);
+        }
+    }
+}
+
+#[test]
+fn the_bits_of_a_score_do_not_depend_on_the_batch() {
+    let images = golden().images;
+    let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+    let together = started(settings("tiny.onnx")).infer(&images.concat()).unwrap();
+    for max_batch_size in [1, 3, 64] {
+        let scorer = started(Onnx { max_batch_size: Some(max_batch_size), ..settings("tiny.onnx") });
+        let other = scorer.infer(&images.concat()).unwrap();
+        assert_eq!(bits(&other.logits), bits(&together.logits), "batches of {max_batch_size}");
+        let last = scorer.infer(&images[6]).unwrap();
+        assert_eq!(bits(&last.latents), bits(&together.latents[36..]), "the last alone");
+    }
+}
+
+#[test]
+fn workers_that_share_a_scorer_get_what_one_gets() {
+    let images = golden().images.concat();
+    let scorer = started(settings("tiny.onnx"));
+    let alone = scorer.infer(&images).unwrap();
+    std::thread::scope(|scope| {
+        let workers: Vec<_> =
+            (0..5).map(|_| scope.spawn(|| (0..20).all(|_| scorer.infer(&images).unwrap() == alone))).collect();
+        assert!(workers.into_iter().all(|worker| worker.join().unwrap()));
+    });
+}
+
+#[test]
+fn a_row_whose_output_is_not_finite_is_rejected_with_its_reason_and_the_others_stay() {
+    let golden = golden();
+    let scorer = started(settings("sometimes_nan.onnx"));
+    let mut rejects = Rejects::default();
+    let scored = scorer.score(batch(&golden.images), &mut rejects).unwrap();
+    let expected: Vec<u64> = (0..7).filter(|&row| golden.nan[row as usize]).collect();
+    assert!(!expected.is_empty() && expected.len() < 7);
+    assert_eq!(rejects.rejected.iter().map(|reject| reject.row).collect::<Vec<_>>(), expected);
+    assert!(rejects.rejected[0].reason.contains("logits that are not finite: [NaN"), "{}", rejects.rejected[0].reason);
+    assert_eq!((scored.num_rows(), rejects.rejected[0].stage.as_str()), (7 - expected.len(), "da_y1"));
+    assert!(scored.column_by_name("da_y1_latent").is_none(), "this model has no latent vector");
+}
+
+#[test]
+fn an_image_with_a_pixel_that_is_not_finite_is_rejected_even_if_the_model_hides_it() {
+    let mut images = golden().images;
+    images[2][100] = f32::NAN;
+    let mut rejects = Rejects::default();
+    let scored = started(settings("tiny.onnx")).score(batch(&images), &mut rejects).unwrap();
+    assert_eq!((scored.num_rows(), rejects.rejected.len()), (6, 1));
+    assert_eq!(rejects.rejected[0].reason, "a pixel is not finite");
+}
+
+#[test]
+fn a_batch_without_rows_is_scored_to_one_without_rows() {
+    let scored = started(settings("tiny.onnx")).score(batch(&[]), &mut Rejects::default()).unwrap();
+    assert_eq!((scored.num_rows(), scored.num_columns()), (0, 7));
+}
+
+#[test]
+fn the_check_says_what_is_wrong_with_a_model_without_loading_it() {
+    let code = |model: &str| mistakes(settings(model), &layout())[0].clone();
+    assert_eq!(code("nowhere.onnx").0, Code::MissingFile);
+    for (model, part) in
+        [("no_card.onnx", "has no card"), ("broken_card.onnx", "cannot be used"), ("make.py", "not an ONNX")]
+    {
+        let (code, message) = code(model);
+        assert_eq!(code, Code::ModelMismatch, "{model}");
+        assert!(message.contains(part), "{message}");
+    }
+    let renamed = Onnx { logits: Some("scores".into()), ..settings("tiny.onnx") };
+    assert!(mistakes(renamed, &layout())[0].1.contains("no output `scores`"));
+    let electrons = ImageLayout { unit: Unit::Electron, stretch: None, ..layout() };
+    assert_eq!(mistakes(settings("tiny.onnx"), &electrons)[0].0, Code::ModelMismatch);
+}
+
+#[test]
+fn a_card_that_names_another_number_of_classes_ends_the_start() {
+    let mut scorer = OnnxScorer::new("da_y1", settings("two_classes.onnx"));
+    scorer.bind(&Schema::new(vec![layout().field("y1")])).unwrap();
+    let error = scorer.start(&RunContext { seed: 1, threads: 1, batch_rows: 32 }).unwrap_err().to_string();
+    assert!(error.contains("`logits` has the shape [1, 3], its card says [1, 2]"), "{error}");
+}
+
+#[test]
+fn the_record_says_what_the_model_ran_on_and_which_file_it_was() {
+    let record = started(Onnx { device: Device::Auto, ..settings("tiny.onnx") }).provenance();
+    assert!(["cpu", "cuda"].contains(&record["device"].as_str().unwrap()));
+    assert!(record["why"].as_str().unwrap().starts_with("auto: "));
+    assert_eq!(record["sha256"].as_str().unwrap().len(), 64);
+    assert_eq!((record["domain"].as_str(), record["trained_on"][0].as_str()), (Some("y1"), Some("y10")));
+    assert!(record["build"].as_str().unwrap().contains("git-commit-id"), "{record}");
+}
+
+#[test]
+fn a_gpu_that_was_asked_for_and_is_not_there_is_an_error() {
+    let automatic = started(Onnx { device: Device::Auto, ..settings("tiny.onnx") }).provenance();
+    let mut scorer = OnnxScorer::new("da_y1", Onnx { device: Device::Cuda, ..settings("tiny.onnx") });
+    scorer.bind(&Schema::new(vec![layout().field("y1")])).unwrap();
+    let start = scorer.start(&RunContext { seed: 1, threads: 1, batch_rows: 32 });
+    if automatic["device"] == "cuda" {
+        start.unwrap();
+        assert_eq!(scorer.provenance()["device"], "cuda");
+    } else {
+        let error = start.unwrap_err().to_string();
+        assert!(error.contains("`device: cuda` was asked for, and there is none to use"), "{error}");
+    }
+}
