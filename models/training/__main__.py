@@ -122,7 +122,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--threads", type=_positive, default=1, help="one is best on a machine with other work (default 1)")
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
     parser.add_argument("--precision", choices=["auto", "bfloat16", "float32"], default="auto")
-    parser.add_argument("--scratch", type=Path, help="where the stretched images lie meanwhile, 240 kB an object (default: the system's)")
+    parser.add_argument(
+        "--scratch", type=Path, help="where the stretched images lie meanwhile, 240 kB an object (default: the system's)"
+    )
     return parser
 
 

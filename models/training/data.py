@@ -7,12 +7,13 @@ system cares to cache, however many objects there are.
 from __future__ import annotations
 
 import hashlib
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from . import CLASSES, DOMAINS
+from . import CLASSES, DOMAINS, TrainingError
 from .runs import Layout, Run
 from .splits import split
 from .stretch import Percentiles, Stretch
@@ -33,8 +34,10 @@ class Data:
     """By domain: stretched images `[n, band, y, x]` float32, mapped."""
     stretches: dict[str, Stretch]
     layout: Layout
+    made_by: dict[str, object]
+    """Version of Lucarne, seed and pipeline digest of the run."""
     digest: str
-    """SHA-256 over ids, labels, and the SHA-256 of each domain's unstretched pixels, in the order of the rows; hexadecimal."""
+    """SHA-256 over ids, labels and the SHA-256 of each domain's unstretched pixels, in the order of the rows."""
 
     def batch(self, domain: str, rows: np.ndarray) -> np.ndarray:
         """Stretched images of some rows, `[len(rows), band, y, x]` float32, in memory."""
@@ -57,6 +60,7 @@ def load(folder: Path, scratch: Path) -> Data:
     trained[parts["train"]] = True
     shape = run.layout.shape
     percentiles = {domain: Percentiles(len(parts["train"]) * int(np.prod(shape))) for domain in DOMAINS}
+    _need_space(scratch, len(DOMAINS) * len(ids) * int(np.prod(shape)) * 4)
     images = {
         domain: np.lib.format.open_memmap(scratch / f"{domain}.npy", "w+", np.float32, (len(ids), *shape))
         for domain in DOMAINS
@@ -77,4 +81,13 @@ def load(folder: Path, scratch: Path) -> Data:
     digest = hashlib.sha256("\0".join(f"{name}\t{label}" for name, label in zip(ids, labels)).encode())
     for domain in DOMAINS:
         digest.update(digests[domain].digest())
-    return Data(ids, classes, parts, images, stretches, run.layout, digest.hexdigest())
+    return Data(ids, classes, parts, images, stretches, run.layout, run.provenance(), digest.hexdigest())
+
+
+def _need_space(folder: Path, needed: int) -> None:
+    """A mapped file on a disk that fills up ends the process without a word, so the space is asked for before."""
+    free = shutil.disk_usage(folder).free
+    if free < needed * 1.02:
+        raise TrainingError(
+            f"`{folder}` has {free >> 20} MiB free and {needed >> 20} MiB are needed: name another `--scratch`"
+        )

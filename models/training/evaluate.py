@@ -18,7 +18,10 @@ BATCH = 256
 def logits_of(
     network: Classifier, data: Data, domain: str, rows: np.ndarray, device: torch.device
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Latents `[n, 256]` and logits `[n, class]` of some rows, float32, without autocast; the network must be in evaluation mode."""
+    """Latents `[n, 256]` and logits `[n, class]` of some rows, float32, without autocast.
+
+    The network must be in evaluation mode.
+    """
     latents, logits = [], []
     for start in range(0, len(rows), BATCH):
         images = torch.from_numpy(data.batch(domain, rows[start : start + BATCH]))

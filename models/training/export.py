@@ -127,5 +127,7 @@ def largest_difference(network: Classifier, session: Session, images: np.ndarray
             scale = max(1.0, float(np.abs(expected).max()))
             largest = max(largest, float(np.abs(ours - expected).max()) / scale)
     if not largest < TOLERANCE:
-        raise TrainingError(f"ONNX Runtime and PyTorch differ by {largest:.2e} on the exported model, more than {TOLERANCE:g}")
+        raise TrainingError(
+            f"ONNX Runtime and PyTorch differ by {largest:.2e} on the exported model, more than {TOLERANCE:g}"
+        )
     return largest

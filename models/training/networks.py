@@ -6,7 +6,7 @@ Every network subtracts 0.5 first: a stretched background sits there with a spre
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,7 @@ LATENT = 256
 
 
 class Classifier(nn.Module):
-    """A body `[N, band, y, x] -> [N, features]`, a bottleneck to the latent vector `[N, 256]`, an affine head to the logits."""
+    """A body `[N, band, y, x] -> [N, features]`, a bottleneck to the latent vector `[N, 256]`, an affine head."""
 
     def __init__(self, body: nn.Module, features: int, classes: int) -> None:
         """Initial weights N(0, .005) for the bottleneck and N(0, .01) for the head, zero biases (the paper's code)."""
@@ -64,7 +64,7 @@ def batch_norms(network: nn.Module) -> list[nn.BatchNorm2d]:
 
 
 @torch.no_grad()
-def recalibrate(network: nn.Module, batches: list[Tensor]) -> None:
+def recalibrate(network: nn.Module, batches: Iterable[Tensor]) -> None:
     """Sets the running statistics of batch norm to the plain average over some batches, at the present weights.
 
     The running averages lag behind fast-changing weights, most of all in the first epochs.

@@ -24,6 +24,7 @@ def dataset(data: Data) -> dict[str, object]:
     """What the models were made of."""
     return {
         "digest": data.digest,
+        "made_by": data.made_by,
         "objects": len(data.ids),
         "by_part_and_class": data.counts(),
         "bands": list(data.layout.bands),
@@ -40,12 +41,13 @@ def page(metrics: dict) -> str:
     lines = [
         "# Models",
         "",
-        "This page is written by `make models`, from `metrics.json`; change it there.",
+        "This page is written by `make models`, from `metrics.json`.",
         "",
-        f"The models tell {', '.join(CLASSES[:-1])} and {CLASSES[-1]} galaxies apart on images of {data['size']} x {data['size']} pixels of "
-        f"{data['pixel_scale_arcsec']:g}\" in the bands {', '.join(data['bands'])}. They were trained on {parts['train']} simulated galaxies "
-        f"({parts['valid']} to choose the epoch, {parts['test']} to test) for {options['epochs']} epochs from seed {options['seed']}. "
-        "Y10 and Y1 are the same galaxies after ten years and one year of LSST. No model has seen a label of Y1.",
+        f"The models tell {', '.join(CLASSES[:-1])} and {CLASSES[-1]} galaxies apart on images of {data['size']} x",
+        f"{data['size']} pixels of {data['pixel_scale_arcsec']:g}\" in the bands {', '.join(data['bands'])}.",
+        f"They were trained on {parts['train']} simulated galaxies ({parts['valid']} more chose the epoch, {parts['test']}",
+        f"test) for {options['epochs']} epochs from seed {options['seed']}. Y10 and Y1 are the same galaxies after ten years",
+        "and one year of LSST. No model has seen a label of Y1.",
         "",
         "| model | trained on | parameters | epoch kept | Y10 test | Y1 test |",
         "|---|---|---|---|---|---|",
@@ -60,9 +62,9 @@ def page(metrics: dict) -> str:
             lines.append(f"| {name}, batch norm of Y1 | | | | {' | '.join(cells)} |")
     lines += [
         "",
-        "Accuracy on the test part, with its 95 % Wilson interval. `da` adds 0.01 MMD between the latents of both domains to the loss. A control",
-        "sees both domains without MMD; \"batch norm of Y1\" is a regular model whose batch norm has the statistics of unlabelled Y1 images: a good",
-        "part of the collapse is a shift of these statistics.",
+        "Accuracy on the test part, with its 95 % Wilson interval. `da` adds 0.01 MMD between the latents of both domains to",
+        "the loss. A control sees both domains without MMD; \"batch norm of Y1\" is a regular model whose batch norm has the",
+        "statistics of unlabelled Y1 images: it shows how much of the change is a shift of these statistics.",
         "",
         "## Confusion on the test part",
         "",
@@ -72,20 +74,20 @@ def page(metrics: dict) -> str:
     for name, model in metrics["models"].items():
         for domain in DOMAINS:
             for label, row in zip(CLASSES, model["test"][domain]["confusion"]):
-                lines.append(f"| {name} | {domain.upper()} | {label} | " + " | ".join(str(count) for count in row) + " |")
-    stretch = ", ".join(f"{domain.upper()} lo {value['lo']:.1f}, hi {value['hi']:.1f}" for domain, value in data["stretch"].items())
+                lines.append(f"| {name} | {domain.upper()} | {label} | {' | '.join(str(count) for count in row)} |")
+    constants = [f"{domain.upper()} {value['lo']:.1f} to {value['hi']:.1f}" for domain, value in data["stretch"].items()]
     lines += [
         "",
         "## Files",
         "",
-        "- `*.onnx`: input `image` [N, band, y, x], outputs `latent` [N, 256] and `logits` [N, class]; the card is in the metadata key `lucarne_card`.",
+        "- `*.onnx`: input `image` [N, band, y, x], outputs `latent` [N, 256] and `logits` [N, class]; the card is in the",
+        "  metadata key `lucarne_card`.",
         "- `*.head.json`: the affine head, logits = weights latent + bias.",
         "- `*.latents.parquet`: latents of held-out galaxies in both domains.",
         "- `metrics.json`: every number of this page, the training curves, and the versions.",
         "",
-        f"Stretch constants in electrons, fitted on the training part: {stretch}. Data set digest `{data['digest'][:16]}`; "
-        + ", ".join(f"{name} {version}" for name, version in metrics["versions"].items())
-        + ".",
+        f"Stretch in electrons, fitted on the training part: {', '.join(constants)}. Data set `{data['digest'][:16]}`;",
+        ", ".join(f"{name} {version}" for name, version in metrics["versions"].items()) + ".",
     ]
     return "\n".join(lines) + "\n"
 

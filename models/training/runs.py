@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -42,14 +43,24 @@ class Run:
         """Opens the run; `columns` are the image columns that it must have."""
         self.folder = folder
         self.columns = columns
-        expected = _rows_of_finished_run(folder)
+        self.record = _record_of_finished_run(folder)
+        expected = self.record.get("tables", {}).get("objects", {}).get("rows")
         self.parts = sorted((folder / "objects").glob("*.parquet"))
         if not self.parts:
-            raise TrainingError(f"the run `{folder}` has no Parquet parts in `objects/`: give its pipeline the sink `objects`")
+            raise TrainingError(
+                f"the run `{folder}` has no Parquet parts in `objects/`: give its pipeline the sink `objects`"
+            )
         self.layout = _common_layout(self.parts, columns)
         self.rows = sum(pq.ParquetFile(part).metadata.num_rows for part in self.parts)
         if expected is not None and expected != self.rows:
-            raise TrainingError(f"`{folder}/objects` holds {self.rows} rows, its `run.json` says {expected}: resume the run")
+            raise TrainingError(
+                f"`{folder}/objects` holds {self.rows} rows, its `run.json` says {expected}: run the pipeline again"
+            )
+
+    def provenance(self) -> dict[str, Any]:
+        """What made the rows: version of Lucarne, seed and digest of the pipeline."""
+        version = self.record["lucarne"].get("version") if isinstance(self.record["lucarne"], dict) else None
+        return {"lucarne": version, "seed": self.record.get("seed"), "pipeline_digest": self.record.get("pipeline_digest")}
 
     def identities(self) -> tuple[list[str], list[str]]:
         """The object ids and labels of all rows, in order."""
@@ -65,25 +76,23 @@ class Run:
         return ids, [label for label in labels if label is not None]
 
     def batches(self) -> Iterator[list[np.ndarray]]:
-        """The images of every column, `[n, band, y, x]` float32 with n at most 64, batch after batch in the order of the rows."""
+        """The images of every column, `[n, band, y, x]` float32 with n at most 64, in the order of the rows."""
         for part in self.parts:
             for batch in pq.ParquetFile(part).iter_batches(batch_size=BATCH_ROWS, columns=self.columns):
                 yield [_pixels(batch.column(name), name, self.layout) for name in self.columns]
 
 
-def _rows_of_finished_run(folder: Path) -> int | None:
-    record = folder / "run.json"
+def _record_of_finished_run(folder: Path) -> dict[str, Any]:
     try:
-        run = json.loads(record.read_text())
-        ours = isinstance(run, dict) and "lucarne" in run
+        run = json.loads((folder / "run.json").read_text())
     except (OSError, ValueError):
-        ours = False
-    if not ours:
+        run = None
+    if not isinstance(run, dict) or "lucarne" not in run:
         raise TrainingError(f"`{folder}` is not a run directory: it has no `run.json` that `lucarne run` wrote")
     state = run.get("state", "finished")
     if state != "finished":
         raise TrainingError(f"the run `{folder}` is `{state}`, not finished: end it with `lucarne run ... --resume`")
-    return run.get("tables", {}).get("objects", {}).get("rows")
+    return run
 
 
 def _common_layout(parts: list[Path], columns: list[str]) -> Layout:

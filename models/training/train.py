@@ -26,7 +26,7 @@ from .networks import NETWORKS, Classifier, recalibrate
 
 BATCH = 128
 PEAK_RATE = 1e-3
-RECALIBRATION_BATCHES = 16
+RECALIBRATION_BATCHES = 8
 SOURCE = "y10"
 
 
@@ -88,7 +88,6 @@ def train(data: Data, network: str, way: Training, options: Options, say: Callab
         adam, max_lr=PEAK_RATE, total_steps=options.epochs * steps, cycle_momentum=False
     )
     nll = nn.CrossEntropyLoss(weight=class_weights(data.classes[rows], len(CLASSES)).to(options.device))
-    calibration = _calibration(data, way, options)
     valid = data.parts["valid"]
     truth = torch.from_numpy(data.classes[valid])
     best, best_state = (-1.0, -math.inf), model.state_dict()
@@ -113,7 +112,7 @@ def train(data: Data, network: str, way: Training, options: Options, say: Callab
             adam.step()
             rate.step()
             entropy += source.item() / steps
-        recalibrate(model, calibration)
+        recalibrate(model, _calibration(data, way.domains, options))
         logits = torch.from_numpy(logits_of(model, data, SOURCE, valid, options.device)[1])
         accuracy = (logits.argmax(dim=1) == truth).double().mean().item()
         valid_loss = nn.functional.cross_entropy(logits, truth, weight=nll.weight.cpu()).item()
@@ -149,19 +148,17 @@ def _batches(data: Data, way: Training, options: Options, epoch: int) -> Iterato
         if transpose:
             images = images.transpose(2, 3)
         images = images.flip([axis for axis, flip in ((2, flip_y), (3, flip_x)) if flip])
-        images = images.to(options.device, memory_format=torch.channels_last)
-        yield images.contiguous(memory_format=torch.channels_last), torch.from_numpy(data.classes[chosen[0]]).to(options.device)
+        images = images.to(options.device)
+        classes = torch.from_numpy(data.classes[chosen[0]]).to(options.device)
+        yield images.contiguous(memory_format=torch.channels_last), classes
 
 
-def _calibration(data: Data, way: Training, options: Options) -> list[Tensor]:
-    """The batches that batch norm is recalibrated on: training images of the way's domains, the same every time."""
-    random = np.random.default_rng([options.seed, 0])
-    rows = random.permutation(data.parts["train"])
-    batches = []
+def _calibration(data: Data, domains: tuple[str, ...], options: Options) -> Iterator[Tensor]:
+    """The batches that batch norm is recalibrated on: training images of some domains, the same every time."""
+    rows = np.random.default_rng([options.seed, 0]).permutation(data.parts["train"])
     for start in range(0, min(len(rows), RECALIBRATION_BATCHES * options.batch) - options.batch + 1, options.batch):
-        images = _tensor([data.batch(domain, rows[start : start + options.batch]) for domain in way.domains])
-        batches.append(images.to(options.device, memory_format=torch.channels_last))
-    return batches
+        images = _tensor([data.batch(domain, rows[start : start + options.batch]) for domain in domains])
+        yield images.to(options.device, memory_format=torch.channels_last)
 
 
 def _tensor(images: list[np.ndarray]) -> Tensor:
@@ -171,5 +168,5 @@ def _tensor(images: list[np.ndarray]) -> Tensor:
 def adapt_batch_norm(trained: Trained, data: Data, domain: str, options: Options) -> Classifier:
     """A copy whose batch norm has the statistics of a domain's unlabelled training images (AdaBN), all else unchanged."""
     network = copy.deepcopy(trained.network)
-    recalibrate(network, _calibration(data, Training((domain,), 0.0, 0.0), options))
+    recalibrate(network, _calibration(data, (domain,), options))
     return network

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     error::{Error, Result},
     stage::Finding,
-    table::{record_path, sync_folder, write_durably},
+    table::sync_folder,
 };
 
 /// A chain of fewer records than this is never replaced by a checkpoint.
@@ -126,7 +126,7 @@ impl Ledger {
             finished,
             ..self.last.clone()
         };
-        write_record(&self.dir, &record)?;
+        self.dir.write_record(&record)?;
         // From here on the commit counts, whatever happens.
         self.dir.publish(&just_added)?;
         self.dir.forget(&record)?;
@@ -176,10 +176,4 @@ impl Ledger {
     fn write_run_record(&self, standing: &Standing<'_>) -> Result<()> {
         self.provenance.write(self.dir.path(), &self.last, &self.tables, &self.findings, standing)
     }
-}
-
-/// Renames a record into place: the commit.
-pub(super) fn write_record(dir: &RunDir, record: &Record) -> Result<()> {
-    let text = serde_json::to_vec(record).map_err(|error| Error::Bug(format!("a commit record: {error}")))?;
-    write_durably(&record_path(dir.path(), record.commit), &text)
 }

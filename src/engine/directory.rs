@@ -13,7 +13,9 @@ use super::{Existing, record::Record};
 use crate::{
     error::{Error, Result},
     stage::Finding,
-    table::{self, COMMITS, Part, RUN_RECORD, STAGING, chain, is_run, record_path, records, sync_folder},
+    table::{
+        self, COMMITS, Part, RUN_RECORD, STAGING, chain, is_run, record_path, records, sync_folder, write_durably,
+    },
 };
 
 const LOCK: &str = "_lock";
@@ -140,6 +142,12 @@ impl RunDir {
         self.forget(last)?;
         self.remove_temporaries(&self.path)?;
         self.remove_temporaries(&self.commits())
+    }
+
+    /// Renames a record into place: the commit.
+    pub(super) fn write_record(&self, record: &Record) -> Result<()> {
+        let text = serde_json::to_vec(record).map_err(|error| Error::Bug(format!("a commit record: {error}")))?;
+        write_durably(&record_path(&self.path, record.commit), &text)
     }
 
     /// Moves the parts that a record names from staging to their tables. Doing it twice does no harm.

@@ -2,6 +2,7 @@
 
 mod back;
 mod commit;
+mod compact;
 mod directory;
 mod feed;
 mod job;
@@ -15,6 +16,7 @@ mod stream;
 mod summary;
 mod workers;
 
+pub use compact::{Compaction, compact};
 pub use job::{EngineSettings, Job, OnReject, Step, StepStage};
 pub use run::run;
 pub use stream::{Stream, stream};

@@ -26,6 +26,14 @@ pub struct Kernel {
     re: Vec<Lane>,
     /// Empty for kernels that are symmetric about the origin.
     im: Vec<Lane>,
+    white_noise: f64,
+}
+
+impl Kernel {
+    /// What the variance of uncorrelated noise is multiplied by: the sum of the kernel's squares.
+    pub const fn white_noise_factor(&self) -> f64 {
+        self.white_noise
+    }
 }
 
 /// What a thread needs to blur.
@@ -53,20 +61,32 @@ impl Blur {
         (self.along_y.length() / 2 + 1).div_ceil(LANES)
     }
 
+    /// The padded size that kernels are made on.
+    pub const fn grid(&self) -> (usize, usize) {
+        (self.along_y.length(), self.along_x.length())
+    }
+
     /// The kernel with a transfer function of (ky, kx) in radians per pixel: (real, imaginary) part.
     pub fn kernel(&self, transfer: impl Fn(f64, f64) -> (f64, f64)) -> Kernel {
-        let (ny, nx) = (self.along_y.length(), self.along_x.length());
+        self.kernel_of_index(|_, _, ky, kx| transfer(ky, kx))
+    }
+
+    /// The same of (index of ky, index of kx, ky, kx); indices of ky go to half the padded height.
+    pub fn kernel_of_index(&self, mut transfer: impl FnMut(usize, usize, f64, f64) -> (f64, f64)) -> Kernel {
+        let (ny, nx) = self.grid();
         // The split of two real columns doubles, the inverse transforms multiply by ny nx.
         let norm = 0.5 / (ny * nx) as f64;
         let frequency = |i: usize, n: usize| TAU * (i as f64 - if 2 * i > n { n as f64 } else { 0.0 }) / n as f64;
-        let mut kernel =
-            Kernel { re: vec![[0.0; LANES]; self.chunks() * nx], im: vec![[0.0; LANES]; self.chunks() * nx] };
-        for ky in 0..=ny / 2 {
-            for kx in 0..nx {
-                let (re, im) = transfer(frequency(ky, ny), frequency(kx, nx));
-                let at = ky / LANES * nx + kx;
-                kernel.re[at][ky % LANES] = (re * norm) as f32;
-                kernel.im[at][ky % LANES] = (im * norm) as f32;
+        let zeros = || vec![[0.0; LANES]; self.chunks() * nx];
+        let mut kernel = Kernel { re: zeros(), im: zeros(), white_noise: 0.0 };
+        for y in 0..=ny / 2 {
+            for x in 0..nx {
+                let (re, im) = transfer(y, x, frequency(y, ny), frequency(x, nx));
+                let at = y / LANES * nx + x;
+                kernel.re[at][y % LANES] = (re * norm) as f32;
+                kernel.im[at][y % LANES] = (im * norm) as f32;
+                let times = if y == 0 || 2 * y == ny { 1.0 } else { 2.0 };
+                kernel.white_noise += times * (re * re + im * im) / (ny * nx) as f64;
             }
         }
         if kernel.im.as_flattened().iter().all(|im| *im == 0.0) {

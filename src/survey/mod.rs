@@ -1,5 +1,6 @@
 //! What a survey does to an image: presets, photometry, PSF, sky and noise. Plain numbers, no Arrow.
 
+pub mod exposure;
 pub mod galaxy;
 pub mod noise;
 pub mod photometry;

@@ -86,6 +86,24 @@ fn common(stream: &Stream, group: u64, means: &[f64; GROUP], counts: &mut [f64; 
     draws.any = any != 0;
 }
 
+impl Stream {
+    /// The normals of pixels `GROUP * group ..` of a stream, in single precision.
+    pub fn normals(&self, group: u64) -> [f32; GROUP] {
+        let mut normals = [0.0; GROUP];
+        fill_normals(self, group, &mut normals);
+        normals
+    }
+}
+
+#[multiversion(targets = "simd")]
+fn fill_normals(stream: &Stream, group: u64, out: &mut [f32; GROUP]) {
+    let words = philox_blocks(stream, group * PAIRS as u64 / 2);
+    let (words_a, words_b) = words.as_flattened().split_at(PAIRS);
+    for i in 0..PAIRS {
+        (out[i], out[i + PAIRS]) = normals(words_a[i] >> 9, words_b[i] >> 8);
+    }
+}
+
 /// Two independent normals of 23 and 24 random bits (Box-Muller).
 #[inline(always)]
 fn normals(radius_bits: u32, angle_bits: u32) -> (f32, f32) {

@@ -72,6 +72,63 @@ pub fn sampled(ky: f64, kx: f64, pixel_scale_arcsec: f64, transfer: impl Fn(f64)
     sum
 }
 
+/// The transform of a PSF given as an image, about its centroid, with unit flux.
+#[derive(Debug, Clone)]
+pub struct ImageTransform<'a> {
+    pixels: &'a [f32],
+    width: usize,
+    flux: f64,
+    centre: (f64, f64),
+}
+
+impl<'a> ImageTransform<'a> {
+    /// Of pixels `[y, x]`; errors when they cannot be a PSF.
+    pub fn new(pixels: &'a [f32], width: usize) -> Result<Self, String> {
+        let flux: f64 = pixels.iter().map(|pixel| f64::from(*pixel)).sum();
+        if !flux.is_finite() || flux <= 0.0 {
+            return Err(format!("the input's PSF sums to {flux}; expected a positive number"));
+        }
+        let moment = |of: fn(usize, usize) -> usize| {
+            let terms = pixels.iter().enumerate().map(|(i, pixel)| of(i, width) as f64 * f64::from(*pixel));
+            terms.sum::<f64>() / flux
+        };
+        Ok(Self { pixels, width, flux, centre: (moment(|i, width| i / width), moment(|i, width| i % width)) })
+    }
+
+    /// (real, imaginary) at the wave numbers `[ky, kx]` of a padded grid, ky from 0 to its half.
+    pub fn on_grid(&self, ny: usize, nx: usize) -> Vec<(f64, f64)> {
+        let wave = |index: usize, n: usize, at: usize, centre: f64| {
+            let k = if 2 * index > n { index as f64 - n as f64 } else { index as f64 };
+            let (sin, cos) = (-TAU * k / n as f64 * (at as f64 - centre)).sin_cos();
+            (cos, sin)
+        };
+        let height = self.pixels.len() / self.width;
+        let along_x: Vec<(f64, f64)> =
+            (0..nx).flat_map(|kx| (0..self.width).map(move |x| wave(kx, nx, x, self.centre.1))).collect();
+        // [y][kx]
+        let mut rows = Vec::with_capacity(height * nx);
+        for row in self.pixels.chunks_exact(self.width) {
+            for waves in along_x.chunks_exact(self.width) {
+                let terms = row.iter().zip(waves);
+                rows.push(terms.fold((0.0, 0.0), |(re, im), (pixel, (cos, sin))| {
+                    let pixel = f64::from(*pixel) / self.flux;
+                    (re + pixel * cos, im + pixel * sin)
+                }));
+            }
+        }
+        let mut grid = vec![(0.0, 0.0); (ny / 2 + 1) * nx];
+        for (ky, out) in grid.chunks_exact_mut(nx).enumerate() {
+            for (y, row) in rows.chunks_exact(nx).enumerate() {
+                let (cos, sin) = wave(ky, ny, y, self.centre.0);
+                for (out, (re, im)) in out.iter_mut().zip(row) {
+                    *out = (out.0 + re * cos - im * sin, out.1 + re * sin + im * cos);
+                }
+            }
+        }
+        grid
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

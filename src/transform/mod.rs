@@ -7,6 +7,7 @@ pub mod crop;
 pub mod filter;
 pub mod observe;
 pub mod orient;
+pub mod quantity;
 pub mod resample;
 
 use arrow::{
@@ -22,6 +23,7 @@ use crate::{
 
 /// The kinds, in the order of the reference.
 pub const KINDS: &[Kind<dyn Transform>] = &[
+    Kind::of::<observe::Observe>(),
     Kind::of::<asinh_stretch::AsinhStretch>(),
     Kind::of::<resample::Resample>(),
     Kind::of::<crop::Crop>(),

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import tempfile
 import unittest
+from collections import namedtuple
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pyarrow as pa
@@ -113,6 +115,13 @@ class Reading(unittest.TestCase):
             table = table.set_column(table.schema.get_field_index(name), pa.field(name, kind, False, extra), tensor)
         pq.write_table(table, part)
         self.assertEqual(load(run, self.folder).digest, before)
+
+    def test_a_disk_without_space_is_told_before_it_is_written(self) -> None:
+        run = fake.write_run(self.folder / "run")
+        usage = namedtuple("Usage", "total used free")(10**9, 10**9 - 1000, 1000)
+        with mock.patch("shutil.disk_usage", return_value=usage), self.assertRaisesRegex(TrainingError, "MiB are needed"):
+            load(run, self.folder)
+        self.assertFalse((self.folder / "y10.npy").exists())
 
     def test_what_is_wrong_with_a_run_is_told(self) -> None:
         def broken(name: str, change) -> str:

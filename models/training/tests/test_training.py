@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
+from training import latents
 from training.__main__ import main
 from training.data import load
 from training.evaluate import confusion, measures, wilson
@@ -64,12 +65,14 @@ class Training(unittest.TestCase):
 
     def test_the_command_writes_models_heads_latents_metrics_and_their_page(self) -> None:
         out = self.folder / "models"
-        words = ["--run", str(self.run_folder), "--out", str(out), "--epochs", "8", "--batch", "32", "--trainings", *TRAININGS]
+        words = ["--run", str(self.run_folder), "--out", str(out), "--epochs", "8", "--batch", "32"]
+        words += ["--trainings", *TRAININGS]
         told = io.StringIO()
         with contextlib.redirect_stderr(told):
             self.assertEqual(main(words), 0, told.getvalue())
         names = {path.name for path in out.iterdir()}
-        shipped = {f"convnet-{way}.{ending}" for way in ("regular", "da") for ending in ("onnx", "head.json", "latents.parquet")}
+        endings = ("onnx", "head.json", "latents.parquet")
+        shipped = {f"convnet-{way}.{ending}" for way in ("regular", "da") for ending in endings}
         self.assertEqual(names, shipped | {"metrics.json", "README.md"}, told.getvalue())
         metrics = json.loads((out / "metrics.json").read_text())
         self.assertEqual(set(metrics["models"]), {f"convnet-{way}" for way in TRAININGS})
@@ -89,10 +92,15 @@ class Training(unittest.TestCase):
         data = load(self.run_folder, self.folder)
         held_out = np.sort(np.concatenate([data.parts["valid"], data.parts["test"]]))
         self.assertEqual(table["object_id"].to_pylist(), [data.ids[row] for row in held_out] * 2)
-        latents, _ = Session(out / "convnet-da.onnx", 1).over(data, "y1", held_out)
+        expected, _ = Session(out / "convnet-da.onnx", 1).over(data, "y1", held_out)
         made = table["latent"].combine_chunks().flatten().to_numpy().reshape(-1, 256)
-        np.testing.assert_array_equal(made[len(held_out) :], latents)
+        np.testing.assert_array_equal(made[len(held_out) :], expected)
         np.testing.assert_allclose(np.stack(table["probability"].to_pylist()).sum(axis=1), 1.0, rtol=1e-5)
+        few = self.folder / "few.parquet"
+        self.assertEqual(latents.write(Session(out / "convnet-da.onnx", 1), data, few, {}, limit=30), 30)
+        parts = pq.read_table(few)["split"].to_pylist()
+        expected = 2 * round(30 * len(data.parts["test"]) / len(held_out))
+        self.assertEqual((parts.count("test"), len(parts)), (expected, 60))
 
     def test_a_run_that_cannot_be_used_ends_with_exit_3_and_a_reason(self) -> None:
         told = io.StringIO()

@@ -117,7 +117,7 @@ pub(super) fn merger(stream: &mut Stream, radius: f64, angle: f64) -> Body {
             radius: stream.uniform_in(1.5, 3.2) * radius,
             width: stream.uniform_in(0.12, 0.3) * radius.sqrt(),
             angle: stream.uniform_in(0.0, TAU),
-            concentration: stream.uniform_in(1.0, 5.0),
+            concentration: stream.uniform_in(2.0, 6.0),
         };
         let flux = stream.uniform_in(0.02, 0.05);
         components.push(part(shell, flux, scattered(stream, OLD)));

@@ -193,15 +193,15 @@ impl Reader for Counting {
         };
         let pixels = self.recipe.side * self.recipe.side;
         let pixel = |row: u64, index: usize| (mix(self.split * 1_000_003 + row, index as u64) >> 40) as f32 / 1000.0;
-        // Large images are for filling memory, and not drawn.
-        let fill = |row: u64| -> Box<dyn Iterator<Item = f32>> {
+        let mut values = Vec::with_capacity(good.len() * pixels);
+        for row in &good {
+            // Large images are for filling memory, and not drawn.
             if pixels < 10_000 {
-                Box::new((0..pixels).map(move |index| pixel(row, index)))
+                values.extend((0..pixels).map(|index| pixel(*row, index)));
             } else {
-                Box::new(std::iter::repeat_n(row as f32, pixels))
+                values.resize(values.len() + pixels, *row as f32);
             }
-        };
-        let values = good.iter().flat_map(|row| fill(*row)).collect();
+        }
         let columns: Vec<ArrayRef> = vec![
             Arc::new(UInt64Array::from(good.clone())),
             Arc::new(StringArray::from_iter_values(good.iter().map(|row| id(*row)))),

@@ -1,0 +1,149 @@
+//! Merges small parts: a run that commits often leaves many.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    path::{Path, PathBuf},
+};
+
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+
+use super::{
+    directory::{Past, RunDir},
+    record::Record,
+};
+use crate::{
+    error::{Error, Result},
+    stage::Part,
+    table::{PartFile, WriteOptions, part_number, sync_folder},
+};
+
+/// What a compaction did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Compaction {
+    /// Parts before.
+    pub parts_before: usize,
+    /// Parts after.
+    pub parts_after: usize,
+}
+
+/// Merges neighbouring parts of the Parquet tables of a run into parts of about `part_bytes`, under the run's lock and
+/// through a commit record: killed at any instant, the tables hold what they held. The order of rows stays.
+///
+/// # Errors
+/// When the folder is no run directory or is in use, or the disk is full.
+pub fn compact(run_dir: &Path, part_bytes: u64) -> Result<Compaction> {
+    let (dir, past) = RunDir::open_existing(run_dir)?;
+    let Some(Past { last, findings, .. }) = past else { return Ok(Compaction::default()) };
+    dir.recover(&last)?;
+    let commit = last.commit + 1;
+    let old = dir.all_parts()?;
+    let mut done = Compaction::default();
+    let mut tables = BTreeMap::new();
+    for (table, parts) in &old {
+        let mut merged = Vec::new();
+        for group in groups(parts, part_bytes) {
+            match group {
+                [only] => merged.push(only.clone()),
+                several => merged.push(merge(&dir, table, several, commit)?),
+            }
+        }
+        done.parts_before += parts.len();
+        done.parts_after += merged.len();
+        tables.insert(table.clone(), merged);
+    }
+    if done.parts_before == done.parts_after {
+        return Ok(done);
+    }
+    // The states of the monitors stay as they are: the record before names the same files.
+    let record = Record { commit, checkpoint: true, tables, findings, ..last };
+    dir.write_record(&record)?;
+    dir.publish(&record.tables)?;
+    dir.forget(&record)?;
+    dir.remove_staging()?;
+    Ok(done)
+}
+
+/// Neighbours that together make a part; a part that is large enough, or no Parquet, stays alone.
+fn groups(parts: &[Part], part_bytes: u64) -> Vec<&[Part]> {
+    let mut groups = Vec::new();
+    let (mut begin, mut bytes) = (0, 0);
+    for (index, part) in parts.iter().enumerate() {
+        let alone = part.bytes >= part_bytes || part_number(&part.file).is_none();
+        if index > begin && (alone || bytes + part.bytes > part_bytes) {
+            groups.push(&parts[begin..index]);
+            (begin, bytes) = (index, 0);
+        }
+        bytes += if alone { part_bytes } else { part.bytes };
+    }
+    if begin < parts.len() {
+        groups.push(&parts[begin..]);
+    }
+    groups
+}
+
+/// One part of several. Its number is that of its last, so that names stay in the order of the rows.
+fn merge(dir: &RunDir, table: &str, parts: &[Part], commit: u64) -> Result<Part> {
+    let staging = dir.staging(table);
+    fs::create_dir_all(&staging).map_err(|error| Error::io("make", &staging, &error))?;
+    let number = parts.last().and_then(|part| part_number(&part.file)).unwrap_or(0);
+    let paths: Vec<PathBuf> = parts.iter().map(|part| dir.table(table).join(&part.file)).collect();
+    let first = open(&paths[0])?.1;
+    let properties = WriteOptions::default().properties(first.schema())?;
+    let name = format!("part-{number:08}-{commit}.parquet");
+    let mut part = PartFile::create(&staging, name, first.schema().clone(), properties)?;
+    for path in &paths {
+        let (file, footer) = open(path)?;
+        let broken = |error: &dyn std::fmt::Display| Error::Data(format!("cannot read `{}`: {error}", path.display()));
+        let rows = batch_rows(&footer);
+        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file, footer).with_batch_size(rows).build();
+        for batch in reader.map_err(|error| broken(&error))? {
+            part.write(&batch.map_err(|error| broken(&error))?)?;
+        }
+    }
+    let part = part.finish()?;
+    let expected: u64 = parts.iter().map(|part| part.rows).sum();
+    if part.rows != expected {
+        return Err(Error::Data(format!(
+            "the parts of `{table}` have {} rows, their records say {expected}",
+            part.rows
+        )));
+    }
+    sync_folder(&staging)?;
+    Ok(part)
+}
+
+fn open(path: &Path) -> Result<(File, ArrowReaderMetadata)> {
+    let file = File::open(path).map_err(|error| Error::io("open", path, &error))?;
+    let footer = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new());
+    Ok((file, footer.map_err(|error| Error::Data(format!("cannot read `{}`: {error}", path.display())))?))
+}
+
+/// Rows that take about 8 MiB.
+fn batch_rows(footer: &ArrowReaderMetadata) -> usize {
+    let groups = footer.metadata().row_groups();
+    let bytes: i64 = groups.iter().map(parquet::file::metadata::RowGroupMetaData::total_byte_size).sum();
+    let rows: i64 = groups.iter().map(parquet::file::metadata::RowGroupMetaData::num_rows).sum();
+    let row = bytes / rows.max(1);
+    usize::try_from((8 << 20) / row.max(1)).unwrap_or(1).clamp(1, 8192)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbours_are_grouped_up_to_the_size_of_a_part_and_large_ones_stay_alone() {
+        let part = |number: u64, bytes: u64| Part { file: format!("part-{number:08}.parquet"), rows: 1, bytes };
+        let parts: Vec<Part> = [10, 20, 100, 30, 60, 20, 5].iter().zip(1..).map(|(bytes, n)| part(n, *bytes)).collect();
+        let sizes = |group: &&[Part]| group.iter().map(|part| part.bytes).collect::<Vec<_>>();
+        let groups: Vec<Vec<u64>> = groups(&parts, 100).iter().map(sizes).collect();
+        assert_eq!(groups, [vec![10, 20], vec![100], vec![30, 60], vec![20, 5]]);
+    }
+
+    #[test]
+    fn files_that_are_no_parts_are_never_merged() {
+        let cutout = |name: &str| Part { file: name.into(), rows: 1, bytes: 1 };
+        assert_eq!(groups(&[cutout("a.fits"), cutout("b.fits")], 100).len(), 2);
+    }
+}
