@@ -318,9 +318,17 @@ mod tests {
 
     #[test]
     fn counts_follow_the_poisson_distribution() {
-        for (mean, width) in
-            [(0.5, 1.0), (5.0, 1.0), (9.99, 1.0), (10.0, 1.0), (12.3, 1.0), (50.0, 1.0), (2e3, 2.0), (1e5, 10.0)]
-        {
+        for (mean, width) in [
+            (0.5, 1.0),
+            (5.0, 1.0),
+            (9.99, 1.0),
+            (10.0, 1.0),
+            (12.3, 1.0),
+            (50.0, 1.0),
+            (2e3, 2.0),
+            (1e5, 10.0),
+            (2e7, 200.0),
+        ] {
             let misfit = misfit(mean, &sample(mean, 400_000, "fit"), width);
             assert!(misfit.abs() < 4.0, "mean {mean}: {misfit} sigma");
         }

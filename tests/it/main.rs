@@ -4,5 +4,7 @@ mod engine;
 
 mod fits;
 mod house;
+mod observe_noise;
+mod observe_oracle;
 mod pixels;
 mod score_onnx;
