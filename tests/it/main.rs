@@ -3,6 +3,7 @@
 mod engine;
 mod fits;
 
+mod fits;
 mod house;
 mod observe_noise;
 mod observe_oracle;
