@@ -262,6 +262,9 @@ fn count(stage: Option<&mut StageWork>, rows: u64, begun: Instant) {
 
 /// The batch with exactly the columns that the plan promised.
 pub(super) fn shaped(rows: &RecordBatch, output: &SchemaRef) -> Result<RecordBatch> {
+    if rows.num_rows() == 0 {
+        return Ok(RecordBatch::new_empty(output.clone()));
+    }
     let columns = output.fields().iter().map(|field| crate::batch::column_of(rows, field.name()).cloned());
     let columns = columns.collect::<Result<Vec<_>>>()?;
     let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));

@@ -3,6 +3,10 @@
 mod engine;
 mod fits;
 
+mod fits;
 mod house;
+mod observe_noise;
+mod observe_oracle;
 mod pixels;
+mod queries;
 mod score_onnx;
