@@ -3,7 +3,6 @@
 mod engine;
 mod fits;
 
-mod fits;
 mod house;
 mod observe_noise;
 mod observe_oracle;
