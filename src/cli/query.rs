@@ -24,7 +24,7 @@ const TABLES: &str = "select table_name, column_name, data_type from information
 /// Every table of the run has its name: `objects`, `rejects`, the labels of the monitors. Functions on lists of numbers:
 /// l2_distance(a, b), array_argmax(a) (counted from 1), and DataFusion's own.
 #[derive(Debug, clap::Args)]
-pub struct Query {
+pub(super) struct Query {
     /// The run directory
     pub run: PathBuf,
     /// The SQL, or `-` to read it from standard input. Several queries are separated by `;`. Without any, the tables and
@@ -58,7 +58,7 @@ impl Query {
     ///
     /// # Errors
     /// When the run cannot be read, or the answer not be written.
-    pub fn run(&self) -> Result<ExitCode> {
+    pub(super) fn run(&self) -> Result<ExitCode> {
         if self.format == Format::Parquet && io::stdout().is_terminal() {
             eprintln!("error: a Parquet file is not for a terminal; add `> FILE.parquet`");
             return Ok(ExitCode::from(2));
