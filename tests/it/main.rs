@@ -2,8 +2,6 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 mod engine;
 mod fits;
-
-mod fits;
 mod house;
 mod observe_noise;
 mod observe_oracle;
