@@ -57,13 +57,10 @@ impl<'a> Check<'a> {
             return self.choice(node, &known, name);
         }
         if !fit(node, schema) {
-            let expected = self.expected(schema);
-            let found = found(node);
-            self.flaws.push(Flaw::new(
-                place(node, own),
-                Code::WrongType,
-                format!("`{name}` takes {expected}, found {found}"),
-            ));
+            let message = format!("`{name}` takes {}, found {}", self.expected(schema), found(node));
+            let flaw = Flaw::new(place(node, own), Code::WrongType, message);
+            let item = node.scalar_text().filter(|_| schema["type"] == "array");
+            self.flaws.push(if let Some(item) = item { flaw.help(format!("write `{name}: [{item}]`")) } else { flaw });
             return;
         }
         match &mut node.value {
@@ -298,7 +295,7 @@ impl<'a> Check<'a> {
             return parts.join(" or ");
         }
         if let Some(words) = self.strings(schema) {
-            return format!("one of {}", list(&words));
+            return if words.len() == 1 { list(&words) } else { format!("one of {}", list(&words)) };
         }
         if let Some((key, _)) = variant(schema) {
             return format!("`{{ {key}: ... }}`");
