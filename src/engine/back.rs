@@ -158,7 +158,9 @@ impl Back {
         self.counts.filtered += worked.rejects.filtered;
         self.counts.rejected += rejects.len() as u64;
         self.verify()?;
-        self.rejects.write(&rejects_batch(&rejects)?)?;
+        if !rejects.is_empty() {
+            self.rejects.write(&rejects_batch(&rejects)?)?;
+        }
         let batch = shaped(&worked.rows, &self.output)?;
         drop(worked.rows);
         if rows > 0 {

@@ -67,6 +67,7 @@ pub(super) fn repack(header: &Header, data: &[u8]) -> Result<Vec<u8>, String> {
     if has("ZSCALE") != has("ZZERO") {
         return Err("has one of the columns `ZSCALE` and `ZZERO`, expected both or none".into());
     }
+    let most = (1 << 20) + 16 * shape.iter().product::<usize>() + 4 * data.len();
     let (mut table, mut packed) = (Vec::with_capacity(table_bytes), Vec::with_capacity(heap.len()));
     for (index, row) in data[..table_bytes].chunks_exact(row_bytes.max(1)).enumerate() {
         let pixels = tile_pixels(&shape, &tile, index);
@@ -80,10 +81,14 @@ pub(super) fn repack(header: &Header, data: &[u8]) -> Result<Vec<u8>, String> {
                 .and_then(|stream| checked(stream, column, method, bitpix, &pixels).map(|()| stream))
                 .map_err(|reason| format!("tile {}, column `{}`: {reason}", index + 1, column.name))?;
             let start = packed.len() as u64;
-            packed.extend_from_slice(stream);
-            if !stream.is_empty() && column.name == "COMPRESSED_DATA" {
-                pad(&mut packed, method, &pixels);
+            let decoded = !stream.is_empty() && column.name == "COMPRESSED_DATA";
+            let (pad, with) = if decoded { padding(stream, method, &pixels) } else { (0, 0) };
+            // Rows that all point to the same bytes would make much of little.
+            if packed.len() + stream.len() + pad > most {
+                return Err(format!("has tiles that would take more than {most} bytes of memory to decode"));
             }
+            packed.extend_from_slice(stream);
+            packed.resize(packed.len() + pad, with);
             let elements = (packed.len() as u64 - start) / element_bytes(column.letter)? as u64;
             table.extend_from_slice(&elements.to_be_bytes());
             table.extend_from_slice(&start.to_be_bytes());
@@ -282,17 +287,21 @@ fn check_plio(stream: &[u8]) -> Result<(), String> {
     Ok(())
 }
 
-/// Bytes after a stream that keep a decoder of damaged bits inside of its buffer.
-fn pad(packed: &mut Vec<u8>, method: Method, pixels: &[usize]) {
+/// Bytes to put after a stream that keep a decoder of damaged bits inside of its buffer, and which.
+fn padding(stream: &[u8], method: Method, pixels: &[usize]) -> (usize, u8) {
     let total: usize = pixels.iter().product();
     match method {
-        Method::Gzip => {}
+        Method::Gzip => (0, 0),
         // An instruction may look at the word after it.
-        Method::Plio => packed.extend_from_slice(&[0; 4]),
-        // A block begins inside of the stream and then takes at most 8 bytes for each of its pixels when no byte is 0.
-        Method::Rice => packed.resize(packed.len() + 8 * total.min(4096) + 64, 0xff),
-        // At most 62 bit planes, each of no more than two bits a pixel (a quadtree codes a plane or gives it plainly), and signs.
-        Method::Hcompress => packed.resize(packed.len() + 16 * (total + 1024), 0),
+        Method::Plio => (4, 0),
+        // A block (of 128 pixels at most) begins inside of the stream and takes at most 8 bytes a pixel where no byte is 0.
+        Method::Rice => (8 * total.min(128) + 64, 0xff),
+        // Of each bit plane: two bits a pixel at most (a quadtree codes it or gives it plainly), the levels of the tree, and
+        // once the signs. The head was checked to be there.
+        Method::Hcompress => {
+            let planes = stream[22..25].iter().copied().max().map_or(0, usize::from);
+            (planes * (total / 4 + 32) + total / 8 + 64, 0)
+        }
     }
 }
 

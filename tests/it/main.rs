@@ -3,6 +3,7 @@
 mod documents;
 mod engine;
 mod fits;
+
 mod house;
 mod mistakes;
 mod observe_noise;
