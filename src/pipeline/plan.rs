@@ -45,7 +45,7 @@ pub(super) fn plan(
     if let Purpose::Images(wanted) = &mut purpose {
         match images_only(&mut draft, wanted) {
             Ok(labels) => aside = labels,
-            Err(flaw) => flaws.push(flaw),
+            Err(flaw) => flaws.push(*flaw),
         }
     }
     let planner = Planner { flaws, aside, ..Planner::default() };
@@ -53,7 +53,7 @@ pub(super) fn plan(
 }
 
 /// Leaves only the transforms that some image columns need (and filters, which choose the rows); the labels of the others.
-fn images_only(draft: &mut Draft, wanted: &mut Vec<String>) -> Result<Vec<String>, Flaw> {
+fn images_only(draft: &mut Draft, wanted: &mut Vec<String>) -> Result<Vec<String>, Box<Flaw>> {
     draft.scores.clear();
     draft.monitors.clear();
     draft.sinks.clear();
@@ -66,7 +66,7 @@ fn images_only(draft: &mut Draft, wanted: &mut Vec<String>) -> Result<Vec<String
     if wanted.is_empty() {
         let mistake = Mistake::at("", Code::MissingKey, "no step of the pipeline stretches an image");
         let mistake = mistake.help("say which image columns are meant");
-        return Err(Flaw { at: None, mistake, related: None });
+        return Err(Box::new(Flaw { at: None, mistake, related: None }));
     }
     let mut aside = Vec::new();
     let mut needed: BTreeSet<String> = wanted.iter().cloned().collect();

@@ -402,7 +402,7 @@ fn whole(number: &Number) -> Option<Number> {
 fn out_of_range(number: &Number, schema: &Json) -> Option<String> {
     let value = number.as_f64()?;
     let bound = |key: &str| schema[key].as_f64();
-    let shown = |key: &str| schema[key].as_number().map_or_else(String::new, |bound| show(bound));
+    let shown = |key: &str| schema[key].as_number().map_or_else(String::new, show);
     if bound("minimum").is_some_and(|least| value < least) {
         return Some(match bound("maximum") {
             Some(_) => format!("{} to {}", shown("minimum"), shown("maximum")),
