@@ -1,6 +1,93 @@
 //! The command line: one file per command. The only code that prints.
+//!
+//! Results go to stdout, all else to stderr. Exit codes: 0 done; 1 done, and something was found; 2 usage or a mistake in
+//! the document; 3 the run failed; 130 interrupted.
+
+mod check;
+mod explain;
+mod kinds;
+mod pipeline;
+mod report;
+mod run;
+
+use std::{
+    io::IsTerminal,
+    panic::{AssertUnwindSafe, catch_unwind},
+    process::ExitCode,
+};
+
+use clap::{ArgAction, Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+/// Streams galaxy cutouts through simulated survey observations and ONNX models, and watches how robust the scores are.
+#[derive(Parser)]
+#[command(name = "lucarne", version, arg_required_else_help = true)]
+struct Cli {
+    /// Says more on stderr: once what is done, twice every batch.
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    verbose: u8,
+    /// Says nothing on stderr but errors.
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Run(run::Run),
+    Check(check::Check),
+    Explain(explain::Explain),
+    Kinds(kinds::Kinds),
+}
+
+/// How a command ended; its number is the exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Exit {
+    Done = 0,
+    Found = 1,
+    Usage = 2,
+    Failed = 3,
+    Interrupted = 130,
+}
 
 /// Runs the command and gives its exit code.
-pub fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are errors to clap, and no failure to anyone else.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(Exit::Usage as u8));
+        }
+    };
+    log(cli.verbose, cli.quiet);
+    std::panic::set_hook(Box::new(|panic| eprintln!("error: {panic}\n  = this is a bug of lucarne, please report it")));
+    let exit = catch_unwind(AssertUnwindSafe(|| match &cli.command {
+        Command::Run(command) => command.run(cli.quiet),
+        Command::Check(command) => command.run(),
+        Command::Explain(command) => command.run(),
+        Command::Kinds(command) => command.run(),
+    }));
+    let exit = match exit {
+        Ok(Ok(exit)) => exit,
+        Ok(Err(error)) => report::error(&error),
+        Err(_) => Exit::Failed,
+    };
+    ExitCode::from(exit as u8)
+}
+
+/// Events go to stderr: warnings, more with `-v`, and whatever `LUCARNE_LOG` asks for.
+fn log(verbose: u8, quiet: bool) {
+    let level = match (quiet, verbose) {
+        (true, _) => "error",
+        (_, 0) => "warn",
+        (_, 1) => "lucarne=info,warn",
+        _ => "lucarne=debug,info",
+    };
+    let filter = EnvFilter::try_from_env("LUCARNE_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    let terminal = std::io::stderr().is_terminal();
+    let logger = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(terminal);
+    // A second logger in one process (in a test) is no reason to fail.
+    let _ = logger.compact().try_init();
 }

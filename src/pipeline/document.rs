@@ -6,17 +6,17 @@ use serde_json::{Map, Value as Json, json};
 
 use super::{
     draft::{Declared, Draft, Place},
-    flaw::{Flaw, Texts, list, meant},
+    flaw::{Flaw, list, meant},
     kinds::{Family, Kinds},
     parameters::{self, Argument},
-    schema::{Check, repeated},
+    settings::{Check, repeated},
     tree::{self, Entry, Node, Span, Value},
 };
 use crate::{
     batch::RESERVED,
     engine::EngineSettings,
     error::Code,
-    stage::Kind,
+    stage::{Kind, Source},
 };
 
 /// The keys of a document.
@@ -133,10 +133,7 @@ impl Reader<'_> {
         })
     }
 
-    fn source<T: ?Sized>(&mut self, draft: &mut Draft, kinds: &[Kind<T>], record: &mut Map<String, Json>)
-    where
-        Draft: Sourced<T>,
-    {
+    fn source(&mut self, draft: &mut Draft, kinds: &[Kind<dyn Source>], record: &mut Map<String, Json>) {
         let Some(entry) = self.root.get("source") else {
             let at = Span { line: 1, column: 1, length: 1, text: 0 };
             let flaw = Flaw::new(at, Code::MissingKey, "a pipeline needs a `source`");
@@ -147,7 +144,7 @@ impl Reader<'_> {
         let declared = self.step(Family::Source, "source", entry, kinds, |kind, settings| {
             record.insert("source".into(), json!({ kind: settings }));
         });
-        draft.set_source(declared);
+        draft.source = Some(declared);
     }
 
     fn steps<T: ?Sized>(
@@ -212,7 +209,8 @@ impl Reader<'_> {
             let flaw = match entry.node.entries() {
                 [] => {
                     let at = entry.node.place_of(&[], entry.key_at);
-                    let message = format!("`{label}` takes a kind with its settings, found {}", entry.node.kind_of_value());
+                    let message =
+                        format!("`{label}` takes a kind with its settings, found {}", entry.node.kind_of_value());
                     let word = entry.node.scalar_text().filter(|word| names.contains(&word.as_str()));
                     let word = word.unwrap_or_else(|| "kind".into());
                     Flaw::new(at, Code::WrongType, message)
@@ -238,7 +236,7 @@ impl Reader<'_> {
         let mut check = Check::new(&schema);
         check.settings(&mut settings, kind.name, one.key_at);
         let json = settings.json();
-        let sound = check.flaws.is_empty() && !json.to_string().contains("\\u0000unset");
+        let sound = check.flaws.is_empty() && !settings.is_unset();
         self.flaws.append(&mut check.flaws);
         let place = Place { label: Some(entry.key_at), kind: Some(one.key_at), settings: Some(settings) };
         record(kind.name, json.clone());
@@ -260,7 +258,10 @@ pub(super) fn bad_label(family: Family, label: &str) -> Option<(String, &'static
     let mut chars = label.chars();
     let starts = chars.next().is_some_and(|first| first.is_ascii_alphabetic());
     if label.starts_with('_') {
-        return Some((format!("the label `{label}` begins with `_`"), "such names are kept for steps that the planner adds"));
+        return Some((
+            format!("the label `{label}` begins with `_`"),
+            "such names are kept for steps that the planner adds",
+        ));
     }
     if !starts || !chars.all(|c| c.is_ascii_alphanumeric() || c == '_') {
         return Some((format!("the label `{label}` is no identifier"), "use letters, digits and `_`, a letter first"));
@@ -270,15 +271,4 @@ pub(super) fn bad_label(family: Family, label: &str) -> Option<(String, &'static
         return Some((format!("the label `{label}` is reserved"), "it is a column or table that every run may have"));
     }
     None
-}
-
-/// Lets one function serve the source, which is one step without a label.
-trait Sourced<T: ?Sized> {
-    fn set_source(&mut self, source: Declared<T>);
-}
-
-impl Sourced<dyn crate::stage::Source> for Draft {
-    fn set_source(&mut self, source: Declared<dyn crate::stage::Source>) {
-        self.source = Some(source);
-    }
 }

@@ -40,7 +40,9 @@ impl Family {
     pub const fn about(self) -> &'static str {
         match self {
             Self::Source => "where rows come from",
-            Self::Transform => "what happens to images and rows before a model sees them; its label is the column that it makes",
+            Self::Transform => {
+                "what happens to images and rows before a model sees them; its label is the column that it makes"
+            }
             Self::Score => "models; the label is the prefix of the columns",
             Self::Monitor => "what watches the stream; the label is the table that it writes",
             Self::Sink => "what is kept of the rows; the label is the table",

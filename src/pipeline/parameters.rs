@@ -5,7 +5,7 @@
 
 use super::{
     flaw::{Flaw, Texts, meant},
-    schema::repeated,
+    settings::repeated,
     tree::{self, Entry, Node, Span, Value},
 };
 use crate::error::Code;
@@ -20,7 +20,12 @@ pub(super) struct Argument {
 }
 
 /// Reads the value of an argument, shown in messages as `--set name=value`.
-pub(super) fn argument(flag: &str, argument: &Argument, texts: &mut Texts, flaws: &mut Vec<Flaw>) -> Option<(Span, Node)> {
+pub(super) fn argument(
+    flag: &str,
+    argument: &Argument,
+    texts: &mut Texts,
+    flaws: &mut Vec<Flaw>,
+) -> Option<(Span, Node)> {
     let written = format!("{flag} {}={}", argument.name, argument.value);
     let text = texts.add("the command line", &written);
     let at = Span { text, line: 1, column: flag.len() + 2, length: argument.name.chars().count() };
@@ -141,8 +146,11 @@ pub(super) const UNSET: &str = "\0unset";
 fn value<'a>(name: &str, at: Span, parameters: &'a [Entry]) -> Result<&'a Node, Flaw> {
     let known: Vec<&str> = parameters.iter().map(|entry| entry.key.as_str()).collect();
     match parameters.iter().rev().find(|entry| entry.key == name) {
-        None => Err(Flaw::new(at, Code::UnsetParameter, format!("there is no parameter `{name}`"))
-            .help(meant(name, &known, "the parameters"))),
+        None => Err(Flaw::new(at, Code::UnsetParameter, format!("there is no parameter `{name}`")).help(meant(
+            name,
+            &known,
+            "the parameters",
+        ))),
         Some(entry) if entry.node.value == Value::Null => {
             Err(Flaw::new(at, Code::UnsetParameter, format!("the parameter `{name}` has no value"))
                 .related(entry.key_at, "declared here")
@@ -249,7 +257,8 @@ mod tests {
 
     #[test]
     fn a_whole_parameter_keeps_its_type_and_inner_ones_are_read_again() {
-        let yaml = "parameters: { n: 12, dir: data, list: [g, r] }\na: [\"${n}\", \"${dir}/*.fits\", \"${n}e2\", \"${list}\"]";
+        let yaml =
+            "parameters: { n: 12, dir: data, list: [g, r] }\na: [\"${n}\", \"${dir}/*.fits\", \"${n}e2\", \"${list}\"]";
         assert_eq!(run(yaml, &[]).0, json!([12, "data/*.fits", 1200.0, ["g", "r"]]));
     }
 

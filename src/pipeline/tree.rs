@@ -140,6 +140,13 @@ impl Node {
         }
     }
 
+    /// Whether a scalar in it waits for a parameter that has no value.
+    pub(super) fn is_unset(&self) -> bool {
+        self.filled.as_deref() == Some(super::parameters::UNSET)
+            || self.items().iter().any(Self::is_unset)
+            || self.entries().iter().any(|entry| entry.node.is_unset())
+    }
+
     /// A scalar as it would be written; `None` for a list or a map.
     pub(super) fn scalar_text(&self) -> Option<String> {
         match &self.value {

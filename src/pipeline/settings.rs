@@ -8,6 +8,7 @@ use serde_json::{Number, Value as Json};
 
 use super::{
     flaw::{Flaw, list, meant},
+    parameters::UNSET,
     tree::{Entry, Node, Span, Value},
 };
 use crate::error::Code;
@@ -35,7 +36,16 @@ impl<'a> Check<'a> {
         self.node(node, root, name, own);
     }
 
+    /// Checks one value against a schema that is not that of a kind.
+    pub(super) fn part(&mut self, node: &mut Node, name: &str, own: Span) {
+        let root = self.root;
+        self.node(node, root, name, own);
+    }
+
     fn node(&mut self, node: &mut Node, schema: &'a Json, name: &str, own: Span) {
+        if node.filled.as_deref() == Some(UNSET) {
+            return;
+        }
         let schema = self.resolve(schema);
         if let Some(branches) = branches(schema) {
             return self.one_of(node, branches, name, own);
@@ -59,7 +69,11 @@ impl<'a> Check<'a> {
         match &mut node.value {
             Value::Number(number) => {
                 if let Some(wrong) = out_of_range(number, schema) {
-                    self.flaws.push(Flaw::new(node.at, Code::OutOfRange, format!("`{name}` is {number}, expected {wrong}")));
+                    self.flaws.push(Flaw::new(
+                        node.at,
+                        Code::OutOfRange,
+                        format!("`{name}` is {number}, expected {wrong}"),
+                    ));
                 }
             }
             Value::Text(text) => {
@@ -85,7 +99,11 @@ impl<'a> Check<'a> {
                 (least, u64::MAX) => format!("at least {least}"),
                 (least, most) => format!("{least} to {most}"),
             };
-            self.flaws.push(Flaw::new(own, Code::OutOfRange, format!("`{name}` has {count} items, expected {expected}")));
+            self.flaws.push(Flaw::new(
+                own,
+                Code::OutOfRange,
+                format!("`{name}` has {count} items, expected {expected}"),
+            ));
         }
         let tuple = schema["prefixItems"].as_array();
         for (index, item) in items.iter_mut().enumerate() {
@@ -142,7 +160,8 @@ impl<'a> Check<'a> {
         }
         let words: Vec<&'a str> = branches.iter().filter_map(|branch| self.strings(branch)).flatten().collect();
         let variants: Vec<(&'a str, &'a Json)> = branches.iter().filter_map(|branch| variant(branch)).collect();
-        let plain = branches.iter().filter(|branch| self.strings(branch).is_none() && variant(branch).is_none()).count();
+        let plain =
+            branches.iter().filter(|branch| self.strings(branch).is_none() && variant(branch).is_none()).count();
         if plain == 0 {
             return self.variant_of(node, &words, &variants, name, own);
         }
@@ -187,8 +206,11 @@ impl<'a> Check<'a> {
                 Flaw::new(place(node, own), Code::WrongType, format!("`{text}` needs settings of its own"))
                     .help(format!("write `{name}: {{ {text}: ... }}`"))
             } else if matches!(node.value, Value::Text(_)) {
-                Flaw::new(place(node, own), Code::OutOfRange, format!("`{name}` cannot be `{text}`"))
-                    .help(meant(&text, &known, "it can be"))
+                Flaw::new(place(node, own), Code::OutOfRange, format!("`{name}` cannot be `{text}`")).help(meant(
+                    &text,
+                    &known,
+                    "it can be",
+                ))
             } else {
                 let message = format!("`{name}` takes one of {}, found {}", list(&known), found(node));
                 Flaw::new(place(node, own), Code::WrongType, message)
@@ -225,10 +247,8 @@ impl<'a> Check<'a> {
     fn choice(&mut self, node: &mut Node, known: &[&str], name: &str) {
         let flaw = match (&node.value, node.filled.clone()) {
             (Value::Text(text), _) if known.contains(&text.as_str()) => return,
-            (Value::Text(text), _) => {
-                Flaw::new(node.at, Code::OutOfRange, format!("`{name}` cannot be `{text}`"))
-                    .help(meant(text, known, "it can be"))
-            }
+            (Value::Text(text), _) => Flaw::new(node.at, Code::OutOfRange, format!("`{name}` cannot be `{text}`"))
+                .help(meant(text, known, "it can be")),
             (_, Some(text)) if known.contains(&text.as_str()) => {
                 node.value = Value::Text(text);
                 return;
@@ -323,7 +343,9 @@ fn variant(schema: &Json) -> Option<(&str, &Json)> {
     let properties = schema["properties"].as_object()?;
     let required = schema["required"].as_array()?;
     match (properties.len(), required.as_slice(), &schema["additionalProperties"]) {
-        (1, [key], Json::Bool(false)) => properties.get_key_value(key.as_str()?).map(|(key, part)| (key.as_str(), part)),
+        (1, [key], Json::Bool(false)) => {
+            properties.get_key_value(key.as_str()?).map(|(key, part)| (key.as_str(), part))
+        }
         _ => None,
     }
 }

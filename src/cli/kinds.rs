@@ -1,0 +1,217 @@
+//! `lucarne kinds`: the reference, made of the schemas of the settings.
+
+use std::fmt::Write;
+
+use clap::Args;
+use serde_json::Value as Json;
+
+use super::{Exit, report};
+use crate::{
+    error::{Code, Mistake, Result, nearest},
+    pipeline::{Family, kinds, schema},
+};
+
+/// Lists the kinds, or tells all about one of them.
+#[derive(Args)]
+pub(super) struct Kinds {
+    /// The kind, or `family.kind` where two families have it.
+    name: Option<String>,
+    /// Prints JSON Schema: of the settings of a kind, or of a whole pipeline.
+    #[arg(long)]
+    schema: bool,
+}
+
+impl Kinds {
+    pub(super) fn run(&self) -> Result<Exit> {
+        let Some(name) = &self.name else {
+            report::result(&if self.schema { pretty(&schema()) } else { list() })?;
+            return Ok(Exit::Done);
+        };
+        let found = find(name)?;
+        let mut out = String::new();
+        for (index, (family, name, schema)) in found.iter().enumerate() {
+            if index > 0 {
+                out.push('\n');
+            }
+            out.push_str(&if self.schema { pretty(schema) } else { reference(*family, name, schema) });
+        }
+        report::result(&out)?;
+        Ok(Exit::Done)
+    }
+}
+
+fn pretty(schema: &Json) -> String {
+    format!("{schema:#}\n")
+}
+
+fn all() -> impl Iterator<Item = (Family, &'static str, Json)> {
+    Family::ALL
+        .into_iter()
+        .flat_map(|family| kinds(family).into_iter().map(move |(name, schema)| (family, name, schema)))
+}
+
+fn find(wanted: &str) -> Result<Vec<(Family, &'static str, Json)>> {
+    let found: Vec<_> =
+        all().filter(|(family, name, _)| *name == wanted || wanted == format!("{}.{name}", family.name())).collect();
+    if found.is_empty() {
+        let names: Vec<&str> = all().map(|(_, name, _)| name).collect();
+        let mistake = Mistake::at("", Code::UnknownKind, format!("there is no kind `{wanted}`"));
+        let help = nearest(wanted, names).map(|near| format!("did you mean `{near}`?"));
+        return Err(vec![mistake.help(help.unwrap_or_else(|| "`lucarne kinds` lists them".into()))].into());
+    }
+    Ok(found)
+}
+
+fn list() -> String {
+    let mut out = String::new();
+    for family in Family::ALL {
+        let _ = writeln!(out, "{}: {}", family.name(), family.about());
+        for (name, schema) in kinds(family) {
+            let _ = writeln!(out, "  {name:<16} {}", first_sentence(&schema));
+        }
+        out.push('\n');
+    }
+    out.push_str("`lucarne kinds NAME` tells all about one of them.\n");
+    out
+}
+
+fn first_sentence(schema: &Json) -> String {
+    let text = prose(schema);
+    text.split_inclusive(". ").next().unwrap_or(&text).trim().to_owned()
+}
+
+/// A description without its line breaks, paragraph by paragraph.
+fn prose(schema: &Json) -> String {
+    let text = schema["description"].as_str().unwrap_or_default();
+    text.split("\n\n").map(|paragraph| paragraph.replace('\n', " ")).collect::<Vec<_>>().join("\n\n")
+}
+
+fn reference(family: Family, name: &str, schema: &Json) -> String {
+    let mut out = format!("{} {name}\n\n", family.name());
+    paragraphs(&mut out, &prose(schema), 0);
+    out.push('\n');
+    Reference { root: schema }.settings(&mut out, schema, 0);
+    out
+}
+
+/// Text wrapped at 100 columns.
+fn paragraphs(out: &mut String, text: &str, indent: usize) {
+    for paragraph in text.split("\n\n").filter(|paragraph| !paragraph.is_empty()) {
+        let mut line = " ".repeat(indent);
+        for word in paragraph.split_whitespace() {
+            if line.trim().is_empty() {
+                line.push_str(word);
+            } else if line.chars().count() + 1 + word.chars().count() > 100 {
+                let _ = writeln!(out, "{line}");
+                line = format!("{}{word}", " ".repeat(indent));
+            } else {
+                let _ = write!(line, " {word}");
+            }
+        }
+        let _ = writeln!(out, "{line}");
+    }
+}
+
+struct Reference<'a> {
+    root: &'a Json,
+}
+
+impl<'a> Reference<'a> {
+    fn resolve(&self, schema: &'a Json) -> &'a Json {
+        match schema["$ref"].as_str().and_then(|path| path.strip_prefix("#/$defs/")) {
+            Some(name) => &self.root["$defs"][name],
+            None => schema,
+        }
+    }
+
+    /// The keys of a map, one after the other.
+    fn settings(&self, out: &mut String, schema: &'a Json, indent: usize) {
+        let required: Vec<&str> =
+            schema["required"].as_array().into_iter().flatten().filter_map(Json::as_str).collect();
+        for (key, part) in schema["properties"].as_object().into_iter().flatten() {
+            let mut facts = vec![self.takes(part)];
+            facts.extend(range(part));
+            if required.contains(&key.as_str()) {
+                facts.push("required".into());
+            } else if let Some(default) = part.get("default").filter(|default| !default.is_null()) {
+                facts.push(format!("default {default}"));
+            }
+            let _ = writeln!(out, "{}{key}: {}", " ".repeat(indent), facts.join(", "));
+            let own = if part["description"].is_string() { part } else { self.resolve(part) };
+            paragraphs(out, &prose(own), indent + 4);
+            self.forms(out, part, indent + 4);
+        }
+    }
+
+    /// What stands below a setting: the forms of an enum, the keys of a map.
+    fn forms(&self, out: &mut String, schema: &'a Json, indent: usize) {
+        let schema = self.resolve(schema);
+        if schema["type"] == "array" {
+            return self.forms(out, &schema["items"], indent);
+        }
+        let branches = schema["oneOf"].as_array().or_else(|| schema["anyOf"].as_array());
+        let Some(branches) = branches else { return self.settings(out, schema, indent) };
+        for branch in branches.iter().filter(|branch| branch["type"] != "null") {
+            if let Some(word) = branch["const"].as_str() {
+                let _ = writeln!(out, "{}`{word}`: {}", " ".repeat(indent), prose(branch));
+            } else if branch["properties"].is_object() {
+                paragraphs(out, &prose(branch), indent);
+                self.settings(out, branch, indent);
+            } else {
+                self.forms(out, branch, indent);
+            }
+        }
+    }
+
+    /// What a setting takes, in words.
+    fn takes(&self, schema: &'a Json) -> String {
+        let schema = self.resolve(schema);
+        if let Some(words) = schema["enum"].as_array() {
+            return words
+                .iter()
+                .map(|word| format!("`{}`", word.as_str().unwrap_or_default()))
+                .collect::<Vec<_>>()
+                .join(" or ");
+        }
+        if let Some(branches) = schema["oneOf"].as_array().or_else(|| schema["anyOf"].as_array()) {
+            let mut parts: Vec<String> = Vec::new();
+            for part in branches.iter().filter(|branch| branch["type"] != "null").map(|branch| self.takes(branch)) {
+                if !parts.contains(&part) {
+                    parts.push(part);
+                }
+            }
+            return parts.join(" or ");
+        }
+        if let Some(word) = schema["const"].as_str() {
+            return format!("`{word}`");
+        }
+        let names = match &schema["type"] {
+            Json::String(name) => vec![name.as_str()],
+            Json::Array(names) => names.iter().filter_map(Json::as_str).filter(|name| *name != "null").collect(),
+            _ => return "anything".into(),
+        };
+        let words = names.iter().map(|name| match *name {
+            "integer" => "whole number".to_owned(),
+            "number" => "number".to_owned(),
+            "string" => "text".to_owned(),
+            "boolean" => "`true` or `false`".to_owned(),
+            "array" => format!("list of {}", self.takes(&schema["items"])),
+            _ => "map".to_owned(),
+        });
+        words.collect::<Vec<_>>().join(" or ")
+    }
+}
+
+fn range(schema: &Json) -> Option<String> {
+    let bound = |key: &str| schema[key].as_number().map(|bound| bound.to_string().trim_end_matches(".0").to_owned());
+    match (bound("minimum"), bound("maximum"), bound("exclusiveMinimum"), bound("exclusiveMaximum")) {
+        (Some(least), Some(most), ..) => Some(format!("{least} to {most}")),
+        (_, Some(most), Some(above), _) => Some(format!("more than {above}, at most {most}")),
+        (_, _, Some(above), Some(below)) => Some(format!("more than {above}, less than {below}")),
+        (Some(least), ..) if least != "0" || schema["type"] == "number" => Some(format!("at least {least}")),
+        (_, Some(most), ..) => Some(format!("at most {most}")),
+        (_, _, Some(above), _) => Some(format!("more than {above}")),
+        (_, _, _, Some(below)) => Some(format!("less than {below}")),
+        _ => None,
+    }
+}

@@ -1,0 +1,43 @@
+//! The arguments that every command on a pipeline takes.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::{error::Result, pipeline::Pipeline};
+
+/// A pipeline and what is said over it.
+#[derive(Args)]
+pub(super) struct PipelineArgs {
+    /// The pipeline document.
+    #[arg(value_name = "PIPELINE")]
+    pub path: PathBuf,
+    /// Gives a parameter of the document a value.
+    #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
+    set: Vec<(String, String)>,
+    /// Gives one setting of one step a value; nested keys with dots. `source` and `engine` are labels too.
+    #[arg(short, long = "config", value_name = "LABEL:KEY=VALUE", value_parser = pair)]
+    config: Vec<(String, String)>,
+    /// The seed of every draw.
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+}
+
+impl PipelineArgs {
+    /// The pipeline.
+    pub(super) fn pipeline(&self) -> Result<Pipeline> {
+        let mut pipeline = Pipeline::from_file(&self.path)?;
+        for (name, value) in &self.set {
+            pipeline = pipeline.set(name, value);
+        }
+        for (setting, value) in &self.config {
+            pipeline = pipeline.configure(setting, value);
+        }
+        Ok(if let Some(seed) = self.seed { pipeline.seed(seed) } else { pipeline })
+    }
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or_else(|| format!("`{text}` has no `=`"))?;
+    Ok((name.trim().to_owned(), value.to_owned()))
+}

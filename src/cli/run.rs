@@ -1,0 +1,173 @@
+//! `lucarne run`: runs a pipeline, with a bar on a terminal, and stops after a commit when asked to.
+
+use std::{fmt::Write, io::IsTerminal, path::PathBuf};
+
+use clap::Args;
+use indicatif::{HumanCount, ProgressBar, ProgressStyle};
+
+use super::{Exit, pipeline::PipelineArgs};
+use crate::{
+    engine::{Counts, Existing, RunOptions, Status, Stop, Summary},
+    error::{Error, Result},
+};
+
+/// Runs a pipeline into its run directory.
+#[derive(Args)]
+pub(super) struct Run {
+    #[command(flatten)]
+    pipeline: PipelineArgs,
+    /// The run directory, in place of the document's `run`.
+    #[arg(short, long, value_name = "DIR")]
+    output: Option<PathBuf>,
+    /// Worker threads; 0 takes one for every core. Results do not depend on it.
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    /// The most rows of a batch. Results do not depend on it.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65536))]
+    batch: Option<u32>,
+    /// Takes no more than so many rows from the source, for a first look.
+    #[arg(long, value_name = "N")]
+    limit: Option<u64>,
+    /// Goes on where the last commit of an earlier run ended; begins where there is none.
+    #[arg(long, conflicts_with = "overwrite")]
+    resume: bool,
+    /// Removes the tables of an earlier run first.
+    #[arg(long)]
+    overwrite: bool,
+}
+
+impl Run {
+    pub(super) fn run(&self, quiet: bool) -> Result<Exit> {
+        let mut pipeline = self.pipeline.pipeline()?;
+        if let Some(output) = &self.output {
+            pipeline = pipeline.run_dir(output);
+        }
+        if let Some(threads) = self.threads {
+            pipeline = pipeline.threads(threads);
+        }
+        if let Some(batch) = self.batch {
+            pipeline = pipeline.batch_rows(batch as usize);
+        }
+        if let Some(limit) = self.limit {
+            pipeline = pipeline.limit(limit);
+        }
+        let plan = pipeline.check()?;
+        let existing = match (self.resume, self.overwrite) {
+            (true, _) => Existing::Resume,
+            (_, true) => Existing::Overwrite,
+            _ => Existing::Refuse,
+        };
+        let stop = stop_on_signals()?;
+        let bar = Bar::new(quiet);
+        let outcome =
+            plan.run(&RunOptions { existing, ..RunOptions::default() }, &stop, &mut |status| bar.show(status));
+        bar.clear();
+        let summary = outcome?;
+        if !quiet {
+            eprint!("{}", tell(&summary));
+        }
+        Ok(if summary.findings.is_empty() && !too_many_rejects(&summary.counts) { Exit::Done } else { Exit::Found })
+    }
+}
+
+/// The first Ctrl-C (or SIGTERM) asks the run to end after a commit, the second ends the process at once: a run may be
+/// killed at any instant and resumed.
+fn stop_on_signals() -> Result<Stop> {
+    let stop = Stop::default();
+    let asked = stop.clone();
+    ctrlc::set_handler(move || {
+        if asked.requested() {
+            std::process::exit(Exit::Interrupted as i32);
+        }
+        asked.request();
+        eprintln!("stopping after a commit; once more aborts");
+    })
+    .map_err(|error| Error::Outside(format!("cannot listen for signals: {error}")))?;
+    Ok(stop)
+}
+
+/// More than half of the rows: the pipeline does not fit its data.
+const fn too_many_rejects(counts: &Counts) -> bool {
+    counts.rejected * 2 > counts.source
+}
+
+/// The bar on a terminal; nothing elsewhere.
+struct Bar(Option<ProgressBar>);
+
+impl Bar {
+    fn new(quiet: bool) -> Self {
+        Self((!quiet && std::io::stderr().is_terminal()).then(ProgressBar::no_length))
+    }
+
+    fn show(&self, status: &Status) {
+        let Some(bar) = &self.0 else { return };
+        if let (Some(total), None) = (status.total, bar.length()) {
+            bar.set_length(total);
+            let style = ProgressStyle::with_template("{bar:32} {human_pos}/{human_len} rows, {msg}, {eta} left");
+            if let Ok(style) = style {
+                bar.set_style(style.progress_chars("━╸ "));
+            }
+        } else if bar.length().is_none() && bar.position() == 0 {
+            if let Ok(style) = ProgressStyle::with_template("{spinner} {human_pos} rows, {msg}") {
+                bar.set_style(style);
+            }
+        }
+        let mut message = format!("{:.0} rows/s", status.rows_per_second);
+        if status.counts.rejected > 0 {
+            let _ = write!(message, ", {} rejected", HumanCount(status.counts.rejected));
+        }
+        if status.findings > 0 {
+            let _ = write!(message, ", {} findings", status.findings);
+        }
+        bar.set_message(message);
+        bar.set_position(status.counts.source);
+    }
+
+    fn clear(&self) {
+        if let Some(bar) = &self.0 {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// The end of a run in a few lines.
+fn tell(summary: &Summary) -> String {
+    let Counts { source, written, filtered, rejected } = summary.counts;
+    let mut out = String::new();
+    let dir = summary.run_dir.display();
+    if summary.already_finished {
+        let _ = writeln!(out, "{dir}: finished before, nothing to do");
+    }
+    let _ = write!(out, "{dir}: {source} rows in, {written} kept");
+    if filtered > 0 {
+        let _ = write!(out, ", {filtered} filtered");
+    }
+    let _ = write!(out, ", {rejected} rejected");
+    if !summary.already_finished {
+        let rate = source as f64 / summary.seconds.max(1e-9);
+        let _ = write!(out, " ({:.1} s, {rate:.0} rows/s)", summary.seconds);
+    }
+    out.push('\n');
+    let tables: Vec<String> = summary.tables.iter().map(|(name, rows)| format!("{name} {rows}")).collect();
+    let _ = writeln!(out, "tables: {}", tables.join(", "));
+    for finding in &summary.findings {
+        let _ = writeln!(out, "finding of {}: {}", finding.monitor, finding.message);
+    }
+    if too_many_rejects(&summary.counts) {
+        let _ = writeln!(out, "more than half of the rows were rejected: the table `rejects` says why");
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_suspicious_when_more_than_half_of_its_rows_are_bad() {
+        let counts = |source, rejected| Counts { source, rejected, ..Counts::default() };
+        assert!(too_many_rejects(&counts(3, 2)));
+        assert!(!too_many_rejects(&counts(4, 2)));
+        assert!(!too_many_rejects(&counts(0, 0)));
+    }
+}

@@ -1,0 +1,71 @@
+//! A plan without its stages: what `explain` shows.
+
+use std::{path::PathBuf, sync::Arc};
+
+use arrow::datatypes::{Field, Schema, SchemaRef};
+
+use super::{draft::Draft, kinds::Family};
+
+/// The graph of a checked pipeline, with the schema on every edge.
+#[derive(Debug, Clone)]
+pub struct Outline {
+    /// What the document says that it is.
+    pub description: Option<String>,
+    /// The run directory.
+    pub run: Option<PathBuf>,
+    /// The kind of the source.
+    pub source_kind: String,
+    /// The columns of the source.
+    pub source: Vec<Arc<Field>>,
+    /// Transforms and scores in order, hidden ones included.
+    pub steps: Vec<OutlineStep>,
+    /// Monitors: label, kind, the columns read, the schema of the table.
+    pub monitors: Vec<(String, String, Vec<String>, SchemaRef)>,
+    /// Sinks: label, kind, the columns kept.
+    pub sinks: Vec<(String, String, Vec<String>)>,
+    /// What monitors and sinks see.
+    pub output: SchemaRef,
+}
+
+/// A transform or a score of an [`Outline`].
+#[derive(Debug, Clone)]
+pub struct OutlineStep {
+    /// Transform or score.
+    pub family: Family,
+    /// Its label.
+    pub label: String,
+    /// Its kind.
+    pub kind: String,
+    /// The columns that it reads.
+    pub reads: Vec<String>,
+    /// The columns that it makes.
+    pub made: Vec<Field>,
+    /// The columns that nothing after it uses.
+    pub dropped: Vec<String>,
+    /// The labels that share it, of a hidden step.
+    pub shared_by: Vec<String>,
+}
+
+impl Outline {
+    pub(super) fn new(draft: &Draft, source_kind: String, fields: &[Arc<Field>]) -> Self {
+        Self {
+            description: draft.description.clone(),
+            run: draft.run.clone(),
+            source_kind,
+            source: fields.to_vec(),
+            steps: Vec::new(),
+            monitors: Vec::new(),
+            sinks: Vec::new(),
+            output: Arc::new(Schema::empty()),
+        }
+    }
+
+    /// Every declared step but the source: label, kind, family.
+    pub(super) fn labels(&self) -> Vec<(String, String, Family)> {
+        let steps = self.steps.iter().filter(|step| !step.label.starts_with('_') && step.kind != "decode");
+        let steps = steps.map(|step| (step.label.clone(), step.kind.clone(), step.family));
+        let monitors = self.monitors.iter().map(|(label, kind, ..)| (label.clone(), kind.clone(), Family::Monitor));
+        let sinks = self.sinks.iter().map(|(label, kind, _)| (label.clone(), kind.clone(), Family::Sink));
+        steps.chain(monitors).chain(sinks).collect()
+    }
+}
