@@ -101,7 +101,7 @@ fn read_header(bytes: &Bytes, at: u64) -> Result<(Header, u64), String> {
             return Ok((Header::new(cards), at + (block * BLOCK) as u64));
         }
         // Text only: without this a damaged block length would read pixels as cards up to the limit.
-        if piece.iter().any(|byte| *byte == 0) {
+        if piece.contains(&0) {
             return Err("has zero bytes in its header, expected text up to a card `END`".into());
         }
         cards.extend_from_slice(&piece);

@@ -139,14 +139,14 @@ mod tests {
         let mut file = Writer::new();
         file.image(&[], &[], &[]);
         file.image(&[2, 3], &[1.0, -2.5, f32::NAN, 4.0, 5.0, f32::MIN_POSITIVE / 2.0], &keys);
-        let fits = Fits::from_bytes("memory", file.into_bytes(), &Limits::default()).unwrap();
+        let fits = Fits::from_bytes("memory", file.into_bytes(), &Limits::default()).expect("a file");
         let header = &fits.hdus()[1].header;
         assert_eq!(header.text("OBJECT").as_deref(), Some(long.trim_end()));
         assert_eq!(header.get("PIXSCALE"), Some(Value::Real(0.2)));
         assert_eq!(header.get("VISIT"), Some(Value::Integer(-7)));
         assert_eq!(header.get("AIRMASS AT START"), Some(Value::Real(1.0e-30)));
         assert_eq!(header.get("NOTHING"), None);
-        let image = fits.image(1).unwrap();
+        let image = fits.image(1).expect("an image");
         let mut pixels = [0.0; 6];
         image.copy(0, &mut pixels);
         assert_eq!(image.shape(), [2, 3]);

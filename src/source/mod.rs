@@ -7,4 +7,5 @@ pub mod simulated;
 use crate::stage::{Kind, Source};
 
 /// The kinds, in the order of the reference.
-pub const KINDS: &[Kind<dyn Source>] = &[Kind::of::<parquet::Parquet>(), Kind::of::<simulated::Simulated>()];
+pub const KINDS: &[Kind<dyn Source>] =
+    &[Kind::of::<fits::Fits>(), Kind::of::<parquet::Parquet>(), Kind::of::<simulated::Simulated>()];

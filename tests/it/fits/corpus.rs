@@ -1,0 +1,324 @@
+//! Files that are wrong in every way that was thought of: rows or rejects, never a crash, never much memory.
+
+use std::{fs, io::Write, path::Path};
+
+use arrow::array::AsArray;
+use flate2::{Compression, write::GzEncoder};
+use lucarne::{
+    batch::list_values,
+    fits::{self, Limits},
+    source::fits::{Fits, Policy},
+};
+use proptest::prelude::*;
+
+use super::{Given, cube, read, text};
+
+fn settings(path: &Path) -> Fits {
+    let mut settings = Fits::new([text(path)]);
+    settings.bands = Some(["g", "r", "i"].map(String::from).to_vec());
+    settings.size = Some(30);
+    settings
+}
+
+/// The one reason for which a file of these bytes is refused.
+fn refused(name: &str, bytes: &[u8]) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(name);
+    fs::write(&path, bytes).unwrap();
+    let Given { rows, rejects } = read(settings(&path));
+    assert_eq!((rows.num_rows(), rejects.len()), (0, 1), "{rejects:?}");
+    rejects[0].reason.clone()
+}
+
+/// The cube with a card in place of that of its key.
+fn with_card(key: &str, value: &str) -> Vec<u8> {
+    let mut bytes = cube(30, 0.0);
+    let start = bytes.chunks(80).position(|card| card.starts_with(format!("{key:<8}").as_bytes())).unwrap() * 80;
+    bytes[start..start + 80].copy_from_slice(format!("{key:<8}= {value:>20}{:50}", "").as_bytes());
+    bytes
+}
+
+fn gzipped(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[test]
+fn the_whole_cube_is_a_row() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.fits");
+    fs::write(&path, cube(30, 0.0)).unwrap();
+    assert_eq!(read(settings(&path)).rows.num_rows(), 1);
+}
+
+#[test]
+fn a_cube_cut_off_at_any_block_is_a_reject() {
+    let whole = cube(30, 0.0);
+    for end in (0..whole.len()).step_by(2880) {
+        let reason = refused("a.fits", &whole[..end]);
+        let expected = match end {
+            0 => "is empty, expected a FITS file".to_owned(),
+            _ => format!("unit 0 is cut off: 10800 bytes of data expected, {} are there", end - 2880),
+        };
+        assert_eq!(reason, expected);
+    }
+    assert_eq!(refused("a.fits", &whole[..1000]), "unit 0 is cut off in its header: no `END` before byte 1000");
+}
+
+#[test]
+fn a_last_block_without_padding_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.fits");
+    fs::write(&path, &cube(30, 0.0)[..2880 + 10800]).unwrap();
+    assert_eq!(read(settings(&path)).rows.num_rows(), 1);
+}
+
+#[test]
+fn keys_that_cannot_be_are_named() {
+    for (key, value, reason) in [
+        ("NAXIS1", "999999999999", "unit 0 is cut off: 359999999999640 bytes of data expected, 11520 are there"),
+        (
+            "NAXIS1",
+            "9223372036854775807",
+            "unit 0 has the shape [3, 30, 9223372036854775807], more than any file can hold",
+        ),
+        ("NAXIS1", "-30", "unit 0 key `NAXIS1` is -30, expected 0 or more"),
+        ("NAXIS1", "30.5", "unit 0 key `NAXIS1` is `30.5`, expected an integer"),
+        ("NAXIS", "-1", "unit 0 key `NAXIS` is -1, expected 0 to 999"),
+        ("NAXIS", "1000", "unit 0 key `NAXIS` is 1000, expected 0 to 999"),
+        ("NAXIS", "4", "unit 0 key `NAXIS4` is missing, expected an integer"),
+        ("NAXIS", "0", "has no image: it holds no pixels"),
+        ("NAXIS", "1", "key `BANDS` is `gri`, expected the names of 1 plane"),
+        ("BITPIX", "-31", "unit 0 key `BITPIX` is -31, expected 8, 16, 32, 64, -32 or -64"),
+        ("BITPIX", "-64", "unit 0 is cut off: 21600 bytes of data expected, 11520 are there"),
+        ("SIMPLE", "F", "unit 0 key `SIMPLE` is not `T`: not a standard FITS file"),
+        ("NAXIS3", "0", "has no image: it holds no pixels"),
+        ("BANDS", "'gr'", "key `BANDS` is `gr`, expected the names of 3 planes"),
+    ] {
+        let found = refused("a.fits", &with_card(key, value));
+        if (key, value) == ("NAXIS", "1") {
+            assert!(found.contains("expected [y, x] or [band, y, x]"), "{found}");
+            continue;
+        }
+        assert_eq!(found, reason, "{key} = {value}");
+    }
+}
+
+#[test]
+fn an_image_above_the_limit_is_refused_before_it_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("sparse.fits");
+    // 1.3 Gpixel of bytes that the file system says are there.
+    let mut header = with_card("NAXIS1", "15000000");
+    header.truncate(2880);
+    fs::write(&path, &header).unwrap();
+    fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(2880 + 4 * 3 * 30 * 15_000_000).unwrap();
+    let reason = read(settings(&path)).rejects[0].reason.clone();
+    assert_eq!(reason, "unit 0 has the shape [3, 30, 15000000], more than the allowed 67108864 pixels");
+}
+
+#[test]
+fn a_gzip_bomb_stops_at_its_limit() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bomb.fits.gz");
+    let mut bytes = with_card("NAXIS1", "15000000");
+    bytes.resize(20 << 20, 0);
+    fs::write(&path, gzipped(&bytes)).unwrap();
+    let mut settings = settings(&path);
+    settings.max_gunzipped_mib = 4;
+    assert_eq!(read(settings).rejects[0].reason, "decompresses to more than the allowed 4194304 bytes");
+}
+
+#[test]
+fn gzipped_files_are_read_and_broken_ones_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.fits.gz");
+    let packed = gzipped(&cube(30, 0.0));
+    fs::write(&path, &packed).unwrap();
+    let given = read(settings(&path));
+    assert_eq!(given.rows.column_by_name("object_id").unwrap().as_string::<i32>().value(0), "a");
+    assert!(refused("a.fits.gz", &packed[..packed.len() / 2]).starts_with("cannot be decompressed as gzip"));
+}
+
+#[test]
+fn what_is_no_file_or_no_fits_is_a_reject() {
+    assert_eq!(refused("empty.fits", b""), "is empty, expected a FITS file");
+    assert_eq!(refused("text.fits", b"hello"), "begins with `hello`, expected `SIMPLE  =`: not a FITS file");
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("folder.fits")).unwrap();
+    fs::write(folder.path().join("x.fits"), cube(30, 0.0)).unwrap();
+    let given = read(settings(folder.path()));
+    assert_eq!(given.rejects[0].reason, "is a folder, expected an ordinary file");
+    assert_eq!(given.rows.num_rows(), 1);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_does_not_hang_and_a_dead_link_is_a_reject() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe.fits");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    if !made.is_ok_and(|status| status.success()) {
+        println!("skipped: `mkfifo` is not there");
+        return;
+    }
+    std::os::unix::fs::symlink("/nowhere", folder.path().join("link.fits")).unwrap();
+    let given = read(settings(folder.path()));
+    assert!(given.rejects[0].reason.starts_with("cannot be read: No such file"), "{:?}", given.rejects[0]);
+    assert_eq!(given.rejects[1].reason, "is a pipe, socket or device, expected an ordinary file");
+}
+
+#[cfg(unix)]
+#[test]
+fn an_unreadable_file_is_a_reject() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("secret.fits");
+    fs::write(&path, cube(30, 0.0)).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
+    if fs::File::open(&path).is_ok() {
+        println!("skipped: this user may read any file");
+        return;
+    }
+    assert!(read(settings(&path)).rejects[0].reason.starts_with("cannot be read: Permission denied"));
+}
+
+#[test]
+fn a_name_is_only_a_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let names = ["a.fits(copy.fits)", "b[1].fits", "!x.fits", "c.fits+1", "mem:.fits", "-.fits", "d.fits[0][1:2,1:2]"];
+    for (number, name) in (0u16..).zip(names) {
+        fs::write(folder.path().join(name), cube(30, f32::from(number))).unwrap();
+        let given = read(settings(&folder.path().join(name)));
+        assert_eq!(given.rows.num_rows(), 1, "{name}: {:?}", given.rejects);
+        assert_eq!(list_values(&given.rows, "image").unwrap().0[0], f32::from(number), "{name}");
+        let origin = given.rows.column_by_name("origin").unwrap().as_string::<i32>().value(0).to_owned();
+        assert_eq!(origin, format!("{}[0]", text(&folder.path().join(name))));
+    }
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), names.len(), "nothing was written");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn names_that_are_not_utf8_are_read() {
+    use std::os::unix::ffi::OsStrExt;
+    let folder = tempfile::tempdir().unwrap();
+    let name = std::ffi::OsStr::from_bytes(b"gal\xff.fits");
+    fs::write(folder.path().join(name), cube(30, 0.0)).unwrap();
+    for paths in [text(folder.path()), text(&folder.path().join("*.fits"))] {
+        let given = read(settings(Path::new(&paths)));
+        assert_eq!(given.rows.column_by_name("object_id").unwrap().as_string::<i32>().value(0), "gal\u{fffd}");
+    }
+}
+
+/// All images of the bytes, or the reason why not. Whatever happens, it ends.
+fn decode(bytes: Vec<u8>) -> Result<usize, String> {
+    let limits = Limits { pixels: 1 << 20, gunzipped_bytes: 1 << 22 };
+    let file = fits::Fits::from_bytes("memory", bytes, &limits).map_err(|error| error.to_string())?;
+    let mut pixels = 0;
+    for hdu in file.hdus() {
+        if let Ok(image) = file.image(hdu.index) {
+            let mut out = vec![0.0; image.pixels()];
+            image.copy(0, &mut out);
+            pixels += out.len();
+        }
+    }
+    Ok(pixels)
+}
+
+/// A small file of every kind of image, tile-compressed ones included.
+fn samples() -> Vec<Vec<u8>> {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/fits");
+    let mut names: Vec<_> = fs::read_dir(golden).unwrap().map(|entry| entry.unwrap().path()).collect();
+    names.retain(|path| path.extension().is_some_and(|ending| ending == "fits"));
+    names.sort();
+    assert!(names.len() >= 8, "the samples are there");
+    names.iter().map(|path| fs::read(path).unwrap()).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn random_bytes_never_crash(bytes in proptest::collection::vec(any::<u8>(), 0..9000), fits in any::<bool>()) {
+        let mut bytes = bytes;
+        if fits && bytes.len() > 30 {
+            bytes[..30].copy_from_slice(b"SIMPLE  =                    T");
+        }
+        let _ = decode(bytes);
+    }
+
+    #[test]
+    fn random_cards_never_crash(
+        cards in proptest::collection::vec(
+            ("(BITPIX|NAXIS[1-4]?|PCOUNT|GCOUNT|BSCALE|BZERO|BLANK|GROUPS|BUNIT|OBJECT|CONTINUE|END)",
+             "( *-?[0-9]{1,20}| *[TF]|'[ -~]{0,90}| *-?[0-9.]{1,9}[ED]?[-+0-9]{0,4})"), 0..40),
+        data in 0usize..4,
+    ) {
+        let mut bytes = format!("{:<80}", "SIMPLE  =                    T").into_bytes();
+        for (key, value) in cards {
+            let card = format!("{key:<8}= {value}");
+            bytes.extend_from_slice(format!("{:<80}", card.chars().take(80).collect::<String>()).as_bytes());
+        }
+        bytes.extend_from_slice(format!("{:<80}", "END").as_bytes());
+        bytes.resize(bytes.len().next_multiple_of(2880), b' ');
+        bytes.resize(bytes.len() + data * 2880, 1);
+        let _ = decode(bytes);
+    }
+
+    #[test]
+    fn damaged_files_never_crash(
+        which in any::<prop::sample::Index>(),
+        damage in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..12),
+        tail in any::<bool>(),
+    ) {
+        let samples = samples();
+        let mut bytes = samples[which.index(samples.len())].clone();
+        // Streams of tiles are at the end, headers before.
+        let start = if tail { bytes.len() / 2 } else { 0 };
+        for (at, value) in damage {
+            let at = start + at.index(bytes.len() - start);
+            bytes[at] = value;
+        }
+        let _ = decode(bytes);
+    }
+
+    #[test]
+    fn numbers_in_headers_never_crash(
+        which in any::<prop::sample::Index>(),
+        card in any::<prop::sample::Index>(),
+        value in prop_oneof![Just("-1".to_owned()), Just("0".to_owned()), Just("2147483648".to_owned()), "-?[0-9]{1,19}"],
+    ) {
+        let samples = samples();
+        let mut bytes = samples[which.index(samples.len())].clone();
+        let numeric: Vec<usize> = (0..bytes.len() / 80)
+            .map(|card| card * 80)
+            .filter(|at| &bytes[at + 8..at + 10] == b"= " && (bytes[at + 29].is_ascii_digit()))
+            .collect();
+        let at = numeric[card.index(numeric.len())];
+        bytes[at + 10..at + 30].copy_from_slice(format!("{value:>20}").as_bytes());
+        let _ = decode(bytes);
+    }
+}
+
+#[test]
+fn a_row_that_differs_from_the_first_is_a_reject() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("a.fits"), cube(30, 0.0)).unwrap();
+    fs::write(folder.path().join("b.fits"), cube(20, 0.0)).unwrap();
+    fs::write(folder.path().join("c.fits"), with_card("BUNIT", "'adu'")).unwrap();
+    fs::write(folder.path().join("d.fits"), with_card("EXTEND", "T / PIXSCALE")).unwrap();
+    let mut settings = Fits::new([text(folder.path())]);
+    settings.nan = Policy::Fill;
+    let given = read(settings);
+    let reasons: Vec<&str> = given.rejects.iter().map(|reject| reject.reason.as_str()).collect();
+    assert_eq!(
+        reasons,
+        [
+            "is 20 by 20 pixels, expected 30 by 30 as in the first file: `size` would crop or pad it",
+            "has the unit `adu`, expected a unit of flux: `unit` or `zero_point` would say it",
+        ]
+    );
+    assert_eq!(given.rows.num_rows(), 2);
+}
