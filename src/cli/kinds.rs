@@ -77,7 +77,8 @@ fn list() -> String {
 
 fn first_sentence(schema: &Json) -> String {
     let text = prose(schema);
-    text.split_inclusive(". ").next().unwrap_or(&text).trim().to_owned()
+    let text = text.split("\n\n").next().unwrap_or_default();
+    text.split_inclusive(". ").next().unwrap_or(text).trim().to_owned()
 }
 
 /// A description without its line breaks, paragraph by paragraph.
@@ -90,7 +91,7 @@ fn reference(family: Family, name: &str, schema: &Json) -> String {
     let mut out = format!("{} {name}\n\n", family.name());
     paragraphs(&mut out, &prose(schema), 0);
     out.push('\n');
-    Reference { root: schema }.settings(&mut out, schema, 0);
+    Reference { root: schema, told: Vec::new() }.settings(&mut out, schema, 0);
     out
 }
 
@@ -114,6 +115,8 @@ fn paragraphs(out: &mut String, text: &str, indent: usize) {
 
 struct Reference<'a> {
     root: &'a Json,
+    /// The definitions whose forms were told: many settings take the same ones.
+    told: Vec<&'a str>,
 }
 
 impl<'a> Reference<'a> {
@@ -125,7 +128,7 @@ impl<'a> Reference<'a> {
     }
 
     /// The keys of a map, one after the other.
-    fn settings(&self, out: &mut String, schema: &'a Json, indent: usize) {
+    fn settings(&mut self, out: &mut String, schema: &'a Json, indent: usize) {
         let required: Vec<&str> =
             schema["required"].as_array().into_iter().flatten().filter_map(Json::as_str).collect();
         for (key, part) in schema["properties"].as_object().into_iter().flatten() {
@@ -144,7 +147,13 @@ impl<'a> Reference<'a> {
     }
 
     /// What stands below a setting: the forms of an enum, the keys of a map.
-    fn forms(&self, out: &mut String, schema: &'a Json, indent: usize) {
+    fn forms(&mut self, out: &mut String, schema: &'a Json, indent: usize) {
+        if let Some(name) = schema["$ref"].as_str() {
+            if self.told.contains(&name) {
+                return;
+            }
+            self.told.push(name);
+        }
         let schema = self.resolve(schema);
         if schema["type"] == "array" {
             return self.forms(out, &schema["items"], indent);
@@ -154,13 +163,20 @@ impl<'a> Reference<'a> {
         for branch in branches.iter().filter(|branch| branch["type"] != "null") {
             if let Some(word) = branch["const"].as_str() {
                 let _ = writeln!(out, "{}`{word}`: {}", " ".repeat(indent), prose(branch));
-            } else if branch["properties"].is_object() {
-                paragraphs(out, &prose(branch), indent);
-                self.settings(out, branch, indent);
+            } else if let Some((key, part)) = self.variant(branch) {
+                let _ = writeln!(out, "{}{key}: {}", " ".repeat(indent), self.takes(part));
+                paragraphs(out, &prose(branch), indent + 4);
+                self.forms(out, part, indent + 4);
             } else {
                 self.forms(out, branch, indent);
             }
         }
+    }
+
+    /// The key and the content of a form that is a map of one key.
+    fn variant(&self, schema: &'a Json) -> Option<(&'a str, &'a Json)> {
+        let properties = schema["properties"].as_object().filter(|properties| properties.len() == 1)?;
+        properties.iter().next().map(|(key, part)| (key.as_str(), part))
     }
 
     /// What a setting takes, in words.

@@ -3,10 +3,13 @@
 //! Results go to stdout, all else to stderr. Exit codes: 0 done; 1 done, and something was found; 2 usage or a mistake in
 //! the document; 3 the run failed; 130 interrupted.
 
+mod calibrate;
 mod check;
+mod compact;
 mod explain;
 mod kinds;
 mod pipeline;
+mod query;
 mod report;
 mod run;
 
@@ -39,6 +42,9 @@ enum Command {
     Check(check::Check),
     Explain(explain::Explain),
     Kinds(kinds::Kinds),
+    Query(query::Query),
+    Calibrate(calibrate::Calibrate),
+    Compact(compact::Compact),
 }
 
 /// How a command ended; its number is the exit code.
@@ -64,17 +70,25 @@ pub fn main() -> ExitCode {
     log(cli.verbose, cli.quiet);
     std::panic::set_hook(Box::new(|panic| eprintln!("error: {panic}\n  = this is a bug of lucarne, please report it")));
     let exit = catch_unwind(AssertUnwindSafe(|| match &cli.command {
-        Command::Run(command) => command.run(cli.quiet),
-        Command::Check(command) => command.run(),
-        Command::Explain(command) => command.run(),
-        Command::Kinds(command) => command.run(),
+        Command::Run(command) => command.run(cli.quiet).map(Into::into),
+        Command::Check(command) => command.run().map(Into::into),
+        Command::Explain(command) => command.run().map(Into::into),
+        Command::Kinds(command) => command.run().map(Into::into),
+        Command::Query(command) => command.run(),
+        Command::Calibrate(command) => command.run().map(Into::into),
+        Command::Compact(command) => command.run(cli.quiet).map(Into::into),
     }));
-    let exit = match exit {
+    match exit {
         Ok(Ok(exit)) => exit,
-        Ok(Err(error)) => report::error(&error),
-        Err(_) => Exit::Failed,
-    };
-    ExitCode::from(exit as u8)
+        Ok(Err(error)) => report::error(&error).into(),
+        Err(_) => Exit::Failed.into(),
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
 }
 
 /// Events go to stderr: warnings, more with `-v`, and whatever `LUCARNE_LOG` asks for.

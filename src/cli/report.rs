@@ -21,15 +21,11 @@ pub(super) fn error(error: &Error) -> Exit {
             eprintln!("interrupted after a commit: `--resume` goes on from there");
             return Exit::Interrupted;
         }
-        Error::Data(_) => "the data are not what the pipeline was promised",
-        Error::Outside(_) => "the fault lies outside of lucarne and of the data",
-        Error::Bug(_) => "this is a bug of lucarne, please report it",
+        Error::Data(_) => "data",
+        Error::Outside(_) => "outside",
+        Error::Bug(_) => "bug",
     };
-    let message = match error {
-        Error::Bug(message) => message.clone(),
-        other => other.to_string(),
-    };
-    eprintln!("{red}error{off}: {message}\n  = {blame}");
+    eprintln!("{red}error{off} ({blame}): {error}");
     Exit::Failed
 }
 

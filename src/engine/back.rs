@@ -158,7 +158,9 @@ impl Back {
         self.counts.filtered += worked.rejects.filtered;
         self.counts.rejected += rejects.len() as u64;
         self.verify()?;
-        self.rejects.write(&rejects_batch(&rejects)?)?;
+        if !rejects.is_empty() {
+            self.rejects.write(&rejects_batch(&rejects)?)?;
+        }
         let batch = shaped(&worked.rows, &self.output)?;
         drop(worked.rows);
         if rows > 0 {
@@ -262,6 +264,9 @@ fn count(stage: Option<&mut StageWork>, rows: u64, begun: Instant) {
 
 /// The batch with exactly the columns that the plan promised.
 pub(super) fn shaped(rows: &RecordBatch, output: &SchemaRef) -> Result<RecordBatch> {
+    if rows.num_rows() == 0 {
+        return Ok(RecordBatch::new_empty(output.clone()));
+    }
     let columns = output.fields().iter().map(|field| crate::batch::column_of(rows, field.name()).cloned());
     let columns = columns.collect::<Result<Vec<_>>>()?;
     let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));

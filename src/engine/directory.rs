@@ -58,6 +58,13 @@ impl RunDir {
             ))),
             Existing::Resume => {
                 let past = dir.past()?;
+                let commits = dir.run_record().and_then(|run| run["commits"].as_u64());
+                if past.is_none() && commits.is_some_and(|commits| commits > 0) {
+                    return Err(Error::Data(format!(
+                        "the commit records of `{}` are gone: its tables cannot be believed; overwrite it to begin again",
+                        path.display()
+                    )));
+                }
                 Ok((dir, past))
             }
             Existing::Refuse | Existing::Overwrite => Ok((dir, None)),
@@ -112,12 +119,17 @@ impl RunDir {
 
     /// Makes room for a new run: what an old one left is removed, and nothing else.
     pub(super) fn clear(&self, tables: &[&str]) -> Result<()> {
+        let old = self.run_record();
+        if let Some(mut run) = old.clone() {
+            // The run that was is over, even if this process is killed before it has removed all of it.
+            run["commits"] = 0.into();
+            write_durably(&self.path.join(RUN_RECORD), run.to_string().as_bytes())?;
+        }
         // The records go first: without them no resume can believe in tables that are half removed.
         remove_folder(&self.commits())?;
         sync_folder(&self.path)?;
         remove_folder(&self.path.join(STAGING))?;
-        let old =
-            self.run_record().and_then(|run| Some(run.get("tables")?.as_object()?.keys().cloned().collect::<Vec<_>>()));
+        let old = old.and_then(|run| Some(run.get("tables")?.as_object()?.keys().cloned().collect::<Vec<_>>()));
         let plain = |name: &&String| name.chars().all(|letter| letter.is_alphanumeric() || letter == '_');
         for table in old.iter().flatten().filter(plain) {
             remove_folder(&self.table(table))?;

@@ -76,7 +76,6 @@ struct Raw {
     source_seconds: f64,
     unreadable: Vec<Reject>,
     rows: RecordBatch,
-    bytes: usize,
     permit: Permit,
 }
 
@@ -98,7 +97,7 @@ impl Feed {
         // Enough that no worker waits for a slow neighbour; few enough that memory is flat from early on.
         let permits = Permits::new(plan.memory_bytes, 3 * threads + 2);
         let cancelled = Arc::new(AtomicBool::new(false));
-        let growth = Arc::new(Growth::default());
+        let weight = Arc::new(RowWeight::default());
         let (send_raw, raws) = bounded::<Raw>(threads);
         let (send, outcomes) = unbounded::<Outcome>();
         let mut feed =
@@ -110,18 +109,18 @@ impl Feed {
             limit: plan.limit,
             batch_rows: plan.batch_rows.max(1),
             permits: feed.permits.clone(),
-            growth: growth.clone(),
+            weight: weight.clone(),
             cancelled: cancelled.clone(),
             raws: send_raw,
             outcomes: send.clone(),
         };
         forks.push(plan.steps);
         for (index, mut steps) in forks.into_iter().enumerate() {
-            let (raws, send, growth, cancelled) = (raws.clone(), send.clone(), growth.clone(), cancelled.clone());
+            let (raws, send, weight, cancelled) = (raws.clone(), send.clone(), weight.clone(), cancelled.clone());
             feed.spawn(format!("lucarne-worker-{index}"), move || {
                 for raw in raws {
                     let number = raw.number;
-                    let outcome = guarded("engine", || Ok(finish(&mut steps, raw, &growth)));
+                    let outcome = guarded("engine", || Ok(finish(&mut steps, raw, &weight)));
                     let outcome = outcome.unwrap_or_else(|error| (number, Err(error)));
                     if send.send(outcome).is_err() || cancelled.load(Ordering::Acquire) {
                         break;
@@ -168,30 +167,28 @@ impl Drop for Feed {
     }
 }
 
-/// How much larger batches become on their way, learnt from those that went it.
+/// How heavy a row becomes on its way through the steps, learnt from those that went it.
 #[derive(Default)]
-struct Growth {
-    /// Largest ratio of peak to read bytes so far, in 1/256.
-    ratio: AtomicUsize,
+struct RowWeight {
+    /// The most bytes a row that a batch had at its widest.
+    bytes: AtomicUsize,
 }
 
-impl Growth {
-    fn learn(&self, read: usize, peak: usize) {
-        self.ratio.fetch_max(peak.saturating_mul(256) / read.max(1), Ordering::Relaxed);
+impl RowWeight {
+    fn learn(&self, rows: usize, peak: usize) {
+        self.bytes.fetch_max(peak / rows.max(1), Ordering::Relaxed);
     }
 
-    fn expect(&self, read: usize) -> usize {
-        read.saturating_mul(self.ratio.load(Ordering::Relaxed).max(256)) / 256
+    fn expect(&self, rows: usize, read: usize) -> usize {
+        read.max(rows.saturating_mul(self.bytes.load(Ordering::Relaxed)))
     }
 }
 
-fn finish(steps: &mut [Step], raw: Raw, growth: &Growth) -> Outcome {
-    let Raw { number, after, source_rows, source_seconds, unreadable, rows, bytes, mut permit } = raw;
+fn finish(steps: &mut [Step], raw: Raw, weight: &RowWeight) -> Outcome {
+    let Raw { number, after, source_rows, source_seconds, unreadable, rows, mut permit } = raw;
     let given = rows.num_rows();
     let worked = work(steps, rows).map(|worked| {
-        if given > 0 {
-            growth.learn(bytes, worked.peak_bytes);
-        }
+        weight.learn(given, worked.peak_bytes);
         permit.resize(bytes_of(&worked.rows));
         tracing::debug!(number, given, left = worked.rows.num_rows(), "batch worked");
         Some(Box::new(Fed { after, source_rows, source_seconds, unreadable, worked, permit }))
@@ -206,7 +203,7 @@ struct Reading {
     limit: Option<u64>,
     batch_rows: usize,
     permits: Arc<Permits>,
-    growth: Arc<Growth>,
+    weight: Arc<RowWeight>,
     cancelled: Arc<AtomicBool>,
     raws: Sender<Raw>,
     outcomes: Sender<Outcome>,
@@ -245,10 +242,10 @@ impl Reading {
                 check(split, (before, after), source_rows, most as u64)?;
                 left -= source_rows;
                 let source_seconds = begun.elapsed().as_secs_f64();
-                let bytes = bytes_of(&rows);
-                let Some(permit) = self.permits.acquire(self.growth.expect(bytes)) else { return Ok(()) };
+                let bytes = self.weight.expect(rows.num_rows(), bytes_of(&rows));
+                let Some(permit) = self.permits.acquire(bytes) else { return Ok(()) };
                 let after = (index, after);
-                let raw = Raw { number: *number, after, source_rows, source_seconds, unreadable, rows, bytes, permit };
+                let raw = Raw { number: *number, after, source_rows, source_seconds, unreadable, rows, permit };
                 *number += 1;
                 if self.raws.send(raw).is_err() {
                     return Ok(());

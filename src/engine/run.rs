@@ -60,7 +60,7 @@ pub fn run(mut job: Job, options: &RunOptions, stop: &Stop, progress: &mut dyn F
         None => dir.clear(&tables)?,
     }
     let mut ledger = Ledger::open(dir, provenance, &job, digest, past.as_ref())?;
-    let outcome = go(job, &context, past.as_ref(), splits, &mut ledger, stop, progress, begun);
+    let outcome = go(job, &context, past.as_ref(), splits, &mut ledger, stop, progress);
     match outcome {
         Ok(back) => {
             ledger.close(&Standing::Finished)?;
@@ -77,7 +77,6 @@ pub fn run(mut job: Job, options: &RunOptions, stop: &Stop, progress: &mut dyn F
     }
 }
 
-#[allow(clippy::too_many_arguments, reason = "the parts of one run, each made once")]
 fn go(
     mut job: Job,
     context: &crate::stage::RunContext,
@@ -86,8 +85,8 @@ fn go(
     ledger: &mut Ledger,
     stop: &Stop,
     progress: &mut dyn FnMut(&Status),
-    begun: Instant,
 ) -> Result<Back> {
+    let begun = Instant::now();
     let mut back = Back::start(&mut job, context, ledger.dir(), past, splits.clone())?;
     let total = splits.iter().map(|split| split.rows).sum::<Option<u64>>();
     let total = total.map(|rows| rows.min(job.limit.unwrap_or(u64::MAX)));
@@ -133,7 +132,8 @@ fn go(
             Ok(Next::End) => break,
             Err(error) => {
                 drop(feed);
-                ledger.commit_if_new(&mut back)?;
+                // The first error is the one to tell.
+                let _ = ledger.commit_if_new(&mut back);
                 return Err(error);
             }
         }

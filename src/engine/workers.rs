@@ -47,12 +47,17 @@ pub(super) fn fork(steps: &[Step]) -> Vec<Step> {
     steps.iter().map(copy).collect()
 }
 
-/// Runs a batch through the steps. Every row that goes in comes out, is rejected, or is filtered.
+/// Runs a batch through the steps. Every row that goes in comes out, is rejected, or is filtered. Steps never see a batch
+/// without rows: what is left of one has the columns that it had when its last row went.
 pub(super) fn work(steps: &mut [Step], mut rows: RecordBatch) -> Result<Worked> {
     let mut rejects = Rejects::default();
     let mut works = Vec::with_capacity(steps.len());
     let mut peak_bytes = bytes_of(&rows);
     for step in steps {
+        if rows.num_rows() == 0 {
+            works.push(StepWork::default());
+            continue;
+        }
         let before = (rows.num_rows() as u64, rejects.rejected.len() as u64, rejects.filtered);
         let begun = Instant::now();
         rows = guarded(&step.label, || match &mut step.stage {

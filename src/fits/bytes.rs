@@ -34,10 +34,9 @@ impl Bytes {
             file.read_exact(&mut magic).and_then(|()| file.rewind()).map_err(said)?;
             return if magic == GZIP { gunzip(file, limits) } else { Ok(Self::Disk { file, len }) };
         }
-        buffer.clear();
-        // Room for one byte more, so that the end is seen without growing.
-        buffer.reserve(len as usize + 1);
-        file.take(IN_MEMORY).read_to_end(&mut buffer).map_err(said)?;
+        // One read, and no zeros first where the last file was as long.
+        buffer.resize(len as usize, 0);
+        file.read_exact(&mut buffer).map_err(said)?;
         Self::of(buffer, limits)
     }
 

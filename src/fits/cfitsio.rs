@@ -45,8 +45,8 @@ pub(super) fn image(file: &mut [u8], unit: usize, shape: &[usize], blank_is_nan:
 /// An open file in memory; it borrows the bytes for as long as cfitsio may look at them.
 struct Handle<'a> {
     fits: *mut fitsfile,
-    /// What cfitsio was given pointers to: where the bytes are and how many. They stay in place on the heap.
-    _memory: Box<(*mut c_void, usize)>,
+    /// What cfitsio was given pointers to: where the bytes are and how many. It comes of a box, and stays where it is.
+    memory: *mut (*mut c_void, usize),
     _bytes: std::marker::PhantomData<&'a mut [u8]>,
 }
 
@@ -54,28 +54,21 @@ impl<'a> Handle<'a> {
     fn open(file: &'a mut [u8]) -> Result<Self, String> {
         let mut fits = ptr::null_mut();
         let mut status = 0;
-        let mut memory = Box::new((file.as_mut_ptr().cast::<c_void>(), file.len()));
+        let memory = Box::into_raw(Box::new((file.as_mut_ptr().cast::<c_void>(), file.len())));
         const READ_ONLY: c_int = 0;
         // SAFETY: the name is a constant without any of cfitsio's syntax; the pointers to address and size are into
-        // `memory`, which lives as long as the handle, and so do the bytes ('a). Read-only and without a function to
-        // reallocate, cfitsio neither writes to the bytes nor frees them.
+        // `memory`, which is freed only after the file was closed, and the bytes live longer ('a). Read-only and without
+        // a function to reallocate, cfitsio neither writes to the bytes nor frees them.
         unsafe {
-            ffomem(
-                &mut fits,
-                c"memory".as_ptr(),
-                READ_ONLY,
-                &raw mut memory.0,
-                &raw mut memory.1,
-                0,
-                None,
-                &mut status,
-            );
+            let (address, size) = (&raw mut (*memory).0, &raw mut (*memory).1);
+            ffomem(&mut fits, c"memory".as_ptr(), READ_ONLY, address, size, 0, None, &mut status);
         }
+        let handle = Self { fits, memory, _bytes: std::marker::PhantomData };
         check(status)?;
         if fits.is_null() {
             return Err("cfitsio opened nothing".into());
         }
-        Ok(Self { fits, _memory: memory, _bytes: std::marker::PhantomData })
+        Ok(handle)
     }
 
     fn expect_shape(&self, shape: &[usize]) -> Result<(), String> {
@@ -99,8 +92,14 @@ impl<'a> Handle<'a> {
 impl Drop for Handle<'_> {
     fn drop(&mut self) {
         let mut status = 0;
-        // SAFETY: the handle is open, and nothing uses it after this.
-        unsafe { ffclos(self.fits, &mut status) };
+        // SAFETY: the handle is open or (when opening failed) null, and nothing uses it after this; `memory` comes of a
+        // box, and cfitsio has no use for it once the file is closed.
+        unsafe {
+            if !self.fits.is_null() {
+                ffclos(self.fits, &mut status);
+            }
+            drop(Box::from_raw(self.memory));
+        }
     }
 }
 

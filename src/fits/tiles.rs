@@ -4,6 +4,8 @@
 //! it never sees the table of a file, but one written here, of the keys and columns that count, each checked, and with
 //! every stream followed by bytes of its own that stop a decoder which runs past the end.
 
+use std::io::Read;
+
 use super::{
     header::{Header, Value},
     structure::{BLOCK, image_shape},
@@ -39,6 +41,10 @@ pub(super) fn repack(header: &Header, data: &[u8]) -> Result<Vec<u8>, String> {
     }
     let tile = tile_shape(header, &shape)?;
     let method = method(header)?;
+    let bitpix = header.required("ZBITPIX")?;
+    if ![8, 16, 32, -32, -64].contains(&bitpix) {
+        return Err(format!("key `ZBITPIX` is {bitpix}, expected 8, 16, 32, -32 or -64"));
+    }
     let columns = columns(header)?;
     let (row_bytes, rows) = (size(header, "NAXIS1")?, size(header, "NAXIS2")?);
     let table_bytes =
@@ -54,9 +60,14 @@ pub(super) fn repack(header: &Header, data: &[u8]) -> Result<Vec<u8>, String> {
     let heap = data.get(heap_start.max(table_bytes)..).ok_or("key `THEAP` lies outside of the data")?;
 
     let kept: Vec<&Column> = columns.iter().filter(|column| KEPT.contains(&column.name.as_str())).collect();
-    if !kept.iter().any(|column| column.name == "COMPRESSED_DATA") {
+    let has = |name: &str| kept.iter().any(|column| column.name == name);
+    if !has("COMPRESSED_DATA") {
         return Err("has no column `COMPRESSED_DATA`, expected of a compressed image".into());
     }
+    if has("ZSCALE") != has("ZZERO") {
+        return Err("has one of the columns `ZSCALE` and `ZZERO`, expected both or none".into());
+    }
+    let most = (1 << 20) + 16 * shape.iter().product::<usize>() + 4 * data.len();
     let (mut table, mut packed) = (Vec::with_capacity(table_bytes), Vec::with_capacity(heap.len()));
     for (index, row) in data[..table_bytes].chunks_exact(row_bytes.max(1)).enumerate() {
         let pixels = tile_pixels(&shape, &tile, index);
@@ -67,13 +78,17 @@ pub(super) fn repack(header: &Header, data: &[u8]) -> Result<Vec<u8>, String> {
                 continue;
             };
             let stream = stream(heap, field, width, column)
-                .and_then(|stream| checked(stream, column, method, &pixels).map(|()| stream))
+                .and_then(|stream| checked(stream, column, method, bitpix, &pixels).map(|()| stream))
                 .map_err(|reason| format!("tile {}, column `{}`: {reason}", index + 1, column.name))?;
             let start = packed.len() as u64;
-            packed.extend_from_slice(stream);
-            if !stream.is_empty() && column.name == "COMPRESSED_DATA" {
-                pad(&mut packed, method, &pixels);
+            let decoded = !stream.is_empty() && column.name == "COMPRESSED_DATA";
+            let (pad, with) = if decoded { padding(stream, method, &pixels) } else { (0, 0) };
+            // Rows that all point to the same bytes would make much of little.
+            if packed.len() + stream.len() + pad > most {
+                return Err(format!("has tiles that would take more than {most} bytes of memory to decode"));
             }
+            packed.extend_from_slice(stream);
+            packed.resize(packed.len() + pad, with);
             let elements = (packed.len() as u64 - start) / element_bytes(column.letter)? as u64;
             table.extend_from_slice(&elements.to_be_bytes());
             table.extend_from_slice(&start.to_be_bytes());
@@ -200,7 +215,7 @@ fn stream<'a>(heap: &'a [u8], field: &[u8], width: usize, column: &Column) -> Re
 }
 
 /// Refuses a stream on which a decoder would write or read outside of its buffers.
-fn checked(stream: &[u8], column: &Column, method: Method, pixels: &[usize]) -> Result<(), String> {
+fn checked(stream: &[u8], column: &Column, method: Method, bitpix: i64, pixels: &[usize]) -> Result<(), String> {
     let total: usize = pixels.iter().product();
     let length = stream.len() / element_bytes(column.letter)?;
     match column.name.as_str() {
@@ -212,9 +227,32 @@ fn checked(stream: &[u8], column: &Column, method: Method, pixels: &[usize]) -> 
             Method::Plio => check_plio(stream),
             _ if column.letter != b'B' => Err("is not of bytes".into()),
             Method::Hcompress => check_hcompress(stream, pixels, total),
-            Method::Rice | Method::Gzip => Ok(()),
+            Method::Gzip if bitpix == -64 => check_gzip(stream, &[4 * total, 8 * total]),
+            Method::Gzip if bitpix == -32 => check_gzip(stream, &[4 * total]),
+            // Old files hold 16-bit images as 4-byte integers.
+            Method::Gzip => check_gzip(stream, &[4 * total, 2 * total, total]),
+            Method::Rice => Ok(()),
+        },
+        "GZIP_COMPRESSED_DATA" if !stream.is_empty() => match bitpix {
+            -32 | -64 => check_gzip(stream, &[bitpix.unsigned_abs() as usize / 8 * total]),
+            _ => Err(format!("is not used where `ZBITPIX` is {bitpix}")),
         },
         _ => Ok(()),
+    }
+}
+
+/// A gzip stream has to give one of these numbers of bytes: cfitsio takes whatever it gives, however much that is.
+fn check_gzip(stream: &[u8], expected: &[usize]) -> Result<(), String> {
+    let most = expected.iter().max().copied().unwrap_or(0) as u64;
+    let mut found = 0;
+    let mut unpacked = flate2::bufread::GzDecoder::new(stream).take(most + 1);
+    let mut piece = [0; 4096];
+    loop {
+        match unpacked.read(&mut piece).map_err(|error| format!("cannot be decompressed as gzip: {error}"))? {
+            0 if expected.contains(&found) => return Ok(()),
+            0 => return Err(format!("gives {found} bytes or more, expected {}", expected[0])),
+            read => found += read,
+        }
     }
 }
 
@@ -249,17 +287,21 @@ fn check_plio(stream: &[u8]) -> Result<(), String> {
     Ok(())
 }
 
-/// Bytes after a stream that keep a decoder of damaged bits inside of its buffer.
-fn pad(packed: &mut Vec<u8>, method: Method, pixels: &[usize]) {
+/// Bytes to put after a stream that keep a decoder of damaged bits inside of its buffer, and which.
+fn padding(stream: &[u8], method: Method, pixels: &[usize]) -> (usize, u8) {
     let total: usize = pixels.iter().product();
     match method {
-        Method::Gzip => {}
+        Method::Gzip => (0, 0),
         // An instruction may look at the word after it.
-        Method::Plio => packed.extend_from_slice(&[0; 4]),
-        // A block begins inside of the stream and then takes at most 8 bytes for each of its pixels when no byte is 0.
-        Method::Rice => packed.resize(packed.len() + 8 * total.min(4096) + 64, 0xff),
-        // At most 62 bit planes, each of no more than two bits a pixel (a quadtree codes a plane or gives it plainly), and signs.
-        Method::Hcompress => packed.resize(packed.len() + 16 * (total + 1024), 0),
+        Method::Plio => (4, 0),
+        // A block (of 128 pixels at most) begins inside of the stream and takes at most 8 bytes a pixel where no byte is 0.
+        Method::Rice => (8 * total.min(128) + 64, 0xff),
+        // Of each bit plane: two bits a pixel at most (a quadtree codes it or gives it plainly), the levels of the tree, and
+        // once the signs. The head was checked to be there.
+        Method::Hcompress => {
+            let planes = stream[22..25].iter().copied().max().map_or(0, usize::from);
+            (planes * (total / 4 + 32) + total / 8 + 64, 0)
+        }
     }
 }
 
@@ -301,7 +343,7 @@ fn assemble(header: &Header, kept: &[&Column], rows: usize, table: &[u8], heap: 
 fn image_cards(header: &Header, file: &mut Vec<u8>) -> Result<(), String> {
     card(file, "ZIMAGE", &Value::Logical(true));
     let axes = header.required("ZNAXIS")?;
-    let mut integers = vec![("ZBITPIX".to_owned(), -64..=64), ("ZNAXIS".to_owned(), 1..=6)];
+    let mut integers = vec![("ZBITPIX".to_owned(), -64..=32), ("ZNAXIS".to_owned(), 1..=6)];
     for axis in 1..=axes {
         integers.push((format!("ZNAXIS{axis}"), 1..=i64::from(i32::MAX)));
         integers.push((format!("ZTILE{axis}"), 1..=i64::from(i32::MAX)));
@@ -330,25 +372,28 @@ fn image_cards(header: &Header, file: &mut Vec<u8>) -> Result<(), String> {
             card(file, key, &Value::Text(value.chars().filter(char::is_ascii_graphic).take(40).collect()));
         }
     }
-    for number in 1..=9 {
-        let (Some(name), Some(value)) = (header.text(&format!("ZNAME{number}")), header.get(&format!("ZVAL{number}")))
-        else {
-            break;
-        };
-        let allowed = match (name.as_str(), value.to_number()) {
-            ("BLOCKSIZE", Some(value)) => (1.0..=4096.0).contains(&value),
-            ("BYTEPIX", Some(value)) => [1.0, 2.0, 4.0].contains(&value),
-            ("SCALE" | "SMOOTH" | "NOISEBIT", Some(_)) => true,
-            _ => false,
-        };
-        if !allowed {
-            return Err(format!(
-                "keys `ZNAME{number}` and `ZVAL{number}` say {} = {}, which no method takes",
-                name.escape_debug(),
-                value.to_text().escape_debug()
-            ));
+    parameters(header, file)
+}
+
+/// The parameters of a method, in the order in which cfitsio takes them, whatever they are called.
+fn parameters(header: &Header, file: &mut Vec<u8>) -> Result<(), String> {
+    let floats = header.required("ZBITPIX")? < 0;
+    let known: &[(&str, i64, &[i64])] = match method(header)? {
+        // cfitsio reads the tiles of quantised floats as 4-byte integers, whatever they are.
+        Method::Rice if floats => &[("BLOCKSIZE", 32, &[16, 32, 64, 128]), ("BYTEPIX", 4, &[4])],
+        Method::Rice => &[("BLOCKSIZE", 32, &[16, 32, 64, 128]), ("BYTEPIX", 4, &[1, 2, 4])],
+        Method::Hcompress => &[("SCALE", 0, &[]), ("SMOOTH", 0, &[0, 1])],
+        Method::Gzip | Method::Plio => &[],
+    };
+    for (number, (name, default, allowed)) in (1..).zip(known) {
+        let named = (1..=9).find(|number| header.text(&format!("ZNAME{number}")).is_some_and(|found| found == *name));
+        let key = format!("ZVAL{}", named.unwrap_or(number));
+        let value = if named.is_some() { header.number(&key)? } else { None }.unwrap_or(*default as f64);
+        if !allowed.is_empty() && !allowed.contains(&(value as i64)) {
+            return Err(format!("key `{key}` ({name}) is {value}, expected one of {allowed:?}"));
         }
-        card(file, &format!("ZNAME{number}"), &Value::Text(name));
+        card(file, &format!("ZNAME{number}"), &Value::Text((*name).to_owned()));
+        let value = if allowed.is_empty() { Value::Real(value) } else { Value::Integer(value as i64) };
         card(file, &format!("ZVAL{number}"), &value);
     }
     Ok(())

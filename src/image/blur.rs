@@ -95,6 +95,29 @@ impl Blur {
         kernel
     }
 
+    /// The kernel of a transfer function that is real and even in ky and in kx (radians per pixel), as that of a PSF with
+    /// wings: what an image's pixels give to each other is computed with `reach` pixels more, so that the wings do not
+    /// come back from the other side of a grid that is only as large as the images need.
+    pub fn even_kernel(&self, reach: usize, mut transfer: impl FnMut(f64, f64) -> f64) -> Kernel {
+        let (wide_y, wide_x) = (good_length(self.height + reach), good_length(self.width + reach));
+        let (half_y, half_x) = (wide_y / 2 + 1, wide_x / 2 + 1);
+        let mut waves = Vec::with_capacity(half_y * half_x);
+        for y in 0..half_y {
+            let ky = TAU * y as f64 / wide_y as f64;
+            waves.extend((0..half_x).map(|x| transfer(ky, TAU * x as f64 / wide_x as f64)));
+        }
+        // To lags, of which an image has as many as pixels, and back to waves of the padded grid.
+        let lags_y = cosines(self.height, half_y, wide_y, wide_y);
+        let lags_x = cosines(self.width, half_x, wide_x, wide_x);
+        let lags = both_sides(&lags_y, &waves, &lags_x, (self.height, half_y), (self.width, half_x));
+        let (ny, nx) = self.grid();
+        let (half_y, half_x) = (ny / 2 + 1, nx / 2 + 1);
+        let back_y = cosines(half_y, self.height, ny, 1);
+        let back_x = cosines(half_x, self.width, nx, 1);
+        let waves = both_sides(&back_y, &lags, &back_x, (half_y, self.height), (half_x, self.width));
+        self.kernel_of_index(|y, x, _, _| (waves[y * half_x + x.min(nx - x)], 0.0))
+    }
+
     /// Blurs one plane `[y, x]` into another. Both have the size of the `Blur`; the scratch is one of its own.
     pub fn apply(&self, kernel: &Kernel, input: &[f32], output: &mut [f32], scratch: &mut Scratch) {
         let Scratch { spectrum, data, spare } = scratch;
@@ -135,6 +158,38 @@ impl Blur {
             data.exchange();
         }
     }
+}
+
+/// `[i][j]`: cos(2 pi i j / n), doubled where j stands for -j too, over a norm.
+fn cosines(rows: usize, columns: usize, n: usize, norm: usize) -> Vec<f64> {
+    let table: Vec<f64> = (0..n).map(|i| (TAU * i as f64 / n as f64).cos() / norm as f64).collect();
+    let times = |j: usize| if j == 0 || 2 * j == n { 1.0 } else { 2.0 };
+    (0..rows).flat_map(|i| (0..columns).map(move |j| (i * j % n, j))).map(|(at, j)| table[at] * times(j)).collect()
+}
+
+/// A X B^T for A `[rows.0][rows.1]`, X `[rows.1][columns.1]`, B `[columns.0][columns.1]`.
+fn both_sides(a: &[f64], x: &[f64], b: &[f64], rows: (usize, usize), columns: (usize, usize)) -> Vec<f64> {
+    let left = product(a, x, rows.1, columns.1);
+    let turned = transposed(&left, columns.1);
+    transposed(&product(b, &turned, columns.1, rows.0), rows.0)
+}
+
+/// A `[..][inner]` times B `[inner][columns]`.
+#[multiversion(targets = "simd")]
+fn product(a: &[f64], b: &[f64], inner: usize, columns: usize) -> Vec<f64> {
+    let mut out = vec![0.0; a.len() / inner * columns];
+    for (a, out) in a.chunks_exact(inner).zip(out.chunks_exact_mut(columns)) {
+        for (a, b) in a.iter().zip(b.chunks_exact(columns)) {
+            for (out, b) in out.iter_mut().zip(b) {
+                *out = b.mul_add(*a, *out);
+            }
+        }
+    }
+    out
+}
+
+fn transposed(x: &[f64], columns: usize) -> Vec<f64> {
+    (0..columns).flat_map(|j| x.iter().skip(j).step_by(columns).copied()).collect()
 }
 
 #[inline(always)]
@@ -195,6 +250,8 @@ fn multiply(block: &mut Block, re: &[Lane], im: &[Lane]) {
 
 #[cfg(test)]
 mod tests {
+    use std::f64::consts::PI;
+
     use super::*;
 
     fn image(height: usize, width: usize) -> Vec<f32> {
@@ -215,6 +272,22 @@ mod tests {
             let output = blurred(&blur, &blur.kernel(|_, _| (1.0, 0.0)), &input);
             let worst = input.iter().zip(&output).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
             assert!(worst < 2e-6, "{height}x{width}: {worst}");
+        }
+    }
+
+    #[test]
+    fn wings_reach_over_the_image_but_not_around_it() {
+        // exp(-|k|) is a Lorentzian: its wings fall off slowly.
+        let blur = Blur::new(8, 12);
+        let mut point = vec![0.0; 8 * 12];
+        point[0] = 1.0;
+        let far = blurred(&blur, &blur.even_kernel(1000, |ky, kx| (-ky.abs() - kx.abs()).exp()), &point);
+        let lag = |d: f64| (1.0 - (-PI).exp() * (PI * d).cos()) / (PI * (1.0 + d * d));
+        for y in 0..8 {
+            for x in 0..12 {
+                let expected = lag(y as f64) * lag(x as f64);
+                assert!((f64::from(far[y * 12 + x]) - expected).abs() < 1e-6, "{y} {x}");
+            }
         }
     }
 

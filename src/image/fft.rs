@@ -122,11 +122,11 @@ fn pass(stage: &Stage, from: &Block, to: &mut Block, inputs: usize, outputs: usi
     }
 }
 
-/// A complex number of each signal.
-#[derive(Clone, Copy)]
+/// A complex number of one signal.
+#[derive(Clone, Copy, Default)]
 struct Complex {
-    re: Lane,
-    im: Lane,
+    re: f32,
+    im: f32,
 }
 
 /// A small transform. A trait, because its method is surely compiled for the instruction set of the caller.
@@ -144,70 +144,65 @@ fn butterflies<const R: usize, B: Butterfly<R>>(stage: &Stage, from: &Block, to:
     for p in 0..count {
         let twiddles = &stage.twiddles[p * (R - 1)..(p + 1) * (R - 1)];
         for q in 0..stride {
-            let mut x = [Complex { re: [0.0; LANES], im: [0.0; LANES] }; R];
-            for (j, x) in x.iter_mut().enumerate() {
-                let at = q + stride * (p + count * j);
-                *x = Complex { re: from_re[at], im: from_im[at] };
+            let at = |j: usize| q + stride * (p + count * j);
+            let x_re: [&Lane; R] = std::array::from_fn(|j| &from_re[at(j)]);
+            let x_im: [&Lane; R] = std::array::from_fn(|j| &from_im[at(j)]);
+            let (mut y_re, mut y_im) = ([[0.0; LANES]; R], [[0.0; LANES]; R]);
+            // The loop over signals is the one that becomes vector instructions.
+            for lane in 0..LANES {
+                let mut x = [Complex::default(); R];
+                for j in 0..R {
+                    x[j] = Complex { re: x_re[j][lane], im: x_im[j][lane] };
+                }
+                let y = B::of(x);
+                for k in 0..R {
+                    let value = if k == 0 { y[0] } else { y[k].times(twiddles[k - 1]) };
+                    y_re[k][lane] = value.re;
+                    y_im[k][lane] = value.im;
+                }
             }
-            let y = B::of(x);
             for k in 0..R {
                 if k < outputs {
                     let at = q + stride * (R * p + k);
-                    let value = if k == 0 { y[0] } else { y[k].times(twiddles[k - 1]) };
-                    to_re[at] = value.re;
-                    to_im[at] = value.im;
+                    to_re[at] = y_re[k];
+                    to_im[at] = y_im[k];
                 }
             }
         }
     }
 }
 
-#[inline(always)]
-fn each(f: impl Fn(usize) -> f32) -> Lane {
-    let mut out = [0.0; LANES];
-    for (i, out) in out.iter_mut().enumerate() {
-        *out = f(i);
-    }
-    out
-}
-
 impl Complex {
     #[inline(always)]
     fn plus(self, other: Self) -> Self {
-        Self { re: each(|i| self.re[i] + other.re[i]), im: each(|i| self.im[i] + other.im[i]) }
+        Self { re: self.re + other.re, im: self.im + other.im }
     }
 
     #[inline(always)]
     fn minus(self, other: Self) -> Self {
-        Self { re: each(|i| self.re[i] - other.re[i]), im: each(|i| self.im[i] - other.im[i]) }
+        Self { re: self.re - other.re, im: self.im - other.im }
     }
 
     /// self + factor other
     #[inline(always)]
     fn plus_scaled(self, factor: f32, other: Self) -> Self {
-        Self {
-            re: each(|i| factor.mul_add(other.re[i], self.re[i])),
-            im: each(|i| factor.mul_add(other.im[i], self.im[i])),
-        }
+        Self { re: factor.mul_add(other.re, self.re), im: factor.mul_add(other.im, self.im) }
     }
 
     #[inline(always)]
     fn scaled(self, factor: f32) -> Self {
-        Self { re: each(|i| factor * self.re[i]), im: each(|i| factor * self.im[i]) }
+        Self { re: factor * self.re, im: factor * self.im }
     }
 
     /// -i self
     #[inline(always)]
     fn turned(self) -> Self {
-        Self { re: self.im, im: each(|i| -self.re[i]) }
+        Self { re: self.im, im: -self.re }
     }
 
     #[inline(always)]
     fn times(self, [c, s]: [f32; 2]) -> Self {
-        Self {
-            re: each(|i| c.mul_add(self.re[i], -(s * self.im[i]))),
-            im: each(|i| c.mul_add(self.im[i], s * self.re[i])),
-        }
+        Self { re: c.mul_add(self.re, -(s * self.im)), im: c.mul_add(self.im, s * self.re) }
     }
 }
 

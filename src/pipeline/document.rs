@@ -165,32 +165,35 @@ impl Reader<'_> {
         let mut steps = Vec::new();
         for entry in entry.node.entries() {
             let label = entry.key.as_str();
-            if !self.label(family, entry) {
-                continue;
-            }
-            steps.push(self.step(family, label, entry, kinds, |kind, settings| {
+            let Some(sound) = self.label(family, entry) else { continue };
+            let mut step = self.step(family, label, entry, kinds, |kind, settings| {
                 all.insert(label.to_owned(), json!({ kind: settings }));
-            }));
+            });
+            if !sound {
+                step.stage = None;
+            }
+            steps.push(step);
         }
         record.insert(section.into(), all.into());
         steps
     }
 
-    /// Looks at a label; a second step of one label is left out.
-    fn label(&mut self, family: Family, entry: &Entry) -> bool {
+    /// Whether a label can be one; `None` when another step has it.
+    fn label(&mut self, family: Family, entry: &Entry) -> Option<bool> {
         let label = entry.key.as_str();
         if let Some(first) = self.labels.get(label) {
             let flaw = Flaw::new(entry.key_at, Code::DuplicateLabel, format!("the label `{label}` is taken already"));
             self.flaws.push(
                 flaw.related(*first, "first here").help("a label is the name of what one step makes: choose another"),
             );
-            return false;
+            return None;
         }
         self.labels.insert(label.to_owned(), entry.key_at);
         if let Some((message, help)) = bad_label(family, label) {
             self.flaws.push(Flaw::new(entry.key_at, Code::BadLabel, message).help(help));
+            return Some(false);
         }
-        true
+        Some(true)
     }
 
     /// A step `{ kind: settings }`, built where its settings are right.

@@ -1,5 +1,7 @@
 //! A mistake on its way to the user: what is wrong, and the place in the text that means it.
 
+use std::collections::BTreeSet;
+
 use super::tree::Span;
 use crate::error::{Code, Mistake, Place, nearest};
 
@@ -49,6 +51,14 @@ impl Texts {
         Some(Place { origin: origin.clone(), line: at.line, column: at.column, length, source, related: None })
     }
 
+    /// The name of a parameter in the text at a place.
+    fn parameter(&self, at: Span) -> Option<String> {
+        let Place { source, column, length, .. } = self.place(at)?;
+        let text: String = source.chars().skip(column - 1).take(length).collect();
+        let name = text.split_once("${")?.1.split_once('}')?.0;
+        Some(name.trim().to_owned())
+    }
+
     /// The mistakes with their places, in the order of the text.
     pub(super) fn mistakes(&self, mut flaws: Vec<Flaw>) -> Vec<Mistake> {
         flaws.sort_by_key(|flaw| flaw.at.map(|at| (at.text, at.line, at.column)));
@@ -59,6 +69,9 @@ impl Texts {
 
     fn placed(&self, flaw: Flaw) -> Mistake {
         let mut mistake = flaw.mistake;
+        if let Some(name) = flaw.at.filter(|_| mistake.code == Code::MissingFile).and_then(|at| self.parameter(at)) {
+            mistake.help = Some(format!("give the parameter another value: `--set {name}=...`"));
+        }
         mistake.place = flaw.at.and_then(|at| self.place(at)).map(|mut place| {
             place.related = flaw.related.and_then(|(at, why)| Some((Box::new(self.place(at)?), why)));
             Box::new(place)
@@ -69,7 +82,9 @@ impl Texts {
 
 /// The help for a name that is not known: the one that was probably meant, else all there are.
 pub(super) fn meant<'a>(name: &str, known: &[&'a str], what: &str) -> String {
-    match (nearest(name, known.iter().copied()), known) {
+    let mut seen = BTreeSet::new();
+    let known: Vec<&str> = known.iter().copied().filter(|name| seen.insert(*name)).collect();
+    match (nearest(name, known.iter().copied()), known.as_slice()) {
         (Some(near), _) => format!("did you mean `{near}`?"),
         (None, []) => format!("there are no {what} here"),
         (None, known) => format!("{what}: {}", list(known)),

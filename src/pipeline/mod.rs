@@ -181,7 +181,20 @@ impl Pipeline {
     /// # Errors
     /// Mistakes, and stages that cannot start.
     pub fn stream(self) -> Result<Stream> {
-        let mut job = self.plan(Purpose::Stream)?.job;
+        self.pull(Purpose::Stream)
+    }
+
+    /// Some image columns before any model sees them, to be pulled; without names, those that `asinh_stretch` steps read. Only
+    /// the steps that they need are done, so that stretch constants can be measured before there are any.
+    ///
+    /// # Errors
+    /// Mistakes, and stages that cannot start.
+    pub fn images(self, columns: &[String]) -> Result<Stream> {
+        self.pull(Purpose::Images(columns.to_vec()))
+    }
+
+    fn pull(self, purpose: Purpose) -> Result<Stream> {
+        let mut job = self.plan(purpose)?.job;
         job.run_dir = None;
         engine::stream(job)
     }

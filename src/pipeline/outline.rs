@@ -30,7 +30,7 @@ pub struct Outline {
 /// A transform or a score of an [`Outline`].
 #[derive(Debug, Clone)]
 pub struct OutlineStep {
-    /// Transform or score.
+    /// Transform or score; source, of the part of reading that workers share.
     pub family: Family,
     /// Its label.
     pub label: String,
@@ -62,7 +62,7 @@ impl Outline {
 
     /// Every declared step but the source: label, kind, family.
     pub(super) fn labels(&self) -> Vec<(String, String, Family)> {
-        let steps = self.steps.iter().filter(|step| !step.label.starts_with('_') && step.kind != "decode");
+        let steps = self.steps.iter().filter(|step| !step.label.starts_with('_') && step.family != Family::Source);
         let steps = steps.map(|step| (step.label.clone(), step.kind.clone(), step.family));
         let monitors = self.monitors.iter().map(|(label, kind, ..)| (label.clone(), kind.clone(), Family::Monitor));
         let sinks = self.sinks.iter().map(|(label, kind, _)| (label.clone(), kind.clone(), Family::Sink));

@@ -10,6 +10,9 @@ use super::{
 };
 use crate::error::Code;
 
+/// How messages call the text of `--set` and `-c`.
+pub(super) const COMMAND_LINE: &str = "the command line";
+
 /// A setting of the command line: `--set name=value`, or `-c label:key=value`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Argument {
@@ -27,7 +30,7 @@ pub(super) fn argument(
     flaws: &mut Vec<Flaw>,
 ) -> Option<(Span, Node)> {
     let written = format!("{flag} {}={}", argument.name, argument.value);
-    let text = texts.add("the command line", &written);
+    let text = texts.add(COMMAND_LINE, &written);
     let at = Span { text, line: 1, column: flag.len() + 2, length: argument.name.chars().count() };
     let value_at = Span { column: at.column + at.length + 1, length: argument.value.chars().count().max(1), ..at };
     match tree::parse(&argument.value, text) {

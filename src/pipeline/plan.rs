@@ -8,33 +8,84 @@ use serde_json::{Value as Json, json};
 use super::{
     draft::{Declared, Draft, Place},
     drops::{Life, drops},
-    flaw::{Flaw, list},
+    flaw::{Flaw, list, meant},
     kinds::Family,
     outline::{Outline, OutlineStep},
 };
 use crate::{
+    batch::ImageLayout,
     engine::{EngineSettings, Job, Step, StepStage},
     error::{Code, Mistake, nearest},
     stage::{Need, Scorer, Transform},
 };
 
 /// What a plan is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Purpose {
     /// Tables are written: something has to be kept.
     Run,
     /// The caller pulls the rows.
     Stream,
+    /// The caller pulls these image columns, and nothing that they do not need is done; without names, those that
+    /// `asinh_stretch` steps read.
+    Images(Vec<String>),
 }
 
 /// Binds all steps in order. Mistakes of steps that do not depend on a wrong one are found too.
-pub(super) fn plan(draft: Draft, purpose: Purpose, mut flaws: Vec<Flaw>) -> Result<(Job, Outline), Vec<Mistake>> {
+pub(super) fn plan(
+    mut draft: Draft,
+    mut purpose: Purpose,
+    mut flaws: Vec<Flaw>,
+) -> Result<(Job, Outline), Vec<Mistake>> {
     let texts = draft.texts.clone();
     if draft.unread {
         return Err(texts.mistakes(flaws));
     }
-    let planner = Planner { flaws: std::mem::take(&mut flaws), ..Planner::default() };
-    planner.plan(draft, purpose).map_err(|flaws| texts.mistakes(flaws))
+    if let Purpose::Images(wanted) = &mut purpose {
+        flaws.extend(images_only(&mut draft, wanted));
+    }
+    let planner = Planner { flaws, ..Planner::default() };
+    planner.plan(draft, &purpose).map_err(|flaws| texts.mistakes(flaws))
+}
+
+/// Leaves only the transforms that some image columns need (and filters, which choose the rows).
+fn images_only(draft: &mut Draft, wanted: &mut Vec<String>) -> Option<Flaw> {
+    draft.scores.clear();
+    draft.monitors.clear();
+    draft.sinks.clear();
+    if wanted.is_empty() {
+        let stretches = draft.transforms.iter().filter(|step| step.kind == "asinh_stretch");
+        let read = stretches.filter_map(|step| step.stage.as_ref()?.needs().into_iter().next());
+        let read: BTreeSet<String> = read.map(|need| need.column).collect();
+        wanted.extend(read);
+    }
+    if wanted.is_empty() {
+        let mistake = Mistake::at("", Code::MissingKey, "no step of the pipeline stretches an image");
+        let mistake = mistake.help("say which image columns are meant");
+        return Some(Flaw { at: None, mistake, related: None });
+    }
+    let mut needed: BTreeSet<String> = wanted.iter().cloned().collect();
+    let mut kept = Vec::new();
+    for step in std::mem::take(&mut draft.transforms).into_iter().rev() {
+        if !needed.contains(&step.label) && step.kind != "filter" {
+            continue;
+        }
+        if let Some(stage) = &step.stage {
+            needed.extend(needs_with_shared(stage.as_ref()));
+        }
+        kept.push(step);
+    }
+    draft.transforms = kept.into_iter().rev().collect();
+    None
+}
+
+/// What a transform reads, and what the hidden steps before it read.
+fn needs_with_shared(stage: &dyn Transform) -> Vec<String> {
+    let mut columns: Vec<String> = stage.needs().into_iter().map(|need| need.column).collect();
+    for (_, hidden) in stage.shared() {
+        columns.extend(needs_with_shared(hidden.as_ref()));
+    }
+    columns
 }
 
 /// A step that is bound, before columns are dropped.
@@ -63,7 +114,7 @@ struct Planner {
 }
 
 impl Planner {
-    fn plan(mut self, mut draft: Draft, purpose: Purpose) -> Result<(Job, Outline), Vec<Flaw>> {
+    fn plan(mut self, mut draft: Draft, purpose: &Purpose) -> Result<(Job, Outline), Vec<Flaw>> {
         self.later = draft.transforms.iter().map(|step| step.label.clone()).collect();
         self.later.extend(draft.scores.iter().map(|step| step.label.clone()));
         let mut source = self.source(&mut draft);
@@ -78,7 +129,7 @@ impl Planner {
         for declared in std::mem::take(&mut draft.scores) {
             self.score(declared);
         }
-        if purpose == Purpose::Run && draft.sinks.is_empty() && draft.monitors.is_empty() && self.flaws.is_empty() {
+        if *purpose == Purpose::Run && draft.sinks.is_empty() && draft.monitors.is_empty() && self.flaws.is_empty() {
             let flaw = Flaw { at: None, mistake: nothing_kept(), related: None };
             self.flaws.push(flaw);
         }
@@ -90,7 +141,11 @@ impl Planner {
 
         // What stays to the end: what monitors read and sinks keep; all of it when the caller takes the rows as they come.
         let mut at_end: BTreeSet<String> = kept.iter().flat_map(|(_, _, columns)| columns.clone()).collect();
-        if purpose == Purpose::Stream && kept.is_empty() {
+        if let Purpose::Images(wanted) = purpose {
+            self.wanted(wanted);
+            at_end.extend(wanted.iter().cloned());
+        }
+        if *purpose == Purpose::Stream && kept.is_empty() {
             at_end.extend(self.fields.iter().map(|field| field.name().clone()).filter(|name| !name.starts_with('_')));
         }
         at_end.extend(monitors.iter().flat_map(|monitor| monitor.reads.clone()));
@@ -108,8 +163,10 @@ impl Planner {
             dropped.extend(drop_after.iter().cloned());
             bound.step.drop_after = drop_after;
         }
-        let left = self.fields.iter().filter(|field| !dropped.contains(field.name())).cloned().collect::<Vec<_>>();
-        let output = Arc::new(Schema::new(left));
+        // A caller who pulls rows has no use for the planner's own columns.
+        let shown = |field: &Arc<Field>| *purpose == Purpose::Run || !field.name().starts_with('_');
+        let left = self.fields.iter().filter(|field| !dropped.contains(field.name()) && shown(field)).cloned();
+        let output = Arc::new(Schema::new(left.collect::<Vec<_>>()));
 
         let mut outline = Outline::new(&draft, source_kind, &source_fields);
         outline.steps = self.steps.iter().map(outline_step).collect();
@@ -165,6 +222,9 @@ impl Planner {
     fn decoder(&mut self, source: &dyn crate::stage::Source, place: &Place) {
         let Some(stage) = source.decoder() else { return };
         self.bind_transform("image", "decode", stage, place, Vec::new());
+        if let Some(bound) = self.steps.last_mut() {
+            bound.family = Family::Source;
+        }
     }
 
     fn transform(&mut self, declared: Declared<dyn Transform>) {
@@ -261,7 +321,8 @@ impl Planner {
         let visible = Schema::new(visible);
         let (mut sinks, mut kept) = (Vec::new(), Vec::new());
         for Declared { label, kind, place, stage } in declared {
-            let Some(mut stage) = stage else { continue };
+            // Without a source there is no column to choose from.
+            let Some(mut stage) = stage.filter(|_| !self.sourceless) else { continue };
             match stage.bind(&visible) {
                 Ok(needs) => {
                     if self.present(&needs, &place, &label) {
@@ -273,6 +334,30 @@ impl Planner {
             }
         }
         (sinks, kept)
+    }
+
+    /// Image columns that the caller asks for.
+    fn wanted(&mut self, wanted: &[String]) {
+        if self.sourceless {
+            return;
+        }
+        for column in wanted {
+            let field = self.fields.iter().find(|field| field.name() == column);
+            let mistake = match field {
+                Some(field) if ImageLayout::of(field).is_some() => continue,
+                None if self.forgiven(column) => continue,
+                Some(_) => Mistake::at("", Code::WrongColumn, format!("the column `{column}` is no image")),
+                None => Mistake::at("", Code::UnknownColumn, format!("no step makes the column `{column}`")),
+            };
+            let images = self.fields.iter().filter(|field| ImageLayout::of(field).is_some());
+            let images: Vec<&str> =
+                images.map(|field| field.name().as_str()).filter(|name| !name.starts_with('_')).collect();
+            self.flaws.push(Flaw {
+                at: None,
+                mistake: mistake.help(meant(column, &images, "its images")),
+                related: None,
+            });
+        }
     }
 
     fn monitor(&mut self, declared: Declared<dyn crate::stage::Monitor>) -> Option<Watch> {

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::parameters::COMMAND_LINE;
 use crate::error::{Mistake, Place};
 
 /// How to paint: plain text, or with the colours of a terminal.
@@ -59,37 +60,48 @@ fn one(out: &mut String, mistake: &Mistake, paint: Paint) {
     let related = place.related.as_ref().map(|(related, why)| (related.as_ref(), *why));
     let widest = related.map_or(0, |(related, _)| related.line).max(place.line).to_string().len();
     let margin = " ".repeat(widest);
-    let Place { origin, line, column, .. } = place;
-    let _ = writeln!(out, "{margin}{} {origin}:{line}:{column}", paint.blue("-->"));
+    let _ = writeln!(out, "{margin}{} {}", paint.blue("-->"), whence(place));
     let _ = writeln!(out, "{margin} {}", paint.blue("|"));
-    let mut shown = vec![(place, "", '^')];
-    shown.extend(related.map(|(related, why)| (related, why, '-')));
+    let mut marks = vec![Mark { place, why: "", sign: '^' }];
+    marks.extend(related.map(|(place, why)| Mark { place, why, sign: '-' }));
     // Two places of one text are told from top to bottom.
-    let together = shown.iter().all(|(place, ..)| place.origin == *origin);
-    if together {
-        shown.sort_by_key(|(place, ..)| (place.line, place.column));
+    if marks.iter().all(|mark| mark.place.origin == place.origin) {
+        marks.sort_by_key(|mark| (mark.place.line, mark.place.column));
     }
-    let mut before = None;
-    for (place, why, mark) in shown {
-        if place.origin != *origin {
-            let _ = writeln!(out, "{margin}{} {}:{}:{}", paint.blue(":::"), place.origin, place.line, place.column);
-        } else if before.is_some_and(|before: usize| before + 1 < place.line) {
-            let _ = writeln!(out, "{}", paint.blue("..."));
+    let mut before: Option<&Place> = None;
+    for Mark { place, why, sign } in marks {
+        match before {
+            Some(before) if before.origin != place.origin => {
+                let _ = writeln!(out, "{margin}{} {}", paint.blue(":::"), whence(place));
+            }
+            Some(before) if before.line + 1 < place.line => {
+                let _ = writeln!(out, "{}", paint.blue("..."));
+            }
+            _ => {}
         }
-        before = Some(place.line);
-        snippet(out, place, why, mark, widest, paint);
+        if before.is_none_or(|before| (&before.origin, before.line) != (&place.origin, place.line)) {
+            let line = paint.blue(&format!("{:>widest$} |", place.line));
+            let _ = writeln!(out, "{line} {}", place.source.replace('\t', " ").trim_end());
+        }
+        before = Some(place);
+        let under = sign.to_string().repeat(place.length);
+        let under = if sign == '^' { paint.red(&under) } else { paint.blue(&under) };
+        let why = if why.is_empty() { String::new() } else { format!(" {why}") };
+        let _ = writeln!(out, "{margin} {} {}{under}{why}", paint.blue("|"), " ".repeat(place.column - 1));
     }
     help(out, mistake, widest + 1, paint);
 }
 
-fn snippet(out: &mut String, place: &Place, why: &str, mark: char, widest: usize, paint: Paint) {
-    let line = paint.blue(&format!("{:>widest$} |", place.line));
-    let _ = writeln!(out, "{line} {}", place.source.replace('\t', " ").trim_end());
-    let under = mark.to_string().repeat(place.length);
-    let under = if mark == '^' { paint.red(&under) } else { paint.blue(&under) };
-    let space = " ".repeat(place.column - 1);
-    let why = if why.is_empty() { String::new() } else { format!(" {why}") };
-    let _ = writeln!(out, "{} {} {space}{under}{why}", " ".repeat(widest), paint.blue("|"));
+/// A place to underline.
+struct Mark<'a> {
+    place: &'a Place,
+    why: &'static str,
+    sign: char,
+}
+
+/// File, line and column; the command line has but one line.
+fn whence(Place { origin, line, column, .. }: &Place) -> String {
+    if origin == COMMAND_LINE { origin.clone() } else { format!("{origin}:{line}:{column}") }
 }
 
 fn help(out: &mut String, mistake: &Mistake, margin: usize, paint: Paint) {

@@ -167,7 +167,9 @@ impl<'a> Check<'a> {
         }
         // Forms of different types: the one that the value has, so that its own mistakes are told.
         let fitting: Vec<&'a Json> = branches.iter().copied().filter(|branch| fit(&mut node.clone(), branch)).collect();
-        if let [only] = fitting.as_slice() {
+        // A word that is none of the words may have been meant as one of the other forms.
+        let is_word = |branch: &Json| self.strings(branch).is_some();
+        if let Some(only) = fitting.first().filter(|only| fitting.len() == 1 && !is_word(only)) {
             return self.node(node, only, name, own);
         }
         for branch in fitting {

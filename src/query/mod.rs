@@ -1,1 +1,207 @@
-//! SQL over the tables of a run.
+//! SQL over the tables of a run, read-only.
+//!
+//! Every table of a run directory has its name: `objects`, `rejects`, the labels of the monitors. Units, tensor shapes
+//! and the other metadata of columns are kept. On top of DataFusion's functions there are
+//!
+//! - `l2_distance(a, b)`: Euclidean distance of two lists of numbers, in double precision;
+//! - `array_argmax(a)`: position of the greatest number of a list, counted from 1 like all positions in SQL, so that
+//!   `array_argmax(da_y10_probability)` is 1 for the first class.
+//!
+//! Rows come in the order of the run where the query does not say another. Queries block; inside an asynchronous
+//! program they belong on a thread for blocking work.
+
+mod functions;
+mod parts;
+mod show;
+mod write;
+
+use std::{collections::BTreeMap, future::poll_fn, path::Path, sync::Arc};
+
+use arrow::{array::RecordBatch, datatypes::SchemaRef};
+use datafusion::{
+    common::{DataFusionError, TableReference},
+    execution::{SendableRecordBatchStream, runtime_env::RuntimeEnvBuilder},
+    prelude::{SQLOptions, SessionConfig, SessionContext},
+    sql::parser::{DFParser, Statement},
+};
+use tokio::runtime::{Builder, Runtime};
+
+pub use write::Format;
+
+use self::parts::Parts;
+use crate::{
+    error::{Error, nearest},
+    table,
+};
+
+/// The most memory of sorts, joins and groupings, before they go to disk or give up.
+const MEMORY_BYTES: usize = 2 << 30;
+/// About the bytes that a batch of rows with images may take.
+const BATCH_BYTES: usize = 32 << 20;
+
+/// A query that was not answered.
+#[derive(Debug, thiserror::Error)]
+pub enum QueryError {
+    /// The query is wrong: the message says how.
+    #[error("{0}")]
+    Sql(String),
+    /// The run cannot be read, or the answer not be written.
+    #[error(transparent)]
+    Run(#[from] Error),
+}
+
+/// The tables of a run, open for queries.
+pub struct Run {
+    context: SessionContext,
+    tables: Vec<String>,
+    runtime: Runtime,
+}
+
+impl Run {
+    /// Opens a run directory.
+    ///
+    /// # Errors
+    /// When it is none, or its records or tables cannot be read.
+    pub fn open(run_dir: &Path) -> Result<Self, Error> {
+        if !run_dir.is_dir() {
+            return Err(Error::Data(format!("there is no run directory `{}`", run_dir.display())));
+        }
+        if !table::is_run(run_dir) {
+            let message = format!("`{}` is no run directory: it has no commit records", run_dir.display());
+            return Err(Error::Data(message));
+        }
+        let mut tables = BTreeMap::new();
+        for (name, parts) in table::tables(run_dir)? {
+            if let Some(parts) = Parts::open(run_dir, &name, parts)? {
+                tables.insert(name, parts);
+            }
+        }
+        let outside = |error: std::io::Error| Error::Outside(format!("cannot start to query: {error}"));
+        let runtime = Builder::new_current_thread().build().map_err(outside)?;
+        let widest = tables.values().map(Parts::list_bytes).max().unwrap_or(0);
+        let context = context(widest).map_err(|error| Error::Outside(plain(&error)))?;
+        let names = tables.keys().cloned().collect();
+        for (name, parts) in tables {
+            // Bare, as a reference without a schema: a label is not SQL.
+            let reference = TableReference::bare(name);
+            context.register_table(reference, Arc::new(parts)).map_err(|error| Error::Bug(plain(&error)))?;
+        }
+        Ok(Self { context, tables: names, runtime })
+    }
+
+    /// The names of the tables, sorted.
+    pub fn tables(&self) -> &[String] {
+        &self.tables
+    }
+
+    /// Answers one query, batch by batch.
+    ///
+    /// # Errors
+    /// [`QueryError::Sql`] when the query is wrong, more than one, or would change anything.
+    pub fn query(&self, sql: &str) -> Result<Rows<'_>, QueryError> {
+        let mut statements = statements(sql)?;
+        match (statements.pop(), statements.len()) {
+            (Some(statement), 0) => self.rows(statement),
+            (_, others) => Err(QueryError::Sql(format!("one query was expected, found {}", others + 1))),
+        }
+    }
+
+    fn rows(&self, statement: Statement) -> Result<Rows<'_>, QueryError> {
+        let query = statement.to_string();
+        self.check_tables(&statement)?;
+        let stream = self.runtime.block_on(async {
+            let plan = self.context.state().statement_to_plan(statement).await?;
+            let options = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
+            options
+                .verify_plan(&plan)
+                .map_err(|error| DataFusionError::Plan(format!("a run is only read: {}", error.message())))?;
+            self.context.execute_logical_plan(plan).await?.execute_stream().await
+        });
+        let stream = stream.map_err(|error| wrong(&error, &query))?;
+        Ok(Rows { runtime: &self.runtime, stream, query })
+    }
+
+    /// A table that is not there is the most common mistake, so it gets the best answer.
+    fn check_tables(&self, statement: &Statement) -> Result<(), QueryError> {
+        let Ok(references) = self.context.state().resolve_table_references(statement) else { return Ok(()) };
+        let bare = references.iter().filter(|reference| reference.schema().is_none()).map(TableReference::table);
+        let Some(unknown) = bare.into_iter().find(|name| !self.tables.iter().any(|table| table == name)) else {
+            return Ok(());
+        };
+        let tables = self.tables.iter().map(|table| format!("`{table}`")).collect::<Vec<_>>().join(", ");
+        let meant = match self.tables.iter().find(|table| table.eq_ignore_ascii_case(unknown)) {
+            Some(table) => format!("; write \"{table}\" in double quotes, other names are read in lower case"),
+            None => nearest(unknown, self.tables.iter().map(String::as_str))
+                .map_or_else(String::new, |table| format!(" (did you mean `{table}`?)")),
+        };
+        Err(QueryError::Sql(format!("no table `{unknown}`{meant}; the tables of this run are {tables}")))
+    }
+}
+
+fn context(widest_row_bytes: usize) -> Result<SessionContext, DataFusionError> {
+    let batch_rows = (BATCH_BYTES / widest_row_bytes.max(1)).clamp(16, 8192);
+    let config = SessionConfig::new()
+        .with_batch_size(batch_rows)
+        // One: rows keep their order, and there is one thread anyway.
+        .with_target_partitions(1)
+        .with_information_schema(true)
+        .set_bool("datafusion.execution.parquet.skip_metadata", false)
+        .set_bool("datafusion.execution.parquet.schema_force_view_types", false)
+        .set_bool("datafusion.sql_parser.map_string_types_to_utf8view", false);
+    let runtime = RuntimeEnvBuilder::new().with_memory_limit(MEMORY_BYTES, 1.0).build_arc()?;
+    let context = SessionContext::new_with_config_rt(config, runtime);
+    functions::all().into_iter().for_each(|function| context.register_udf(function));
+    Ok(context)
+}
+
+/// The statements of a text, separated by `;`.
+fn statements(sql: &str) -> Result<Vec<Statement>, QueryError> {
+    let statements = DFParser::parse_sql(sql).map_err(|error| wrong(&error, sql.trim()))?;
+    if statements.is_empty() {
+        return Err(QueryError::Sql("the query is empty".into()));
+    }
+    Ok(statements.into())
+}
+
+fn wrong(error: &DataFusionError, query: &str) -> QueryError {
+    QueryError::Sql(format!("{} (in the query `{query}`)", plain(error)))
+}
+
+/// The message of an error, in our manner: of its cause alone, on one line, from lower case and without a stop.
+fn plain(error: &DataFusionError) -> String {
+    let cause = error.find_root();
+    let text = match cause {
+        DataFusionError::SQL(error, _) => error.to_string(),
+        _ => cause.message().into_owned(),
+    };
+    let lines = text.trim().trim_end_matches('.').lines().map(|line| lowered(line.trim()));
+    lines.collect::<Vec<_>>().join("; ")
+}
+
+fn lowered(line: &str) -> String {
+    let mut rest = line.chars();
+    rest.next().map_or_else(String::new, |first| first.to_lowercase().chain(rest).collect())
+}
+
+/// The rows of an answer, as batches.
+pub struct Rows<'a> {
+    runtime: &'a Runtime,
+    stream: SendableRecordBatchStream,
+    query: String,
+}
+
+impl Rows<'_> {
+    /// What the columns are.
+    pub fn schema(&self) -> SchemaRef {
+        self.stream.schema()
+    }
+}
+
+impl Iterator for Rows<'_> {
+    type Item = Result<RecordBatch, QueryError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let next = self.runtime.block_on(poll_fn(|context| self.stream.as_mut().poll_next(context)))?;
+        Some(next.map_err(|error| wrong(&error, &self.query)))
+    }
+}

@@ -6,4 +6,4 @@ pub mod parquet;
 use crate::stage::{Kind, Sink};
 
 /// The kinds, in the order of the reference.
-pub const KINDS: &[Kind<dyn Sink>] = &[Kind::of::<parquet::Parquet>()];
+pub const KINDS: &[Kind<dyn Sink>] = &[Kind::of::<fits::Fits>(), Kind::of::<parquet::Parquet>()];

@@ -268,10 +268,10 @@ fn listed(path: &str) -> Result<Vec<PathBuf>, String> {
 
 /// The Parquet files of a folder. The folder of a run's table holds what the commit records say.
 fn folder(path: &Path) -> Result<Vec<PathBuf>, String> {
-    if let (Some(run), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) {
-        if let Ok(Some(files)) = table::part_files(run, name) {
-            return Ok(files);
-        }
+    if let (Some(run), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str()))
+        && let Ok(Some(files)) = table::part_files(run, name)
+    {
+        return Ok(files);
     }
     let entries = fs::read_dir(path).map_err(|error| format!("cannot read `{}`: {error}", path.display()))?;
     let mut files: Vec<PathBuf> = entries.filter_map(|entry| entry.ok().map(|entry| entry.path())).collect();

@@ -268,3 +268,107 @@ impl Trouble {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow::datatypes::Schema;
+    use parquet::file::{
+        reader::{FileReader, SerializedFileReader},
+        statistics::Statistics,
+    };
+
+    use super::*;
+    use crate::batch::{ImageLayout, Unit, list_column};
+
+    fn images(rows: usize) -> RecordBatch {
+        let layout = ImageLayout {
+            bands: vec!["g".into(), "r".into(), "i".into()],
+            height: 100,
+            width: 100,
+            unit: Unit::Electron,
+            pixel_scale_arcsec: Some(0.2),
+            stretch: None,
+            electrons_per_njy: None,
+        };
+        let mut draw = 1_u32;
+        let mut next = || {
+            draw = draw.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (draw >> 8) as f32
+        };
+        let pixels = list_column((0..rows * 30_000).map(|_| next()).collect(), 30_000).expect("a column");
+        let ids: arrow::array::ArrayRef =
+            Arc::new(arrow::array::StringArray::from_iter_values((0..rows).map(|row| row.to_string())));
+        let schema = Schema::new(vec![Field::new("object_id", DataType::Utf8, false), layout.field("image")]);
+        RecordBatch::try_new(Arc::new(schema), vec![ids, pixels]).expect("a batch")
+    }
+
+    fn writer(folder: &Path, rows: &RecordBatch, options: WriteOptions) -> TableWriter {
+        TableWriter::new(rows.schema(), &folder.join("staging"), &folder.join("table"), options).expect("a writer")
+    }
+
+    fn read(folder: &Path, part: &Part) -> SerializedFileReader<File> {
+        SerializedFileReader::new(File::open(folder.join("staging").join(&part.file)).expect("a file"))
+            .expect("Parquet")
+    }
+
+    #[test]
+    fn row_groups_of_images_are_bounded_in_bytes_and_parts_in_size() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let rows = images(20);
+        let options = WriteOptions { row_group_bytes: 1 << 20, part_bytes: 4 << 20, ..WriteOptions::default() };
+        let mut writer = writer(folder.path(), &rows, options);
+        for _ in 0..5 {
+            writer.write(&rows).expect("room");
+        }
+        let parts = writer.prepare().expect("room");
+        assert_eq!(parts.iter().map(|part| part.rows).sum::<u64>(), 100);
+        // 12 MB of images whose lowest byte is noise, in parts of 4 MiB.
+        assert!(parts.len() >= 2 && parts.iter().all(|part| part.bytes < 7 << 20), "{parts:?}");
+        for part in &parts {
+            let file = read(folder.path(), part);
+            let groups = file.metadata().row_groups();
+            assert!(groups.len() > 1 && groups.iter().all(|group| group.compressed_size() < 3 << 20));
+        }
+    }
+
+    #[test]
+    fn identities_have_statistics_and_images_neither_these_nor_a_dictionary() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let rows = images(3);
+        let mut writer = writer(folder.path(), &rows, WriteOptions::default());
+        writer.write(&rows).expect("room");
+        let file = read(folder.path(), &writer.prepare().expect("room")[0]);
+        let columns = file.metadata().row_group(0).columns();
+        let bound = |of: fn(&Statistics) -> Option<&[u8]>| columns[0].statistics().and_then(of);
+        assert_eq!(bound(Statistics::min_bytes_opt), Some(b"0".as_slice()));
+        assert_eq!(bound(Statistics::max_bytes_opt), Some(b"2".as_slice()));
+        assert!(columns[1].statistics().is_none() && columns[1].dictionary_page_offset().is_none());
+    }
+
+    #[test]
+    fn a_table_without_rows_gets_one_part_for_its_schema_and_names_go_on_after_a_restart() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let rows = images(1);
+        let mut first = writer(folder.path(), &rows, WriteOptions::default());
+        let empty = first.prepare().expect("room");
+        assert_eq!((empty.len(), empty[0].rows, empty[0].file.as_str()), (1, 0, "part-00000001.parquet"));
+        assert!(first.prepare().expect("room").is_empty());
+        fs::create_dir(folder.path().join("table")).expect("room");
+        for name in ["part-00000001.parquet", "part-00000007-12.parquet", "notes.txt"] {
+            fs::write(folder.path().join("table").join(name), "").expect("room");
+        }
+        let mut second = writer(folder.path(), &rows, WriteOptions::default());
+        assert!(second.prepare().expect("room").is_empty());
+        second.write(&rows).expect("room");
+        assert_eq!(second.prepare().expect("room")[0].file, "part-00000008.parquet");
+    }
+
+    #[test]
+    fn a_column_that_a_batch_lacks_is_named() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let rows = images(1);
+        let mut writer = writer(folder.path(), &rows, WriteOptions::default());
+        let error = writer.write(&rows.project(&[0]).expect("a batch")).expect_err("a missing column");
+        assert!(error.to_string().contains("no column `image`"), "{error}");
+    }
+}

@@ -100,7 +100,7 @@ impl FileReader {
             true => Some(cast_to(batch::column_of(rows, ORIGIN)?, &DataType::Utf8)?),
             false => None,
         };
-        let own = own.as_ref().map(|own| own.as_string::<i32>());
+        let own = own.as_ref().map(AsArray::as_string::<i32>);
         let origin = |row: usize| match own.filter(|own| own.is_valid(row)) {
             Some(own) => own.value(row).to_owned(),
             None => place(row),

@@ -30,7 +30,7 @@ use self::{
 use crate::{
     batch::{ImageLayout, Images, Unit, list_column, object_id, with_columns},
     error::{Code, Error, Mistake, Result},
-    stage::{Need, Rejects, RunContext, Settings, Transform},
+    stage::{Need, Rejects, RunContext, Transform},
     survey::{
         exposure::{Exposure, Noise, expose},
         noise::Stream,
@@ -38,21 +38,6 @@ use crate::{
     },
     transform::quantity::Numbers,
 };
-
-impl Settings<dyn Transform> for Observe {
-    const NAME: &'static str = "observe";
-
-    fn build(self, label: &str) -> Result<Box<dyn Transform>, Vec<Mistake>> {
-        let survey = self.check()?;
-        Ok(Box::new(Observing {
-            label: label.to_owned(),
-            settings: self,
-            survey: Arc::new(survey),
-            bound: None,
-            seed: 0,
-        }))
-    }
-}
 
 /// The stage: the noise and the electrons; the blur is a hidden step before it.
 #[derive(Clone)]
@@ -74,6 +59,10 @@ struct Bound {
 }
 
 impl Observing {
+    fn new(label: &str, settings: Observe, survey: Survey) -> Self {
+        Self { label: label.to_owned(), settings, survey: Arc::new(survey), bound: None, seed: 0 }
+    }
+
     fn optics(&self) -> Option<Optics> {
         let settings = &self.settings;
         (settings.psf != Psf::Off).then(|| Optics {

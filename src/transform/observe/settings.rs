@@ -4,11 +4,11 @@ use arrow::{array::RecordBatch, datatypes::Schema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::optics::airmass_rules;
+use super::{Observing, optics::airmass_rules};
 use crate::{
     batch::ImageLayout,
     error::{Code, Error, Mistake, Result},
-    stage::Need,
+    stage::{Need, Settings, Transform},
     survey::{
         exposure::Exposure,
         noise::Stream,
@@ -129,6 +129,15 @@ impl Default for Observe {
             input_psf: None,
             input_variance: None,
         }
+    }
+}
+
+impl Settings<dyn Transform> for Observe {
+    const NAME: &'static str = "observe";
+
+    fn build(self, label: &str) -> Result<Box<dyn Transform>, Vec<Mistake>> {
+        let survey = self.check()?;
+        Ok(Box::new(Observing::new(label, self, survey)))
     }
 }
 

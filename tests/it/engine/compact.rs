@@ -54,3 +54,25 @@ fn a_folder_that_is_no_run_is_not_compacted() {
     let dir = tempdir().unwrap();
     assert!(compact(dir.path(), 1 << 20).unwrap_err().to_string().ends_with("is no run directory"));
 }
+
+#[test]
+fn a_compaction_that_was_killed_before_it_had_cleared_up_is_cleared_up_by_the_next_start() {
+    let dir = tempdir().unwrap();
+    run(Recipe::default().job(Some(dir.path())), &RunOptions::default(), &Stop::default(), &mut |_| {}).unwrap();
+    let before: Vec<_> =
+        files_below(dir.path()).into_iter().map(|file| (std::fs::read(&file).unwrap(), file)).collect();
+    let rows = all_rows(dir.path());
+    compact(dir.path(), 1 << 20).unwrap();
+    let after = files_below(dir.path());
+    for (content, file) in before.iter().filter(|(_, file)| !after.contains(file)) {
+        std::fs::write(file, content).unwrap();
+    }
+    assert!(files_below(dir.path()).len() > after.len());
+    assert_eq!(all_rows(dir.path()), rows, "the checkpoint alone counts");
+    let options = RunOptions { existing: Existing::Resume };
+    assert!(
+        run(Recipe::default().job(Some(dir.path())), &options, &Stop::default(), &mut |_| {}).unwrap().already_finished
+    );
+    assert_eq!(files_below(dir.path()), after);
+    assert_eq!(all_rows(dir.path()), rows);
+}

@@ -183,3 +183,64 @@ fn a_source_that_waits_still_commits_on_time_and_can_be_stopped() {
     assert!(all_rows(dir.path())[0].num_rows() > 0 && rejects < 40);
     assert!(dir.path().join("_commits/0000000001.json").exists());
 }
+
+#[test]
+fn parts_that_a_kill_left_in_staging_are_read_there_and_moved_by_a_resume() {
+    let (undisturbed, dir) = (tempdir().unwrap(), tempdir().unwrap());
+    start(&Recipe::default(), undisturbed.path(), Existing::Refuse).unwrap();
+    stopped(&Recipe::default(), dir.path());
+    let committed = all_rows(dir.path());
+    let latest = *lucarne::table::records(dir.path()).unwrap().last().unwrap();
+    let record: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(lucarne::table::record_path(dir.path(), latest)).unwrap()).unwrap();
+    let mut moved = 0;
+    for (table, parts) in record["tables"].as_object().unwrap() {
+        let staging = dir.path().join("_staging").join(table);
+        std::fs::create_dir_all(&staging).unwrap();
+        for part in parts.as_array().unwrap() {
+            let file = part["file"].as_str().unwrap();
+            std::fs::rename(dir.path().join(table).join(file), staging.join(file)).unwrap();
+            moved += 1;
+        }
+    }
+    assert!(moved >= 2);
+    // And what a kill in the next commit may leave.
+    std::fs::write(dir.path().join("_staging/objects/part-00000099.parquet"), "half a part").unwrap();
+    std::fs::write(dir.path().join("_commits/.0000000077.json.new"), "half a record").unwrap();
+    std::fs::write(dir.path().join("_commits/0000000077.windows.state"), "a state of no commit").unwrap();
+    assert_eq!(all_rows(dir.path()), committed);
+    start(&Recipe::default(), dir.path(), Existing::Resume).unwrap();
+    assert_eq!(all_rows(dir.path()), all_rows(undisturbed.path()));
+    let names = |path: &std::path::PathBuf| path.file_name().unwrap().to_str().unwrap().to_owned();
+    let left: Vec<String> = files_below(dir.path()).iter().map(names).collect();
+    assert!(!left.iter().any(|name| name.contains("77") || name.contains("99")), "{left:?}");
+}
+
+#[test]
+fn a_state_or_part_that_was_tampered_with_is_noticed() {
+    let dir = tempdir().unwrap();
+    stopped(&Recipe::default(), dir.path());
+    let files = files_below(dir.path());
+    let state = files.iter().find(|file| file.extension().is_some_and(|end| end == "state")).unwrap();
+    let content = std::fs::read(state).unwrap();
+    std::fs::write(state, "[0,[]]").unwrap();
+    let error = start(&Recipe::default(), dir.path(), Existing::Resume).unwrap_err();
+    assert!(error.to_string().contains("is not the state that the commit record names"), "{error}");
+    std::fs::write(state, content).unwrap();
+    let latest = lucarne::table::part_files(dir.path(), "objects").unwrap().unwrap().pop().unwrap();
+    std::fs::remove_file(&latest).unwrap();
+    let error = start(&Recipe::default(), dir.path(), Existing::Resume).unwrap_err();
+    assert!(error.to_string().contains(&format!("`{}` is missing", latest.display())), "{error}");
+}
+
+#[test]
+fn a_run_whose_commit_records_are_gone_is_not_taken_for_a_new_one() {
+    let dir = tempdir().unwrap();
+    start(&Recipe::default(), dir.path(), Existing::Refuse).unwrap();
+    std::fs::remove_dir_all(dir.path().join("_commits")).unwrap();
+    let before = files_below(dir.path());
+    let error = start(&Recipe::default(), dir.path(), Existing::Resume).unwrap_err();
+    assert!(error.to_string().contains("the commit records of"), "{error}");
+    assert_eq!(files_below(dir.path()), before);
+    assert_eq!(start(&Recipe::default(), dir.path(), Existing::Overwrite).unwrap().counts.source, 723);
+}

@@ -305,7 +305,7 @@ impl Scorer for Grade {
     }
 
     fn score(&self, rows: RecordBatch, _rejects: &mut Rejects) -> Result<RecordBatch> {
-        let grade = |row| if row_number(&rows, row).unwrap() % 2 == 0 { "even" } else { "odd" };
+        let grade = |row| if row_number(&rows, row).unwrap().is_multiple_of(2) { "even" } else { "odd" };
         let column: ArrayRef = Arc::new(StringArray::from_iter_values((0..rows.num_rows()).map(grade)));
         with_columns(&rows, [(Field::new("model_class", DataType::Utf8, false), column)])
     }

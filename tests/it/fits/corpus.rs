@@ -322,3 +322,47 @@ fn a_row_that_differs_from_the_first_is_a_reject() {
     );
     assert_eq!(given.rows.num_rows(), 2);
 }
+
+#[test]
+fn tiles_that_share_their_bytes_do_not_multiply_them() {
+    let (tiles, heap) = (20_000u32, 1u32 << 20);
+    let mut bytes = Vec::new();
+    let header = |bytes: &mut Vec<u8>, cards: &[(&str, String)]| {
+        for (key, value) in cards {
+            bytes.extend_from_slice(format!("{:<80}", format!("{key:<8}= {value:>20}")).as_bytes());
+        }
+        bytes.extend_from_slice(format!("{:<80}", "END").as_bytes());
+        bytes.resize(bytes.len().next_multiple_of(2880), b' ');
+    };
+    let number = |value: u32| value.to_string();
+    header(&mut bytes, &[("SIMPLE", "T".into()), ("BITPIX", number(8)), ("NAXIS", number(0))]);
+    header(
+        &mut bytes,
+        &[
+            ("XTENSION", "'BINTABLE'".into()),
+            ("BITPIX", number(8)),
+            ("NAXIS", number(2)),
+            ("NAXIS1", number(8)),
+            ("NAXIS2", number(tiles)),
+            ("PCOUNT", number(heap)),
+            ("GCOUNT", number(1)),
+            ("TFIELDS", number(1)),
+            ("TTYPE1", "'COMPRESSED_DATA'".into()),
+            ("TFORM1", "'1PB     '".into()),
+            ("ZIMAGE", "T".into()),
+            ("ZCMPTYPE", "'RICE_1  '".into()),
+            ("ZBITPIX", number(16)),
+            ("ZNAXIS", number(2)),
+            ("ZNAXIS1", number(1)),
+            ("ZNAXIS2", number(tiles)),
+        ],
+    );
+    for _ in 0..tiles {
+        bytes.extend_from_slice(&heap.to_be_bytes());
+        bytes.extend_from_slice(&0u32.to_be_bytes());
+    }
+    bytes.resize((bytes.len() + heap as usize).next_multiple_of(2880), 7);
+    let file = fits::Fits::from_bytes("memory", bytes, &Limits::default()).unwrap();
+    let reason = file.image(1).unwrap_err().reason;
+    assert!(reason.contains("of memory to decode"), "{reason}");
+}

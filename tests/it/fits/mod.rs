@@ -3,6 +3,7 @@
 
 mod corpus;
 mod golden;
+mod sink;
 mod source;
 
 use std::{

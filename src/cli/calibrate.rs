@@ -1,0 +1,117 @@
+//! `lucarne calibrate`: measures the stretch constants of image columns over a data set.
+
+use std::{fs, path::PathBuf};
+
+use clap::Args;
+
+use super::{Exit, pipeline::PipelineArgs, report};
+use crate::{
+    batch::{ImageLayout, Images},
+    error::{Error, Result},
+    stats::{
+        calibration::{Calibration, Domain, HIGH_PERCENT, LOW_PERCENT},
+        quantile::Quantiles,
+    },
+};
+
+/// Measures the stretch constants of image columns: the percentiles of their pixels over all bands and rows.
+///
+/// Only the steps that make these columns are run. The result is a file that `asinh_stretch` reads: `constants: { file:
+/// FILE, domain: COLUMN }`.
+#[derive(Args)]
+pub(super) struct Calibrate {
+    #[command(flatten)]
+    pipeline: PipelineArgs,
+    /// An image column to measure, and the name of its domain where it is another; without any, the images that the
+    /// `asinh_stretch` steps of the pipeline read.
+    #[arg(long = "image", value_name = "COLUMN[=DOMAIN]")]
+    images: Vec<String>,
+    /// The percentile of the lower clip.
+    #[arg(long, value_name = "PERCENT", default_value_t = LOW_PERCENT)]
+    low: f64,
+    /// The percentile of the upper clip.
+    #[arg(long, value_name = "PERCENT", default_value_t = HIGH_PERCENT)]
+    high: f64,
+    /// The file to write; standard output when not given. Domains of other names in it stay.
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Takes no more than so many rows from the source.
+    #[arg(long, value_name = "N")]
+    limit: Option<u64>,
+}
+
+/// One column being measured.
+struct Measured {
+    column: String,
+    domain: String,
+    layout: ImageLayout,
+    pixels: Quantiles,
+    images: u64,
+}
+
+impl Calibrate {
+    pub(super) fn run(&self) -> Result<Exit> {
+        let asked: Vec<(&str, &str)> =
+            self.images.iter().map(|image| image.split_once('=').unwrap_or((image, image))).collect();
+        let columns: Vec<String> = asked.iter().map(|(column, _)| (*column).to_owned()).collect();
+        let pipeline = self.pipeline.pipeline()?;
+        let pipeline = if let Some(limit) = self.limit { pipeline.limit(limit) } else { pipeline };
+        let measured = measure(pipeline.images(&columns)?, &asked)?;
+        let mut calibration = match &self.output {
+            Some(file) if file.exists() => Calibration::read(file).map_err(|error| Error::Data(error.to_string()))?,
+            _ => Calibration::default(),
+        };
+        for one in measured {
+            let (domain, found) = self.domain(one)?;
+            calibration.domains.insert(domain, found);
+        }
+        let json = calibration.to_json();
+        match &self.output {
+            Some(file) => fs::write(file, json).map_err(|error| Error::io("write", file, &error))?,
+            None => report::result(&format!("{}\n", json.trim_end()))?,
+        }
+        Ok(Exit::Done)
+    }
+
+    fn domain(&self, one: Measured) -> Result<(String, Domain)> {
+        let Measured { column, domain, layout, pixels, images } = one;
+        let found = Domain::of(&pixels, self.low, self.high).ok_or_else(|| {
+            let message =
+                format!("no stretch comes of the {images} images of `{column}`: they hold no flux above zero");
+            Error::Data(message)
+        })?;
+        let measured_on = format!("{} of {}", column, self.pipeline.path.display());
+        let found = Domain {
+            unit: Some(layout.unit.name().to_owned()),
+            images: Some(images),
+            bands: Some(layout.bands),
+            measured_on: Some(measured_on),
+            ..found
+        };
+        Ok((domain, found))
+    }
+}
+
+/// Counts the pixels of every image column of a stream.
+fn measure(mut stream: crate::engine::Stream, asked: &[(&str, &str)]) -> Result<Vec<Measured>> {
+    use arrow::array::RecordBatchReader;
+    let schema = stream.schema();
+    let mut all: Vec<Measured> = schema
+        .fields()
+        .iter()
+        .filter_map(|field| {
+            let column = field.name().clone();
+            let domain = asked.iter().find(|(asked, _)| *asked == column).map_or(&*column, |(_, domain)| *domain);
+            let (layout, domain) = (ImageLayout::of(field)?, domain.to_owned());
+            Some(Measured { column, domain, layout, pixels: Quantiles::default(), images: 0 })
+        })
+        .collect();
+    while let Some(batch) = stream.next_batch()? {
+        for one in &mut all {
+            let images = Images::of(&batch, &one.column)?;
+            one.pixels.add(images.pixels);
+            one.images += batch.num_rows() as u64;
+        }
+    }
+    Ok(all)
+}

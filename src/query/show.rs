@@ -1,0 +1,91 @@
+//! Answers as a person reads them: images and long lists by their shape alone.
+
+use std::sync::Arc;
+
+use arrow::{
+    array::{Array, ArrayRef, AsArray, RecordBatch, StringArray},
+    datatypes::{DataType, Field, Schema},
+    error::ArrowError,
+    util::display::{ArrayFormatter, FormatOptions},
+};
+
+/// Lists up to this length are shown in full.
+const LONGEST: usize = 16;
+
+/// The batch with a text in place of every image (`[3x100x100]`) and every long list (`[256]`).
+pub(super) fn shortened(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+    map_columns(batch, |field, column| match column.data_type() {
+        DataType::FixedSizeList(..) | DataType::List(_) | DataType::LargeList(_) => lists(field, column).map(Some),
+        _ => Ok(None),
+    })
+}
+
+/// The batch with a text in place of everything that has parts: CSV has no other way.
+pub(super) fn flat(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+    map_columns(batch, |_, column| {
+        if !column.data_type().is_nested() {
+            return Ok(None);
+        }
+        texts(column, |_| None).map(Some)
+    })
+}
+
+fn map_columns(
+    batch: &RecordBatch,
+    column: impl Fn(&Field, &ArrayRef) -> Result<Option<ArrayRef>, ArrowError>,
+) -> Result<RecordBatch, ArrowError> {
+    let schema = batch.schema();
+    let mut columns = Vec::new();
+    let mut fields = Vec::new();
+    for (field, old) in schema.fields().iter().zip(batch.columns()) {
+        match column(field, old)? {
+            Some(new) => {
+                fields.push(Arc::new(Field::new(field.name(), new.data_type().clone(), true)));
+                columns.push(new);
+            }
+            None => {
+                fields.push(field.clone());
+                columns.push(old.clone());
+            }
+        }
+    }
+    let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), columns, &options)
+}
+
+fn lists(field: &Field, column: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+    let shape = shape(field);
+    let length = |row: usize| match column.data_type() {
+        DataType::FixedSizeList(_, length) => usize::try_from(*length).unwrap_or(0),
+        DataType::List(_) => column.as_list::<i32>().value_length(row) as usize,
+        _ => column.as_list::<i64>().value_length(row) as usize,
+    };
+    texts(column, |row| match &shape {
+        Some(shape) => Some(format!("[{shape}]")),
+        None => Some(length(row)).filter(|length| *length > LONGEST).map(|length| format!("[{length}]")),
+    })
+}
+
+/// Each row as Arrow writes it, unless `instead` says otherwise.
+fn texts(column: &ArrayRef, instead: impl Fn(usize) -> Option<String>) -> Result<ArrayRef, ArrowError> {
+    let options = FormatOptions::default().with_null("null");
+    let formatter = ArrayFormatter::try_new(column, &options)?;
+    let text = |row: usize| -> Result<Option<String>, ArrowError> {
+        if column.is_null(row) {
+            return Ok(None);
+        }
+        instead(row).map_or_else(|| formatter.value(row).try_to_string(), Ok).map(Some)
+    };
+    Ok(Arc::new((0..column.len()).map(text).collect::<Result<StringArray, _>>()?))
+}
+
+/// The shape of a tensor column, `3x100x100`.
+fn shape(field: &Field) -> Option<String> {
+    let metadata = field.metadata();
+    if metadata.get("ARROW:extension:name")? != "arrow.fixed_shape_tensor" {
+        return None;
+    }
+    let extension: serde_json::Value = serde_json::from_str(metadata.get("ARROW:extension:metadata")?).ok()?;
+    let sizes = extension["shape"].as_array()?.iter().map(ToString::to_string);
+    Some(sizes.collect::<Vec<_>>().join("x"))
+}

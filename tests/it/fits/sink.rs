@@ -1,0 +1,131 @@
+//! Rows to files and back.
+
+use std::{fs, path::Path};
+
+use arrow::{
+    array::{AsArray, RecordBatch},
+    datatypes::Int64Type,
+};
+use lucarne::{
+    batch::{ImageLayout, list_values},
+    error::Code,
+    sink,
+    source::fits::{Catalogue, Fits},
+    stage::{Part, RunContext, Settings, Sink},
+};
+
+use super::{cube, key, read, text};
+
+/// Five rows: two of one name, one of a name that is no file name.
+fn rows(folder: &Path) -> RecordBatch {
+    let names = ["NGC 1", "a/../b", "twin", "twin", "it's"];
+    for (number, name) in (0u8..).zip(names) {
+        let mut file = lucarne::fits::Writer::new();
+        let pixels: Vec<f32> = (0..18).map(|pixel| f32::from(number) + 1.0 / (1.0 + pixel as f32)).collect();
+        let keys = [
+            key("OBJECT", name),
+            key("BANDS", "gr"),
+            key("BUNIT", "nJy"),
+            key("MORPH", "spiral"),
+            ("PIXSCALE".into(), lucarne::fits::Value::Real(0.2)),
+        ];
+        file.image(&[2, 3, 3], &pixels, &keys);
+        fs::write(folder.join(format!("{number}.fits")), file.into_bytes()).unwrap();
+    }
+    let table = folder.join("visits.csv");
+    fs::write(&table, "name,visit\nNGC 1,7\ntwin,8\n").unwrap();
+    let mut settings = Fits::new([text(folder)]);
+    settings.label = Some("MORPH".into());
+    settings.catalogue = Some(Catalogue {
+        path: text(&table),
+        key: "name".into(),
+        header_key: None,
+        columns: [("exposure_visit".into(), "visit".into())].into(),
+    });
+    read(settings).rows
+}
+
+fn write(settings: sink::fits::Fits, batches: &[RecordBatch], staging: &Path) -> Vec<Part> {
+    let mut sink: Box<dyn Sink> = settings.build("cutouts").unwrap();
+    let needs = sink.bind(&batches[0].schema()).unwrap();
+    assert!(needs.iter().any(|need| need.column == "image"));
+    sink.start(&RunContext { seed: 1, threads: 1, batch_rows: 32 }, staging, staging).unwrap();
+    batches.iter().for_each(|rows| sink.write(rows).unwrap());
+    let parts = sink.prepare().unwrap();
+    assert_eq!(sink.prepare().unwrap(), [], "a part is named once");
+    for part in &parts {
+        assert_eq!(fs::metadata(staging.join(&part.file)).unwrap().len(), part.bytes);
+    }
+    assert_eq!(fs::read_dir(staging).unwrap().count(), parts.len());
+    parts
+}
+
+fn settings(objects_per_file: usize) -> sink::fits::Fits {
+    sink::fits::Fits { images: vec!["image".into()], keys: None, objects_per_file }
+}
+
+#[test]
+fn cutouts_come_back_as_they_went() {
+    let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let rows = rows(from.path());
+    let parts = write(settings(1), &[rows.slice(0, 2), rows.slice(2, 3)], to.path());
+    assert_eq!(parts.iter().map(|part| part.rows).collect::<Vec<_>>(), [1; 5]);
+    // In the order in which they were written.
+    let mut again = Fits::new(parts.iter().map(|part| text(&to.path().join(&part.file))));
+    again.label = Some("LABEL".into());
+    again.columns.insert("visit".into(), "EXPOSURE_VISIT".into());
+    let back = read(again).rows;
+    let schema = (rows.schema(), back.schema());
+    let layout = |schema: &arrow::datatypes::Schema| ImageLayout::of(schema.field_with_name("image").unwrap()).unwrap();
+    assert_eq!(layout(&schema.0), layout(&schema.1));
+    assert_eq!(list_values(&rows, "image").unwrap(), list_values(&back, "image").unwrap());
+    for column in ["object_id", "label"] {
+        assert_eq!(rows.column_by_name(column), back.column_by_name(column));
+    }
+    let visits = back.column_by_name("visit").unwrap();
+    assert_eq!(visits.as_primitive::<Int64Type>().iter().collect::<Vec<_>>(), [Some(7), None, Some(8), Some(8), None]);
+}
+
+#[test]
+fn many_objects_share_a_file_when_asked() {
+    let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let rows = rows(from.path());
+    let parts = write(settings(3), std::slice::from_ref(&rows), to.path());
+    assert_eq!(parts.iter().map(|part| part.rows).collect::<Vec<_>>(), [3, 2]);
+    let back = read(Fits::new(parts.iter().map(|part| text(&to.path().join(&part.file))))).rows;
+    assert_eq!(list_values(&rows, "image").unwrap(), list_values(&back, "image").unwrap());
+    assert_eq!(rows.column_by_name("object_id"), back.column_by_name("object_id"));
+}
+
+#[test]
+fn chosen_keys_are_written_and_no_others() {
+    let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let rows = rows(from.path());
+    let mut settings = settings(1);
+    settings.keys = Some([("MORPH".into(), "label".into())].into());
+    let parts = write(settings, &[rows.slice(0, 1)], to.path());
+    let file = lucarne::fits::Fits::open(&to.path().join(&parts[0].file), &lucarne::fits::Limits::default()).unwrap();
+    let header = &file.hdus()[0].header;
+    assert_eq!((header.text("MORPH").as_deref(), header.text("ORIGIN")), (Some("spiral"), None));
+}
+
+#[test]
+fn columns_that_cannot_be_written_are_mistakes() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("a.fits"), cube(2, 0.0)).unwrap();
+    let schema = read(Fits::new([text(folder.path())])).rows.schema();
+    let bound = |images: &[&str], keys: &[(&str, &str)]| {
+        let keys = keys.iter().map(|(key, column)| ((*key).to_owned(), (*column).to_owned())).collect();
+        let images = images.iter().map(|image| (*image).to_owned()).collect();
+        let mut sink: Box<dyn Sink> = sink::fits::Fits { images, keys: Some(keys), objects_per_file: 1 }.build("x")?;
+        sink.bind(&schema)
+    };
+    let codes = |images: &[&str], keys: &[(&str, &str)]| {
+        bound(images, keys).err().unwrap_or_default().iter().map(|mistake| mistake.code).collect::<Vec<_>>()
+    };
+    assert_eq!(codes(&["image"], &[]), []);
+    assert_eq!(codes(&["imag", "origin"], &[]), [Code::UnknownColumn, Code::WrongColumn]);
+    assert_eq!(codes(&["image"], &[("A", "image"), ("B", "labl")]), [Code::WrongColumn, Code::UnknownColumn]);
+    assert_eq!(codes(&["image"], &[("naxis", "origin")]), [Code::OutOfRange]);
+    assert_eq!(codes(&[], &[]), [Code::MissingKey]);
+}

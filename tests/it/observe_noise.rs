@@ -1,0 +1,231 @@
+//! The noise of `observe`, through the transforms as a pipeline runs them.
+
+use lucarne::{
+    batch::{ImageLayout, Images, Unit},
+    error::Code,
+    stage::{Settings, Transform},
+    transform::{
+        observe::{InputVariance, Observe, Psf, Switch},
+        quantity::Quantity,
+    },
+};
+
+use crate::observe_oracle::{batch, layout, run, seen, steps};
+
+/// Electrons of the sky in a pixel of 0.2", in a year of LSST.
+const SKY: [f64; 3] = [2329.6, 12719.8, 17947.7];
+
+fn dark(layout: &ImageLayout, rows: usize) -> arrow::array::RecordBatch {
+    batch(layout, &vec![vec![0.0; layout.pixels()]; rows], &vec![0.7; rows])
+}
+
+fn years(years: f64) -> Observe {
+    Observe { years: Some(Quantity::Value(years)), ..Observe::default() }
+}
+
+fn moments(pixels: &[f32]) -> (f64, f64) {
+    let n = pixels.len() as f64;
+    let mean = pixels.iter().map(|x| f64::from(*x)).sum::<f64>() / n;
+    (mean, pixels.iter().map(|x| (f64::from(*x) - mean).powi(2)).sum::<f64>() / n)
+}
+
+/// Correlation in units of its own standard deviation.
+fn correlation(a: &[f32], b: &[f32]) -> f64 {
+    let ((mean_a, variance_a), (mean_b, variance_b)) = (moments(a), moments(b));
+    let product = a.iter().zip(b).map(|(a, b)| (f64::from(*a) - mean_a) * (f64::from(*b) - mean_b)).sum::<f64>();
+    product / (variance_a * variance_b * a.len() as f64).sqrt()
+}
+
+#[test]
+fn the_noise_of_an_empty_image_is_that_of_the_sky() {
+    let layout = layout(100, 100, 0.2);
+    for time in [1.0, 10.0] {
+        let pixels = seen(years(time), &dark(&layout, 4));
+        for (band, sky) in SKY.iter().map(|sky| sky * time).enumerate() {
+            let plane: Vec<f32> = pixels.chunks(layout.plane()).skip(band).step_by(3).flatten().copied().collect();
+            let (mean, variance) = moments(&plane);
+            let n = plane.len() as f64;
+            assert!(mean.abs() < 4.0 * (sky / n).sqrt(), "{time} years, band {band}: mean {mean}");
+            assert!((variance / sky - 1.0).abs() < 4.0 * (2.0 / n).sqrt(), "{time} years, band {band}: {variance}");
+        }
+    }
+}
+
+#[test]
+fn bands_exposures_objects_and_neighbours_are_not_correlated() {
+    let layout = layout(100, 100, 0.2);
+    let input = dark(&layout, 2);
+    let mut rejects = lucarne::stage::Rejects::default();
+    let mut draw = |label: &str| {
+        let mut batch = input.clone();
+        for step in &mut steps(years(1.0), label, &input.schema()) {
+            batch = step.apply(batch, &mut rejects).unwrap();
+        }
+        Images::of(&batch, label).unwrap().pixels.to_vec()
+    };
+    let (first, second) = (draw("first"), draw("second"));
+    let plane = layout.plane();
+    let of = |pixels: &[f32], row: usize, band: usize| {
+        pixels[(row * 3 + band) * plane..(row * 3 + band + 1) * plane].to_vec()
+    };
+    for band in 0..3 {
+        let here = of(&first, 0, band);
+        let mut others = vec![of(&second, 0, band), of(&first, 1, band), of(&first, 0, (band + 1) % 3)];
+        for shift in [1, 2, 32, 64, 99, 100, 101] {
+            let mut shifted = here.clone();
+            shifted.rotate_left(shift);
+            others.push(shifted);
+        }
+        for (other, there) in others.iter().enumerate() {
+            let sigma = correlation(&here, there);
+            assert!(sigma.abs() < 4.5, "band {band}, other {other}: {sigma} sigma");
+        }
+    }
+}
+
+#[test]
+fn any_split_into_batches_gives_the_same_bits() {
+    let layout = layout(33, 47, 0.2);
+    let images: Vec<Vec<f32>> =
+        (0..5).map(|row| (0..layout.pixels()).map(|i| ((i * (row + 3)) as f32 * 0.01).sin().abs()).collect()).collect();
+    let input = batch(&layout, &images, &[0.7, 0.8, 0.7, 0.9, 1.0]);
+    let settings = Observe {
+        fwhm_arcsec: Some(Quantity::column("seeing")),
+        read_noise_electrons: Some(Quantity::Value(8.8)),
+        sky_subtraction_error: Some(Quantity::Value(0.01)),
+        ..years(1.0)
+    };
+    let whole = seen(settings.clone(), &input);
+    let mut stages = steps(settings, "seen", &input.schema());
+    let mut parts = Vec::new();
+    for (start, rows) in [(3, 2), (0, 1), (1, 2)] {
+        let mut stages: Vec<Box<dyn Transform>> = stages.iter_mut().map(|stage| stage.fork()).collect();
+        let mut part = input.slice(start, rows);
+        for stage in &mut stages {
+            part = stage.apply(part, &mut lucarne::stage::Rejects::default()).unwrap();
+        }
+        parts.push((start, Images::of(&part, "seen").unwrap().pixels.to_vec()));
+    }
+    parts.sort_by_key(|(start, _)| *start);
+    let parts: Vec<f32> = parts.into_iter().flat_map(|(_, pixels)| pixels).collect();
+    assert!(whole.iter().map(|x| x.to_bits()).eq(parts.iter().map(|x| x.to_bits())));
+}
+
+#[test]
+fn two_exposures_share_a_blur_and_another_seeing_does_not() {
+    let hidden = |settings: Observe| settings.build("any").unwrap().shared().remove(0).0;
+    let one = hidden(years(1.0));
+    assert!(one.starts_with("_blur_"), "{one}");
+    assert_eq!(one, hidden(years(10.0)));
+    assert_ne!(one, hidden(Observe { fwhm_arcsec: Some(Quantity::Value(0.7)), ..years(1.0) }));
+    assert_ne!(one, hidden(Observe { psf: Psf::Gaussian, ..years(1.0) }));
+    assert!(Observe { psf: Psf::Off, ..years(1.0) }.build("any").unwrap().shared().is_empty());
+}
+
+#[test]
+fn a_pixel_that_is_no_number_rejects_its_row() {
+    let layout = layout(10, 10, 0.2);
+    let mut images = vec![vec![1.0; layout.pixels()]; 3];
+    (images[0][150], images[2][299]) = (f32::NAN, f32::NEG_INFINITY);
+    for psf in [Psf::KolmogorovAiry, Psf::Off] {
+        let (rows, rejects) = run(Observe { psf, ..years(1.0) }, &batch(&layout, &images, &[0.7; 3]));
+        assert_eq!(rows.num_rows(), 1);
+        let told: Vec<_> = rejects.rejected.iter().map(|reject| (reject.row, reject.reason.as_str())).collect();
+        let reason = |band: &str| format!("band `{band}` has 1 pixels that are not finite; expected none");
+        assert_eq!(told, [(0, reason("r").as_str()), (2, reason("i").as_str())]);
+    }
+}
+
+#[test]
+fn read_noise_saturation_and_sky_error_do_what_they_say() {
+    let layout = layout(100, 100, 0.2);
+    let input = dark(&layout, 1);
+    let off = |settings: Observe| Observe { psf: Psf::Off, ..settings };
+    // One year in g is 8 visits.
+    let read = seen(off(Observe { read_noise_electrons: Some(Quantity::Value(88.0)), ..years(1.0) }), &input);
+    let (_, variance) = moments(&read[..layout.plane()]);
+    assert!((variance / (SKY[0] + 8.0 * 88.0 * 88.0) - 1.0).abs() < 0.06, "{variance}");
+
+    let full = Quantity::Value(SKY[0] / 8.0);
+    let saturated = seen(off(Observe { saturation_electrons: Some(full), ..years(1.0) }), &input);
+    assert!(saturated[..layout.plane()].iter().all(|x| *x <= 0.1));
+    assert!(saturated[..layout.plane()].iter().filter(|x| x.abs() < 0.1).count() > 4000);
+
+    let error = Observe { sky_subtraction_error: Some(Quantity::Value(0.01)), noise: Switch::Off, ..years(1.0) };
+    let shifted = seen(off(error), &dark(&layout, 40));
+    let shifts: Vec<f32> = shifted.iter().step_by(layout.pixels()).copied().collect();
+    let (_, variance) = moments(&shifts);
+    assert!((variance.sqrt() / (0.01 * SKY[0]) - 1.0).abs() < 0.4, "{variance}");
+
+    let no_sky = Observe { sky_mag_per_arcsec2: Some(Quantity::OFF), ..years(1.0) };
+    assert!(seen(off(no_sky), &input).iter().all(|x| *x == 0.0));
+}
+
+#[test]
+fn only_the_noise_that_is_missing_is_added() {
+    let layout = layout(100, 100, 0.2);
+    let gain = 240.0 * 50.70 * 10_f64.powf(-2.96);
+    // Noise of half the sky's variance, in nJy^2, drawn from another observation of nothing.
+    let there = 0.5 * SKY[0] / (gain * gain);
+    let normal = seen(Observe { psf: Psf::Off, ..years(1.0) }, &dark(&layout, 1));
+    let image: Vec<f32> = normal.iter().map(|x| (f64::from(*x) * (0.5_f64).sqrt() / gain) as f32).collect();
+    let mut input = batch(&layout, &[image], &[0.7]);
+    let field = ImageLayout { unit: Unit::Unknown, ..layout.clone() }.field("image_variance");
+    let variances = lucarne::batch::list_column(vec![there as f32; layout.pixels()], layout.pixels()).unwrap();
+    input = lucarne::batch::with_columns(&input, [(field, variances)]).unwrap();
+    let with = |input_variance| {
+        // Another label than that of the noise above.
+        let settings = Observe { psf: Psf::Off, input_variance, ..years(1.0) };
+        let mut batch = input.clone();
+        for step in &mut steps(settings, "missing", &input.schema()) {
+            batch = step.apply(batch, &mut lucarne::stage::Rejects::default()).unwrap();
+        }
+        moments(&Images::of(&batch, "missing").unwrap().pixels[..layout.plane()]).1 / SKY[0]
+    };
+    assert!((with(None) - 1.5).abs() < 0.08);
+    for known in [InputVariance::Njy2(Quantity::Value(there)), InputVariance::Column("image_variance".to_owned())] {
+        assert!((with(Some(known.clone())) - 1.0).abs() < 0.06, "{known:?}");
+    }
+}
+
+#[test]
+fn what_the_output_is_stands_in_its_field() {
+    let layout = layout(10, 10, 0.2);
+    let input = dark(&layout, 1);
+    let (batch, _) = run(years(1.0), &input);
+    let made = ImageLayout::of(batch.schema().field_with_name("seen").unwrap()).unwrap();
+    assert_eq!((made.unit, made.pixel_scale_arcsec), (Unit::Electron, Some(0.2)));
+    let gain = made.electrons_per_njy.unwrap();
+    assert!((gain[0] - 240.0 * 50.70 * 10_f64.powf(-2.96)).abs() < 1e-9);
+    let varying = Observe { airmass: Some(Quantity::column("seeing")), ..years(1.0) };
+    let input = batch_of_airmass(&layout);
+    let (batch, _) = run(varying, &input);
+    let made = ImageLayout::of(batch.schema().field_with_name("seen").unwrap()).unwrap();
+    assert_eq!(made.electrons_per_njy, None);
+}
+
+fn batch_of_airmass(layout: &ImageLayout) -> arrow::array::RecordBatch {
+    batch(layout, &[vec![1.0; layout.pixels()]], &[1.4])
+}
+
+#[test]
+fn mistakes_name_the_setting_and_what_is_known() {
+    let mistakes = Observe::default().build("seen").err().unwrap();
+    assert_eq!(mistakes[0].code, Code::MissingKey);
+    let both = Observe { visits: Some(Quantity::Value(8.0)), ..years(1.0) };
+    assert_eq!(both.build("seen").err().unwrap()[0].path, ["visits"]);
+    let nowhere = Observe { survey: "no/such.yaml".to_owned(), ..years(1.0) };
+    assert_eq!(nowhere.build("seen").err().unwrap()[0].code, Code::MissingFile);
+
+    let bind = |layout: &ImageLayout| {
+        let mut hidden = years(1.0).build("seen").unwrap().shared().remove(0).1;
+        hidden.bind(&batch(layout, &[vec![0.0; layout.pixels()]], &[0.7]).schema()).unwrap_err()
+    };
+    let infrared = ImageLayout { bands: ["g", "r", "K"].map(str::to_owned).to_vec(), ..layout(4, 4, 0.2) };
+    let mistakes = bind(&infrared);
+    assert!(mistakes[0].message.contains("no band `K`") && mistakes[0].message.contains("`g`, `i`, `r`"));
+    let stretched = ImageLayout { unit: Unit::Stretched, ..layout(4, 4, 0.2) };
+    assert!(bind(&stretched)[0].message.contains("expected `nJy`"));
+    let without_scale = ImageLayout { pixel_scale_arcsec: None, ..layout(4, 4, 0.2) };
+    assert!(bind(&without_scale)[0].message.contains("pixel scale"));
+}

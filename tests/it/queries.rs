@@ -1,0 +1,215 @@
+//! Every `tests/queries/*.sql` beside its exact answer: a file dropped in is a test. The first line may say a format,
+//! `-- format: csv`. With `LUCARNE_BLESS=1` the answers are written instead of compared.
+//!
+//! The run that is asked has the table `objects` (two parts, the second still in staging), an empty table `rejects`, and
+//! a table `Y1_drift` with a capital.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use arrow::{
+    array::{ArrayRef, DictionaryArray, Float64Array, RecordBatch, StringArray},
+    datatypes::{DataType, Field, Float32Type, Int32Type, Schema, SchemaRef},
+};
+use lucarne::{
+    batch::{ImageLayout, Unit, list_column, list_type},
+    query::{Format, QueryError, Run},
+    table::{Part, TableWriter, WriteOptions},
+};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+
+fn layout() -> ImageLayout {
+    ImageLayout {
+        bands: ["g", "r", "i"].map(str::to_owned).to_vec(),
+        height: 4,
+        width: 5,
+        unit: Unit::NanoJansky,
+        pixel_scale_arcsec: Some(0.2),
+        stretch: None,
+        electrons_per_njy: None,
+    }
+}
+
+fn objects_schema() -> SchemaRef {
+    let dictionary = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
+    Arc::new(Schema::new(vec![
+        Field::new("object_id", DataType::Utf8, false),
+        Field::new("label", DataType::Utf8, true),
+        Field::new("mag", DataType::Float64, true),
+        Field::new("da_class", dictionary, false),
+        Field::new("da_probability", list_type(3), false),
+        Field::new("da_latent", list_type(20), false),
+        Field::new("other_latent", list_type(20), false),
+        layout().field("image"),
+    ]))
+}
+
+/// Rows `from..to` of six.
+fn objects(from: usize, to: usize) -> RecordBatch {
+    let rows = from..to;
+    let label = [Some("spiral"), Some("elliptical"), Some("merger"), None, Some("spiral"), Some("merger")];
+    let class = ["spiral", "elliptical", "spiral", "merger", "spiral", "merger"];
+    let mag = [Some(17.5), Some(18.25), None, Some(19.0), Some(20.5), Some(16.0)];
+    let probability: [[f32; 3]; 6] =
+        [[0.75, 0.125, 0.125], [0.25, 0.5, 0.25], [0.5, 0.0, 0.5], [0.0, 0.25, 0.75], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]];
+    // Latents differ by `row` in 16 of the 20 numbers: their distance is 4 row.
+    let latent = |row: usize, other: usize| (0..20).map(move |i| (i + if i < 16 { row * other } else { 0 }) as f32);
+    let list = |values: Vec<f32>, length| list_column(values, length).unwrap();
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(StringArray::from_iter_values(rows.clone().map(|row| format!("galaxy-{row}")))),
+        Arc::new(StringArray::from(label[rows.clone()].to_vec())),
+        Arc::new(Float64Array::from(mag[rows.clone()].to_vec())),
+        Arc::new(class[rows.clone()].iter().copied().collect::<DictionaryArray<Int32Type>>()),
+        list(probability[rows.clone()].concat(), 3),
+        list(rows.clone().flat_map(|row| latent(row, 0)).collect(), 20),
+        list(rows.clone().flat_map(|row| latent(row, 1)).collect(), 20),
+        list(rows.flat_map(|row| (0..60).map(move |i| (row * 100 + i) as f32)).collect(), 60),
+    ];
+    RecordBatch::try_new(objects_schema(), columns).unwrap()
+}
+
+/// Writes a table in parts; the last one stays in staging, if asked.
+fn write(run: &Path, table: &str, schema: SchemaRef, parts: &[RecordBatch], leave_last: bool) -> Vec<Part> {
+    let (staging, folder) = (run.join("_staging").join(table), run.join(table));
+    fs::create_dir_all(&folder).unwrap();
+    let mut writer = TableWriter::new(schema, &staging, &folder, WriteOptions::default()).unwrap();
+    let mut all = Vec::new();
+    for batch in parts {
+        writer.write(batch).unwrap();
+        all.extend(writer.prepare().unwrap());
+    }
+    all.extend(writer.prepare().unwrap());
+    let moved = all.len() - usize::from(leave_last);
+    for part in &all[..moved] {
+        fs::rename(staging.join(&part.file), folder.join(&part.file)).unwrap();
+    }
+    all
+}
+
+fn run_directory() -> tempfile::TempDir {
+    // A name with all that a path in a URL or a glob would take amiss.
+    let run = tempfile::Builder::new().prefix("a run [1]%20*#").tempdir().unwrap();
+    let text = Arc::new(Schema::new(vec![Field::new("reason", DataType::Utf8, false)]));
+    let drift = Arc::new(Schema::new(vec![Field::new("mmd", DataType::Float64, false)]));
+    let numbers: ArrayRef = Arc::new(Float64Array::from(vec![0.25, 0.5]));
+    let drift_rows = RecordBatch::try_new(drift.clone(), vec![numbers]).unwrap();
+    let tables = serde_json::json!({
+        "objects": write(run.path(), "objects", objects_schema(), &[objects(0, 4), objects(4, 6)], true),
+        "rejects": write(run.path(), "rejects", text, &[], false),
+        "Y1_drift": write(run.path(), "Y1_drift", drift, &[drift_rows], false),
+    });
+    fs::create_dir(run.path().join("_commits")).unwrap();
+    let record = serde_json::json!({ "checkpoint": true, "tables": tables });
+    fs::write(lucarne::table::record_path(run.path(), 0), record.to_string()).unwrap();
+    // What no record names does not exist.
+    fs::write(run.path().join("objects/part-00000009.parquet"), "left over").unwrap();
+    run
+}
+
+fn answer(run: &Run, sql: &str) -> String {
+    let format = match sql.lines().next().and_then(|line| line.strip_prefix("-- format: ")) {
+        None => Format::Table,
+        Some("csv") => Format::Csv,
+        Some("json") => Format::Json,
+        Some(other) => panic!("no format `{other}`"),
+    };
+    let mut out = Vec::new();
+    let result = run.write(sql, format, &mut out);
+    let mut text = String::from_utf8(out).unwrap();
+    if let Err(error) = result {
+        assert!(matches!(error, QueryError::Sql(_)), "{error}");
+        text += &format!("error: {error}\n");
+    }
+    text
+}
+
+#[test]
+fn every_query_of_the_folder_gets_the_answer_beside_it() {
+    let folder = run_directory();
+    let run = Run::open(folder.path()).unwrap();
+    let mut files: Vec<PathBuf> = fs::read_dir("tests/queries").unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "sql"));
+    files.sort();
+    assert!(!files.is_empty());
+    let mut wrong = Vec::new();
+    for file in files {
+        let found = answer(&run, &fs::read_to_string(&file).unwrap());
+        let beside = file.with_extension("txt");
+        if std::env::var_os("LUCARNE_BLESS").is_some() {
+            fs::write(&beside, &found).unwrap();
+        }
+        let expected = fs::read_to_string(&beside).unwrap_or_default();
+        if found != expected {
+            wrong.push(format!("{}:\n--- expected\n{expected}--- found\n{found}", file.display()));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_parquet_answer_keeps_the_unit_and_the_shape_of_an_image() {
+    let folder = run_directory();
+    let run = Run::open(folder.path()).unwrap();
+    let sql =
+        "select image as cutout, da_class from objects where mag > 17 union all select image, da_class from objects";
+    let mut out = Vec::new();
+    run.write(sql, Format::Parquet, &mut out).unwrap();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), out).unwrap();
+    let reader = ParquetRecordBatchReaderBuilder::try_new(fs::File::open(file.path()).unwrap()).unwrap();
+    let layout_kept = ImageLayout::of(reader.schema().field_with_name("cutout").unwrap());
+    assert_eq!(layout_kept, Some(layout()));
+    let batches: Vec<RecordBatch> = reader.build().unwrap().collect::<Result<_, _>>().unwrap();
+    assert_eq!(batches.iter().map(RecordBatch::num_rows).sum::<usize>(), 4 + 6);
+}
+
+#[test]
+fn a_run_can_be_pulled_batch_by_batch_in_the_order_of_its_rows() {
+    let folder = run_directory();
+    let run = Run::open(folder.path()).unwrap();
+    assert_eq!(run.tables(), ["Y1_drift", "objects", "rejects"]);
+    let rows = run.query("select object_id, da_latent from objects").unwrap();
+    assert_eq!(*rows.schema().field(1).data_type(), list_type(20));
+    let batches: Vec<RecordBatch> = rows.map(Result::unwrap).collect();
+    let schema = batches[0].schema();
+    let all = arrow::compute::concat_batches(&schema, &batches).unwrap();
+    let names: Vec<&str> = arrow::array::AsArray::as_string::<i32>(&all["object_id"]).iter().flatten().collect();
+    assert_eq!(names, (0..6).map(|row| format!("galaxy-{row}")).collect::<Vec<_>>());
+    let latents = arrow::array::AsArray::as_fixed_size_list(&all["da_latent"]).values().clone();
+    assert_eq!(arrow::array::AsArray::as_primitive::<Float32Type>(&latents).value(119), 19.0);
+}
+
+#[test]
+fn nothing_that_a_query_does_changes_the_run_or_writes_a_file() {
+    let folder = run_directory();
+    let run = Run::open(folder.path()).unwrap();
+    let target = folder.path().join("stolen.csv");
+    let target = target.display();
+    let refused = [
+        format!("copy objects to '{target}'"),
+        format!("copy (select 1) to '{target}' stored as csv"),
+        "create table t as select 1".into(),
+        "create view v as select 1".into(),
+        format!("create external table t stored as csv location '{target}'"),
+        "insert into objects select * from objects".into(),
+        "insert into rejects values ('x')".into(),
+        "delete from objects".into(),
+        "update objects set mag = 0".into(),
+        "drop table objects".into(),
+        "truncate table objects".into(),
+        "set datafusion.execution.batch_size = 1".into(),
+        "create function f() returns int return 1".into(),
+        "explain analyze insert into objects select * from objects".into(),
+        "prepare p as select 1".into(),
+        "begin".into(),
+        "select * from '/etc/passwd'".into(),
+    ];
+    for sql in refused {
+        assert!(matches!(run.query(&sql).map(|_| ()), Err(QueryError::Sql(_))), "{sql}");
+    }
+    assert!(!folder.path().join("stolen.csv").exists());
+    assert_eq!(run.query("select * from objects").unwrap().map(|batch| batch.unwrap().num_rows()).sum::<usize>(), 6);
+}

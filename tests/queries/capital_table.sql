@@ -1,0 +1,2 @@
+select * from "Y1_drift";
+select * from Y1_drift

@@ -1,0 +1,2 @@
+select * from rejects;
+select count(*) as n from rejects

@@ -1,0 +1,1 @@
+select array_argmax(object_id) from objects

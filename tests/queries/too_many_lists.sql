@@ -1,0 +1,1 @@
+select array_argmax(da_latent, da_latent) from objects

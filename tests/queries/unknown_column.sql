@@ -1,0 +1,1 @@
+select objct_id from objects

@@ -1,0 +1,1 @@
+with named as (select 1 as a) select * from named, nowhere
