@@ -6,8 +6,12 @@ LUCARNE := $(TARGET)/release/lucarne
 
 # The version that the models were tested with. The wheel carries the shared library; nothing of its Python is used.
 ORT_VERSION := 1.31.1
+<<<<<<< HEAD
 PEERS := .lucarne/bench/peers
 ORT := .lucarne/onnxruntime/libonnxruntime.so
+=======
+ORT := .lucarne/onnxruntime/libonnxruntime.so.$(ORT_VERSION)
+>>>>>>> main
 
 .PHONY: demo test build fmt lint unit doc bless bench clean
 
@@ -51,7 +55,7 @@ $(ORT):
 	rm -rf .lucarne/wheel && mkdir -p .lucarne/wheel .lucarne/onnxruntime
 	$(PYTHON) -m pip download --quiet --no-deps --only-binary=:all: --dest .lucarne/wheel onnxruntime==$(ORT_VERSION)
 	$(PYTHON) -m zipfile -e .lucarne/wheel/*.whl .lucarne/wheel/unpacked
-	cp .lucarne/wheel/unpacked/onnxruntime/capi/libonnxruntime.so.* $@
+	cp .lucarne/wheel/unpacked/onnxruntime/capi/libonnxruntime.so.* .lucarne/onnxruntime/
 	rm -rf .lucarne/wheel
 
 clean:

@@ -115,6 +115,25 @@ pub enum Code {
 }
 
 impl Code {
+    /// All of them.
+    pub const ALL: [Self; 15] = [
+        Self::Syntax,
+        Self::UnknownKey,
+        Self::MissingKey,
+        Self::UnknownKind,
+        Self::DuplicateKey,
+        Self::DuplicateLabel,
+        Self::BadLabel,
+        Self::UnknownColumn,
+        Self::WrongColumn,
+        Self::WrongType,
+        Self::OutOfRange,
+        Self::UnsetParameter,
+        Self::MissingFile,
+        Self::ModelMismatch,
+        Self::Conflict,
+    ];
+
     /// The code as printed.
     pub const fn name(self) -> &'static str {
         match self {

@@ -59,8 +59,7 @@ impl Run {
         };
         let stop = stop_on_signals()?;
         let bar = Bar::new(quiet);
-        let outcome =
-            plan.run(&RunOptions { existing, ..RunOptions::default() }, &stop, &mut |status| bar.show(status));
+        let outcome = plan.run(&RunOptions { existing }, &stop, &mut |status| bar.show(status));
         bar.clear();
         let summary = outcome?;
         if !quiet {
@@ -101,16 +100,16 @@ impl Bar {
 
     fn show(&self, status: &Status) {
         let Some(bar) = &self.0 else { return };
-        if let (Some(total), None) = (status.total, bar.length()) {
-            bar.set_length(total);
-            let style = ProgressStyle::with_template("{bar:32} {human_pos}/{human_len} rows, {msg}, {eta} left");
-            if let Ok(style) = style {
-                bar.set_style(style.progress_chars("━╸ "));
+        let template = match (status.total, bar.length()) {
+            (Some(total), None) => {
+                bar.set_length(total);
+                Some("{bar:32} {human_pos}/{human_len} rows, {msg}, {eta} left")
             }
-        } else if bar.length().is_none() && bar.position() == 0 {
-            if let Ok(style) = ProgressStyle::with_template("{spinner} {human_pos} rows, {msg}") {
-                bar.set_style(style);
-            }
+            (None, None) if bar.position() == 0 => Some("{spinner} {human_pos} rows, {msg}"),
+            _ => None,
+        };
+        if let Some(style) = template.and_then(|template| ProgressStyle::with_template(template).ok()) {
+            bar.set_style(style.progress_chars("━╸ "));
         }
         let mut message = format!("{:.0} rows/s", status.rows_per_second);
         if status.counts.rejected > 0 {

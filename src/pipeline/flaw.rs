@@ -81,7 +81,7 @@ impl Texts {
 }
 
 /// The help for a name that is not known: the one that was probably meant, else all there are.
-pub(super) fn meant<'a>(name: &str, known: &[&'a str], what: &str) -> String {
+pub(super) fn meant(name: &str, known: &[&str], what: &str) -> String {
     let mut seen = BTreeSet::new();
     let known: Vec<&str> = known.iter().copied().filter(|name| seen.insert(*name)).collect();
     match (nearest(name, known.iter().copied()), known.as_slice()) {

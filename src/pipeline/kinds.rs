@@ -1,5 +1,7 @@
 //! The tables of kinds of the five families, side by side.
 
+use serde_json::Value as Json;
+
 use crate::{
     monitor, score, sink, source,
     stage::{Kind, Monitor, Scorer, Sink, Source, Transform},
@@ -71,9 +73,9 @@ impl Kinds {
     };
 
     /// The names of a family with the schemas of their settings.
-    pub(super) fn of(&self, family: Family) -> Vec<(&'static str, fn() -> schemars::Schema)> {
-        fn rows<T: ?Sized>(kinds: &'static [Kind<T>]) -> Vec<(&'static str, fn() -> schemars::Schema)> {
-            kinds.iter().map(|kind| (kind.name, kind.schema)).collect()
+    pub(super) fn of(&self, family: Family) -> Vec<(&'static str, Json)> {
+        fn rows<T: ?Sized>(kinds: &'static [Kind<T>]) -> Vec<(&'static str, Json)> {
+            kinds.iter().map(|kind| (kind.name, (kind.schema)().to_value())).collect()
         }
         match family {
             Family::Source => rows(self.source),
@@ -86,6 +88,6 @@ impl Kinds {
 }
 
 /// The kinds of a family: name and JSON Schema of the settings, in the order of the reference.
-pub fn kinds(family: Family) -> Vec<(&'static str, serde_json::Value)> {
-    Kinds::ALL.of(family).into_iter().map(|(name, schema)| (name, schema().to_value())).collect()
+pub fn kinds(family: Family) -> Vec<(&'static str, Json)> {
+    Kinds::ALL.of(family)
 }

@@ -1,4 +1,33 @@
 //! Pipelines: the document as written, the checked plan, and the builder.
+//!
+//! The library does all that the command does. A pipeline comes of a document or of code, and is run into a directory or
+//! pulled batch by batch:
+//!
+//! ```
+//! use lucarne::{pipeline::Pipeline, source::simulated::Simulated, transform::crop::Crop};
+//!
+//! # fn main() -> lucarne::error::Result<()> {
+//! let mut rows = 0;
+//! let pipeline = Pipeline::builder()
+//!     .source(Simulated { count: 20, ..Simulated::default() })
+//!     .transform("centre", Crop { image: "image".into(), size: Some(32), ..Crop::default() })
+//!     .build();
+//! for batch in pipeline.stream()? {
+//!     rows += batch?.num_rows();
+//! }
+//! assert_eq!(rows, 20);
+//!
+//! let folder = tempfile::tempdir().expect("a folder");
+//! let yaml = "{ parameters: { n: 5 }, source: { simulated: { count: '${n}' } }, sink: { objects: { parquet: {} } } }";
+//! let summary = Pipeline::from_yaml(yaml).set("n", "20").run(folder.path().join("run"))?;
+//! assert_eq!(summary.counts.written, 20);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A document goes through three forms: a tree that knows its places (what was written), a draft of built steps, and a plan
+//! in which every step is bound to the columns before it. Each form collects its mistakes and goes on, so that all of
+//! them are told at once.
 
 mod builder;
 mod document;

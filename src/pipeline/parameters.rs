@@ -122,7 +122,7 @@ fn filled(text: &str, at: Span, parameters: &[Entry], flaws: &mut Vec<Flaw>) -> 
                 }
             }
             Err(flaw) => {
-                flaws.push(flaw);
+                flaws.push(*flaw);
                 return Node { value: Value::Text(text.to_owned()), at, filled: Some(UNSET.to_owned()) };
             }
         }
@@ -146,18 +146,17 @@ fn filled(text: &str, at: Span, parameters: &[Entry], flaws: &mut Vec<Flaw>) -> 
 /// Stands for a value that is not known, so that no other mistake is told of it.
 pub(super) const UNSET: &str = "\0unset";
 
-fn value<'a>(name: &str, at: Span, parameters: &'a [Entry]) -> Result<&'a Node, Flaw> {
+fn value<'a>(name: &str, at: Span, parameters: &'a [Entry]) -> Result<&'a Node, Box<Flaw>> {
     let known: Vec<&str> = parameters.iter().map(|entry| entry.key.as_str()).collect();
     match parameters.iter().rev().find(|entry| entry.key == name) {
-        None => Err(Flaw::new(at, Code::UnsetParameter, format!("there is no parameter `{name}`")).help(meant(
-            name,
-            &known,
-            "the parameters",
-        ))),
+        None => {
+            let flaw = Flaw::new(at, Code::UnsetParameter, format!("there is no parameter `{name}`"));
+            Err(Box::new(flaw.help(meant(name, &known, "the parameters"))))
+        }
         Some(entry) if entry.node.value == Value::Null => {
-            Err(Flaw::new(at, Code::UnsetParameter, format!("the parameter `{name}` has no value"))
-                .related(entry.key_at, "declared here")
-                .help(format!("give it one with `--set {name}=...`")))
+            let flaw = Flaw::new(at, Code::UnsetParameter, format!("the parameter `{name}` has no value"));
+            let flaw = flaw.related(entry.key_at, "declared here");
+            Err(Box::new(flaw.help(format!("give it one with `--set {name}=...`"))))
         }
         Some(entry) => Ok(&entry.node),
     }

@@ -41,15 +41,19 @@ pub(super) fn plan(
     if draft.unread {
         return Err(texts.mistakes(flaws));
     }
+    let mut aside = Vec::new();
     if let Purpose::Images(wanted) = &mut purpose {
-        flaws.extend(images_only(&mut draft, wanted));
+        match images_only(&mut draft, wanted) {
+            Ok(labels) => aside = labels,
+            Err(flaw) => flaws.push(*flaw),
+        }
     }
-    let planner = Planner { flaws, ..Planner::default() };
+    let planner = Planner { flaws, aside, ..Planner::default() };
     planner.plan(draft, &purpose).map_err(|flaws| texts.mistakes(flaws))
 }
 
-/// Leaves only the transforms that some image columns need (and filters, which choose the rows).
-fn images_only(draft: &mut Draft, wanted: &mut Vec<String>) -> Option<Flaw> {
+/// Leaves only the transforms that some image columns need (and filters, which choose the rows); the labels of the others.
+fn images_only(draft: &mut Draft, wanted: &mut Vec<String>) -> Result<Vec<String>, Box<Flaw>> {
     draft.scores.clear();
     draft.monitors.clear();
     draft.sinks.clear();
@@ -62,12 +66,15 @@ fn images_only(draft: &mut Draft, wanted: &mut Vec<String>) -> Option<Flaw> {
     if wanted.is_empty() {
         let mistake = Mistake::at("", Code::MissingKey, "no step of the pipeline stretches an image");
         let mistake = mistake.help("say which image columns are meant");
-        return Some(Flaw { at: None, mistake, related: None });
+        return Err(Box::new(Flaw { at: None, mistake, related: None }));
     }
+    let mut aside = Vec::new();
     let mut needed: BTreeSet<String> = wanted.iter().cloned().collect();
     let mut kept = Vec::new();
     for step in std::mem::take(&mut draft.transforms).into_iter().rev() {
-        if !needed.contains(&step.label) && step.kind != "filter" {
+        // A step may make companions of its image too: `y1_sky_variance` of `y1_sky`.
+        if !needed.iter().any(|column| is_of(column, &step.label)) && step.kind != "filter" {
+            aside.push(step.label);
             continue;
         }
         if let Some(stage) = &step.stage {
@@ -76,7 +83,12 @@ fn images_only(draft: &mut Draft, wanted: &mut Vec<String>) -> Option<Flaw> {
         kept.push(step);
     }
     draft.transforms = kept.into_iter().rev().collect();
-    None
+    Ok(aside)
+}
+
+/// Whether a column has the name of a step or begins with it.
+fn is_of(column: &str, label: &str) -> bool {
+    column.strip_prefix(label).is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
 }
 
 /// What a transform reads, and what the hidden steps before it read.
@@ -111,6 +123,8 @@ struct Planner {
     source_kind: String,
     /// Labels still to come, for a better help.
     later: Vec<String>,
+    /// Labels of transforms that were left out, for a better help.
+    aside: Vec<String>,
 }
 
 impl Planner {
@@ -350,8 +364,8 @@ impl Planner {
                 None => Mistake::at("", Code::UnknownColumn, format!("no step makes the column `{column}`")),
             };
             let images = self.fields.iter().filter(|field| ImageLayout::of(field).is_some());
-            let images: Vec<&str> =
-                images.map(|field| field.name().as_str()).filter(|name| !name.starts_with('_')).collect();
+            let names = images.map(|field| field.name().as_str()).filter(|name| !name.starts_with('_'));
+            let images: Vec<&str> = names.chain(self.aside.iter().map(String::as_str)).collect();
             self.flaws.push(Flaw {
                 at: None,
                 mistake: mistake.help(meant(column, &images, "its images")),
@@ -403,16 +417,16 @@ impl Planner {
     }
 
     fn forgiven(&self, column: &str) -> bool {
-        let of = |label: &String| {
-            column == label || column.strip_prefix(label.as_str()).is_some_and(|rest| rest.starts_with('_'))
-        };
-        self.sourceless || self.broken.iter().any(of)
+        self.sourceless || self.broken.iter().any(|label| is_of(column, label))
     }
 
     /// The mistakes that a stage found; those of columns that a wrong step would have made are none.
     fn stage_mistakes(&mut self, place: &Place, label: &str, mistakes: Vec<Mistake>) {
-        let follow_on =
-            |mistake: &Mistake| mistake.code == Code::UnknownColumn && (self.sourceless || !self.broken.is_empty());
+        let follow_on = |mistake: &Mistake| {
+            let names =
+                |label: &String| ["`", "_"].iter().any(|end| mistake.message.contains(&format!("`{label}{end}")));
+            mistake.code == Code::UnknownColumn && (self.sourceless || self.broken.iter().any(names))
+        };
         for mut mistake in mistakes.into_iter().filter(|mistake| !follow_on(mistake)).collect::<Vec<_>>() {
             if place.label.is_none() && place.kind.is_none() {
                 mistake.path.insert(0, label.to_owned());

@@ -57,13 +57,10 @@ impl<'a> Check<'a> {
             return self.choice(node, &known, name);
         }
         if !fit(node, schema) {
-            let expected = self.expected(schema);
-            let found = found(node);
-            self.flaws.push(Flaw::new(
-                place(node, own),
-                Code::WrongType,
-                format!("`{name}` takes {expected}, found {found}"),
-            ));
+            let message = format!("`{name}` takes {}, found {}", self.expected(schema), found(node));
+            let flaw = Flaw::new(place(node, own), Code::WrongType, message);
+            let item = node.scalar_text().filter(|_| schema["type"] == "array");
+            self.flaws.push(if let Some(item) = item { flaw.help(format!("write `{name}: [{item}]`")) } else { flaw });
             return;
         }
         match &mut node.value {
@@ -298,7 +295,7 @@ impl<'a> Check<'a> {
             return parts.join(" or ");
         }
         if let Some(words) = self.strings(schema) {
-            return format!("one of {}", list(&words));
+            return if words.len() == 1 { list(&words) } else { format!("one of {}", list(&words)) };
         }
         if let Some((key, _)) = variant(schema) {
             return format!("`{{ {key}: ... }}`");
@@ -405,7 +402,7 @@ fn whole(number: &Number) -> Option<Number> {
 fn out_of_range(number: &Number, schema: &Json) -> Option<String> {
     let value = number.as_f64()?;
     let bound = |key: &str| schema[key].as_f64();
-    let shown = |key: &str| schema[key].as_number().map_or_else(String::new, |bound| show(bound));
+    let shown = |key: &str| schema[key].as_number().map_or_else(String::new, show);
     if bound("minimum").is_some_and(|least| value < least) {
         return Some(match bound("maximum") {
             Some(_) => format!("{} to {}", shown("minimum"), shown("maximum")),

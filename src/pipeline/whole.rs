@@ -10,26 +10,26 @@ pub fn schema() -> Json {
     let mut defs = Map::new();
     let mut sections = Map::new();
     for family in Family::ALL {
-        let mut forms = Vec::new();
+        let mut forms = Map::new();
         for (name, schema) in kinds(family) {
             let own = format!("{}.{name}", family.name());
             let mut schema = adopt(schema, &own, &mut defs);
-            let about = schema["description"].clone();
             // A kind that needs no settings may stand alone: `parquet:`.
             if schema["required"].as_array().is_none_or(Vec::is_empty) {
                 schema["type"] = json!(["object", "null"]);
             }
-            defs.insert(own.clone(), schema);
-            let mut form = json!({
-                "type": "object",
-                "properties": { name: { "$ref": format!("#/$defs/{own}") } },
-                "required": [name],
-                "additionalProperties": false
-            });
-            form["description"] = about;
-            forms.push(form);
+            forms.insert(name.into(), json!({ "$ref": format!("#/$defs/{own}") }));
+            defs.insert(own, schema);
         }
-        defs.insert(family.name().into(), json!({ "description": family.about(), "oneOf": forms }));
+        let one_kind = json!({
+            "description": family.about(),
+            "type": "object",
+            "properties": forms,
+            "minProperties": 1,
+            "maxProperties": 1,
+            "additionalProperties": false
+        });
+        defs.insert(family.name().into(), one_kind);
         let step = json!({ "$ref": format!("#/$defs/{}", family.name()) });
         sections.insert(family.name().into(), if family == Family::Source { step } else { labelled(family, &step) });
     }
@@ -96,6 +96,8 @@ fn open(schema: Json, own: &str) -> Json {
                         let name = path.trim_start_matches("#/$defs/");
                         (key, format!("#/$defs/{own}.{name}").into())
                     }
+                    // A parameter fits every one of several words.
+                    ("oneOf", value) => ("anyOf".to_owned(), open(value, own)),
                     // What stands in these is no schema, whatever it looks like.
                     ("default" | "enum" | "const" | "examples" | "required" | "type", value) => (key, value),
                     ("properties", Json::Object(properties)) => (

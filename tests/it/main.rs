@@ -1,10 +1,11 @@
 //! Every test that needs more than one module, in one binary: a file here is a subject.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+mod documents;
 mod engine;
 mod fits;
 
-mod fits;
 mod house;
+mod mistakes;
 mod observe_noise;
 mod observe_oracle;
 mod pixels;

@@ -224,9 +224,7 @@ impl<'a> KnownNoise<'a> {
 /// The layout of an image that can be observed: in nJy, bands that the survey has.
 fn image_to_observe(input: &Schema, image: &str, survey: &Survey) -> Result<ImageLayout, Vec<Mistake>> {
     let wrong = |message: String| Mistake::at("image", Code::WrongColumn, message);
-    let Some(layout) = input.field_with_name(image).ok().and_then(ImageLayout::of) else {
-        return Err(vec![wrong(format!("column `{image}` is no image"))]);
-    };
+    let layout = super::image(input, "image", image).map_err(|mistake| vec![mistake])?;
     if layout.unit != Unit::NanoJansky {
         let message = format!("image `{image}` is in unit `{}`; expected `nJy`", layout.unit.name());
         return Err(vec![

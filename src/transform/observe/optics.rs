@@ -135,10 +135,7 @@ struct PsfImage {
 
 fn psf_image(input: &Schema, column: &str, image: &ImageLayout) -> Result<PsfImage, Mistake> {
     let wrong = |message: String| Err(Mistake::at("input_psf.column", Code::WrongColumn, message));
-    let field = input.field_with_name(column).ok();
-    let Some(layout) = field.and_then(ImageLayout::of) else {
-        return wrong(format!("column `{column}` is no image"));
-    };
+    let layout = super::super::image(input, "input_psf.column", column)?;
     if layout.bands.len() != 1 && layout.bands != image.bands {
         let (found, expected) = (layout.bands.join("`, `"), image.bands.join("`, `"));
         return wrong(format!("column `{column}` has the bands `{found}`; expected `{expected}`, or one for all"));

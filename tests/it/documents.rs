@@ -1,0 +1,200 @@
+//! Pipelines from documents and from code: that they are the same, what stops them, and the command around them.
+
+use std::{fs, path::Path, process::Command};
+
+use arrow::array::RecordBatchReader;
+use lucarne::{
+    error::{Code, Error},
+    pipeline::{self, Pipeline, mermaid},
+    sink::parquet::Parquet,
+    source::simulated::Simulated,
+    transform::crop::Crop,
+};
+
+const SMALL: &str = "
+parameters: { count: 40, size: 16 }
+seed: 3
+source:
+  simulated: { count: \"${count}\" }
+transform:
+  small: { crop: { image: image, size: \"${size}\" } }
+sink:
+  objects: { parquet: { images: [small] } }
+";
+
+fn lucarne(arguments: &[&str]) -> (i32, String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_lucarne")).args(arguments).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+/// The rows of a table, as text.
+fn rows(run: &Path, table: &str) -> String {
+    let sql = format!("select * from {table}");
+    let (code, out, error) = lucarne(&["query", &run.display().to_string(), &sql, "--format", "json"]);
+    assert_eq!(code, 0, "{error}");
+    out
+}
+
+#[test]
+fn the_schema_of_documents_is_the_one_that_is_kept() {
+    let path = Path::new("schemas/pipeline.schema.json");
+    let schema = format!("{:#}\n", pipeline::schema());
+    if std::env::var_os("LUCARNE_BLESS").is_some() {
+        fs::write(path, &schema).unwrap();
+    }
+    let kept = fs::read_to_string(path).unwrap_or_default();
+    assert!(kept == schema, "schemas/pipeline.schema.json is not that of the kinds (`make bless` writes it again)");
+}
+
+#[test]
+fn every_reference_of_the_schema_leads_somewhere() {
+    let schema = pipeline::schema();
+    let text = schema.to_string();
+    let references: Vec<&str> = text.split("\"#/$defs/").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
+    assert!(references.len() > 20, "{references:?}");
+    for name in references {
+        assert!(schema["$defs"][name].is_object(), "`{name}` is not defined");
+    }
+}
+
+#[test]
+fn a_document_and_a_builder_make_the_same_tables() {
+    let folder = tempfile::tempdir().unwrap();
+    let (written, built) = (folder.path().join("written"), folder.path().join("built"));
+    Pipeline::from_yaml(SMALL).run(&written).unwrap();
+    let pipeline = Pipeline::builder()
+        .source(Simulated { count: 40, ..Simulated::default() })
+        .transform("small", Crop { image: "image".into(), size: Some(16), ..Crop::default() })
+        .sink("objects", Parquet { images: vec!["small".into()], ..Parquet::default() })
+        .seed(3)
+        .build();
+    assert_eq!(pipeline.run(&built).unwrap().counts.written, 40);
+    assert_eq!(rows(&written, "objects"), rows(&built, "objects"));
+}
+
+#[test]
+fn what_is_set_and_configured_changes_the_run() {
+    let pipeline = Pipeline::from_yaml(SMALL).set("count", "7").configure("small:size", "${size}");
+    let summary = pipeline.limit(5).run(tempfile::tempdir().unwrap().path().join("run")).unwrap();
+    assert_eq!((summary.counts.source, summary.tables["objects"]), (5, 5));
+}
+
+#[test]
+fn batches_can_be_pulled_and_hold_what_the_sink_would_keep() {
+    let stream = Pipeline::from_yaml(SMALL).batch_rows(16).stream().unwrap();
+    let names: Vec<String> = stream.schema().fields().iter().map(|field| field.name().clone()).collect();
+    assert!(names.contains(&"small".into()) && !names.contains(&"image".into()), "{names:?}");
+    assert!(names.iter().all(|name| !name.starts_with('_')), "{names:?}");
+    let rows: Vec<usize> = stream.map(|batch| batch.unwrap().num_rows()).collect();
+    assert_eq!(rows.iter().sum::<usize>(), 40);
+    assert!(rows.iter().all(|rows| *rows <= 16));
+}
+
+#[test]
+fn images_are_made_without_the_steps_that_do_not_make_them() {
+    // The model is not there, and is not needed to make what it would see.
+    let yaml = SMALL.replace(
+        "sink:",
+        "  y1: { asinh_stretch: { image: small, constants: { model: not_there.onnx, domain: y1 } } }\nsink:",
+    );
+    let stream = Pipeline::from_yaml(yaml.clone()).images(&[]).unwrap();
+    let names: Vec<String> = stream.schema().fields().iter().map(|field| field.name().clone()).collect();
+    assert_eq!(names, ["object_id", "origin", "small"]);
+    let Err(Error::Pipeline(mistakes)) = Pipeline::from_yaml(yaml).images(&["smal".into()]) else { panic!("mistakes") };
+    assert_eq!(mistakes[0].help.as_deref(), Some("did you mean `small`?"));
+}
+
+#[test]
+fn a_builder_tells_its_mistakes_by_label() {
+    let pipeline = Pipeline::builder()
+        .source(Simulated::default())
+        .transform("small", Crop { image: "imag".into(), size: Some(3), ..Crop::default() })
+        .transform("_x", Crop { image: "image".into(), size: Some(3), ..Crop::default() })
+        .build();
+    let Err(Error::Pipeline(mistakes)) = pipeline.check() else { panic!("mistakes") };
+    let codes: Vec<Code> = mistakes.iter().map(|mistake| mistake.code).collect();
+    assert!(codes.contains(&Code::BadLabel) && codes.contains(&Code::UnknownColumn), "{mistakes:?}");
+}
+
+#[test]
+fn the_exit_code_says_how_a_command_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("small.yaml").display().to_string();
+    let run = folder.path().join("run").display().to_string();
+    fs::write(&file, SMALL).unwrap();
+    assert_eq!(lucarne(&["check", &file]), (0, String::new(), String::new()));
+    assert_eq!(lucarne(&["check", &file, "--set", "size=0"]).0, 2);
+    assert_eq!(lucarne(&["check", "not_there.yaml"]).0, 2);
+    assert_eq!(lucarne(&["chek", &file]).0, 2);
+    let (code, _, said) = lucarne(&["run", &file]);
+    assert_eq!(code, 2);
+    assert!(said.contains("the pipeline names no run directory"), "{said}");
+    let (code, out, said) = lucarne(&["run", &file, "-o", &run, "--threads", "2", "--batch", "8", "--limit", "20"]);
+    assert_eq!((code, out.as_str()), (0, ""), "{said}");
+    assert!(said.contains("20 rows in, 20 kept, 0 rejected"), "{said}");
+    assert_eq!(lucarne(&["run", &file, "-o", &run, "--limit", "20"]).0, 3, "an existing run is not overwritten");
+    assert_eq!(
+        lucarne(&["-q", "run", &file, "-o", &run, "--limit", "20", "--overwrite"]),
+        (0, String::new(), String::new())
+    );
+}
+
+#[test]
+fn explain_tells_where_a_column_is_made_and_dropped() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("small.yaml").display().to_string();
+    fs::write(&file, SMALL).unwrap();
+    let (code, out, _) = lucarne(&["explain", &file]);
+    assert_eq!(code, 0);
+    let after = out.split("transform small: crop of image").nth(1).unwrap();
+    assert!(after.contains("+ small                    image g r i, 16x16 pixels, nJy, 0.2 arcsec/pixel"), "{out}");
+    assert!(after.contains("- image\n"), "{out}");
+    let (_, graph, _) = lucarne(&["explain", &file, "--format", "mermaid"]);
+    assert!(graph.starts_with("flowchart LR\n") && graph.contains("n_image -->|image| n_small"), "{graph}");
+    let plan = Pipeline::from_yaml(SMALL).check().unwrap();
+    assert_eq!(mermaid(plan.outline()), graph);
+}
+
+#[test]
+fn the_reference_tells_of_every_kind_and_every_setting() {
+    let (code, list, _) = lucarne(&["kinds"]);
+    assert_eq!(code, 0);
+    for family in pipeline::Family::ALL {
+        for (name, schema) in pipeline::kinds(family) {
+            assert!(list.contains(&format!("\n  {name} ")), "`{name}` is not in the list");
+            assert!(schema["description"].is_string(), "the kind `{name}` says nothing of itself");
+            let (code, reference, _) = lucarne(&["kinds", &format!("{}.{name}", family.name())]);
+            assert_eq!(code, 0);
+            for (key, setting) in schema["properties"].as_object().into_iter().flatten() {
+                assert!(reference.contains(&format!("\n{key}: ")), "`{key}` of `{name}` is not in the reference");
+                let told = setting["description"].is_string() || setting["$ref"].is_string();
+                assert!(told, "`{key}` of `{name}` says nothing of itself");
+            }
+        }
+    }
+    let (code, _, said) = lucarne(&["kinds", "observ"]);
+    assert_eq!(code, 2);
+    assert!(said.contains("did you mean `observe`?"), "{said}");
+}
+
+#[test]
+fn stretch_constants_are_measured_and_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let calibration = folder.path().join("calibration.json").display().to_string();
+    let yaml = SMALL.replace(
+        "sink:",
+        &format!(
+            "  y1: {{ asinh_stretch: {{ image: small, constants: {{ file: {calibration}, domain: small }} }} }}\nsink:"
+        ),
+    );
+    let file = folder.path().join("small.yaml").display().to_string();
+    fs::write(&file, yaml).unwrap();
+    assert_eq!(lucarne(&["check", &file]).0, 2, "there are no constants yet");
+    let (code, _, said) = lucarne(&["calibrate", &file, "-o", &calibration]);
+    assert_eq!(code, 0, "{said}");
+    assert_eq!(lucarne(&["check", &file]).0, 0);
+    let found: serde_json::Value = serde_json::from_str(&fs::read_to_string(&calibration).unwrap()).unwrap();
+    assert_eq!(found["domains"]["small"]["images"], 40);
+    assert_eq!(found["domains"]["small"]["pixels"], 40 * 3 * 16 * 16);
+}

@@ -1,0 +1,66 @@
+//! Every file in `tests/mistakes` is a document with mistakes; the file beside it is what is said of them, to the letter.
+//! A first line `# arguments: --set a=b -c label:key=value` gives arguments. `LUCARNE_BLESS=1` writes what is said.
+
+use std::{collections::BTreeSet, fs, path::PathBuf};
+
+use lucarne::{
+    error::{Code, Error},
+    pipeline::{Paint, Pipeline, render},
+};
+
+fn documents() -> Vec<PathBuf> {
+    let files = fs::read_dir("tests/mistakes").unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<PathBuf> = files.filter(|path| path.extension().is_some_and(|kind| kind == "yaml")).collect();
+    files.sort();
+    files
+}
+
+/// What is said of a document.
+fn said(path: &PathBuf) -> String {
+    let text = fs::read_to_string(path).unwrap();
+    let mut pipeline = Pipeline::from_file(path).unwrap();
+    let arguments = text.lines().next().unwrap().strip_prefix("# arguments: ").unwrap_or_default();
+    let words: Vec<&str> = arguments.split_whitespace().collect();
+    for pair in words.chunks(2) {
+        let (name, value) = pair[1].split_once('=').unwrap();
+        pipeline = if pair[0] == "--set" { pipeline.set(name, value) } else { pipeline.configure(name, value) };
+    }
+    match pipeline.check() {
+        Err(Error::Pipeline(mistakes)) => render(&mistakes, Paint::Plain),
+        Err(other) => panic!("{} gave an error that is no mistake: {other}", path.display()),
+        Ok(_) => panic!("{} has no mistake", path.display()),
+    }
+}
+
+#[test]
+fn every_mistake_is_told_to_the_letter() {
+    let bless = std::env::var_os("LUCARNE_BLESS").is_some();
+    let mut wrong = Vec::new();
+    for path in documents() {
+        let (expected, said) = (path.with_extension("txt"), said(&path));
+        if bless {
+            fs::write(&expected, &said).unwrap();
+        } else if fs::read_to_string(&expected).unwrap_or_default() != said {
+            wrong.push(format!("{} is not what is said:\n{said}", expected.display()));
+        }
+    }
+    assert!(wrong.is_empty(), "{}\n(`make bless` writes them again)", wrong.join("\n"));
+}
+
+#[test]
+fn every_code_has_a_document() {
+    let said: String = documents().iter().map(said).collect();
+    let missing: BTreeSet<&str> =
+        Code::ALL.iter().map(|code| code.name()).filter(|name| !said.contains(&format!("error[{name}]"))).collect();
+    assert!(missing.is_empty(), "no document in tests/mistakes shows {missing:?}");
+}
+
+#[test]
+fn every_mistake_of_a_document_has_a_caret() {
+    for path in documents().iter().filter(|path| !path.ends_with("nothing_kept.yaml")) {
+        let said = said(path);
+        let mistakes = said.matches("error[").count();
+        let carets = said.lines().filter(|line| line.trim_start().starts_with("| ") && line.contains('^')).count();
+        assert_eq!(mistakes, carets, "{}:\n{said}", path.display());
+    }
+}
