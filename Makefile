@@ -6,12 +6,9 @@ LUCARNE := $(TARGET)/release/lucarne
 
 # The version that the models were tested with. The wheel carries the shared library; nothing of its Python is used.
 ORT_VERSION := 1.31.1
-<<<<<<< HEAD
-PEERS := .lucarne/bench/peers
-ORT := .lucarne/onnxruntime/libonnxruntime.so
-=======
 ORT := .lucarne/onnxruntime/libonnxruntime.so.$(ORT_VERSION)
->>>>>>> main
+# Python packages that Lucarne is measured beside.
+PEERS := .lucarne/bench/installed
 
 .PHONY: demo test build fmt lint unit doc bless bench clean
 
