@@ -7,8 +7,10 @@ LUCARNE := $(TARGET)/release/lucarne
 # The version that the models were tested with. The wheel carries the shared library; nothing of its Python is used.
 ORT_VERSION := 1.31.1
 ORT := .lucarne/onnxruntime/libonnxruntime.so.$(ORT_VERSION)
+# Python packages that Lucarne is measured beside.
+PEERS := .lucarne/bench/installed
 
-.PHONY: demo test build fmt lint unit doc bless clean
+.PHONY: demo test build fmt lint unit doc bless bench clean
 
 demo: build
 	$(LUCARNE) run pipelines/01_first_light.yaml --overwrite
@@ -34,6 +36,16 @@ doc:
 # Writes again what tests hold: schemas and the expected output of mistakes and queries. Read the difference before you commit it.
 bless: $(ORT)
 	LUCARNE_BLESS=1 cargo test --locked
+
+# Lucarne beside GalSim, fitsio, ONNX Runtime and pyarrow: `make bench`, or `make bench ONLY="blur observe --repetitions 9"`.
+# The peers are installed once, into a folder of their own; LUCARNE_BENCH_PYTHON names an interpreter that has them already.
+bench: $(ORT) $(if $(LUCARNE_BENCH_PYTHON),,$(PEERS))
+	cargo bench --locked --bench peers -- $(ONLY)
+
+$(PEERS): benches/requirements.txt
+	$(PYTHON) -m venv .lucarne/bench
+	.lucarne/bench/bin/python -m pip install --quiet --only-binary=:all: --requirement benches/requirements.txt
+	touch $@
 
 $(ORT):
 	@$(PYTHON) -m pip --version >/dev/null 2>&1 || { echo "lucarne: ONNX Runtime comes from PyPI: install pip for $(PYTHON) (Debian: apt-get install python3-pip)" >&2; exit 1; }
