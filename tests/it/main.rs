@@ -5,6 +5,7 @@ mod engine;
 mod fits;
 
 mod house;
+mod lessons;
 mod mistakes;
 mod observe_noise;
 mod observe_oracle;

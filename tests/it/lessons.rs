@@ -1,0 +1,45 @@
+//! The numbered pipelines run as they stand.
+
+use std::path::Path;
+
+use lucarne::pipeline::Pipeline;
+
+fn lesson(name: &str) -> Pipeline {
+    Pipeline::from_file(Path::new(env!("CARGO_MANIFEST_DIR")).join("pipelines").join(name)).unwrap()
+}
+
+#[test]
+fn first_light_scores_every_galaxy_with_both_models_at_both_depths() {
+    let folder = tempfile::tempdir().unwrap();
+    let summary = lesson("01_first_light.yaml").set("count", "24").run(folder.path().join("run")).unwrap();
+    assert_eq!((summary.counts.source, summary.counts.written), (24, 24));
+    // A score has a row for all and one for each of the three classes.
+    assert_eq!(summary.tables["accuracy"], 16);
+}
+
+#[test]
+fn cutouts_of_a_telescope_are_scored_without_a_reject() {
+    let cutouts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/kids_cutouts");
+    if !cutouts.is_dir() {
+        println!("skipped: no cutouts at ../shared/data/kids_cutouts");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let lesson = lesson("02_fits_cutouts.yaml").set("cutouts", cutouts.to_str().unwrap());
+    let summary = lesson.run(folder.path().join("run")).unwrap();
+    assert_eq!((summary.counts.written, summary.counts.rejected), (72, 0));
+}
+
+#[test]
+fn the_training_set_is_written_with_its_images() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let summary = lesson("03_training_set.yaml").set("count", "9").run(&run).unwrap();
+    assert_eq!(summary.tables["objects"], 9);
+    let images = Pipeline::from_yaml(format!(
+        "{{ source: {{ parquet: {{ run: {} }} }}, sink: {{ objects: {{ parquet: {{ images: [y10_sky, y1_sky] }} }} }} }}",
+        run.display()
+    ));
+    let again = images.run(folder.path().join("again")).unwrap();
+    assert_eq!((again.counts.written, again.counts.rejected), (9, 0));
+}
