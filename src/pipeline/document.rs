@@ -165,10 +165,12 @@ impl Reader<'_> {
         let mut steps = Vec::new();
         for entry in entry.node.entries() {
             let label = entry.key.as_str();
-            let Some(sound) = self.label(family, entry) else { continue };
+            let sound = self.label(family, entry);
             let mut step = self.step(family, label, entry, kinds, |kind, settings| {
                 all.insert(label.to_owned(), json!({ kind: settings }));
             });
+            // The settings of a second step of one label are read for their mistakes only.
+            let Some(sound) = sound else { continue };
             if !sound {
                 step.stage = None;
             }

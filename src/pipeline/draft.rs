@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde_json::{Map, Value as Json};
 
 use super::{
-    flaw::{Flaw, Texts},
+    flaw::{Flaw, GIVEN, Texts},
     tree::{Node, Span, Value},
 };
 use crate::{
@@ -55,15 +55,15 @@ pub(super) struct Place {
 impl Place {
     /// A stage's mistake at the key that it names.
     pub(super) fn flaw(&self, mistake: Mistake) -> Flaw {
-        let at = self.at(&mistake.path, |item| mistake.message.contains(&format!("`{item}`")));
-        Flaw { at, mistake, related: None }
+        let (at, from) = self.at(&mistake.path, |item| mistake.message.contains(&format!("`{item}`")));
+        Flaw { at, mistake, related: from.map(|from| (from, GIVEN)) }
     }
 
     /// A mistake at the setting that names a column.
     pub(super) fn need(&self, need: &Need, message: String) -> Flaw {
         let mistake = Mistake::at(&need.key, Code::UnknownColumn, message);
-        let at = self.at(&mistake.path, |item| need.column.starts_with(item));
-        Flaw { at, mistake, related: None }
+        let (at, from) = self.at(&mistake.path, |item| need.column.starts_with(item));
+        Flaw { at, mistake, related: from.map(|from| (from, GIVEN)) }
     }
 
     /// A mistake of the label.
@@ -73,27 +73,22 @@ impl Place {
 
     /// The word that names a column in the settings: `da_y1` of the column `da_y1_class`.
     pub(super) fn word(&self, need: &Need) -> Option<String> {
-        let mut node = self.settings.as_ref()?;
-        for key in need.key.split('.').filter(|key| !key.is_empty()) {
-            node = &node.get(key)?.node;
-        }
+        let node = self.settings.as_ref()?.find(&Mistake::at(&need.key, Code::UnknownColumn, "").path)?;
         let words = node.items().iter().chain([node]).filter_map(Node::scalar_text);
         words.filter(|word| need.column.starts_with(word.as_str())).max_by_key(String::len)
     }
 
-    /// The place of a path; of a list there the item that is meant.
-    fn at(&self, path: &[String], is_meant: impl Fn(&str) -> bool) -> Option<Span> {
-        let own = self.kind.or(self.label)?;
-        let Some(settings) = &self.settings else { return Some(own) };
-        if path.is_empty() {
-            return Some(own);
+    /// The place of a path (of a list there the item that is meant), and where a parameter gave its value.
+    fn at(&self, path: &[String], is_meant: impl Fn(&str) -> bool) -> (Option<Span>, Option<Span>) {
+        let own = self.kind.or(self.label);
+        let (Some(own), Some(settings)) = (own, self.settings.as_ref().filter(|_| !path.is_empty())) else {
+            return (own, None);
+        };
+        let node = settings.find(path);
+        let mut items = node.map_or(&[][..], Node::items).iter();
+        match items.find(|item| matches!(&item.value, Value::Text(text) if is_meant(text))) {
+            Some(item) => (Some(item.at), item.from),
+            None => (Some(settings.place_of(path, own)), node.and_then(|node| node.from)),
         }
-        let mut node = Some(settings);
-        for key in path {
-            node = node.and_then(|node| node.get(key)).map(|entry| &entry.node);
-        }
-        let items = node.map_or(&[][..], Node::items);
-        let item = items.iter().find(|item| matches!(&item.value, Value::Text(text) if is_meant(text)));
-        Some(item.map_or_else(|| settings.place_of(path, own), |item| item.at))
     }
 }

@@ -5,6 +5,9 @@ use std::collections::BTreeSet;
 use super::tree::Span;
 use crate::error::{Code, Mistake, Place, nearest};
 
+/// Why the place of a parameter's value belongs to a mistake.
+pub(super) const GIVEN: &str = "its value";
+
 /// A mistake and its place.
 #[derive(Debug)]
 pub(super) struct Flaw {

@@ -2,9 +2,9 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::datatypes::{Field, SchemaRef};
 
-use super::{draft::Draft, kinds::Family};
+use super::kinds::Family;
 
 /// The graph of a checked pipeline, with the schema on every edge.
 #[derive(Debug, Clone)]
@@ -47,19 +47,6 @@ pub struct OutlineStep {
 }
 
 impl Outline {
-    pub(super) fn new(draft: &Draft, source_kind: String, fields: &[Arc<Field>]) -> Self {
-        Self {
-            description: draft.description.clone(),
-            run: draft.run.clone(),
-            source_kind,
-            source: fields.to_vec(),
-            steps: Vec::new(),
-            monitors: Vec::new(),
-            sinks: Vec::new(),
-            output: Arc::new(Schema::empty()),
-        }
-    }
-
     /// Every declared step but the source: label, kind, family.
     pub(super) fn labels(&self) -> Vec<(String, String, Family)> {
         let steps = self.steps.iter().filter(|step| !step.label.starts_with('_') && step.family != Family::Source);

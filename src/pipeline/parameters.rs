@@ -93,7 +93,7 @@ fn filled(text: &str, at: Span, parameters: &[Entry], flaws: &mut Vec<Flaw>) -> 
     let mut written = String::new();
     let mut rest = text;
     let mut whole = None;
-    let mut used = false;
+    let mut from = None;
     while let Some(start) = rest.find("${") {
         if rest[..start].ends_with('$') {
             written.push_str(&rest[..start]);
@@ -110,7 +110,7 @@ fn filled(text: &str, at: Span, parameters: &[Entry], flaws: &mut Vec<Flaw>) -> 
         let name = rest[start + 2..start + end].trim();
         match value(name, at, parameters) {
             Ok(node) => {
-                used = true;
+                from = from.or(node.from).or(Some(node.at));
                 whole = (start == 0 && start + end + 1 == text.len()).then(|| node.clone());
                 match node.filled.clone().or_else(|| node.scalar_text()) {
                     Some(value) => written.push_str(&value),
@@ -123,7 +123,8 @@ fn filled(text: &str, at: Span, parameters: &[Entry], flaws: &mut Vec<Flaw>) -> 
             }
             Err(flaw) => {
                 flaws.push(*flaw);
-                return Node { value: Value::Text(text.to_owned()), at, filled: Some(UNSET.to_owned()) };
+                let value = Value::Text(text.to_owned());
+                return Node { filled: Some(UNSET.to_owned()), ..Node::new(value, at) };
             }
         }
         rest = &rest[start + end + 1..];
@@ -131,16 +132,16 @@ fn filled(text: &str, at: Span, parameters: &[Entry], flaws: &mut Vec<Flaw>) -> 
     written.push_str(rest);
     if let Some(node) = whole {
         let filled = node.filled.clone().or_else(|| node.scalar_text());
-        return Node { filled, ..node.moved(at) };
+        return Node { filled, from, ..node.moved(at) };
     }
-    if !used {
+    if from.is_none() {
         return Node::new(Value::Text(written), at);
     }
     let value = match tree::parse(&written, 0) {
         Ok(Node { value: value @ (Value::Number(_) | Value::Bool(_)), .. }) => value,
         _ => Value::Text(written.clone()),
     };
-    Node { value, at, filled: Some(written) }
+    Node { value, at, filled: Some(written), from }
 }
 
 /// Stands for a value that is not known, so that no other mistake is told of it.

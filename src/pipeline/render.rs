@@ -50,7 +50,7 @@ pub fn render(mistakes: &[Mistake], paint: Paint) -> String {
 
 fn one(out: &mut String, mistake: &Mistake, paint: Paint) {
     let code = paint.red(&format!("error[{}]", mistake.code.name()));
-    let _ = writeln!(out, "{code}{}", paint.bold(&format!(": {}", mistake.message)));
+    let _ = writeln!(out, "{code}{}", paint.bold(&format!(": {}", printable(&mistake.message))));
     let Some(place) = mistake.place.as_deref() else {
         if !mistake.path.is_empty() {
             let _ = writeln!(out, "  {} at `{}`", paint.blue("="), mistake.path.join("."));
@@ -81,7 +81,7 @@ fn one(out: &mut String, mistake: &Mistake, paint: Paint) {
         }
         if before.is_none_or(|before| (&before.origin, before.line) != (&place.origin, place.line)) {
             let line = paint.blue(&format!("{:>widest$} |", place.line));
-            let _ = writeln!(out, "{line} {}", place.source.replace('\t', " ").trim_end());
+            let _ = writeln!(out, "{line} {}", printable(&place.source).trim_end());
         }
         before = Some(place);
         let under = sign.to_string().repeat(place.length);
@@ -106,6 +106,57 @@ fn whence(Place { origin, line, column, .. }: &Place) -> String {
 
 fn help(out: &mut String, mistake: &Mistake, margin: usize, paint: Paint) {
     if let Some(help) = &mistake.help {
-        let _ = writeln!(out, "{}{} help: {help}", " ".repeat(margin), paint.blue("="));
+        let _ = writeln!(out, "{}{} help: {}", " ".repeat(margin), paint.blue("="), printable(help));
+    }
+}
+
+/// A text on one line, every character one column wide, that cannot talk to the terminal.
+fn printable(text: &str) -> String {
+    text.chars()
+        .map(|c| {
+            if c == '\t' {
+                ' '
+            } else if c.is_control() {
+                '\u{fffd}'
+            } else {
+                c
+            }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Code;
+
+    fn mistake(source: &str, column: usize, length: usize) -> Mistake {
+        let place = Place { origin: "a.yaml".into(), line: 12, column, length, source: source.into(), related: None };
+        Mistake { place: Some(Box::new(place)), ..Mistake::at("", Code::UnknownKey, "`b` is wrong") }
+    }
+
+    #[test]
+    fn the_caret_stands_under_what_is_meant() {
+        let text = render(&[mistake("\ta: bcd", 5, 3)], Paint::Plain);
+        assert_eq!(
+            text,
+            "error[unknown-key]: `b` is wrong\n  --> a.yaml:12:5\n   |\n12 |  a: bcd\n   |     ^^^\n\nerror: 1 mistake\n"
+        );
+    }
+
+    #[test]
+    fn a_document_cannot_send_commands_to_the_terminal() {
+        let text = render(&[mistake("a: \u{1b}[2J", 4, 4).help("\u{7}")], Paint::Plain);
+        assert!(!text.contains(['\u{1b}', '\u{7}']), "{text:?}");
+    }
+
+    #[test]
+    fn colours_change_nothing_but_colours() {
+        let mistakes = [mistake("a: bcd", 4, 3).help("do")];
+        let mut painted = render(&mistakes, Paint::Colour);
+        for code in ["\u{1b}[1;31m", "\u{1b}[1;34m", "\u{1b}[1m", "\u{1b}[0m"] {
+            painted = painted.replace(code, "");
+        }
+        assert_eq!(painted, render(&mistakes, Paint::Plain));
     }
 }

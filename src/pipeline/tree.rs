@@ -31,12 +31,14 @@ pub(super) struct Node {
     pub at: Span,
     /// The text that a parameter was filled into, which the value was read from again: a setting that takes text takes it.
     pub filled: Option<String>,
+    /// Where that parameter got its value.
+    pub from: Option<Span>,
 }
 
 impl Node {
     /// A value at a place.
     pub(super) const fn new(value: Value, at: Span) -> Self {
-        Self { value, at, filled: None }
+        Self { value, at, filled: None, from: None }
     }
 }
 
@@ -117,6 +119,11 @@ impl Node {
     /// The keys of a map; none of anything else.
     pub(super) fn entries(&self) -> &[Entry] {
         if let Value::Map(entries) = &self.value { entries } else { &[] }
+    }
+
+    /// What stands under a path of keys.
+    pub(super) fn find(&self, path: &[String]) -> Option<&Self> {
+        path.iter().try_fold(self, |node, key| node.get(key).map(|entry| &entry.node))
     }
 
     /// The items of a list; none of anything else.

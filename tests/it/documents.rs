@@ -198,3 +198,69 @@ fn stretch_constants_are_measured_and_used() {
     assert_eq!(found["domains"]["small"]["images"], 40);
     assert_eq!(found["domains"]["small"]["pixels"], 40 * 3 * 16 * 16);
 }
+
+#[test]
+fn two_exposures_of_one_image_share_its_blur() {
+    let yaml = SMALL.replace(
+        "sink:",
+        "  y10: { observe: { image: image, survey: lsst, years: 10 } }
+  y1: { observe: { image: image, survey: lsst, years: 1 } }
+sink:",
+    );
+    let plan = Pipeline::from_yaml(yaml).check().unwrap();
+    let hidden: Vec<_> = plan.outline().steps.iter().filter(|step| step.label.starts_with('_')).collect();
+    assert_eq!(hidden.len(), 1, "{hidden:?}");
+    assert_eq!(hidden[0].shared_by, ["y10", "y1"]);
+    let last = plan.outline().steps.last().unwrap();
+    assert!(last.label == "y1" && last.dropped.contains(&hidden[0].label), "{last:?}");
+    let left: Vec<_> = plan.outline().output.fields().iter().map(|field| field.name().as_str()).collect();
+    assert!(!left.contains(&"image") && !left.contains(&"y1") && left.contains(&"small"), "{left:?}");
+}
+
+#[test]
+fn a_run_is_resumed_by_other_threads_and_not_by_other_settings() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("small.yaml").display().to_string();
+    let run = folder.path().join("run").display().to_string();
+    fs::write(&file, SMALL).unwrap();
+    assert_eq!(lucarne(&["run", &file, "-o", &run, "--resume"]).0, 0);
+    let (code, _, said) = lucarne(&["run", &file, "-o", &run, "--resume", "--threads", "3", "--batch", "7"]);
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("finished before"), "{said}");
+    let commented = format!("description: nothing else is new\n{SMALL}");
+    fs::write(&file, commented).unwrap();
+    assert_eq!(lucarne(&["run", &file, "-o", &run, "--resume"]).0, 0);
+    for change in [["--set", "size=17"], ["-c", "source:size=90"], ["--seed", "4"]] {
+        let (code, _, said) = lucarne(&["run", &file, "-o", &run, "--resume", change[0], change[1]]);
+        assert_eq!(code, 3, "{change:?}: {said}");
+        assert!(said.starts_with("error (data): cannot resume"), "{said}");
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn an_interrupted_run_ends_after_a_commit_with_130_and_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("small.yaml").display().to_string();
+    let run = folder.path().join("run");
+    fs::write(&file, SMALL).unwrap();
+    // So many rows that it cannot end by itself before it is asked to.
+    let mut child = Command::new(env!("CARGO_BIN_EXE_lucarne"))
+        .args(["run", &file, "--set", "count=10000000", "--threads", "1", "-o"])
+        .arg(&run)
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    while !run.join("_commits").exists() {
+        assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(130), "{said}");
+    assert!(said.contains("stopping after a commit") && said.contains("`--resume` goes on"), "{said}");
+    let record: serde_json::Value = serde_json::from_str(&fs::read_to_string(run.join("run.json")).unwrap()).unwrap();
+    assert_eq!(record["state"], "interrupted", "{record:#}");
+}

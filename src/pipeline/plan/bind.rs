@@ -1,0 +1,171 @@
+//! Binds one step after the other to the columns before it.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{Field, Schema};
+use serde_json::json;
+
+use super::{
+    super::{
+        draft::{Declared, Draft, Place},
+        flaw::Flaw,
+        kinds::Family,
+    },
+    Bound, Ends, Planner, Watch,
+};
+use crate::{
+    engine::{Step, StepStage},
+    error::{Code, Mistake},
+    stage::{Monitor, Need, Scorer, Sink, Source, Transform},
+};
+
+impl Planner {
+    pub(super) fn source(&mut self, draft: &mut Draft) -> Option<(Box<dyn Source>, Place)> {
+        let Some(declared) = draft.source.take() else {
+            if self.flaws.is_empty() {
+                let mistake = Mistake::at("", Code::MissingKey, "a pipeline needs a source");
+                self.flaws.push(Flaw { at: None, mistake, related: None });
+            }
+            self.sourceless = true;
+            return None;
+        };
+        draft.record.entry("source").or_insert_with(|| json!({ declared.kind.as_str(): "built in code" }));
+        self.source_kind = declared.kind;
+        let Some(mut stage) = declared.stage else {
+            self.sourceless = true;
+            return None;
+        };
+        match stage.bind() {
+            Ok(schema) => {
+                self.fields = schema.fields().to_vec();
+                Some((stage, declared.place))
+            }
+            Err(mistakes) => {
+                self.sourceless = true;
+                self.stage_mistakes(&declared.place, "source", mistakes);
+                None
+            }
+        }
+    }
+
+    pub(super) fn decoder(&mut self, source: &dyn Source, place: &Place) {
+        let Some(stage) = source.decoder() else { return };
+        self.bind_transform("image", "decode", stage, place, Vec::new());
+        if let Some(bound) = self.steps.last_mut() {
+            bound.family = Family::Source;
+        }
+    }
+
+    pub(super) fn transform(&mut self, declared: Declared<dyn Transform>) {
+        let Declared { label, kind, place, stage } = declared;
+        self.later.retain(|later| *later != label);
+        let Some(stage) = stage else {
+            self.broken.insert(label);
+            return;
+        };
+        self.shared(&label, &kind, &place, stage.as_ref());
+        self.bind_transform(&label, &kind, stage, &place, Vec::new());
+    }
+
+    /// The steps that a transform shares with its equals: each is run once, before the first that asks for it.
+    fn shared(&mut self, label: &str, kind: &str, place: &Place, stage: &dyn Transform) {
+        for (hidden, stage) in stage.shared() {
+            if let Some(bound) = self.steps.iter_mut().find(|bound| bound.step.label == hidden) {
+                bound.shared_by.push(label.to_owned());
+                continue;
+            }
+            self.shared(label, kind, place, stage.as_ref());
+            self.bind_transform(&hidden, kind, stage, place, vec![label.to_owned()]);
+        }
+    }
+
+    fn bind_transform(
+        &mut self,
+        label: &str,
+        kind: &str,
+        mut stage: Box<dyn Transform>,
+        place: &Place,
+        shared_by: Vec<String>,
+    ) {
+        let needs = stage.needs();
+        let made = self.present(&needs, place, label).then(|| stage.bind(&self.schema()));
+        self.push(label, kind, Family::Transform, place, needs, made, StepStage::Transform(stage), shared_by);
+    }
+
+    pub(super) fn score(&mut self, declared: Declared<dyn Scorer>) {
+        let Declared { label, kind, place, stage } = declared;
+        self.later.retain(|later| *later != label);
+        let Some(mut stage) = stage else {
+            self.broken.insert(label);
+            return;
+        };
+        let needs = stage.needs();
+        let made = self.present(&needs, &place, &label).then(|| stage.bind(&self.schema()));
+        self.push(&label, &kind, Family::Score, &place, needs, made, StepStage::Score(Arc::from(stage)), Vec::new());
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "what a step is made of; both families end here")]
+    fn push(
+        &mut self,
+        label: &str,
+        kind: &str,
+        family: Family,
+        place: &Place,
+        needs: Vec<Need>,
+        made: Option<Result<Vec<Field>, Vec<Mistake>>>,
+        stage: StepStage,
+        shared_by: Vec<String>,
+    ) {
+        let made = match made {
+            Some(Ok(made)) => made,
+            Some(Err(mistakes)) => {
+                self.stage_mistakes(place, label, mistakes);
+                self.broken.insert(label.to_owned());
+                return;
+            }
+            None => {
+                self.broken.insert(label.to_owned());
+                return;
+            }
+        };
+        for field in &made {
+            if self.has(field.name()) {
+                let message = format!("`{label}` makes the column `{}`, which is there already", field.name());
+                let flaw = place.of_label(Code::DuplicateLabel, message);
+                self.flaws.push(flaw.help("choose another label"));
+            } else {
+                self.fields.push(Arc::new(field.clone()));
+            }
+        }
+        let reads = needs.into_iter().map(|need| need.column).collect();
+        let step = Step { label: label.to_owned(), kind: kind.to_owned(), stage, drop_after: Vec::new() };
+        self.steps.push(Bound { step, family, reads, made, shared_by });
+    }
+
+    pub(super) fn sinks(&mut self, declared: Vec<Declared<dyn Sink>>) -> Ends {
+        let visible: Vec<_> = self.fields.iter().filter(|field| !field.name().starts_with('_')).cloned().collect();
+        let visible = Schema::new(visible);
+        let mut ends = Ends::default();
+        for Declared { label, kind, place, stage } in declared {
+            // Without a source there is no column to choose from.
+            let Some(mut stage) = stage.filter(|_| !self.sourceless) else { continue };
+            match stage.bind(&visible) {
+                Ok(needs) if self.present(&needs, &place, &label) => {
+                    ends.kept.push((label.clone(), kind, needs.into_iter().map(|need| need.column).collect()));
+                    ends.sinks.push((label, stage));
+                }
+                Ok(_) => {}
+                Err(mistakes) => self.stage_mistakes(&place, &label, mistakes),
+            }
+        }
+        ends
+    }
+
+    pub(super) fn monitor(&mut self, declared: Declared<dyn Monitor>) -> Option<Watch> {
+        let Declared { label, kind, place, stage } = declared;
+        let stage = stage?;
+        let needs = stage.needs();
+        let reads = needs.iter().map(|need| need.column.clone()).collect();
+        self.present(&needs, &place, &label).then_some(Watch { label, kind, place, stage, reads })
+    }
+}

@@ -1,0 +1,83 @@
+//! Whether the columns that a step reads are there, and what to say when they are not.
+
+use arrow::datatypes::Schema;
+
+use super::{
+    super::{
+        draft::Place,
+        flaw::{Flaw, list},
+    },
+    Planner,
+};
+use crate::{
+    error::{Code, Mistake, nearest},
+    stage::Need,
+};
+
+impl Planner {
+    /// Whether all columns are there. Those that no step makes are told; those of a step that is wrong itself are not.
+    pub(super) fn present(&mut self, needs: &[Need], place: &Place, label: &str) -> bool {
+        let mut all = true;
+        for need in needs.iter().filter(|need| !self.has(&need.column)).collect::<Vec<_>>() {
+            all = false;
+            if !self.forgiven(&need.column) {
+                let flaw = self.missing(need, place, label);
+                self.flaws.push(flaw);
+            }
+        }
+        all
+    }
+
+    fn missing(&self, need: &Need, place: &Place, label: &str) -> Flaw {
+        let word = place.word(need).unwrap_or_else(|| need.column.clone());
+        let suffix = need.column.strip_prefix(word.as_str()).unwrap_or_default();
+        let flaw = place.need(need, format!("no step above makes the column `{}`", need.column));
+        let declared_below = self.later.iter().find(|later| need.column == **later || word == **later);
+        if let Some(later) = declared_below.filter(|later| *later != label) {
+            return flaw.help(format!("`{later}` is declared below: a step reads only what those above it made"));
+        }
+        let names = self.fields.iter().map(|field| field.name().as_str()).filter(|name| !name.starts_with('_'));
+        let known: Vec<&str> =
+            names.filter_map(|name| name.strip_suffix(suffix)).filter(|name| !name.is_empty()).collect();
+        if let Some(near) = nearest(&word, known.iter().copied()) {
+            return flaw.help(format!("did you mean `{near}`?"));
+        }
+        flaw.help(if known.is_empty() {
+            format!("no column here ends with `{suffix}`")
+        } else {
+            format!("there are {}", list(&known))
+        })
+    }
+
+    pub(super) fn forgiven(&self, column: &str) -> bool {
+        self.sourceless || self.broken.iter().any(|label| is_of(column, label))
+    }
+
+    /// The mistakes that a stage found; those of columns that a wrong step would have made are none.
+    pub(super) fn stage_mistakes(&mut self, place: &Place, label: &str, mistakes: Vec<Mistake>) {
+        let follow_on = |mistake: &Mistake| {
+            let names =
+                |label: &String| ["`", "_"].iter().any(|end| mistake.message.contains(&format!("`{label}{end}")));
+            mistake.code == Code::UnknownColumn && (self.sourceless || self.broken.iter().any(names))
+        };
+        for mut mistake in mistakes.into_iter().filter(|mistake| !follow_on(mistake)).collect::<Vec<_>>() {
+            if place.label.is_none() && place.kind.is_none() {
+                mistake.path.insert(0, label.to_owned());
+            }
+            self.flaws.push(place.flaw(mistake));
+        }
+    }
+
+    pub(super) fn has(&self, column: &str) -> bool {
+        self.fields.iter().any(|field| field.name() == column)
+    }
+
+    pub(super) fn schema(&self) -> Schema {
+        Schema::new(self.fields.clone())
+    }
+}
+
+/// Whether a column has the name of a step or begins with it.
+pub(super) fn is_of(column: &str, label: &str) -> bool {
+    column.strip_prefix(label).is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
+}

@@ -1,0 +1,136 @@
+//! Values of several forms: options, enums (`"cpu"` or `{ model: {...} }`), and types that exclude each other.
+
+use serde_json::Value as Json;
+
+use super::{
+    super::{
+        flaw::{Flaw, list, meant},
+        tree::{Node, Span, Value},
+    },
+    Check, found, place,
+    takes::{alternatives, fit, variant},
+};
+use crate::error::Code;
+
+impl<'a> Check<'a> {
+    /// One of several forms: an option, an enum, or types that exclude each other.
+    pub(super) fn one_of(&mut self, node: &mut Node, branches: &'a [Json], name: &str, own: Span) {
+        let branches: Vec<&'a Json> = branches.iter().map(|branch| self.resolve(branch)).collect();
+        if node.value == Value::Null && branches.iter().any(|branch| branch["type"] == "null") {
+            return;
+        }
+        let mut branches: Vec<&'a Json> = branches.into_iter().filter(|branch| branch["type"] != "null").collect();
+        if let [only] = branches.as_slice() {
+            return self.node(node, only, name, own);
+        }
+        // An enum may hold another list of forms (its plain words, told one by one).
+        while let Some(index) = branches.iter().position(|branch| alternatives(branch).is_some()) {
+            let inner = branches.remove(index);
+            branches.extend(alternatives(inner).into_iter().flatten().map(|branch| self.resolve(branch)));
+        }
+        let words: Vec<&'a str> = branches.iter().filter_map(|branch| self.strings(branch)).flatten().collect();
+        let variants: Vec<(&'a str, &'a Json)> = branches.iter().filter_map(|branch| variant(branch)).collect();
+        let plain =
+            branches.iter().filter(|branch| self.strings(branch).is_none() && variant(branch).is_none()).count();
+        if plain == 0 {
+            return self.variant_of(node, &words, &variants, name, own);
+        }
+        // Forms of different types: the one that the value has, so that its own mistakes are told.
+        let fitting: Vec<&'a Json> = branches.iter().copied().filter(|branch| fit(&mut node.clone(), branch)).collect();
+        // A word that is none of the words may have been meant as one of the other forms.
+        let is_word = |branch: &Json| self.strings(branch).is_some();
+        if let Some(only) = fitting.first().filter(|only| fitting.len() == 1 && !is_word(only)) {
+            return self.node(node, only, name, own);
+        }
+        for branch in fitting {
+            let mut copy = node.clone();
+            let mut check = Check::new(self.root);
+            check.node(&mut copy, branch, name, own);
+            if check.flaws.is_empty() {
+                *node = copy;
+                return;
+            }
+        }
+        let expected: Vec<String> = branches.iter().map(|branch| self.expected(branch)).collect();
+        let message = format!("`{name}` takes {}, found {}", expected.join(" or "), found(node));
+        self.flaws.push(Flaw::new(place(node, own), Code::WrongType, message));
+    }
+
+    /// An enum: a word, or a map of one key with what belongs to it.
+    fn variant_of(
+        &mut self,
+        node: &mut Node,
+        words: &[&'a str],
+        variants: &[(&'a str, &'a Json)],
+        name: &str,
+        own: Span,
+    ) {
+        if variants.is_empty() {
+            return self.choice(node, words, name);
+        }
+        let known: Vec<&str> = words.iter().copied().chain(variants.iter().map(|(key, _)| *key)).collect();
+        let Value::Map(entries) = &mut node.value else {
+            let text = node.scalar_text().unwrap_or_default();
+            if matches!(node.value, Value::Text(_)) && words.contains(&text.as_str()) {
+                return;
+            }
+            let flaw = if variants.iter().any(|(key, _)| *key == text) {
+                Flaw::new(place(node, own), Code::WrongType, format!("`{text}` needs settings of its own"))
+                    .help(format!("write `{name}: {{ {text}: ... }}`"))
+            } else if matches!(node.value, Value::Text(_)) {
+                Flaw::new(place(node, own), Code::OutOfRange, format!("`{name}` cannot be `{text}`")).help(meant(
+                    &text,
+                    &known,
+                    "it can be",
+                ))
+            } else {
+                let message = format!("`{name}` takes one of {}, found {}", list(&known), found(node));
+                Flaw::new(place(node, own), Code::WrongType, message)
+            };
+            self.flaws.push(flaw);
+            return;
+        };
+        for entry in &mut *entries {
+            let key = entry.key.clone();
+            match variants.iter().find(|(variant, _)| *variant == key) {
+                Some((_, part)) => {
+                    if entry.node.value == Value::Null && self.resolve(part)["type"] == "object" {
+                        entry.node.value = Value::Map(Vec::new());
+                    }
+                    self.node(&mut entry.node, part, &key, entry.key_at);
+                }
+                None => {
+                    let flaw = Flaw::new(entry.key_at, Code::UnknownKey, format!("`{name}` has no form `{key}`"));
+                    self.flaws.push(flaw.help(meant(&key, &known, "its forms")));
+                }
+            }
+        }
+        match entries.as_slice() {
+            [] => self.flaws.push(Flaw::new(own, Code::MissingKey, format!("`{name}` needs one of {}", list(&known)))),
+            [_] => {}
+            [first, second, ..] => {
+                let message = format!("`{name}` takes one form, not `{}` and `{}`", first.key, second.key);
+                self.flaws.push(Flaw::new(second.key_at, Code::Conflict, message).related(first.key_at, "the first"));
+            }
+        }
+    }
+
+    /// A word out of a few.
+    pub(super) fn choice(&mut self, node: &mut Node, known: &[&str], name: &str) {
+        let flaw = match (&node.value, node.filled.clone()) {
+            (Value::Text(text), _) if known.contains(&text.as_str()) => return,
+            (Value::Text(text), _) => Flaw::new(node.at, Code::OutOfRange, format!("`{name}` cannot be `{text}`"))
+                .help(meant(text, known, "it can be")),
+            (_, Some(text)) if known.contains(&text.as_str()) => {
+                node.value = Value::Text(text);
+                return;
+            }
+            _ => Flaw::new(
+                node.at,
+                Code::WrongType,
+                format!("`{name}` takes one of {}, found {}", list(known), found(node)),
+            ),
+        };
+        self.flaws.push(flaw);
+    }
+}
