@@ -28,7 +28,7 @@ pub struct Resample {
     /// Side of a pixel of the result, arcsec.
     #[schemars(range(min = 0.0001, max = 1000.0))]
     pub pixel_scale_arcsec: f64,
-    /// Side of a pixel of the image, arcsec, where the image does not say it.
+    /// Side of a pixel, arcsec, of images that do not say it themselves; what an image says comes first.
     #[serde(default)]
     #[schemars(range(min = 0.0001, max = 1000.0))]
     pub from_arcsec: Option<f64>,
@@ -85,10 +85,6 @@ impl Resizing {
             let message = format!("the pixel scale of `{image}` is not known");
             Mistake::at("image", Code::MissingKey, message).help("say it: `from_arcsec: 0.2`")
         })?;
-        if let Some(said) = from_arcsec.filter(|said| (said / known - 1.0).abs() > 1e-6) {
-            let message = format!("`from_arcsec` is {said}, but the pixels of `{image}` have {known} arcsec");
-            return Err(Mistake::at("from_arcsec", Code::Conflict, message).help("leave it out"));
-        }
         let ratio = to / known;
         let pixels = |side: usize| side as f64 / ratio;
         if pixels(from.height.max(from.width)) > MOST as f64 {
@@ -170,7 +166,7 @@ mod tests {
         assert_eq!(code(&unknown, json!(null)), Some(Code::MissingKey));
         assert_eq!(code(&unknown, json!(0.2)), None);
         assert_eq!(code(&known, json!(0.2)), None);
-        assert_eq!(code(&known, json!(0.25)), Some(Code::Conflict));
+        assert_eq!(code(&known, json!(0.25)), None, "what the image says comes first");
         assert_eq!(code(&known, json!(-1)), Some(Code::OutOfRange));
     }
 
