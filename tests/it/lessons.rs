@@ -43,3 +43,20 @@ fn the_training_set_is_written_with_its_images() {
     let again = images.run(folder.path().join("again")).unwrap();
     assert_eq!((again.counts.written, again.counts.rejected), (9, 0));
 }
+
+#[test]
+fn files_that_do_not_fit_are_rejected_and_none_is_lost() {
+    for name in ["cosmos_hst", "fits_edge"] {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data").join(name);
+        if !folder.is_dir() {
+            println!("skipped: nothing at ../shared/data/{name}");
+            continue;
+        }
+        let run = tempfile::tempdir().unwrap();
+        let lesson = lesson("02_fits_cutouts.yaml").set("cutouts", folder.to_str().unwrap());
+        let summary = lesson.run(run.path().join("run")).unwrap();
+        assert!(summary.counts.source > 50, "{name}: {:?}", summary.counts);
+        assert_eq!(summary.counts.source, summary.counts.written + summary.counts.rejected, "{name}");
+        assert_eq!(summary.tables["rejects"], summary.counts.rejected, "{name}");
+    }
+}
