@@ -1,4 +1,4 @@
-//! `lucarne query`: SQL over the tables of a run.
+//! `lucarne query`: SQL over the tables of a run, or of all runs in a folder.
 
 use std::{
     fs,
@@ -21,11 +21,12 @@ const TABLES: &str = "select table_name, column_name, data_type from information
 
 /// Answer SQL over the tables of a run, read-only.
 ///
-/// Every table of the run has its name: `objects`, `rejects`, the labels of the monitors. Functions on lists of numbers:
+/// Every table of the run has its name: `objects`, `rejects`, the labels of the monitors. A folder of runs is asked as one:
+/// each table has the rows of all its runs, and a last column `run` with their names. Functions on lists of numbers:
 /// l2_distance(a, b), array_argmax(a) (counted from 1), and DataFusion's own.
 #[derive(Debug, clap::Args)]
 pub(super) struct Query {
-    /// The run directory
+    /// The run directory, or a folder of run directories
     pub run: PathBuf,
     /// The SQL, or `-` to read it from standard input. Several queries are separated by `;`. Without any, the tables and
     /// their columns are listed
@@ -180,6 +181,6 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let query = Query { run: folder.path().into(), sql: None, file: None, format: Format::Table };
         let error = query.answer(io::empty(), Vec::new()).expect_err("no run").to_string();
-        assert!(error.ends_with("is no run directory: it has no commit records"), "{error}");
+        assert!(error.ends_with("is no run directory: it has no commit records, nor runs in it"), "{error}");
     }
 }

@@ -175,6 +175,11 @@ pub(super) fn configure(root: &mut Node, one: &Argument, texts: &mut Texts, flaw
     let mut labels = Vec::new();
     let mut found = None;
     let Value::Map(sections) = &mut root.value else { return };
+    if label == "engine" && sections.iter().all(|section| section.key != label) {
+        // All of it has defaults, so a document need not have it.
+        let node = Node::new(Value::Map(Vec::new()), label_at);
+        sections.push(Entry { key: label.to_owned(), key_at: label_at, node });
+    }
     for section in sections {
         match section.key.as_str() {
             "source" | "engine" => {
@@ -292,13 +297,15 @@ mod tests {
     fn one_nested_setting_of_one_step_is_put_over() {
         let yaml = "source: { simulated: { count: 5 } }\ntransform:\n  y1: { asinh: { constants: { domain: y1 } } }\n";
         let (mut root, mut texts, mut flaws) = (read(yaml), Texts::default(), Vec::new());
-        for one in [set("y1:constants.domain", "y10"), set("source:count", "9"), set("y1:seen", "true")] {
+        let engine = set("engine:commit_rows", "50");
+        for one in [set("y1:constants.domain", "y10"), set("source:count", "9"), set("y1:seen", "true"), engine] {
             configure(&mut root, &one, &mut texts, &mut flaws);
         }
         assert!(flaws.is_empty(), "{flaws:?}");
         let json = root.json();
         assert_eq!(json["transform"]["y1"]["asinh"], json!({ "constants": { "domain": "y10" }, "seen": true }));
         assert_eq!(json["source"]["simulated"]["count"], 9);
+        assert_eq!(json["engine"], json!({ "commit_rows": 50 }));
     }
 
     #[test]

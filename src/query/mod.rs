@@ -1,4 +1,4 @@
-//! SQL over the tables of a run, read-only.
+//! SQL over the tables of a run, or of all runs in a folder, read-only.
 //!
 //! Every table of a run directory has its name: `objects`, `rejects`, the labels of the monitors. Units, tensor shapes
 //! and the other metadata of columns are kept. On top of DataFusion's functions there are
@@ -6,6 +6,9 @@
 //! - `l2_distance(a, b)`: Euclidean distance of two lists of numbers, in double precision;
 //! - `array_argmax(a)`: position of the greatest number of a list, counted from 1 like all positions in SQL, so that
 //!   `array_argmax(da_y10_probability)` is 1 for the first class.
+//!
+//! A folder of runs is asked as one: each table has the rows of every run that has it, by the runs' names, and a last column
+//! `run` that says whose row it is.
 //!
 //! Rows come in the order of the run where the query does not say another. Queries block; inside an asynchronous
 //! program they belong on a thread for blocking work.
@@ -15,7 +18,7 @@ mod parts;
 mod show;
 mod write;
 
-use std::{collections::BTreeMap, future::poll_fn, path::Path, sync::Arc};
+use std::{collections::BTreeMap, fs, future::poll_fn, path::Path, sync::Arc};
 
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use datafusion::{
@@ -50,7 +53,7 @@ pub enum QueryError {
     Run(#[from] Error),
 }
 
-/// The tables of a run, open for queries.
+/// The tables of a run, or of several, open for queries.
 pub struct Run {
     context: SessionContext,
     tables: Vec<String>,
@@ -58,24 +61,16 @@ pub struct Run {
 }
 
 impl Run {
-    /// Opens a run directory.
+    /// Opens a run directory, or a folder of run directories.
     ///
     /// # Errors
-    /// When it is none, or its records or tables cannot be read.
-    pub fn open(run_dir: &Path) -> Result<Self, Error> {
-        if !run_dir.is_dir() {
-            return Err(Error::Data(format!("there is no run directory `{}`", run_dir.display())));
+    /// When it is neither, when records or tables cannot be read, and when the runs of a folder have tables of one name and
+    /// different columns.
+    pub fn open(folder: &Path) -> Result<Self, Error> {
+        if !folder.is_dir() {
+            return Err(Error::Data(format!("there is no run directory `{}`", folder.display())));
         }
-        if !table::is_run(run_dir) {
-            let message = format!("`{}` is no run directory: it has no commit records", run_dir.display());
-            return Err(Error::Data(message));
-        }
-        let mut tables = BTreeMap::new();
-        for (name, parts) in table::tables(run_dir)? {
-            if let Some(parts) = Parts::open(run_dir, &name, parts)? {
-                tables.insert(name, parts);
-            }
-        }
+        let tables = if table::is_run(folder) { tables_of_run(folder)? } else { tables_of_runs(folder)? };
         let outside = |error: std::io::Error| Error::Outside(format!("cannot start to query: {error}"));
         let runtime = Builder::new_current_thread().build().map_err(outside)?;
         let widest = tables.values().map(Parts::list_bytes).max().unwrap_or(0);
@@ -136,6 +131,41 @@ impl Run {
         };
         Err(QueryError::Sql(format!("no table `{unknown}`{meant}; the tables of this run are {tables}")))
     }
+}
+
+fn tables_of_run(run_dir: &Path) -> Result<BTreeMap<String, Parts>, Error> {
+    let mut tables = BTreeMap::new();
+    for (name, parts) in table::tables(run_dir)? {
+        if let Some(parts) = Parts::open(run_dir, &name, parts)? {
+            tables.insert(name, parts);
+        }
+    }
+    Ok(tables)
+}
+
+/// The tables of all runs that lie in a folder.
+fn tables_of_runs(folder: &Path) -> Result<BTreeMap<String, Parts>, Error> {
+    let entries = fs::read_dir(folder).map_err(|error| Error::io("read", folder, &error))?;
+    let mut runs = entries
+        .map(|entry| entry.map(|entry| entry.path()).map_err(|error| Error::io("read", folder, &error)))
+        .collect::<Result<Vec<_>, _>>()?;
+    runs.retain(|path| table::is_run(path));
+    runs.sort();
+    if runs.is_empty() {
+        let folder = folder.display();
+        return Err(Error::Data(format!("`{folder}` is no run directory: it has no commit records, nor runs in it")));
+    }
+    let mut tables: BTreeMap<String, Parts> = BTreeMap::new();
+    for run in runs {
+        for (name, parts) in tables_of_run(&run)? {
+            let all = match tables.remove(&name) {
+                Some(above) => above.and(parts)?,
+                None => parts,
+            };
+            tables.insert(name, all);
+        }
+    }
+    tables.into_iter().map(|(name, parts)| Ok((name, parts.naming_runs()?))).collect()
 }
 
 fn context(widest_row_bytes: usize) -> Result<SessionContext, DataFusionError> {

@@ -2,12 +2,13 @@
 //!
 //! A split is a file, and a position a row of it. Columns come as they are, with their metadata; images without metadata of
 //! ours are declared under `images`. Rows without an identity, and rows with a missing, misshapen or non-finite image, are
-//! rejects.
+//! rejects. Two rows of one identity and one origin are an error when a run starts.
 
+mod identity;
 mod rows;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     fs::{self, File},
     path::{Path, PathBuf},
     sync::Arc,
@@ -22,7 +23,7 @@ use self::rows::FileReader;
 use crate::{
     batch::{self, ImageLayout, OBJECT_ID, ORIGIN, ROW, Unit},
     error::{Code, Error, Mistake, Result, nearest},
-    stage::{Reader, Settings, Source, Split},
+    stage::{Reader, RunContext, Settings, Source, Split},
     table,
 };
 
@@ -110,6 +111,11 @@ impl Source for ParquetSource {
         Ok(schema)
     }
 
+    fn start(&mut self, _run: &RunContext) -> Result<()> {
+        let Plan { files, columns } = self.plan()?;
+        identity::check(files, columns)
+    }
+
     fn splits(&self) -> Result<Vec<Split>> {
         let split = |path: &PathBuf| {
             let rows = footer(path)?.metadata().file_metadata().num_rows();
@@ -191,6 +197,13 @@ impl Parquet {
                 Ok(found) => files.extend(found),
                 Err(error) => mistakes.push(Mistake::at("paths", Code::MissingFile, error)),
             }
+        }
+        let mut seen = HashSet::with_capacity(files.len());
+        if let Some(file) =
+            files.iter().find(|file| !seen.insert(file.canonicalize().unwrap_or_else(|_| (*file).clone())))
+        {
+            let message = format!("`{}` is named twice", file.display());
+            mistakes.push(Mistake::at("paths", Code::Conflict, message).help("every file is read once"));
         }
         if mistakes.is_empty() { Ok(files) } else { Err(mistakes) }
     }

@@ -15,7 +15,7 @@ use super::KINDS;
 use crate::{
     batch::{ImageLayout, LABEL, OBJECT_ID, ORIGIN, ROW, Unit, list_column},
     error::Mistake,
-    stage::{Rejects, RunContext, Transform},
+    stage::{Kind, Rejects, RunContext, Transform},
 };
 
 /// Settings of every kind that [`batch`] satisfies; the label is `made`.
@@ -37,6 +37,7 @@ fn examples(kind: &str) -> Vec<Value> {
         ],
         "orient" => vec![json!({ "image": "image", "mirror_x": true, "quarter_turns": 3 })],
         "filter" => vec![json!({ "keep": ["magnitude < 21", "label != merger"] })],
+        "split" => vec![json!({}), json!({ "by": "label", "train": 0.2, "valid": 0.2, "test": 0.6 })],
         kind => panic!("no example of `{kind}`: add one here"),
     }
 }
@@ -193,7 +194,8 @@ fn every_kind_has_one_name_and_described_settings() {
 
 #[test]
 fn every_kind_refuses_a_column_that_is_not_there_or_is_no_image() {
-    for kind in KINDS.iter().filter(|kind| kind.name != "filter") {
+    let takes_an_image = |kind: &Kind<dyn Transform>| (kind.schema)().to_value()["properties"].get("image").is_some();
+    for kind in KINDS.iter().filter(|kind| takes_an_image(kind)) {
         for settings in examples(kind.name) {
             for (column, code) in [("imag", "unknown-column"), ("label", "wrong-column")] {
                 let mut settings = settings.clone();
@@ -219,4 +221,5 @@ fn settings_written_as_json_are_read_back_the_same() {
     again::<super::crop::Crop>("crop");
     again::<super::orient::Orient>("orient");
     again::<super::filter::Filter>("filter");
+    again::<super::split::Split>("split");
 }

@@ -9,6 +9,7 @@ pub mod observe;
 pub mod orient;
 pub mod quantity;
 pub mod resample;
+pub mod split;
 
 use arrow::{
     array::RecordBatch,
@@ -29,6 +30,7 @@ pub const KINDS: &[Kind<dyn Transform>] = &[
     Kind::of::<crop::Crop>(),
     Kind::of::<orient::Orient>(),
     Kind::of::<filter::Filter>(),
+    Kind::of::<split::Split>(),
 ];
 
 /// A column that a setting names.

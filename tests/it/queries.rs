@@ -92,21 +92,26 @@ fn write(run: &Path, table: &str, schema: SchemaRef, parts: &[RecordBatch], leav
 fn run_directory() -> tempfile::TempDir {
     // A name with all that a path in a URL or a glob would take amiss.
     let run = tempfile::Builder::new().prefix("a run [1]%20*#").tempdir().unwrap();
-    let text = Arc::new(Schema::new(vec![Field::new("reason", DataType::Utf8, false)]));
-    let drift = Arc::new(Schema::new(vec![Field::new("mmd", DataType::Float64, false)]));
-    let numbers: ArrayRef = Arc::new(Float64Array::from(vec![0.25, 0.5]));
-    let drift_rows = RecordBatch::try_new(drift.clone(), vec![numbers]).unwrap();
-    let tables = serde_json::json!({
-        "objects": write(run.path(), "objects", objects_schema(), &[objects(0, 4), objects(4, 6)], true),
-        "rejects": write(run.path(), "rejects", text, &[], false),
-        "Y1_drift": write(run.path(), "Y1_drift", drift, &[drift_rows], false),
-    });
-    fs::create_dir(run.path().join("_commits")).unwrap();
-    let record = serde_json::json!({ "checkpoint": true, "tables": tables });
-    fs::write(lucarne::table::record_path(run.path(), 0), record.to_string()).unwrap();
-    // What no record names does not exist.
-    fs::write(run.path().join("objects/part-00000009.parquet"), "left over").unwrap();
+    fill(run.path(), "mmd", &[0.25, 0.5]);
     run
+}
+
+/// Makes a folder a run whose table `Y1_drift` has one column, of this name and these numbers.
+fn fill(run: &Path, statistic: &str, drift: &[f64]) {
+    let text = Arc::new(Schema::new(vec![Field::new("reason", DataType::Utf8, false)]));
+    let drift_schema = Arc::new(Schema::new(vec![Field::new(statistic, DataType::Float64, false)]));
+    let numbers: ArrayRef = Arc::new(Float64Array::from(drift.to_vec()));
+    let drift_rows = RecordBatch::try_new(drift_schema.clone(), vec![numbers]).unwrap();
+    let tables = serde_json::json!({
+        "objects": write(run, "objects", objects_schema(), &[objects(0, 4), objects(4, 6)], true),
+        "rejects": write(run, "rejects", text, &[], false),
+        "Y1_drift": write(run, "Y1_drift", drift_schema, &[drift_rows], false),
+    });
+    fs::create_dir(run.join("_commits")).unwrap();
+    let record = serde_json::json!({ "checkpoint": true, "tables": tables });
+    fs::write(lucarne::table::record_path(run, 0), record.to_string()).unwrap();
+    // What no record names does not exist.
+    fs::write(run.join("objects/part-00000009.parquet"), "left over").unwrap();
 }
 
 fn answer(run: &Run, sql: &str) -> String {
@@ -212,4 +217,43 @@ fn nothing_that_a_query_does_changes_the_run_or_writes_a_file() {
     }
     assert!(!folder.path().join("stolen.csv").exists());
     assert_eq!(run.query("select * from objects").unwrap().map(|batch| batch.unwrap().num_rows()).sum::<usize>(), 6);
+}
+
+#[test]
+fn a_folder_of_runs_is_asked_as_one() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, drift) in [("seed 2", [1.0, 2.0]), ("seed-1", [3.0, 4.0])] {
+        let run = folder.path().join(name);
+        fs::create_dir(&run).unwrap();
+        fill(&run, "mmd", &drift);
+    }
+    fs::create_dir(folder.path().join("no run")).unwrap();
+    fs::write(folder.path().join("notes.txt"), "no run either").unwrap();
+    let runs = Run::open(folder.path()).unwrap();
+    assert_eq!(
+        answer(&runs, "-- format: csv\nselect * from \"Y1_drift\""),
+        "mmd,run\n1.0,seed 2\n2.0,seed 2\n3.0,seed-1\n4.0,seed-1\n"
+    );
+    let by_run = "-- format: csv\nselect run, count(*) as n, max(mag) as faintest from objects where run <> 'seed 2' group by run";
+    assert_eq!(answer(&runs, by_run), "run,n,faintest\nseed-1,6,20.5\n");
+    assert_eq!(answer(&runs, "-- format: csv\nselect count(*) as n from rejects"), "n\n0\n");
+}
+
+#[test]
+fn runs_with_other_columns_are_not_asked_as_one() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, statistic) in [("a", "mmd"), ("b", "energy")] {
+        let run = folder.path().join(name);
+        fs::create_dir(&run).unwrap();
+        fill(&run, statistic, &[1.0]);
+    }
+    let told = Run::open(folder.path()).err().unwrap().to_string();
+    assert!(told.contains("the table `Y1_drift` is not the same in all runs"), "{told}");
+    assert!(told.contains("a` has `mmd` Float64") && told.contains("b` has `energy` Float64"), "{told}");
+    let named = tempfile::tempdir().unwrap();
+    let run = named.path().join("a");
+    fs::create_dir(&run).unwrap();
+    fill(&run, "run", &[1.0]);
+    let told = Run::open(named.path()).err().unwrap().to_string();
+    assert!(told.contains("has a column `run` already"), "{told}");
 }

@@ -11,7 +11,7 @@ use lucarne::{
     batch::{ImageLayout, Images, Unit},
     engine::{EngineSettings, RunOptions, Stop, run},
     source::parquet::{Image, Parquet},
-    stage::{Read, Reject, Settings, Source},
+    stage::{Read, Reject, RunContext, Settings, Source},
 };
 use parquet::arrow::ArrowWriter;
 use tempfile::tempdir;
@@ -209,4 +209,35 @@ fn a_layout_survives_a_file() {
         (layout.bands, layout.pixel_scale_arcsec, layout.unit),
         (vec!["r".to_owned()], Some(0.2), Unit::NanoJansky)
     );
+}
+
+#[test]
+fn an_object_that_is_there_twice_ends_the_run_before_it_begins() {
+    let dir = tempdir().unwrap();
+    run_with_images(dir.path());
+    let table = dir.path().join("objects");
+    let mut parts: Vec<_> = std::fs::read_dir(&table).unwrap().map(|entry| entry.unwrap().path()).collect();
+    parts.sort();
+    let paths = |paths: &[&Path]| paths.iter().map(|path| path.to_str().unwrap().to_owned()).collect();
+    let start = |settings: Parquet| {
+        let context = RunContext { seed: 1, threads: 1, batch_rows: 16 };
+        bound(settings).start(&context).map_err(|error| error.to_string())
+    };
+    start(Parquet { paths: paths(&[&table]), ..Parquet::default() }).unwrap();
+    let copy = dir.path().join("copy.parquet");
+    std::fs::copy(&parts[1], &copy).unwrap();
+    let told = start(Parquet { paths: paths(&[&parts[0], &parts[1], &copy]), ..Parquet::default() }).unwrap_err();
+    assert!(told.contains("is there twice, at") && told.contains("copy.parquet[0]`"), "{told}");
+    // The copy alone is no second one.
+    start(Parquet { paths: paths(&[&parts[0], &copy]), ..Parquet::default() }).unwrap();
+}
+
+#[test]
+fn a_file_named_twice_is_a_mistake() {
+    let dir = tempdir().unwrap();
+    let file = dir.path().join("a.parquet");
+    foreign(&file);
+    let paths = vec![file.to_str().unwrap().to_owned(), format!("{}/./a.parquet", dir.path().display())];
+    let mut source = Parquet { paths, object_id: Some("id".into()), ..Parquet::default() }.build("source").unwrap();
+    assert!(source.bind().unwrap_err()[0].message.ends_with("is named twice"));
 }
