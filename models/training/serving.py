@@ -1,0 +1,61 @@
+"""Evaluation by `lucarne` itself: every model runs on the test part as it will be served, and SQL answers what came of it.
+
+A model's run directory is named `network-training-seed`, which is how the tables in `models/tables` tell runs apart.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from . import TrainingError
+
+MODELS = Path(__file__).parent.parent
+"""The folder of the models, with `evaluate.yaml` and `tables/`."""
+
+
+def evaluate(lucarne: Path, galaxies: Path, models: dict[str, Path], out: Path, say: Callable[[str], None]) -> None:
+    """Runs `evaluate.yaml` for every model (a name and its ONNX file) into `out`/name; those done before are left alone.
+
+    Raises `TrainingError` when a run fails or a galaxy is rejected.
+    """
+    for name, model in models.items():
+        run = out / name
+        if _is_done(run, model):
+            continue
+        say(f"evaluating {name}")
+        settings = ["--set", f"galaxies={galaxies}", "--set", f"model={model}"]
+        _call(lucarne, "run", MODELS / "evaluate.yaml", *settings, "-o", run, "--overwrite")
+        rejected = json.loads((run / "run.json").read_text())["counts"]["rejected"]
+        if rejected:
+            raise TrainingError(f"{rejected} galaxies were rejected in `{run}`: look at its table `rejects`")
+
+
+def _is_done(run: Path, model: Path) -> bool:
+    try:
+        record = (run / "run.json").read_text()
+    except OSError:
+        return False
+    digest = hashlib.sha256(model.read_bytes()).hexdigest()
+    return json.loads(record).get("state") == "finished" and digest in record
+
+
+def ask(lucarne: Path, runs: Path, table: str) -> list[dict[str, Any]]:
+    """The answer to `models/tables/<table>.sql` over all runs of a folder."""
+    answer = _call(lucarne, "query", runs, "-f", MODELS / "tables" / f"{table}.sql", "--format", "json")
+    return [json.loads(line) for line in answer.splitlines()]
+
+
+def _call(lucarne: Path, *arguments: str | Path) -> str:
+    command = [str(lucarne), *(str(argument) for argument in arguments)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise TrainingError(f"cannot run `{lucarne}`: {error}; `make build` makes it") from error
+    if done.returncode != 0:
+        raise TrainingError(f"`{' '.join(command)}` ended with {done.returncode}: {done.stderr.strip()}")
+    return done.stdout
