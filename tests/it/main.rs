@@ -3,7 +3,6 @@
 mod documents;
 mod engine;
 mod fits;
-
 mod house;
 mod lessons;
 mod mistakes;
@@ -12,3 +11,7 @@ mod observe_oracle;
 mod pixels;
 mod queries;
 mod score_onnx;
+
+/// The one of the command: how flat memory is depends on it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
