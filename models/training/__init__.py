@@ -1,7 +1,8 @@
 """Trains the galaxy classifiers that Lucarne scores with.
 
-`python -m training --run RUN --out models` reads the run directory of `pipelines/03_training_set.yaml` and writes ONNX
-models, their heads, reference latents and metrics. Every number of the recipe stands where it is used, with its source.
+`python -m training train` reads the run directory of `pipelines/03_training_set.yaml` and trains the models of an experiment;
+`evaluate` runs them through `lucarne`; `publish` puts them, their cards and their tables into `models/`; `export` makes an
+ONNX file of any PyTorch module. Every number of the recipe stands where it is used, with its source.
 """
 
 CLASSES: tuple[str, ...] = ("spiral", "elliptical", "merger")

@@ -1,130 +1,131 @@
-"""The command: `python -m training --run RUN --out models`."""
+"""The command: `python -m training train | evaluate | publish | export`."""
 
 from __future__ import annotations
 
 import argparse
-import hashlib
-import json
-import resource
 import sys
-import tempfile
-import time
 from pathlib import Path
 
 import torch
 
-from . import DOMAINS, TrainingError, export, latents, report
-from .data import Data, load
-from .evaluate import logits_of, measures
-from .networks import NETWORKS
-from .train import TRAININGS, Options, Trained, adapt_batch_norm, train
+from . import TrainingError, experiment, outcome, own, report, serving
+from .data import load
+from .train import Options, train
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Trains what is asked for; returns the exit code (0 done, 2 usage, 3 failed)."""
+    """Does what is asked for; returns the exit code (0 done, 2 usage, 3 failed)."""
     asked = _parser().parse_args(arguments)
     try:
-        with tempfile.TemporaryDirectory(prefix="lucarne-training-", dir=asked.scratch) as scratch:
-            _train_all(asked, Path(scratch))
+        asked.call(asked)
     except TrainingError as error:
         say(f"error: {error}")
         return 3
     return 0
 
 
-def _train_all(asked: argparse.Namespace, scratch: Path) -> None:
+def _train(asked: argparse.Namespace) -> None:
+    """Trains every model that is not there yet: one seed of everything before the next."""
+    of = experiment.read(asked.experiment)
+    networks = _chosen("network", asked.networks, of.networks)
+    trainings = _chosen("training", asked.trainings, of.trainings)
     device = _device(asked.device)
     torch.set_num_threads(asked.threads)
     if device.type == "cpu":
         torch.use_deterministic_algorithms(True)
-    options = Options(asked.epochs, asked.seed, device, _bf16(asked.precision, device), asked.batch)
-    begun = time.monotonic()
-    data = load(asked.run, scratch)
-    say(f"read {len(data.ids)} objects in {time.monotonic() - begun:.0f} s: {data.counts()}")
-    for domain, stretch in data.stretches.items():
-        say(f"stretch of {domain}: lo {stretch.lo:.2f}, hi {stretch.hi:.2f}")
-    asked.out.mkdir(parents=True, exist_ok=True)
+    data = load(asked.run, asked.work / "cache", of.label)
+    say(f"{len(data.ids)} objects: {data.counts()}")
+    for seed in asked.seeds or of.seeds:
+        for network in networks:
+            for way in trainings:
+                name = f"{network}-{way}-{seed}"
+                folder = asked.work / name
+                if outcome.read(folder) is not None:
+                    say(f"{name} is there")
+                    continue
+                options = Options(seed, of.batch, of.patience, device, _bf16(asked.precision, device))
+                say(f"training {name} on {device}, {'bfloat16' if options.bf16 else 'float32'}, {asked.threads} threads")
+                settings, training = of.networks[network], of.trainings[way]
+                trained = train(data, network, settings, training, options, folder, lambda line: say(f"  {line}"))
+                made = outcome.write(name, trained, data, settings, training, options, folder)
+                told = ", ".join(f"{key} {value:.3f}" for key, value in made["metrics"].items())
+                say(f"  best epoch {trained.best_epoch}; {told}; ONNX Runtime within {made['onnx_difference']:.1e}")
+
+
+def _evaluate(asked: argparse.Namespace) -> None:
+    """Runs every trained model through `lucarne run`."""
     models = {}
-    for network in asked.networks:
-        for way in asked.trainings:
-            name = f"{network}-{way}"
-            say(f"training {name} on {device}, {'bfloat16' if options.bf16 else 'float32'}, {asked.threads} threads")
-            trained = train(data, network, TRAININGS[way], options, lambda line: say(f"  {line}"))
-            models[name] = _finish(name, way, trained, data, options, asked, scratch)
-    metrics = {
-        "dataset": report.dataset(data),
-        "options": {
-            "epochs": options.epochs, "seed": options.seed, "batch": options.batch, "device": device.type,
-            "precision": "bfloat16" if options.bf16 else "float32", "threads": asked.threads,
-        },
-        "versions": report.versions(),
-        "models": models,
-    }  # fmt: skip
-    (asked.out / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n")
-    (asked.out / "README.md").write_text(report.page(metrics))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    say(f"done in {(time.monotonic() - begun) / 60:.1f} minutes, peak memory {peak:.0f} MiB with mapped files")
+    for folder in _finished(asked.work):
+        models[folder.name] = folder / "model.onnx"
+        if (folder / "adabn.onnx").exists():
+            network, _, seed = folder.name.split("-")
+            models[f"{network}-adabn-{seed}"] = folder / "adabn.onnx"
+    serving.evaluate(asked.lucarne, asked.run, models, asked.out, say)
 
 
-def _finish(
-    name: str, way: str, trained: Trained, data: Data, options: Options, asked: argparse.Namespace, scratch: Path
-) -> dict[str, object]:
-    """Writes the files of a trained model and measures it on the test part, by ONNX Runtime on the file itself."""
-    training, test = TRAININGS[way], data.parts["test"]
-    folder = asked.out if training.shipped else scratch
-    path = folder / f"{name}.onnx"
-    extra: dict[str, object] = {"training": way, "seed": options.seed}
-    shape = data.layout.shape
-    export.write(trained.network, path, export.card(data, training.domains, extra), shape)
-    session = export.Session(path, asked.threads)
-    difference = export.largest_difference(trained.network, session, data.batch("y1", test[:64]))
-    measured = {domain: measures(data.classes[test], session.over(data, domain, test)[1]) for domain in DOMAINS}
-    extra["metrics"] = {f"{domain}_test_accuracy": values["accuracy"] for domain, values in measured.items()}
-    export.write(trained.network, path, export.card(data, training.domains, extra), shape)
-    if training.shipped:
-        export.write_head(trained.network, asked.out / f"{name}.head.json")
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        metadata = {"model": path.name, "model_sha256": digest, "dataset_digest": data.digest}
-        galaxies = latents.write(session, data, asked.out / f"{name}.latents.parquet", metadata)
-        say(f"  wrote {path}, its head, and latents of {galaxies} held-out galaxies")
-    told = ", ".join(f"{domain} {values['accuracy']:.3f}" for domain, values in measured.items())
-    say(f"  best epoch {trained.best_epoch}; test accuracy {told}; ONNX Runtime within {difference:.1e} of PyTorch")
-    outcome: dict[str, object] = {
-        "file": path.name if training.shipped else None,
-        "trained_on": list(training.domains),
-        "parameters": sum(values.numel() for values in trained.network.parameters()),
-        "best_epoch": trained.best_epoch,
-        "mmd_weight": training.mmd_weight,
-        "weight_decay": training.weight_decay,
-        "seconds": round(trained.seconds, 1),
-        "onnx_difference": difference,
-        "test": measured,
-        "curves": trained.curves,
-    }
-    if training.domains == ("y10",):
-        adapted = adapt_batch_norm(trained, data, "y1", options)
-        answers = {domain: logits_of(adapted, data, domain, test, options.device)[1] for domain in DOMAINS}
-        outcome["batch_norm_of_y1"] = {domain: measures(data.classes[test], logits) for domain, logits in answers.items()}
-        told = ", ".join(f"{domain} {values['accuracy']:.3f}" for domain, values in outcome["batch_norm_of_y1"].items())
-        say(f"  with the batch norm of y1: {told}")
-    return outcome
+def _publish(asked: argparse.Namespace) -> None:
+    """Puts the models of the first seed and the tables of all into a folder."""
+    outcomes = [outcome.read(folder) for folder in _finished(asked.work)]
+    tables = {name: serving.ask(asked.lucarne, asked.evaluated, name) for name in report.TABLES}
+    report.publish([made for made in outcomes if made], tables, asked.work, asked.out)
+    say(f"wrote `{asked.out}/README.md`")
+
+
+def _export(asked: argparse.Namespace) -> None:
+    """Makes an ONNX file with a hand-written card of any module."""
+    card = own.read_card(asked.card)
+    difference = own.write(own.load(asked.module, asked.weights), card, asked.out)
+    say(f"wrote `{asked.out}`, ONNX Runtime within {difference:.1e} of PyTorch")
+
+
+def _finished(work: Path) -> list[Path]:
+    folders = sorted(path for path in work.glob("*-*-*") if (path / outcome.FILE).exists())
+    if not folders:
+        raise TrainingError(f"`{work}` has no trained model: `python -m training train` makes them")
+    return folders
+
+
+def _chosen(what: str, asked: list[str] | None, there: dict[str, object]) -> list[str]:
+    for name in asked or ():
+        if name not in there:
+            raise TrainingError(f"the experiment has no {what} `{name}`, it has {', '.join(there)}")
+    return asked or list(there)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m training", description="train the galaxy classifiers of Lucarne")
-    parser.add_argument("--run", type=Path, required=True, help="run directory of pipelines/03_training_set.yaml")
-    parser.add_argument("--out", type=Path, required=True, help="folder for models, latents and metrics")
-    parser.add_argument("--networks", nargs="+", choices=sorted(NETWORKS), default=["convnet"])
-    parser.add_argument("--trainings", nargs="+", choices=list(TRAININGS), default=["regular", "da"])
-    parser.add_argument("--epochs", type=_positive, default=12)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--batch", type=_positive, default=128, help="images of a domain in a batch (default 128)")
-    parser.add_argument("--threads", type=_positive, default=1, help="one is best on a machine with other work (default 1)")
-    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
-    parser.add_argument("--precision", choices=["auto", "bfloat16", "float32"], default="auto")
-    parser.add_argument(
-        "--scratch", type=Path, help="where the stretched images lie meanwhile, 240 kB an object (default: the system's)"
-    )
+    parser = argparse.ArgumentParser(prog="python -m training", description="the galaxy classifiers of Lucarne")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, call: object, told: str, **paths: str) -> argparse.ArgumentParser:
+        one = commands.add_parser(name, help=told, description=told)
+        one.set_defaults(call=call)
+        for path, meaning in paths.items():
+            one.add_argument(f"--{path}", type=Path, required=True, help=meaning)
+        return one
+
+    work = "folder of the trained models, one folder each"
+    one = command(
+        "train", _train, "train every model of an experiment that is not there yet; goes on where it was stopped",
+        experiment="YAML of the experiment", run="run directory of pipelines/03_training_set.yaml", work=work,
+    )  # fmt: skip
+    one.add_argument("--networks", nargs="+", help="only these (default: all of the experiment)")
+    one.add_argument("--trainings", nargs="+", help="only these (default: all of the experiment)")
+    one.add_argument("--seeds", nargs="+", type=int, help="these, in this order (default: those of the experiment)")
+    one.add_argument("--threads", type=_positive, default=1, help="one is best on a machine with other work (default 1)")
+    one.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
+    one.add_argument("--precision", choices=["auto", "bfloat16", "float32"], default="auto")
+    command(
+        "evaluate", _evaluate, "run every trained model on the test part through lucarne",
+        work=work, run="run directory of the galaxies", lucarne="the command lucarne", out="folder of run directories",
+    )  # fmt: skip
+    command(
+        "publish", _publish, "write the models of the first seed, their cards, and the tables of all",
+        work=work, evaluated="folder that `evaluate` wrote", lucarne="the command lucarne", out="folder of the models",
+    )  # fmt: skip
+    one = command("export", _export, "make an ONNX file with a card of any PyTorch module that gives (latent, logits)",
+                  card="YAML of the card", out="the ONNX file")  # fmt: skip
+    one.add_argument("--module", required=True, help="`package.module:function`, called without arguments")
+    one.add_argument("--weights", type=Path, help="state dictionary that `torch.save` wrote")
     return parser
 
 

@@ -1,12 +1,13 @@
 """The stretched images of a run, on disk, with their classes and parts.
 
 Pixels are read once, in batches, into a file per domain that is mapped into memory; so memory stays bounded by what the
-system cares to cache, however many objects there are.
+system cares to cache, however many objects there are. The files stay, and a training that goes on finds them.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ from .stretch import Percentiles, Stretch
 CHUNK_ROWS = 64
 
 
-@dataclass(frozen=True)
+@dataclass
 class Data:
     """What training needs of a run."""
 
@@ -51,18 +52,39 @@ class Data:
         }
 
 
-def load(folder: Path, scratch: Path) -> Data:
-    """Reads a run directory; the mapped files go to `scratch` (2 x 120 kB for an object of 3 x 100 x 100 pixels)."""
-    run = Run(folder, list(DOMAINS.values()))
-    ids, labels = run.identities()
-    classes, parts = split(ids, labels)
-    trained = np.zeros(len(ids), bool)
-    trained[parts["train"]] = True
+def load(folder: Path, cache: Path, label: str = "label") -> Data:
+    """Reads a run directory; the mapped files go to a folder of `cache` (2 x 120 kB for an object of 3 x 100 x 100 pixels)."""
+    run = Run(folder, list(DOMAINS.values()), label)
+    ids, labels, splits = run.identities()
+    classes, parts = split(ids, labels, splits)
+    place = cache / run.key()
+    known = place / "stretched.json"
+    if not known.exists():
+        stretches, digests = _stretched(run, place, parts["train"], len(ids))
+        digest = hashlib.sha256("\0".join(f"{name}\t{label}" for name, label in zip(ids, labels)).encode())
+        for domain in DOMAINS:
+            digest.update(digests[domain])
+        told = {"stretches": {name: stretch.card() for name, stretch in stretches.items()}, "digest": digest.hexdigest()}
+        partial = known.with_suffix(".partial")
+        partial.write_text(json.dumps(told))
+        partial.replace(known)
+    told = json.loads(known.read_text())
+    stretches = {domain: Stretch(**told["stretches"][domain]) for domain in DOMAINS}
+    images = {domain: np.load(place / f"{domain}.npy", mmap_mode="r") for domain in DOMAINS}
+    return Data(ids, classes, parts, images, stretches, run.layout, run.provenance(), told["digest"])
+
+
+def _stretched(run: Run, place: Path, train: np.ndarray, count: int) -> tuple[dict[str, Stretch], dict[str, bytes]]:
+    """Writes the stretched images of every domain; its constants, and the SHA-256 of its pixels before."""
+    place.mkdir(parents=True, exist_ok=True)
+    trained = np.zeros(count, bool)
+    trained[train] = True
     shape = run.layout.shape
-    percentiles = {domain: Percentiles(len(parts["train"]) * int(np.prod(shape))) for domain in DOMAINS}
-    _need_space(scratch, len(DOMAINS) * len(ids) * int(np.prod(shape)) * 4)
+    pixels_of_one = int(np.prod(shape))
+    _need_space(place, len(DOMAINS) * count * pixels_of_one * 4)
+    percentiles = {domain: Percentiles(len(train) * pixels_of_one) for domain in DOMAINS}
     images = {
-        domain: np.lib.format.open_memmap(scratch / f"{domain}.npy", "w+", np.float32, (len(ids), *shape))
+        domain: np.lib.format.open_memmap(place / f"{domain}.npy", "w+", np.float32, (count, *shape))
         for domain in DOMAINS
     }
     digests = {domain: hashlib.sha256() for domain in DOMAINS}
@@ -76,12 +98,10 @@ def load(folder: Path, scratch: Path) -> Data:
         start = end
     stretches = {domain: values.stretch() for domain, values in percentiles.items()}
     for domain, stretch in stretches.items():
-        for first in range(0, len(ids), CHUNK_ROWS):
+        for first in range(0, count, CHUNK_ROWS):
             images[domain][first : first + CHUNK_ROWS] = stretch(images[domain][first : first + CHUNK_ROWS])
-    digest = hashlib.sha256("\0".join(f"{name}\t{label}" for name, label in zip(ids, labels)).encode())
-    for domain in DOMAINS:
-        digest.update(digests[domain].digest())
-    return Data(ids, classes, parts, images, stretches, run.layout, run.provenance(), digest.hexdigest())
+        images[domain].flush()
+    return stretches, {domain: digest.digest() for domain, digest in digests.items()}
 
 
 def _need_space(folder: Path, needed: int) -> None:
@@ -89,5 +109,5 @@ def _need_space(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed * 1.02:
         raise TrainingError(
-            f"`{folder}` has {free >> 20} MiB free and {needed >> 20} MiB are needed: name another `--scratch`"
+            f"`{folder}` has {free >> 20} MiB free and {needed >> 20} MiB are needed: name another folder"
         )

@@ -1,7 +1,8 @@
 """Writes a network as ONNX with its card, and its head as JSON; answers from ONNX Runtime.
 
-The file has the input `image` `[N, band, y, x]` and the outputs `latent` `[N, 256]` and `logits` `[N, class]`, all float32,
-batch norm folded into the convolutions. The card is the JSON value that `src/card.rs` reads.
+The file has the input `image` `[N, band, y, x]` and the outputs `latent` `[N, D]` and `logits` `[N, class]`, all float32,
+batch norm folded into the convolutions. Weights may be stored in half precision: the file is half as large, and the runtime
+casts them to float32 when it loads. The card is the JSON value that `src/card.rs` reads.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import torch
+from torch import nn
 
 from . import CLASSES, TrainingError
 from .data import Data
@@ -44,8 +46,8 @@ def card(data: Data, trained_on: tuple[str, ...], extra: dict[str, object]) -> d
     }
 
 
-def write(network: Classifier, path: Path, card_value: dict[str, object], shape: tuple[int, int, int]) -> None:
-    """Writes the ONNX file of a network for images of a shape `[band, y, x]`."""
+def write(network: nn.Module, path: Path, card_value: dict[str, object], shape: tuple[int, int, int]) -> None:
+    """Writes the ONNX file of a network `[N, *shape] -> (latent, logits)` for images of a shape `[band, y, x]`."""
     network = copy.deepcopy(network).to("cpu", memory_format=torch.contiguous_format).eval()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter for this opset is announced as the older one
@@ -59,11 +61,35 @@ def write(network: Classifier, path: Path, card_value: dict[str, object], shape:
             output_names=["latent", "logits"],
             dynamic_axes={name: {0: "N"} for name in ("image", "latent", "logits")},
         )
+    write_card(path, card_value)
+
+
+def write_card(path: Path, card_value: dict[str, object]) -> None:
+    """Gives an ONNX file this card, and no other metadata."""
     model = onnx.load(str(path))
     for entry in list(model.metadata_props):
         model.metadata_props.remove(entry)
     entry = model.metadata_props.add()
     entry.key, entry.value = CARD_KEY, json.dumps(card_value)
+    onnx.checker.check_model(model)
+    onnx.save(model, str(path))
+
+
+def halve(path: Path) -> None:
+    """Stores the float32 weights of an ONNX file in half precision, each with a cast back to float32."""
+    model = onnx.load(str(path))
+    casts = []
+    for weights in model.graph.initializer:
+        if weights.data_type != onnx.TensorProto.FLOAT:
+            continue
+        values, name = onnx.numpy_helper.to_array(weights), weights.name
+        if not np.abs(values).max(initial=0.0) <= np.finfo(np.float16).max:
+            raise TrainingError(f"the weights `{name}` of `{path}` do not fit half precision")
+        weights.CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float16), f"{name}_half"))
+        casts.append(onnx.helper.make_node("Cast", [f"{name}_half"], [name], to=onnx.TensorProto.FLOAT))
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
     onnx.checker.check_model(model)
     onnx.save(model, str(path))
 
@@ -112,7 +138,7 @@ class Session:
 
 
 @torch.no_grad()
-def largest_difference(network: Classifier, session: Session, images: np.ndarray) -> float:
+def largest_difference(network: nn.Module, session: Session, images: np.ndarray) -> float:
     """The largest |ONNX Runtime - PyTorch| over latents and logits of batches of 1, 7 and 64 images, relative to the
     larger of 1 and the largest magnitude of that output.
 

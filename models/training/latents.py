@@ -19,8 +19,8 @@ from .export import Session
 from .networks import LATENT
 from .splits import hash_of
 
-LIMIT = 1400
-"""The most galaxies of a file: twice as many rows of 1 kB, so that a file stays below 3 MB."""
+LIMIT = 2000
+"""The most galaxies of a file: twice as many rows of 1 kB, so that a file stays below 4 MB."""
 
 
 def write(session: Session, data: Data, path: Path, metadata: dict[str, str], limit: int = LIMIT) -> int:

@@ -1,4 +1,4 @@
-"""The losses: weighted cross-entropy on the labelled domain, maximum mean discrepancy between the domains."""
+"""The losses: weighted cross-entropy on the labelled domain, discrepancies between the domains."""
 
 from __future__ import annotations
 
@@ -32,16 +32,29 @@ def squared_distances(latents: Tensor) -> Tensor:
     return squares.clamp_min(0.0).masked_fill(diagonal, 0.0)
 
 
-def mmd2(source: Tensor, target: Tensor) -> Tensor:
+def mmd2(source: Tensor, target: Tensor, unbiased: bool = False, median_heuristic: bool = False) -> Tensor:
     """The squared discrepancy of latents `[n, D]` and `[m, D]`: mean k(s,s) + mean k(t,t) - 2 mean k(s,t).
 
-    Biased (the diagonals count) and clamped at 0, as the paper's code has it; its text prints the unbiased form.
+    Biased (the diagonals count) and clamped at 0, as the paper's code has it; unbiased (they do not, and it may be negative)
+    as its text prints it. The median heuristic has one kernel, whose 2 s is the median of the squared distances.
     """
     squares = squared_distances(torch.cat([source, target]))
-    scales = torch.tensor(KERNEL_SCALES, dtype=torch.float64, device=squares.device)
+    n, m = len(source), len(target)
+    scales = KERNEL_SCALES
+    if median_heuristic:
+        off_diagonal = torch.triu_indices(n + m, n + m, offset=1)
+        scales = (max(squares.detach()[off_diagonal[0], off_diagonal[1]].median().item(), 1e-12) / 2.0,)
     kernel = torch.zeros_like(squares)
     for scale in scales:
         kernel = kernel + torch.exp(squares * (-0.5 / scale))
-    n = len(source)
-    value = kernel[:n, :n].mean() + kernel[n:, n:].mean() - 2.0 * kernel[:n, n:].mean()
-    return value.clamp_min(0.0)
+    within, across, target_within = kernel[:n, :n], kernel[:n, n:], kernel[n:, n:]
+    if not unbiased:
+        return (within.mean() + target_within.mean() - 2.0 * across.mean()).clamp_min(0.0)
+    apart = [(block.sum() - block.diagonal().sum()) / (k * (k - 1)) for block, k in ((within, n), (target_within, m))]
+    return apart[0] + apart[1] - 2.0 * across.mean()
+
+
+def coral(source: Tensor, target: Tensor) -> Tensor:
+    """|C_s - C_t|^2 / (4 D^2) of the covariances of latents `[n, D]` and `[m, D]` (Sun and Saenko 2016)."""
+    difference = torch.cov(source.T) - torch.cov(target.T)
+    return difference.square().sum() / (4 * source.shape[1] ** 2)

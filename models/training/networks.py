@@ -54,7 +54,46 @@ def convnet(bands: int, size: int) -> Classifier:
     return Classifier(nn.Sequential(*layers, nn.Flatten()), channels * size * size, len(CLASSES))
 
 
-NETWORKS: dict[str, Callable[[int, int], Classifier]] = {"convnet": convnet}
+class BasicBlock(nn.Module):
+    """Two 3 x 3 convolutions with batch norm around a shortcut; the first may halve the image (He et al. 2016, fig. 2)."""
+
+    def __init__(self, channels: int, out: int, stride: int) -> None:
+        """The shortcut is a 1 x 1 convolution where the shape changes, else nothing."""
+        super().__init__()
+        self.path = nn.Sequential(
+            nn.Conv2d(channels, out, 3, stride, padding=1, bias=False),
+            nn.BatchNorm2d(out),
+            nn.ReLU(),
+            nn.Conv2d(out, out, 3, padding=1, bias=False),
+            nn.BatchNorm2d(out),
+        )
+        same = stride == 1 and channels == out
+        projection = [nn.Conv2d(channels, out, 1, stride, bias=False), nn.BatchNorm2d(out)]
+        self.shortcut = nn.Identity() if same else nn.Sequential(*projection)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """`[N, channels, y, x]` to `[N, out, y / stride, x / stride]`."""
+        return torch.relu(self.path(image) + self.shortcut(image))
+
+
+def resnet18(bands: int, _: int) -> Classifier:
+    """The 18-layer residual network of He et al. (2016), with dropout before its average; 11,308,611 parameters for 3 bands.
+
+    Convolutions begin with He's normal weights for the paths out of a ReLU, as torchvision has it.
+    """
+    stem = [nn.Conv2d(bands, 64, 7, 2, padding=3, bias=False), nn.BatchNorm2d(64), nn.ReLU(), nn.MaxPool2d(3, 2, padding=1)]
+    blocks, channels = [], 64
+    for out, stride in ((64, 1), (128, 2), (256, 2), (512, 2)):
+        blocks += [BasicBlock(channels, out, stride), BasicBlock(out, out, 1)]
+        channels = out
+    body = nn.Sequential(*stem, *blocks, nn.Dropout(0.5), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    for layer in body.modules():
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+    return Classifier(body, channels, len(CLASSES))
+
+
+NETWORKS: dict[str, Callable[[int, int], Classifier]] = {"convnet": convnet, "resnet18": resnet18}
 """The networks by name: each makes one of a number of bands and a size in pixels."""
 
 

@@ -6,6 +6,7 @@ the Arrow extension `arrow.fixed_shape_tensor`, shape `[band, y, x]`, and bands,
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ import pyarrow.parquet as pq
 from . import TrainingError
 
 BATCH_ROWS = 64
+SPLIT = "split"
+"""The column that says the part of an object: the label of the transform `split`."""
 
 
 @dataclass(frozen=True)
@@ -39,10 +42,11 @@ class Layout:
 class Run:
     """A finished run directory with images in some columns, all of one layout."""
 
-    def __init__(self, folder: Path, columns: list[str]) -> None:
-        """Opens the run; `columns` are the image columns that it must have."""
+    def __init__(self, folder: Path, columns: list[str], label: str = "label") -> None:
+        """Opens the run; `columns` are the image columns that it must have, `label` the column of the classes."""
         self.folder = folder
         self.columns = columns
+        self.label = label
         self.record = _record_of_finished_run(folder)
         expected = self.record.get("tables", {}).get("objects", {}).get("rows")
         self.parts = sorted((folder / "objects").glob("*.parquet"))
@@ -50,7 +54,7 @@ class Run:
             raise TrainingError(
                 f"the run `{folder}` has no Parquet parts in `objects/`: give its pipeline the sink `objects`"
             )
-        self.layout = _common_layout(self.parts, columns)
+        self.layout = _common_layout(self.parts, columns, label)
         self.rows = sum(pq.ParquetFile(part).metadata.num_rows for part in self.parts)
         if expected is not None and expected != self.rows:
             raise TrainingError(
@@ -62,18 +66,24 @@ class Run:
         version = self.record["lucarne"].get("version") if isinstance(self.record["lucarne"], dict) else None
         return {"lucarne": version, "seed": self.record.get("seed"), "pipeline_digest": self.record.get("pipeline_digest")}
 
-    def identities(self) -> tuple[list[str], list[str]]:
-        """The object ids and labels of all rows, in order."""
-        ids: list[str] = []
-        labels: list[str | None] = []
+    def key(self) -> str:
+        """What tells this run and label from others: the record and the parts change whenever it is made again."""
+        stamps = [(part.name, part.stat().st_size, part.stat().st_mtime_ns) for part in self.parts]
+        text = json.dumps([self.record, stamps, self.label, self.columns], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def identities(self) -> tuple[list[str], list[str], list[str]]:
+        """The object ids, labels and parts (`train`, `valid`, `test`) of all rows, in order."""
+        texts: dict[str, list[str]] = {"object_id": [], self.label: [], SPLIT: []}
         for part in self.parts:
-            table = pq.read_table(part, columns=["object_id", "label"], partitioning=None)
-            ids += table["object_id"].to_pylist()
-            labels += table["label"].cast(pa.string()).to_pylist()
+            table = pq.read_table(part, columns=list(texts), partitioning=None)
+            for name, values in texts.items():
+                values += table[name].cast(pa.string()).to_pylist()
+        ids, labels, parts = texts.values()
         unlabelled = [name for name, label in zip(ids, labels) if label is None]
         if unlabelled:
-            raise TrainingError(f"{len(unlabelled)} objects have no label, the first is `{unlabelled[0]}`")
-        return ids, [label for label in labels if label is not None]
+            raise TrainingError(f"{len(unlabelled)} objects have no `{self.label}`, the first is `{unlabelled[0]}`")
+        return ids, labels, parts
 
     def batches(self) -> Iterator[list[np.ndarray]]:
         """The images of every column, `[n, band, y, x]` float32 with n at most 64, in the order of the rows."""
@@ -95,11 +105,13 @@ def _record_of_finished_run(folder: Path) -> dict[str, Any]:
     return run
 
 
-def _common_layout(parts: list[Path], columns: list[str]) -> Layout:
+def _common_layout(parts: list[Path], columns: list[str], label: str) -> Layout:
     layouts: dict[Layout, str] = {}
     for part in parts:
         schema = pq.read_schema(part)
-        missing = [name for name in ["object_id", "label", *columns] if name not in schema.names]
+        if SPLIT not in schema.names:
+            raise TrainingError(f"`{part}` has no column `{SPLIT}`: give its pipeline the transform `{SPLIT}: {{ split: {{}} }}`")
+        missing = [name for name in ["object_id", label, *columns] if name not in schema.names]
         if missing:
             raise TrainingError(
                 f"`{part}` has no column {', '.join(f'`{name}`' for name in missing)}; it has {', '.join(schema.names)}"

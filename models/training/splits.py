@@ -1,7 +1,7 @@
 """Training, validation and test parts by object, before any augmentation.
 
-An object's part depends on its id alone, so it does not change when other objects come or go, and every version of one
-galaxy falls on the same side.
+The parts are those of Lucarne's transform `split`: an object's part depends on its id alone, so it does not change when other
+objects come or go, and every version of one galaxy falls on the same side.
 """
 
 from __future__ import annotations
@@ -13,27 +13,16 @@ import numpy as np
 
 from . import CLASSES, TrainingError
 
-SHARES: dict[str, float] = {"train": 0.7, "valid": 0.1, "test": 0.2}
-"""The parts and their expected shares (arXiv 2112.14299: 70:10:20)."""
+PARTS = ("train", "valid", "test")
 
 
 def hash_of(object_id: str) -> float:
-    """A number in [0, 1) that depends on the id alone: the first 8 bytes of SHA-256, big-endian, over 2^64."""
-    digest = hashlib.sha256(f"lucarne split\0{object_id}".encode()).digest()
-    return (int.from_bytes(digest[:8], "big") >> 11) / 2.0**53
+    """A number in [0, 1) that depends on the id alone, to choose objects by: not the one that makes the parts."""
+    digest = hashlib.sha256(f"lucarne choice\0{object_id}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2.0**64
 
 
-def part_of(object_id: str) -> str:
-    """`train`, `valid` or `test`."""
-    number, edge = hash_of(object_id), 0.0
-    for name, share in SHARES.items():
-        edge += share
-        if number < edge:
-            return name
-    return "test"
-
-
-def split(ids: list[str], labels: list[str]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+def split(ids: list[str], labels: list[str], splits: list[str]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Class numbers `[n]` int64, and the row numbers of each part in ascending order.
 
     Raises `TrainingError` for a label that is no class, an id that appears twice, a part that lacks a class.
@@ -44,9 +33,12 @@ def split(ids: list[str], labels: list[str]) -> tuple[np.ndarray, dict[str, np.n
     strange = sorted(set(labels) - set(CLASSES))
     if strange:
         raise TrainingError(f"the label `{strange[0]}` is not one of the classes {', '.join(CLASSES)}")
+    strange = sorted(set(splits) - set(PARTS), key=str)
+    if strange:
+        raise TrainingError(f"the part `{strange[0]}` is not one of {', '.join(PARTS)}")
     classes = np.array([CLASSES.index(label) for label in labels], dtype=np.int64)
-    names = np.array([part_of(name) for name in ids], dtype=object)
-    parts = {name: np.flatnonzero(names == name) for name in SHARES}
+    names = np.array(splits, dtype=object)
+    parts = {name: np.flatnonzero(names == name) for name in PARTS}
     for name, rows in parts.items():
         for number, label in enumerate(CLASSES):
             if not (classes[rows] == number).any():

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import torch
+from torch import nn
 
 from training import CLASSES
 
@@ -47,14 +50,22 @@ def column(values: np.ndarray, name: str, unit: str = "electron") -> tuple[pa.Fi
     return pa.field(name, kind, False, metadata), pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), type=kind)
 
 
+def part_of(object_id: str) -> str:
+    """The part that Lucarne's transform `split` gives an object."""
+    digest = hashlib.sha256(f"lucarne split\0{object_id}".encode()).digest()
+    number = (int.from_bytes(digest[:8], "big") >> 11) / 2.0**53
+    return "train" if number < 0.7 else "valid" if number < 0.7 + 0.1 else "test"
+
+
 def write_run(folder: Path, count: int = 240, size: int = 16, seed: int = 3, parts: int = 2) -> Path:
     """Writes a finished run; returns its folder."""
     labels, pixels = images(count, size, seed)
     ids = [f"galaxy-{seed}-{row:06}" for row in range(count)]
     (folder / "objects").mkdir(parents=True)
     for number, rows in enumerate(np.array_split(np.arange(count), parts)):
-        fields = [pa.field("object_id", pa.string()), pa.field("label", pa.string())]
-        arrays = [pa.array([ids[row] for row in rows]), pa.array([labels[row] for row in rows])]
+        fields = [pa.field(name, pa.string()) for name in ("object_id", "label", "split")]
+        texts = [[ids[row] for row in rows], [labels[row] for row in rows], [part_of(ids[row]) for row in rows]]
+        arrays = [pa.array(values) for values in texts]
         for name in COLUMNS:
             field, array = column(pixels[name][rows], name)
             fields.append(field)
@@ -64,3 +75,26 @@ def write_run(folder: Path, count: int = 240, size: int = 16, seed: int = 3, par
     record = {"lucarne": {"version": "0"}, "state": "finished", "tables": {"objects": {"rows": count}}}
     (folder / "run.json").write_text(json.dumps(record))
     return folder
+
+
+class OwnNetwork(nn.Module):
+    """A network that somebody else might bring: latent of 5, two classes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(16, 5))
+        self.head = nn.Linear(5, 2)
+
+    def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        latent = self.body(image)
+        return latent, self.head(latent)
+
+
+def own_network() -> nn.Module:
+    """For `export`."""
+    return OwnNetwork()
+
+
+def only_logits() -> nn.Module:
+    """A network that gives no latent vector."""
+    return nn.Sequential(nn.Flatten(), nn.Linear(1200, 2))

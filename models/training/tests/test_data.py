@@ -12,46 +12,52 @@ from unittest import mock
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import torch
 
 from training import TrainingError
 from training.data import load
-from training.splits import SHARES, part_of, split
+from training.experiment import Training
+from training.splits import split
 from training.stretch import Percentiles, Stretch
 from training.tests import fake
+from training.train import Options, _batches
 
 
 class Splits(unittest.TestCase):
-    ids = [f"galaxy-{number}" for number in range(20_000)]
+    def test_the_parts_are_those_of_the_column(self) -> None:
+        labels = ["spiral", "elliptical", "merger"] * 3
+        classes, parts = split(list("abcdefghi"), labels, ["test"] * 3 + ["valid"] * 3 + ["train"] * 3)
+        self.assertEqual({name: rows.tolist() for name, rows in parts.items()}, PARTS_OF_NINE)
+        self.assertEqual(classes.tolist(), [0, 1, 2] * 3)
 
-    def test_parts_are_disjoint_whole_and_have_their_shares(self) -> None:
-        labels = ["spiral", "elliptical", "merger", "merger"] * 5000
-        _, parts = split(self.ids, labels)
-        rows = np.concatenate(list(parts.values()))
-        self.assertEqual(sorted(rows), list(range(20_000)))
-        for name, share in SHARES.items():
-            self.assertAlmostEqual(len(parts[name]) / 20_000, share, delta=0.015)
-
-    def test_the_part_of_an_object_does_not_depend_on_the_others(self) -> None:
-        labels = ["spiral", "elliptical", "merger", "merger"] * 5000
-        few = slice(None, None, 7)
-        _, parts = split(self.ids[few], labels[few])
-        for name, rows in parts.items():
-            self.assertTrue(all(part_of(self.ids[few][row]) == name for row in rows))
-
-    def test_the_parts_of_known_ids_never_change(self) -> None:
-        self.assertEqual([part_of(f"galaxy-{n}") for n in range(12)], KNOWN_PARTS)
-
-    def test_a_label_that_is_no_class_an_id_twice_and_a_part_without_a_class_are_told(self) -> None:
-        for ids, labels, told in (
-            (["a", "b"], ["spiral", "ring"], "`ring` is not one of the classes"),
-            (["a", "a"], ["spiral", "merger"], "more than once, the first is `a`"),
-            (["a", "b", "c"], ["spiral", "elliptical", "merger"], "has no"),
+    def test_a_label_that_is_no_class_an_id_twice_a_strange_part_and_a_part_without_a_class_are_told(self) -> None:
+        for ids, labels, splits, told in (
+            ("ab", ["spiral", "ring"], ["train"] * 2, "`ring` is not one of the classes"),
+            ("aa", ["spiral", "merger"], ["train"] * 2, "more than once, the first is `a`"),
+            ("ab", ["spiral", "merger"], ["train", "dev"], "the part `dev` is not one of"),
+            ("abc", ["spiral", "elliptical", "merger"], ["train"] * 3, "the part `valid` of 0 objects has no spiral"),
         ):
             with self.assertRaisesRegex(TrainingError, told):
-                split(ids, labels)
+                split(list(ids), labels, splits)
+
+    def test_no_galaxy_nor_a_flipped_copy_is_in_two_parts(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            data = load(fake.write_run(Path(folder) / "run"), Path(folder))
+            ids = [{data.ids[row] for row in rows} for rows in data.parts.values()]
+            self.assertEqual(sum(map(len, ids)), len(set.union(*ids)))
+            way = Training(1e-4, "y1")
+            seen = {"y10": set(), "y1": set()}
+            # What training is shown, epoch after epoch, comes from rows of the training part alone, turned or not.
+            with mock.patch.object(type(data), "batch", lambda _, domain, rows: seen[domain].update(rows) or data.images[domain][rows]):
+                for epoch in range(3):
+                    for _ in _batches(data, way, Options(1, 32, 1, torch.device("cpu"), False), epoch):
+                        pass
+        self.assertEqual(seen["y10"] - set(data.parts["train"]), set())
+        self.assertEqual(seen["y1"] - set(data.parts["train"]), set())
+        self.assertGreater(len(seen["y10"]), len(data.parts["train"]) * 0.9)
 
 
-KNOWN_PARTS = "valid train train train train test train valid test valid train train".split()
+PARTS_OF_NINE = {"train": [6, 7, 8], "valid": [3, 4, 5], "test": [0, 1, 2]}
 
 
 class Stretching(unittest.TestCase):
@@ -121,7 +127,7 @@ class Reading(unittest.TestCase):
         usage = namedtuple("Usage", "total used free")(10**9, 10**9 - 1000, 1000)
         with mock.patch("shutil.disk_usage", return_value=usage), self.assertRaisesRegex(TrainingError, "MiB are needed"):
             load(run, self.folder)
-        self.assertFalse((self.folder / "y10.npy").exists())
+        self.assertEqual(list(self.folder.rglob("*.npy")), [])
 
     def test_what_is_wrong_with_a_run_is_told(self) -> None:
         def broken(name: str, change) -> str:
@@ -142,20 +148,24 @@ class Reading(unittest.TestCase):
             record = json.loads((run / "run.json").read_text())
             (run / "run.json").write_text(json.dumps({**record, "state": "interrupted"}))
 
+        def index(table: pa.Table) -> int:
+            return table.schema.get_field_index("y10_sky")
+
         def with_nan(table: pa.Table) -> pa.Table:
             pixels = np.full((table.num_rows, 3, 16, 16), np.nan, np.float32)
-            return table.set_column(2, *fake.column(pixels, "y10_sky"))
+            return table.set_column(index(table), *fake.column(pixels, "y10_sky"))
 
         def smaller(table: pa.Table) -> pa.Table:
-            return table.set_column(2, *fake.column(np.zeros((table.num_rows, 3, 8, 8), np.float32), "y10_sky"))
+            return table.set_column(index(table), *fake.column(np.zeros((table.num_rows, 3, 8, 8), np.float32), "y10_sky"))
 
         def plain(table: pa.Table) -> pa.Table:
-            return table.set_column(2, "y10_sky", pa.array(np.zeros(table.num_rows, np.float32)))
+            return table.set_column(index(table), "y10_sky", pa.array(np.zeros(table.num_rows, np.float32)))
 
         self.assertIn("is not a run directory", broken("a", lambda run: (run / "run.json").unlink()))
         self.assertIn("is `interrupted`", broken("b", interrupt))
         self.assertIn("no Parquet parts", broken("c", lambda run: (run / "objects" / "part-00000.parquet").unlink()))
         self.assertIn("no column `y1_sky`", broken("d", rewrite(lambda table: table.drop_columns("y1_sky"))))
+        self.assertIn("give its pipeline the transform `split", broken("i", rewrite(lambda table: table.drop_columns("split"))))
         self.assertIn("rows, its `run.json` says 240", broken("e", rewrite(lambda table: table.slice(0, 200))))
         self.assertIn("not finite", broken("f", rewrite(with_nan)))
         self.assertIn("the image columns differ", broken("g", rewrite(smaller)))

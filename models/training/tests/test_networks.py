@@ -13,7 +13,7 @@ import torch
 
 from training import export
 from training.data import load
-from training.networks import batch_norms, convnet, recalibrate
+from training.networks import batch_norms, convnet, recalibrate, resnet18
 from training.tests import fake
 
 
@@ -40,6 +40,34 @@ class ConvNet(unittest.TestCase):
         np.testing.assert_allclose(norm.running_mean, first.mean(dim=(0, 2, 3)), atol=1e-6)
         np.testing.assert_allclose(norm.running_var, first.var(dim=(0, 2, 3)), rtol=5e-3)
         self.assertFalse(network.training or norm.training)
+
+
+class ResNet18(unittest.TestCase):
+    def test_it_has_the_paper_s_number_of_parameters_and_shapes(self) -> None:
+        network = resnet18(3, 100)
+        self.assertEqual(sum(values.numel() for values in network.parameters()), 11_308_611)
+        latent, logits = network(torch.zeros(2, 3, 100, 100))
+        self.assertEqual((latent.shape, logits.shape), ((2, 256), (2, 3)))
+
+    def test_its_dropout_stands_before_the_average(self) -> None:
+        kinds = [type(layer).__name__ for layer in resnet18(3, 100).body]
+        self.assertEqual(kinds[-4:], ["BasicBlock", "Dropout", "AdaptiveAvgPool2d", "Flatten"])
+
+    def test_its_file_answers_as_pytorch_and_in_half_precision_nearly_so(self) -> None:
+        torch.manual_seed(4)
+        network = resnet18(3, 32)
+        images = torch.rand(64, 3, 32, 32)
+        recalibrate(network, [images])
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "model.onnx"
+            export.write(network, path, {}, (3, 32, 32))
+            self.assertLess(export.largest_difference(network, export.Session(path, 1), images.numpy()), 1e-4)
+            whole, size = export.Session(path, 1)(images.numpy())[1], path.stat().st_size
+            export.halve(path)
+            halved = export.Session(path, 1)(images.numpy())[1]
+            self.assertLess(path.stat().st_size, 0.51 * size)
+        self.assertGreater(np.abs(halved - whole).max(), 0.0)
+        np.testing.assert_allclose(halved, whole, atol=1e-2)
 
 
 class Export(unittest.TestCase):

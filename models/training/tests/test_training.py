@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 import tempfile
 import unittest
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
+import yaml
 
-from training import latents
+from training import TrainingError, experiment, latents, outcome, report
 from training.__main__ import main
 from training.data import load
-from training.evaluate import confusion, measures, wilson
+from training.evaluate import confusion, logits_of, measures, wilson
 from training.export import Session, read_card
 from training.tests import fake
-from training.train import TRAININGS, Options, train
+from training.train import Options, train
 
 
 class Measures(unittest.TestCase):
@@ -38,73 +39,205 @@ class Measures(unittest.TestCase):
         np.testing.assert_allclose(wilson(81, 263), [0.2553, 0.3662], atol=1e-4)  # Newcombe 1998, table I
 
 
+QUICK = """
+batch: 32
+seeds: [1, 2]
+networks: { convnet: { epochs: 8, peak_rate: 1.0e-3 } }
+trainings:
+  regular: { weight_decay: 1.0e-3 }
+  da: { weight_decay: 1.0e-4, target: y1, adaptation: { mmd: { weight: 0.01 } } }
+"""
+
+
+class Experiments(unittest.TestCase):
+    def test_the_committed_ones_are_read(self) -> None:
+        folder = Path(__file__).parents[2] / "experiments"
+        paper = experiment.read(folder / "paper.yaml")
+        self.assertEqual(set(paper.trainings), {"regular", "da", "control"})
+        self.assertEqual(paper.trainings["da"].adaptation, {"mmd": {"weight": 0.01}})
+        self.assertEqual(experiment.read(folder / "holdout.yaml").trainings["holdout"].without, ("elliptical",))
+
+    def test_what_is_wrong_is_told(self) -> None:
+        value = yaml.safe_load(QUICK)
+        for change, told in (
+            ({"seed": [1]}, "`seed` is unknown, there are networks"),
+            ({"batch": "many"}, "`batch` is 'many', expected int"),
+            ({"networks": {"vit": {}}}, "`vit` is unknown, there are convnet, resnet18"),
+            ({"networks": {"convnet": {"epochs": 3}}}, "`peak_rate` is missing"),
+            ({"trainings": {"da": {"weight_decay": 0, "target": "y5"}}}, "the target `y5` is no domain"),
+            ({"trainings": {"da": {"weight_decay": 0, "adaptation": {"mmd": {"weight": 1}}}}}, "need a `target`"),
+            ({"trainings": {"da": {"weight_decay": 0, "target": "y1", "adaptation": {"cmd": {}}}}}, "`cmd` is unknown"),
+            ({"trainings": {"da": {"weight_decay": 0, "target": "y1", "without": ["ring"]}}}, "`ring` is not one of"),
+        ):
+            with self.assertRaisesRegex(TrainingError, told):
+                experiment.parse({**value, **change}, "test.yaml")
+
+
 class Training(unittest.TestCase):
     def setUp(self) -> None:
         holder = tempfile.TemporaryDirectory()
         self.addCleanup(holder.cleanup)
         self.folder = Path(holder.name)
         self.run_folder = fake.write_run(self.folder / "run", count=300)
+        self.way = experiment.Training(1e-4, "y1", adaptation={"mmd": {"weight": 0.01}})
+        self.options = Options(1, 32, 6, torch.device("cpu"), False)
         torch.set_num_threads(1)
+
+    def train(self, data, name: str, way=None, epochs: int = 2, network: str = "convnet"):
+        settings = experiment.NetworkSettings(epochs, 1e-3)
+        return train(data, network, settings, way or self.way, self.options, self.folder / name, lambda _: None)
 
     def test_the_labels_of_y1_and_the_test_part_are_never_used(self) -> None:
         data = load(self.run_folder, self.folder)
-        options = Options(2, 1, torch.device("cpu"), False, batch=32)
+        data.images = {domain: np.array(images) for domain, images in data.images.items()}
 
-        def weights() -> torch.Tensor:
-            return train(data, "convnet", TRAININGS["da"], options, lambda _: None).network.head.weight.detach()
+        def weights(name: str) -> torch.Tensor:
+            return self.train(data, name).network.head.weight.detach()
 
-        before = weights()
-        torch.testing.assert_close(weights(), before, rtol=0, atol=0)
+        before = weights("a")
+        torch.testing.assert_close(weights("b"), before, rtol=0, atol=0)
         data.images["y1"][data.parts["valid"]] = 0.9
         for domain in data.images:
             data.images[domain][data.parts["test"]] = 0.9
         data.classes[data.parts["test"]] = 2
-        torch.testing.assert_close(weights(), before, rtol=0, atol=0)
+        torch.testing.assert_close(weights("c"), before, rtol=0, atol=0)
         data.images["y1"][data.parts["train"]] = 0.9
-        self.assertGreater((weights() - before).abs().max().item(), 1e-4)
+        self.assertGreater((weights("d") - before).abs().max().item(), 1e-4)
 
-    def test_the_command_writes_models_heads_latents_metrics_and_their_page(self) -> None:
-        out = self.folder / "models"
-        words = ["--run", str(self.run_folder), "--out", str(out), "--epochs", "8", "--batch", "32"]
-        words += ["--trainings", *TRAININGS]
+    def test_a_training_that_was_killed_goes_on_as_if_nothing_had_been(self) -> None:
+        data = load(self.run_folder, self.folder)
+        for network, adaptation in (("convnet", {"dann": {"weight": 0.1}}), ("resnet18", {"coral": {"weight": 1.0}})):
+            way = experiment.Training(1e-4, "y1", adaptation=adaptation)
+            whole = self.train(data, f"{network} whole", way, 3, network)
+            killed = self.folder / f"{network} killed"
+
+            def die(line: str) -> None:
+                if line.startswith("epoch  2"):
+                    raise KeyboardInterrupt
+
+            settings = experiment.NetworkSettings(3, 1e-3)
+            with self.assertRaises(KeyboardInterrupt):
+                train(data, network, settings, way, self.options, killed, die)
+            again = self.train(data, killed.name, way, 3, network)
+            self.assertEqual(again.best_epoch, whole.best_epoch)
+            self.assertEqual(again.curves, whole.curves)
+            for name, values in whole.network.state_dict().items():
+                torch.testing.assert_close(again.network.state_dict()[name], values, rtol=0, atol=0)
+
+    def test_a_checkpoint_of_other_settings_is_not_taken_up(self) -> None:
+        data = load(self.run_folder, self.folder)
+        self.train(data, "one")
+        with self.assertRaisesRegex(TrainingError, "begun with another training"):
+            self.train(data, "one", experiment.Training(1e-3))
+
+    def test_the_network_is_that_of_the_best_epoch(self) -> None:
+        data = load(self.run_folder, self.folder)
+        trained = self.train(data, "best", epochs=6)
+        valid = data.parts["valid"]
+        logits = logits_of(trained.network, data, "y10", valid, torch.device("cpu"))[1]
+        accuracy = (logits.argmax(1) == data.classes[valid]).mean()
+        best = max(trained.curves, key=lambda curve: (curve["valid_accuracy"], -curve["valid_cross_entropy"]))
+        self.assertEqual((best["epoch"], best["valid_accuracy"]), (trained.best_epoch, accuracy))
+
+    def test_a_class_that_the_target_lacks_is_never_shown_in_it(self) -> None:
+        data = load(self.run_folder, self.folder)
+        way = experiment.Training(1e-4, "y1", without=("elliptical",))
+        seen = {"y10": set(), "y1": set()}
+        look = lambda _, domain, rows: seen[domain].update(data.classes[rows]) or data.images[domain][rows]  # noqa: E731
+        with mock.patch.object(type(data), "batch", look):
+            self.train(data, "holdout", way, 1)
+        self.assertEqual(seen, {"y10": {0, 1, 2}, "y1": {0, 2}})
+
+
+class Commands(unittest.TestCase):
+    def setUp(self) -> None:
+        holder = tempfile.TemporaryDirectory()
+        self.addCleanup(holder.cleanup)
+        self.folder = Path(holder.name)
+        self.run_folder = fake.write_run(self.folder / "run", count=300)
+        (self.folder / "quick.yaml").write_text(QUICK)
+
+    def call(self, *words: str) -> tuple[int, str]:
         told = io.StringIO()
         with contextlib.redirect_stderr(told):
-            self.assertEqual(main(words), 0, told.getvalue())
-        names = {path.name for path in out.iterdir()}
-        endings = ("onnx", "head.json", "latents.parquet")
-        shipped = {f"convnet-{way}.{ending}" for way in ("regular", "da") for ending in endings}
-        self.assertEqual(names, shipped | {"metrics.json", "README.md"}, told.getvalue())
-        metrics = json.loads((out / "metrics.json").read_text())
-        self.assertEqual(set(metrics["models"]), {f"convnet-{way}" for way in TRAININGS})
-        self.assertGreater(metrics["models"]["convnet-regular"]["test"]["y10"]["accuracy"], 0.8, told.getvalue())
-        self.assertEqual(len(metrics["models"]["convnet-da"]["curves"]), 8)
-        self.assertIn("| `convnet-da.onnx` | Y10 + Y1 |", (out / "README.md").read_text())
-        card = read_card(out / "convnet-da.onnx")
-        self.assertEqual((card["trained_on"], card["size"]), (["y10", "y1"], 16))
-        self.check_latents(out)
+            return main(list(words)), told.getvalue()
 
-    def check_latents(self, out: Path) -> None:
-        table = pq.read_table(out / "convnet-da.latents.parquet")
-        self.assertEqual(
-            table.schema.names, ["object_id", "label", "domain", "split", "latent", "class", "probability"]
-        )
+    def train(self, *more: str) -> tuple[int, str]:
+        paths = ["--experiment", self.folder / "quick.yaml", "--run", self.run_folder, "--work", self.folder / "work"]
+        return self.call("train", *map(str, paths), *more)
+
+    def test_every_model_gets_its_folder_and_is_trained_once(self) -> None:
+        code, told = self.train("--seeds", "1")
+        self.assertEqual(code, 0, told)
+        work = self.folder / "work"
+        made = {path.name for path in (work / "convnet-regular-1").iterdir() if not path.name.startswith("events")}
+        files = {"checkpoint.pt", "weights.pt", "model.onnx", "adabn.onnx", "head.json", "latents.parquet", "outcome.json"}
+        self.assertEqual(made, files)
+        self.assertTrue(list((work / "convnet-da-1").glob("events.out.tfevents.*")))
+        regular = outcome.read(work / "convnet-regular-1")
+        self.assertGreater(regular["metrics"]["y10_test_accuracy"], 0.8, told)
+        self.assertEqual(len(regular["curves"]), regular["epochs"])
+        card = read_card(work / "convnet-da-1" / "model.onnx")
+        self.assertEqual((card["trained_on"], card["size"], card["seed"]), (["y10", "y1"], 16, 1))
+        self.assertEqual(card["metrics"], outcome.read(work / "convnet-da-1")["metrics"])
+        self.check_latents(work / "convnet-da-1")
+        code, told = self.train("--seeds", "1", "2", "--trainings", "regular")
+        self.assertIn("convnet-regular-1 is there", told)
+        self.assertTrue((work / "convnet-regular-2" / "outcome.json").exists())
+
+    def check_latents(self, model: Path) -> None:
+        table = pq.read_table(model / "latents.parquet")
+        names = ["object_id", "label", "domain", "split", "latent", "class", "probability"]
+        self.assertEqual(table.schema.names, names)
         self.assertEqual(table.schema.field("latent").type, pa.list_(pa.field("item", pa.float32()), 256))
         data = load(self.run_folder, self.folder)
         held_out = np.sort(np.concatenate([data.parts["valid"], data.parts["test"]]))
         self.assertEqual(table["object_id"].to_pylist(), [data.ids[row] for row in held_out] * 2)
-        expected, _ = Session(out / "convnet-da.onnx", 1).over(data, "y1", held_out)
+        expected, _ = Session(model / "model.onnx", 1).over(data, "y1", held_out)
         made = table["latent"].combine_chunks().flatten().to_numpy().reshape(-1, 256)
         np.testing.assert_array_equal(made[len(held_out) :], expected)
         np.testing.assert_allclose(np.stack(table["probability"].to_pylist()).sum(axis=1), 1.0, rtol=1e-5)
         few = self.folder / "few.parquet"
-        self.assertEqual(latents.write(Session(out / "convnet-da.onnx", 1), data, few, {}, limit=30), 30)
+        self.assertEqual(latents.write(Session(model / "model.onnx", 1), data, few, {}, limit=30), 30)
         parts = pq.read_table(few)["split"].to_pylist()
         expected = 2 * round(30 * len(data.parts["test"]) / len(held_out))
         self.assertEqual((parts.count("test"), len(parts)), (expected, 60))
 
-    def test_a_run_that_cannot_be_used_ends_with_exit_3_and_a_reason(self) -> None:
-        told = io.StringIO()
-        with contextlib.redirect_stderr(told):
-            self.assertEqual(main(["--run", str(self.folder / "nothing"), "--out", str(self.folder / "models")]), 3)
-        self.assertIn("is not a run directory", told.getvalue())
-        self.assertFalse((self.folder / "models").exists())
+    def test_what_cannot_be_used_ends_with_exit_3_and_a_reason(self) -> None:
+        self.run_folder = self.folder / "nothing"
+        code, told = self.train()
+        self.assertEqual((code, "is not a run directory" in told), (3, True), told)
+        code, told = self.train("--networks", "resnet18")
+        self.assertEqual((code, "the experiment has no network `resnet18`" in told), (3, True), told)
+
+    def test_any_module_becomes_a_file_with_a_hand_written_card(self) -> None:
+        (self.folder / "card.yaml").write_text(
+            "{classes: [a, b], bands: [g, r, i], size: 20, pixel_scale_arcsec: 0.2, domains: {survey: {lo: -1.0, hi: 9.0}}}"
+        )
+        words = ["--card", str(self.folder / "card.yaml"), "--out", str(self.folder / "own.onnx"), "--module"]
+        code, told = self.call("export", *words, "training.tests.fake:own_network")
+        self.assertEqual(code, 0, told)
+        card = read_card(self.folder / "own.onnx")
+        self.assertEqual((card["latent_size"], card["classes"], card["logits"]), (5, ["a", "b"], "logits"))
+        code, told = self.call("export", *words, "training.tests.fake:only_logits")
+        self.assertEqual((code, "expected a pair (latent [N, D], logits [N, 2])" in told), (3, True), told)
+        code, told = self.call("export", *words, "training.tests.fake:nothing")
+        self.assertEqual((code, "is no `package.module:function`" in told), (3, True), told)
+
+
+class Report(unittest.TestCase):
+    def test_the_interval_of_a_paired_difference_is_that_of_theory(self) -> None:
+        random = np.random.default_rng(8)
+        answers = []
+        for row in range(2000):
+            ours, theirs = random.random() < 0.8, random.random() < 0.6
+            for training, right in (("da", ours), ("control", theirs)):
+                same = {"network": "convnet", "training": training, "seed": "1", "object_id": f"{row}"}
+                answers.append({**same, "y10_right": True, "y1_right": right})
+        y1 = next(row for row in report.differences(answers) if row["domain"] == "y1")
+        spread = 1.96 * np.sqrt((0.8 * 0.2 + 0.6 * 0.4) / 2000)
+        self.assertAlmostEqual(y1["difference"], 0.2, delta=0.04)
+        self.assertAlmostEqual(y1["high_95"] - y1["difference"], spread, delta=0.003)
+        self.assertAlmostEqual(y1["difference"] - y1["low_95"], spread, delta=0.003)
+        y10 = next(row for row in report.differences(answers) if row["domain"] == "y10")
+        self.assertEqual((y10["difference"], y10["low_95"], y10["galaxies"]), (0.0, 0.0, 2000))
