@@ -11,7 +11,7 @@ ORT := .lucarne/onnxruntime/libonnxruntime.so.$(ORT_VERSION)
 # Python packages that Lucarne is measured beside.
 PEERS := .lucarne/bench/installed
 
-.PHONY: demo test build fmt lint unit doc bless bench models clean
+.PHONY: demo test build fmt lint unit doc bless bench models test-training clean
 
 demo: build
 	$(LUCARNE) run pipelines/01_first_light.yaml --overwrite
@@ -43,10 +43,28 @@ bless: $(ORT)
 bench: $(ORT) $(if $(LUCARNE_BENCH_PYTHON),,$(PEERS))
 	cargo bench --locked --bench peers -- $(ONLY)
 
-# Trains the two ConvNets from nothing: about 15,000 images, 20 CPU minutes. PyTorch alone is 3 GB to fetch.
+# The experiment of models/experiments/paper.yaml from nothing: galaxies, trainings, evaluation, the page models/README.md.
+# Stopped, it goes on where it was. A quick one: `make models SEEDS=1 NETWORKS=convnet COUNT=3000 OUT=/tmp/models`.
+# PyTorch alone is 3 GB to fetch.
+COUNT ?= 15000
+NETWORKS ?= convnet resnet18
+SEEDS ?= 1 2 3
+THREADS ?= 1
+OUT ?= models
+WORK := $(abspath runs/models/$(COUNT))
+MODELS := cd models && ORT_DYLIB_PATH=$(or $(ORT_DYLIB_PATH),$(abspath $(ORT))) $(abspath $(TRAINER)) -m training
+
 models: build $(TRAINER)
-	$(LUCARNE) run pipelines/03_training_set.yaml --overwrite
-	cd models && ../$(TRAINER) -m training --run ../runs/training_set --out . --networks convnet --trainings regular da --epochs 12 --seed 1
+	$(LUCARNE) run pipelines/03_training_set.yaml --set count=$(COUNT) -o $(WORK)/galaxies --resume
+	$(MODELS) train --experiment experiments/paper.yaml --run $(WORK)/galaxies --work $(WORK)/trained \
+		--networks $(NETWORKS) --seeds $(SEEDS) --threads $(THREADS)
+	$(MODELS) evaluate --run $(WORK)/galaxies --work $(WORK)/trained --lucarne $(abspath $(LUCARNE)) --out $(WORK)/evaluated
+	mkdir -p $(OUT)
+	$(MODELS) publish --work $(WORK)/trained --evaluated $(WORK)/evaluated --lucarne $(abspath $(LUCARNE)) --out $(abspath $(OUT))
+
+# The trainer's own tests: a minute, and PyTorch. `make test` does not run them.
+test-training: $(TRAINER)
+	cd models && $(abspath $(TRAINER)) -m unittest discover -s training/tests -t .
 
 $(TRAINER): models/training/requirements.txt
 	$(PYTHON) -m venv .lucarne/training

@@ -1,0 +1,1 @@
+"""Networks from elsewhere, as a user would bring them."""
