@@ -10,7 +10,8 @@ import torch
 
 from . import TrainingError, experiment, outcome, own, report, serving
 from .data import load
-from .train import Options, train
+from .locks import locked
+from .train import Options, check_same, identify, train
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -35,21 +36,42 @@ def _train(asked: argparse.Namespace) -> None:
         torch.use_deterministic_algorithms(True)
     data = load(asked.run, asked.work / "cache", of.label)
     say(f"{len(data.ids)} objects: {data.counts()}")
+    elsewhere = []
     for seed in asked.seeds or of.seeds:
+        options = Options(seed, of.batch, of.patience, device, _bf16(asked.precision, device))
         for network in networks:
             for way in trainings:
                 name = f"{network}-{way}-{seed}"
-                folder = asked.work / name
-                if outcome.read(folder) is not None:
-                    say(f"{name} is there")
-                    continue
-                options = Options(seed, of.batch, of.patience, device, _bf16(asked.precision, device))
-                say(f"training {name} on {device}, {'bfloat16' if options.bf16 else 'float32'}, {asked.threads} threads")
-                settings, training = of.networks[network], of.trainings[way]
-                trained = train(data, network, settings, training, options, folder, lambda line: say(f"  {line}"))
-                made = outcome.write(name, trained, data, settings, training, options, folder)
-                told = ", ".join(f"{key} {value:.3f}" for key, value in made["metrics"].items())
-                say(f"  best epoch {trained.best_epoch}; {told}; ONNX Runtime within {made['onnx_difference']:.1e}")
+                with locked(asked.work / name, wait=False) as ours:
+                    if ours:
+                        _train_one(name, data, of.networks[network], of.trainings[way], options, asked)
+                    else:
+                        say(f"{name} is trained by another process")
+                        elsewhere.append(name)
+    if elsewhere:
+        raise TrainingError(f"another process is at {', '.join(elsewhere)}: call again when it has ended")
+
+
+def _train_one(
+    name: str,
+    data: Data,
+    settings: experiment.NetworkSettings,
+    training: experiment.Training,
+    options: Options,
+    asked: argparse.Namespace,
+) -> None:
+    network, folder = name.split("-")[0], asked.work / name
+    made = outcome.read(folder)
+    if made is not None:
+        check_same(folder / outcome.FILE, made["identity"], identify(data, network, settings, training, options))
+        say(f"{name} is there")
+        return
+    precision = "bfloat16" if options.bf16 else "float32"
+    say(f"training {name} on {options.device}, {precision}, {asked.threads} threads")
+    trained = train(data, network, settings, training, options, folder, lambda line: say(f"  {line}"))
+    made = outcome.write(name, trained, data, settings, training, options, folder)
+    told = ", ".join(f"{key} {value:.3f}" for key, value in made["metrics"].items())
+    say(f"  best epoch {trained.best_epoch}; {told}; ONNX Runtime within {made['onnx_difference']:.1e}")
 
 
 def _evaluate(asked: argparse.Namespace) -> None:

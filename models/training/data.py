@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from . import CLASSES, DOMAINS, TrainingError
+from .locks import locked
 from .runs import Layout, Run
 from .splits import split
 from .stretch import Percentiles, Stretch
@@ -59,15 +60,17 @@ def load(folder: Path, cache: Path, label: str = "label") -> Data:
     classes, parts = split(ids, labels, splits)
     place = cache / run.key()
     known = place / "stretched.json"
-    if not known.exists():
-        stretches, digests = _stretched(run, place, parts["train"], len(ids))
-        digest = hashlib.sha256("\0".join(f"{name}\t{label}" for name, label in zip(ids, labels)).encode())
-        for domain in DOMAINS:
-            digest.update(digests[domain])
-        told = {"stretches": {name: stretch.card() for name, stretch in stretches.items()}, "digest": digest.hexdigest()}
-        partial = known.with_suffix(".partial")
-        partial.write_text(json.dumps(told))
-        partial.replace(known)
+    # A second process would empty the files that the first has mapped, so it waits, and then finds them.
+    with locked(place, wait=True):
+        if not known.exists():
+            stretches, digests = _stretched(run, place, parts["train"], len(ids))
+            digest = hashlib.sha256("\0".join(f"{name}\t{label}" for name, label in zip(ids, labels)).encode())
+            for domain in DOMAINS:
+                digest.update(digests[domain])
+            told = {"stretches": {name: stretch.card() for name, stretch in stretches.items()}, "digest": digest.hexdigest()}
+            partial = known.with_suffix(".partial")
+            partial.write_text(json.dumps(told))
+            partial.replace(known)
     told = json.loads(known.read_text())
     stretches = {domain: Stretch(**told["stretches"][domain]) for domain in DOMAINS}
     images = {domain: np.load(place / f"{domain}.npy", mmap_mode="r") for domain in DOMAINS}

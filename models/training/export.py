@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 import warnings
 from pathlib import Path
 
@@ -75,12 +76,15 @@ def write_card(path: Path, card_value: dict[str, object]) -> None:
     onnx.save(model, str(path))
 
 
-def halve(path: Path) -> None:
-    """Stores the float32 weights of an ONNX file in half precision, each with a cast back to float32."""
-    model = onnx.load(str(path))
+def halve(source: Path, path: Path, smallest: int) -> None:
+    """Copies an ONNX file with its float32 weights of at least `smallest` numbers in half precision, each with a cast back.
+
+    What is smaller takes no room to speak of; left as it is, the head in the file stays the one of `write_head`.
+    """
+    model = onnx.load(str(source))
     casts = []
     for weights in model.graph.initializer:
-        if weights.data_type != onnx.TensorProto.FLOAT:
+        if weights.data_type != onnx.TensorProto.FLOAT or math.prod(weights.dims) < smallest:
             continue
         values, name = onnx.numpy_helper.to_array(weights), weights.name
         if not np.abs(values).max(initial=0.0) <= np.finfo(np.float16).max:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import json
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -98,9 +99,7 @@ class State:
     def restore(self, path: Path, identity: dict[str, Any]) -> None:
         """Goes on from a file. Raises `TrainingError` when it is of other data or settings."""
         value = torch.load(path, map_location="cpu", weights_only=False)
-        if value["identity"] != identity:
-            changed = [key for key in identity if value["identity"].get(key) != identity[key]]
-            raise TrainingError(f"`{path}` was begun with another {', '.join(changed)}: remove its folder or name another")
+        check_same(path, value["identity"], identity)
         for name, module in self.modules().items():
             module.load_state_dict(value[name])
         for name in ("epoch", "best_epoch", "best", "best_weights", "curves", "seconds"):
@@ -110,6 +109,24 @@ class State:
     def finished(self, patience: int) -> bool:
         """Whether all epochs are done, or so many in a row were no better."""
         return self.epoch >= self.epochs or (self.best_epoch > 0 and self.epoch - self.best_epoch >= patience)
+
+
+def identify(
+    data: Data, network: str, settings: NetworkSettings, way: Training, options: Options
+) -> dict[str, Any]:
+    """All that decides what the weights of a model will be on one machine, as JSON has it."""
+    value = {
+        "dataset": data.digest, "network": network, "settings": dataclasses.asdict(settings), "training": dataclasses.asdict(way),
+        "seed": options.seed, "batch": options.batch, "patience": options.patience, "bf16": options.bf16,
+    }  # fmt: skip
+    return json.loads(json.dumps(value))
+
+
+def check_same(path: Path, there: dict[str, Any], asked: dict[str, Any]) -> None:
+    """Raises `TrainingError` when a file is of another model than the one that is asked for."""
+    changed = [key for key in asked if there.get(key) != asked[key]]
+    if changed:
+        raise TrainingError(f"`{path}` was begun with another {', '.join(changed)}: remove its folder or name another")
 
 
 def train(
@@ -128,10 +145,7 @@ def train(
     was stopped. Raises `TrainingError` when the loss is not finite or the training part is smaller than a batch.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    identity = {
-        "dataset": data.digest, "network": network, "settings": dataclasses.asdict(settings), "training": dataclasses.asdict(way),
-        "seed": options.seed, "batch": options.batch, "bf16": options.bf16,
-    }  # fmt: skip
+    identity = identify(data, network, settings, way, options)
     state = State(data, network, settings, way, options)
     if (folder / CHECKPOINT).exists():
         state.restore(folder / CHECKPOINT, identity)

@@ -63,7 +63,7 @@ class ResNet18(unittest.TestCase):
             export.write(network, path, {}, (3, 32, 32))
             self.assertLess(export.largest_difference(network, export.Session(path, 1), images.numpy()), 1e-4)
             whole, size = export.Session(path, 1)(images.numpy())[1], path.stat().st_size
-            export.halve(path)
+            export.halve(path, path, 4096)
             halved = export.Session(path, 1)(images.numpy())[1]
             self.assertLess(path.stat().st_size, 0.51 * size)
         self.assertGreater(np.abs(halved - whole).max(), 0.0)

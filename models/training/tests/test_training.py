@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import contextlib
 import io
+import shutil
 import tempfile
 import unittest
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from unittest import mock
 
 import numpy as np
+import onnx
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 import yaml
 
-from training import TrainingError, experiment, latents, outcome, report
+from training import TrainingError, experiment, export, latents, outcome, report
 from training.__main__ import main
-from training.data import load
+from training.data import _stretched, load
 from training.evaluate import confusion, logits_of, measures, wilson
 from training.export import Session, read_card
+from training.locks import locked
+from training.networks import recalibrate, resnet18
 from training.tests import fake
 from training.train import Options, train
 
@@ -171,7 +176,7 @@ class Commands(unittest.TestCase):
         self.assertEqual(code, 0, told)
         work = self.folder / "work"
         made = {path.name for path in (work / "convnet-regular-1").iterdir() if not path.name.startswith("events")}
-        files = {"checkpoint.pt", "weights.pt", "model.onnx", "adabn.onnx", "head.json", "latents.parquet", "outcome.json"}
+        files = {".lock", "checkpoint.pt", "weights.pt", "model.onnx", "adabn.onnx", "head.json", "latents.parquet", "outcome.json"}
         self.assertEqual(made, files)
         self.assertTrue(list((work / "convnet-da-1").glob("events.out.tfevents.*")))
         regular = outcome.read(work / "convnet-regular-1")
@@ -184,6 +189,65 @@ class Commands(unittest.TestCase):
         code, told = self.train("--seeds", "1", "2", "--trainings", "regular")
         self.assertIn("convnet-regular-1 is there", told)
         self.assertTrue((work / "convnet-regular-2" / "outcome.json").exists())
+
+    def test_a_finished_model_of_other_settings_is_not_taken_for_the_one_asked_for(self) -> None:
+        quick = self.folder / "quick.yaml"
+        quick.write_text(QUICK.replace("epochs: 8", "epochs: 1"))
+        self.assertEqual(self.train("--seeds", "1", "--trainings", "regular")[0], 0)
+        for text, told in (
+            (QUICK, "begun with another settings"),
+            (QUICK.replace("epochs: 8", "epochs: 1").replace("1.0e-3 }\n  da", "2.0e-3 }\n  da"), "another training"),
+        ):
+            quick.write_text(text)
+            code, said = self.train("--seeds", "1", "--trainings", "regular")
+            self.assertEqual((code, told in said), (3, True), said)
+
+    def test_a_model_that_another_process_trains_is_left_to_it(self) -> None:
+        (self.folder / "quick.yaml").write_text(QUICK.replace("epochs: 8", "epochs: 1"))
+        work = self.folder / "work"
+        with locked(work / "convnet-regular-1", wait=False) as ours:
+            self.assertTrue(ours)
+            code, told = self.train("--seeds", "1")
+        self.assertEqual((code, "another process is at convnet-regular-1:" in told), (3, True), told)
+        self.assertEqual({path.parent.name for path in work.glob("*/outcome.json")}, {"convnet-da-1"})
+        self.assertEqual(self.train("--seeds", "1")[0], 0)
+        self.assertTrue((work / "convnet-regular-1" / "outcome.json").exists())
+
+    def test_two_processes_stretch_the_images_once(self) -> None:
+        cache, said = self.folder / "cache", []
+        with mock.patch("training.data._stretched", side_effect=lambda *given: said.append(1) or _stretched(*given)):
+            with ThreadPoolExecutor(2) as both:
+                digests = set(both.map(lambda _: load(self.run_folder, cache).digest, range(2)))
+        self.assertEqual((len(digests), len(said)), (1, 1))
+
+    def test_half_precision_is_taken_where_it_changes_no_class_and_leaves_the_head(self) -> None:
+        data = load(self.run_folder, self.folder)
+        network = resnet18(3, 16)
+        recalibrate(network, [torch.from_numpy(data.batch("y10", np.arange(64)))])
+        whole, path = self.folder / "whole.onnx", self.folder / "model.onnx"
+        export.write(network, whole, {}, (3, 16, 16))
+        test = data.parts["test"]
+        # An untrained network has galaxies between two classes: put those of the test part clearly into one.
+        model = onnx.load(str(whole))
+        bias = next(one for one in model.graph.initializer if one.name == "head.bias")
+        bias.CopyFrom(onnx.numpy_helper.from_array(np.array([1, 0, 0], np.float32), bias.name))
+        onnx.save(model, str(path))
+        shutil.copy(path, whole)
+        logits = {domain: Session(whole, 1).over(data, domain, test)[1] for domain in data.images}
+        half, answers = outcome._halved(path, data, logits)
+        self.assertEqual((half["classes_changed"], half["from_numbers"]), (0, outcome.HALF_FROM[0]))
+        self.assertLess(path.stat().st_size, 0.51 * whole.stat().st_size)
+        difference = max(np.abs(answers[domain] - logits[domain]).max() for domain in logits)
+        self.assertEqual((half["difference"], difference > 0.0), (difference, True))
+        kept = {one.name: one for one in onnx.load(str(path)).graph.initializer}
+        np.testing.assert_array_equal(
+            onnx.numpy_helper.to_array(kept["head.weight"]), network.head.weight.detach().numpy()
+        )
+        shutil.copy(whole, path)
+        logits["y1"][0] = -logits["y1"][0]  # one galaxy that half precision calls otherwise, whichever choice is made
+        self.assertEqual(outcome._halved(path, data, logits)[0], None)
+        self.assertEqual(path.read_bytes(), whole.read_bytes())
+        self.assertEqual(list(self.folder.glob("*.half")), [])
 
     def check_latents(self, model: Path) -> None:
         table = pq.read_table(model / "latents.parquet")
