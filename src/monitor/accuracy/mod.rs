@@ -137,8 +137,8 @@ struct State {
 }
 
 impl AccuracyMonitor {
-    /// The predicted class of every row, by its number.
-    fn predictions(&self, batch: &RecordBatch, score: &str) -> Result<Vec<usize>> {
+    /// The predicted class of every row, by its number; none where the class is null.
+    fn predictions(&self, batch: &RecordBatch, score: &str) -> Result<Vec<Option<usize>>> {
         let name = class_column(score);
         let wrong = || Error::Bug(format!("column `{name}` holds no class of the model"));
         let column = column_of(batch, &name)?.as_dictionary_opt::<Int32Type>().ok_or_else(wrong)?;
@@ -147,9 +147,8 @@ impl AccuracyMonitor {
         column
             .keys()
             .iter()
-            .map(|key| numbers.get(key? as usize).copied().flatten())
-            .collect::<Option<_>>()
-            .ok_or_else(wrong)
+            .map(|key| key.map(|key| numbers.get(key as usize).copied().flatten().ok_or_else(wrong)).transpose())
+            .collect()
     }
 
     fn class(&self, name: &str) -> Option<usize> {
@@ -260,7 +259,7 @@ impl Monitor for AccuracyMonitor {
             let stranger = truths.iter().find_map(|truth| truth.and_then(Result::err));
             self.state.stranger = stranger.map(|name| name.chars().take(64).collect());
         }
-        let predictions: Vec<Vec<usize>> =
+        let predictions: Vec<Vec<Option<usize>>> =
             self.scores.iter().map(|score| self.predictions(batch, score)).collect::<Result<_>>()?;
         let mut out = Emitted::default();
         let mut row = 0;
