@@ -72,31 +72,19 @@ impl<'a> Asymmetry<'a> {
         for span in circle.spans(image.height, image.width) {
             rows.turn(self, span.y, centre);
             if self.any_bad {
-                rows.good(self, span.y, centre);
+                rows.keep(self, span.y, centre);
             }
-            let (row, turned) = (image.row(span.y), &rows.turned);
-            if self.any_bad {
-                let mut add = |x: usize, share: f64| {
-                    if rows.good[x] {
-                        light += share * row[x].abs();
-                        difference += share * (turned[x] - row[x]).abs();
-                        area += share;
-                    }
-                };
-                span.inside.clone().for_each(|x| add(x, 1.0));
-                span.rim().for_each(|x| add(x, circle.overlap(x, span.y)));
-            } else {
-                for (value, turned) in row[span.inside.clone()].iter().zip(&turned[span.inside.clone()]) {
-                    light += value.abs();
-                    difference += (turned - value).abs();
-                }
-                area += span.inside.len() as f64;
-                for x in span.rim() {
-                    let share = circle.overlap(x, span.y);
-                    light += share * row[x].abs();
-                    difference += share * (turned[x] - row[x]).abs();
-                    area += share;
-                }
+            let (row, turned, keep) = (image.row(span.y), &rows.turned, &rows.keep);
+            let within = span.inside.clone();
+            let sums = sums(&row[within.clone()], &turned[within.clone()], &keep[within]);
+            light += sums[0];
+            difference += sums[1];
+            area += sums[2];
+            for x in span.rim() {
+                let share = keep[x] * circle.overlap(x, span.y);
+                light += share * row[x].abs();
+                difference += share * (turned[x] - row[x]).abs();
+                area += share;
             }
         }
         if light == 0.0 {
@@ -113,13 +101,13 @@ struct Rows {
     mixed: Vec<f64>,
     /// A row of the turned image.
     turned: Vec<f64>,
-    /// Whether a pixel and the one opposite to it are good.
-    good: Vec<bool>,
+    /// 1 where a pixel and the one opposite to it are good, else 0.
+    keep: Vec<f64>,
 }
 
 impl Rows {
     fn new(width: usize) -> Self {
-        Self { mixed: vec![0.0; width + 2], turned: vec![0.0; width], good: vec![true; width] }
+        Self { mixed: vec![0.0; width + 2], turned: vec![0.0; width], keep: vec![1.0; width] }
     }
 
     /// Row y of the image turned about a point.
@@ -162,16 +150,106 @@ impl Rows {
     }
 
     /// Which pixels of row y count.
-    fn good(&mut self, of: &Asymmetry, y: usize, [xc, yc]: Point) {
-        let (width, height) = (of.stamp.image.width as isize, of.stamp.image.height as isize);
-        let row = (2.0 * yc).round() as isize - y as isize;
-        let first = (2.0 * xc).round() as isize;
-        for x in 0..width {
-            let column = first - x;
-            let opposite = (0..height).contains(&row)
-                && (0..width).contains(&column)
-                && of.stamp.bad[(row * width + column) as usize];
-            self.good[x as usize] = !opposite && !of.stamp.bad[y * width as usize + x as usize];
+    fn keep(&mut self, of: &Asymmetry, y: usize, [xc, yc]: Point) {
+        let (width, height) = (of.stamp.image.width, of.stamp.image.height);
+        let share = |bad: &bool| f64::from(u8::from(!bad));
+        for (keep, bad) in self.keep.iter_mut().zip(&of.stamp.bad[y * width..]) {
+            *keep = share(bad);
         }
+        let row = (2.0 * yc).round() - y as f64;
+        if row < 0.0 || row >= height as f64 {
+            return;
+        }
+        // Column x is opposite to `first` - x, as far as that is in the row.
+        let opposite = &of.stamp.bad[row as usize * width..][..width];
+        let first = (2.0 * xc).round() as usize;
+        let lowest = (first + 1).saturating_sub(width);
+        for (keep, bad) in self.keep[lowest..].iter_mut().zip(opposite[..=(first - lowest).min(width - 1)].iter().rev())
+        {
+            *keep *= share(bad);
+        }
+    }
+}
+
+/// Sums over pixels that are kept: of light, of its difference from the turned image, and how many they are. Eight at a time.
+fn sums(row: &[f64], turned: &[f64], keep: &[f64]) -> [f64; 3] {
+    const LANES: usize = 8;
+    let mut lanes = [[0.0; LANES]; 3];
+    let mut add = |row: &[f64], turned: &[f64], keep: &[f64]| {
+        for (lane, ((value, turned), keep)) in row.iter().zip(turned).zip(keep).enumerate() {
+            lanes[0][lane] += keep * value.abs();
+            lanes[1][lane] += keep * (turned - value).abs();
+            lanes[2][lane] += keep;
+        }
+    };
+    let (rows, row) = row.as_chunks::<LANES>();
+    let (turns, turned) = turned.as_chunks::<LANES>();
+    let (keeps, keep) = keep.as_chunks::<LANES>();
+    for ((row, turned), keep) in rows.iter().zip(turns).zip(keeps) {
+        add(row, turned, keep);
+    }
+    add(row, turned, keep);
+    lanes.map(|lanes| lanes.iter().sum())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::morphology::{Sky, Source};
+
+    /// A source on a sky of nothing, whose pixels are those of `light`.
+    fn turned(light: impl Fn(f64, f64) -> f64, mask: Option<&[f32]>) -> (Point, Option<f64>, Quality) {
+        let (height, width) = (50, 60);
+        let image: Vec<f32> =
+            (0..height * width).map(|i| light(f64::from(i % width), f64::from(i / width)) as f32).collect();
+        let segments: Vec<u32> = image.iter().map(|value| u32::from(*value > 1.0)).collect();
+        let (height, width) = (height as usize, width as usize);
+        let source = Source {
+            image: &image,
+            height,
+            width,
+            segments: &segments,
+            label: 1,
+            mask,
+            variance: None,
+            gain: None,
+            sky: Sky::None,
+            psf_fwhm_pixels: None,
+        };
+        let stamp = Stamp::cut(&source).expect("a source");
+        let mut quality = Quality::Good;
+        let skybox = SkyBox::of(&stamp, Sky::None, &mut quality);
+        let folded = Asymmetry::new(&stamp, &skybox, 18.0);
+        let centre = folded.centre(stamp.centroid(&mut quality), 3.0, &mut quality);
+        let value = folded.at(centre, &mut quality);
+        ([centre[0] + stamp.x0 as f64, centre[1] + stamp.y0 as f64], value, quality)
+    }
+
+    fn blob(x: f64, y: f64, [xc, yc]: Point) -> f64 {
+        100.0 * (-((x - xc).powi(2) / 32.0 + (y - yc).powi(2) / 50.0)).exp()
+    }
+
+    #[test]
+    fn a_symmetric_galaxy_has_no_asymmetry_about_its_centre() {
+        let centre = [31.0, 24.5];
+        let (found, value, quality) = turned(|x, y| blob(x, y, centre), None);
+        assert!((found[0] - centre[0]).hypot(found[1] - centre[1]) < 0.01, "{found:?}");
+        assert!(value.expect("a value") < 1e-3, "{value:?}");
+        assert_eq!(quality, Quality::Good);
+    }
+
+    #[test]
+    fn what_has_no_counterpart_counts_twice_and_what_is_masked_not_at_all() {
+        let centre = [30.0, 25.0];
+        let with_spot =
+            |x: f64, y: f64| blob(x, y, centre) + if (x - 39.0).abs() + (y - 25.0).abs() < 1.5 { 40.0 } else { 0.0 };
+        let (_, value, _) = turned(with_spot, None);
+        let total: f64 = (0..3000).map(|i| with_spot(f64::from(i % 60), f64::from(i / 60))).sum();
+        assert!((value.expect("a value") - 2.0 * 5.0 * 40.0 / total).abs() < 2e-3, "{value:?}");
+        let mask: Vec<f32> = (0..3000)
+            .map(|i| f32::from(u8::from((f64::from(i % 60) - 39.0).abs() + (f64::from(i / 60) - 25.0).abs() < 1.5)))
+            .collect();
+        let (_, value, _) = turned(with_spot, Some(&mask));
+        assert!(value.expect("a value") < 1e-3, "{value:?}");
     }
 }

@@ -18,8 +18,8 @@ use crate::{
 
 /// The threshold when nothing is said.
 const SIGMA: f64 = 1.5;
-/// The same of images without noise.
-const LIGHT_SHARE: f64 = 0.9;
+/// The same of images without noise: about as far out as ten years of LSST see.
+const LIGHT_SHARE: f64 = 0.8;
 
 #[derive(Clone)]
 pub(super) struct Bound {

@@ -89,7 +89,7 @@ pub enum Bands {
 pub enum Segmentation {
     /// Five pixels or more that touch, so many standard deviations of the sky above it: 1.5 when nothing is said.
     Sigma(f64),
-    /// Five pixels or more that touch, above the level over which so much of the light is: 0.9 when nothing is said and
+    /// Five pixels or more that touch, above the level over which so much of the light is: 0.8 when nothing is said and
     /// `sky_sigma` is `off`.
     LightShare(f64),
     /// A column of maps: 0 for the sky, a number for each source.
