@@ -1,4 +1,5 @@
 //! Morphology against statmorph (tests/golden/morphology/make.py says which version), both with one segmentation map and gain.
+#![allow(clippy::print_stdout, reason = "a test says what it skipped and how large the errors are")]
 
 use std::{fs, io::Read, path::Path};
 
@@ -38,8 +39,10 @@ fn golden(name: &str) -> String {
 }
 
 /// statmorph's name, how far we may be from it, and whether that is relative; ten times or more what was seen.
+type Statistic = (&'static str, f64, bool, fn(&Morphology) -> Option<f64>);
+
 #[rustfmt::skip]
-const STATISTICS: [(&str, f64, bool, fn(&Morphology) -> Option<f64>); 16] = [
+const STATISTICS: [Statistic; 16] = [
     ("gini",            1e-6, true,  |found| found.gini),
     ("m20",             1e-6, true,  |found| found.m20),
     ("gini_m20_bulge",  1e-6, false, |found| Some(bulge_statistic(found.gini?, found.m20?))),

@@ -21,6 +21,11 @@ const SIGMA: f64 = 1.5;
 /// The same of images without noise: about as far out as ten years of LSST see.
 const LIGHT_SHARE: f64 = 0.8;
 
+/// For each row what was measured, band after band.
+type Measured = Vec<Vec<morphology::Morphology>>;
+/// Rows that cannot be measured, and why.
+type Rejected = Vec<(usize, String)>;
+
 #[derive(Clone)]
 pub(super) struct Bound {
     image: String,
@@ -97,10 +102,7 @@ impl Bound {
     }
 
     /// For each row what was measured, band after band; and the rows that a column has no number for.
-    pub(super) fn measure(
-        &self,
-        batch: &RecordBatch,
-    ) -> Result<(Vec<Vec<morphology::Morphology>>, Vec<(usize, String)>)> {
+    pub(super) fn measure(&self, batch: &RecordBatch) -> Result<(Measured, Rejected)> {
         let columns = Columns {
             image: Images::of(batch, &self.image)?,
             mask: self.mask.as_ref().map(|column| Images::of(batch, column)).transpose()?,
