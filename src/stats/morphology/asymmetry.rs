@@ -164,6 +164,9 @@ impl Rows {
         let opposite = &of.stamp.bad[row as usize * width..][..width];
         let first = (2.0 * xc).round() as usize;
         let lowest = (first + 1).saturating_sub(width);
+        if lowest >= width {
+            return;
+        }
         for (keep, bad) in self.keep[lowest..].iter_mut().zip(opposite[..=(first - lowest).min(width - 1)].iter().rev())
         {
             *keep *= share(bad);
@@ -223,6 +226,37 @@ mod tests {
         let centre = folded.centre(stamp.centroid(&mut quality), 3.0, &mut quality);
         let value = folded.at(centre, &mut quality);
         ([centre[0] + stamp.x0 as f64, centre[1] + stamp.y0 as f64], value, quality)
+    }
+
+    #[test]
+    fn the_centre_may_be_in_any_corner_of_a_stamp_with_bad_pixels() {
+        let (height, width) = (7, 12);
+        let image: Vec<f32> = (0..height * width).map(|i| 1.0 + (i * 29 % 17) as f32).collect();
+        let mask: Vec<f32> = (0..height * width).map(|i| f32::from(u8::from(i % 5 == 0))).collect();
+        let segments = vec![1; height * width];
+        let source = Source {
+            image: &image,
+            height,
+            width,
+            segments: &segments,
+            label: 1,
+            mask: Some(&mask),
+            variance: None,
+            gain: None,
+            sky: Sky::None,
+            psf_fwhm_pixels: None,
+        };
+        let stamp = Stamp::cut(&source).expect("a source");
+        let mut quality = Quality::Good;
+        let skybox = SkyBox::of(&stamp, Sky::None, &mut quality);
+        let folded = Asymmetry::new(&stamp, &skybox, 4.0);
+        for x in [0.0, 0.3, 5.5, 11.2, 11.8, 11.999_999] {
+            for y in [0.0, 0.2, 3.0, 6.3, 6.8, 6.999_999] {
+                let value = folded.at([x, y], &mut quality).expect("a value");
+                assert!((0.0..=2.0).contains(&value), "{x} {y}: {value}");
+            }
+        }
+        assert_eq!(folded.at([12.0, 3.0], &mut quality), None);
     }
 
     fn blob(x: f64, y: f64, [xc, yc]: Point) -> f64 {

@@ -220,7 +220,7 @@ fn mistakes_are_told_with_what_to_do() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(60))]
+    #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
     fn no_image_however_small_or_odd_stops_a_run(
