@@ -214,6 +214,12 @@ impl<'a> Images<'a> {
     pub fn rows(&self) -> std::slice::ChunksExact<'a, f32> {
         self.pixels.chunks_exact(self.layout.pixels())
     }
+
+    /// One band of one image, `[y, x]`.
+    pub fn plane(&self, row: usize, band: usize) -> &'a [f32] {
+        let plane = self.layout.plane();
+        &self.pixels[row * self.layout.pixels() + band * plane..][..plane]
+    }
 }
 
 /// A column by name.

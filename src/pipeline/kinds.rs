@@ -43,7 +43,7 @@ impl Family {
         match self {
             Self::Source => "where rows come from",
             Self::Transform => {
-                "what happens to images and rows before a model sees them; its label is the column that it makes"
+                "what happens to images and rows before a model sees them; its label is the column that it makes, or the prefix of several"
             }
             Self::Score => "models; the label is the prefix of the columns",
             Self::Monitor => "what watches the stream; the label is the table that it writes",

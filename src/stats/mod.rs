@@ -3,4 +3,5 @@
 pub mod calibration;
 pub mod classification;
 pub mod interval;
+pub mod morphology;
 pub mod quantile;

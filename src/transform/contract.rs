@@ -36,6 +36,12 @@ fn examples(kind: &str) -> Vec<Value> {
             json!({ "image": "image", "height": 20, "width": 3, "pad": "nan" }),
         ],
         "orient" => vec![json!({ "image": "image", "mirror_x": true, "quarter_turns": 3 })],
+        "morphology" => vec![
+            json!({ "image": "image" }),
+            json!({ "image": "image", "band": "all", "sky_sigma": "off", "psf_fwhm_arcsec": 0.7 }),
+            json!({ "image": "image", "band": ["g"], "gain": { "column": "gain" }, "subtract_background": true }),
+            json!({ "image": "image", "segmentation": { "column": "image_mask" }, "sky_sigma": 0.3 }),
+        ],
         "filter" => vec![json!({ "keep": ["magnitude < 21", "label != merger"] })],
         "split" => vec![json!({}), json!({ "by": "label", "train": 0.2, "valid": 0.2, "test": 0.6 })],
         kind => panic!("no example of `{kind}`: add one here"),
@@ -88,6 +94,10 @@ pub(crate) fn batch(rows: usize) -> RecordBatch {
         (layout.field("image_variance"), list_column(variance, layout.pixels()).unwrap()),
         (layout.field("image_mask"), list_column(mask, layout.pixels()).unwrap()),
         (psf.field("image_psf"), list_column(vec![0.04; rows * psf.pixels()], psf.pixels()).unwrap()),
+        (
+            Field::new("gain", DataType::Float64, true),
+            Arc::new(Float64Array::from_iter((0..rows).map(|row| (row % 4 != 2).then_some(1.5)))),
+        ),
         (
             Field::new("small", DataType::Float32, false),
             Arc::new(Float32Array::from_iter_values((0..rows).map(|i| i as f32))),
@@ -220,6 +230,7 @@ fn settings_written_as_json_are_read_back_the_same() {
     again::<super::resample::Resample>("resample");
     again::<super::crop::Crop>("crop");
     again::<super::orient::Orient>("orient");
+    again::<super::morphology::Morphology>("morphology");
     again::<super::filter::Filter>("filter");
     again::<super::split::Split>("split");
 }

@@ -5,6 +5,7 @@ pub mod asinh_stretch;
 pub(crate) mod contract;
 pub mod crop;
 pub mod filter;
+pub mod morphology;
 pub mod observe;
 pub mod orient;
 pub mod quantity;
@@ -29,6 +30,7 @@ pub const KINDS: &[Kind<dyn Transform>] = &[
     Kind::of::<resample::Resample>(),
     Kind::of::<crop::Crop>(),
     Kind::of::<orient::Orient>(),
+    Kind::of::<morphology::Morphology>(),
     Kind::of::<filter::Filter>(),
     Kind::of::<split::Split>(),
 ];

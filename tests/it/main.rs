@@ -6,6 +6,8 @@ mod fits;
 mod house;
 mod lessons;
 mod mistakes;
+mod morphology_labels;
+mod morphology_oracle;
 mod observe_noise;
 mod observe_oracle;
 mod pixels;

@@ -7,7 +7,8 @@
 //! A row of the table is about one score, one scope and one class (`n`, `correct`: the rows of this class, and how many
 //! of them were classified right; so the accuracy of a class is its recall) or all classes. `confusion` makes the
 //! confusion matrix: how many rows of this class were given each class, in the order of the classes in its metadata.
-//! `unlabelled` and `unknown_truth` count the rows of the scope whose truth is not there, or no class of the model.
+//! `unlabelled` and `unknown_truth` count the rows of the scope whose truth (or predicted class) is not there, or whose
+//! truth is no class of the model.
 
 mod table;
 mod tally;
@@ -42,7 +43,8 @@ pub struct Accuracy {
     /// The text column with the true class. Rows where it is null or empty are counted as unlabelled.
     #[serde(default = "label")]
     pub truth: String,
-    /// The label of a score, or a list of them. All have to tell the same classes apart.
+    /// The label of a score (or of a `morphology`), or a list of them. All have to tell the same classes apart. Rows without
+    /// a class are counted as unlabelled.
     pub score: Labels,
     /// Also counts every so many rows of the stream.
     #[serde(default)]
@@ -137,8 +139,8 @@ struct State {
 }
 
 impl AccuracyMonitor {
-    /// The predicted class of every row, by its number.
-    fn predictions(&self, batch: &RecordBatch, score: &str) -> Result<Vec<usize>> {
+    /// The predicted class of every row, by its number; none where the class is null.
+    fn predictions(&self, batch: &RecordBatch, score: &str) -> Result<Vec<Option<usize>>> {
         let name = class_column(score);
         let wrong = || Error::Bug(format!("column `{name}` holds no class of the model"));
         let column = column_of(batch, &name)?.as_dictionary_opt::<Int32Type>().ok_or_else(wrong)?;
@@ -147,9 +149,8 @@ impl AccuracyMonitor {
         column
             .keys()
             .iter()
-            .map(|key| numbers.get(key? as usize).copied().flatten())
-            .collect::<Option<_>>()
-            .ok_or_else(wrong)
+            .map(|key| key.map(|key| numbers.get(key as usize).copied().flatten().ok_or_else(wrong)).transpose())
+            .collect()
     }
 
     fn class(&self, name: &str) -> Option<usize> {
@@ -260,7 +261,7 @@ impl Monitor for AccuracyMonitor {
             let stranger = truths.iter().find_map(|truth| truth.and_then(Result::err));
             self.state.stranger = stranger.map(|name| name.chars().take(64).collect());
         }
-        let predictions: Vec<Vec<usize>> =
+        let predictions: Vec<Vec<Option<usize>>> =
             self.scores.iter().map(|score| self.predictions(batch, score)).collect::<Result<_>>()?;
         let mut out = Emitted::default();
         let mut row = 0;
@@ -383,6 +384,20 @@ mod tests {
         };
         let columns = vec![Arc::new(truth) as ArrayRef, predicted(|row| row.1), predicted(|row| row.2)];
         RecordBatch::try_new(Arc::new(fields("spiral,elliptical,merger")), columns).expect("a batch")
+    }
+
+    #[test]
+    fn a_row_without_a_class_is_unlabelled_for_that_score() {
+        let fields = fields("spiral,elliptical,merger");
+        let nullable = fields.fields().iter().map(|field| Arc::new(field.as_ref().clone().with_nullable(true)));
+        let schema = Arc::new(Schema::new(nullable.collect::<Vec<_>>()));
+        let truth: ArrayRef = Arc::new(StringArray::from(vec!["spiral", "merger"]));
+        let some: ArrayRef = Arc::new([Some("spiral"), None].into_iter().collect::<DictionaryArray<Int32Type>>());
+        let all: ArrayRef = Arc::new(["spiral", "merger"].into_iter().collect::<DictionaryArray<Int32Type>>());
+        let rows = RecordBatch::try_new(schema, vec![truth, some, all]).expect("a batch");
+        let (table, _) = watch(&mut *monitor(Accuracy::of(["a", "b"])), &[rows]);
+        let first = |column| [counts(&table, column)[0], counts(&table, column)[4]];
+        assert_eq!((first("n"), first("correct"), first("unlabelled")), ([1, 2], [1, 2], [1, 0]));
     }
 
     fn stream() -> Vec<(Option<&'static str>, usize, usize)> {

@@ -9,7 +9,7 @@ use crate::stats::classification::Confusion;
 pub(super) struct Tally {
     /// Rows by (true, predicted) class.
     counts: Vec<u64>,
-    /// Rows without a truth.
+    /// Rows without a truth, or whose class is null: `morphology` may find none.
     pub(super) unlabelled: u64,
     /// Rows whose truth is no class of the model.
     pub(super) unknown_truth: u64,
@@ -20,11 +20,11 @@ impl Tally {
         Self { counts: vec![0; classes * classes], unlabelled: 0, unknown_truth: 0 }
     }
 
-    pub(super) const fn add(&mut self, truth: Option<Result<usize, &str>>, predicted: usize, classes: usize) {
-        match truth {
-            None => self.unlabelled += 1,
-            Some(Err(_)) => self.unknown_truth += 1,
-            Some(Ok(truth)) => self.counts.as_mut_slice()[truth * classes + predicted] += 1,
+    pub(super) const fn add(&mut self, truth: Option<Result<usize, &str>>, predicted: Option<usize>, classes: usize) {
+        match (truth, predicted) {
+            (None, _) | (Some(Ok(_)), None) => self.unlabelled += 1,
+            (Some(Err(_)), _) => self.unknown_truth += 1,
+            (Some(Ok(truth)), Some(predicted)) => self.counts.as_mut_slice()[truth * classes + predicted] += 1,
         }
     }
 
