@@ -89,6 +89,7 @@ def _publish(asked: argparse.Namespace) -> None:
     """Puts the models of the first seed and the tables of all into a folder."""
     outcomes = [outcome.read(folder) for folder in _finished(asked.work)]
     tables = {name: serving.ask(asked.lucarne, asked.evaluated, name) for name in report.TABLES}
+    tables["labels"] = serving.ask(asked.lucarne, asked.run, "labels")
     report.publish([made for made in outcomes if made], tables, asked.work, asked.out)
     say(f"wrote `{asked.out}/README.md`")
 
@@ -142,7 +143,7 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     command(
         "publish", _publish, "write the models of the first seed, their cards, and the tables of all",
-        work=work, evaluated="folder that `evaluate` wrote", lucarne="the command lucarne", out="folder of the models",
+        work=work, run="run directory of the galaxies", evaluated="folder that `evaluate` wrote", lucarne="the command lucarne", out="folder of the models",
     )  # fmt: skip
     one = command("export", _export, "make an ONNX file with a card of any PyTorch module that gives (latent, logits)",
                   card="YAML of the card", out="the ONNX file")  # fmt: skip
