@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use lucarne::pipeline::Pipeline;
+use arrow::{array::AsArray, datatypes::Float64Type};
+use lucarne::{pipeline::Pipeline, query::Run};
 
 fn lesson(name: &str) -> Pipeline {
     Pipeline::from_file(Path::new(env!("CARGO_MANIFEST_DIR")).join("pipelines").join(name)).unwrap()
@@ -59,4 +60,16 @@ fn files_that_do_not_fit_are_rejected_and_none_is_lost() {
         assert_eq!(summary.counts.source, summary.counts.written + summary.counts.rejected, "{name}");
         assert_eq!(summary.tables["rejects"], summary.counts.rejected, "{name}");
     }
+}
+
+#[test]
+fn a_model_trained_elsewhere_is_scored_by_its_hand_written_card() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let summary = lesson("07_own_model.yaml").set("count", "90").run(&run).unwrap();
+    assert_eq!((summary.counts.written, summary.counts.rejected), (90, 0));
+    let query = "select accuracy from accuracy where scope = 'total' and class = 'all'";
+    let rows: Vec<_> = Run::open(&run).unwrap().query(query).unwrap().map(Result::unwrap).collect();
+    // 91 % of 500; guessing gives a third.
+    assert!(rows[0]["accuracy"].as_primitive::<Float64Type>().value(0) > 0.75);
 }

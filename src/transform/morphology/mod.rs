@@ -8,7 +8,7 @@
 //! S =  0.139 M20 + 0.990 G - 0.327      merger statistic
 //! ```
 //!
-//! Concentration, asymmetry, smoothness and the radii that they need are measured too; [`stats::morphology`] has every
+//! Concentration, asymmetry, smoothness and the radii that they need are measured too; `stats::morphology` has every
 //! definition. They are those of statmorph (Rodriguez-Gomez et al. 2019), and so is the flag.
 
 mod bound;
