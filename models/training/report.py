@@ -156,6 +156,10 @@ def _verdicts(rows: Rows) -> list[str]:
         paper = "raised" if network == "resnet18" else "slightly lowered"
         sign = "raised" if y10["low_95"] > 0 else "lowered" if y10["high_95"] < 0 else "left unchanged within the interval"
         told.append(f"- {network}: the paper's adaptation {paper} Y10 accuracy; here it is {sign} ({100 * y10['difference']:+.1f}).")
+        control = found.get((network, "control", "y1"))
+        if control is not None:
+            holds = "gains" if control["low_95"] > 0 else "loses" if control["high_95"] < 0 else "changes nothing that can be seen"
+            told.append(f"- {network}: over the control, the term itself {holds} on Y1 ({100 * control['difference']:+.1f} points).")
     return told
 
 
