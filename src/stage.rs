@@ -130,7 +130,8 @@ pub enum Read {
     End,
 }
 
-/// Makes one column (its label) of every row, or removes rows. Depends on nothing but the row, the settings and the seed.
+/// Makes columns of every row (its label, or names that begin with it), or removes rows. Depends on nothing but the row, the
+/// settings and the seed.
 pub trait Transform: Send {
     /// The columns it reads. Once bound it also names those that it found beside them: the variance, mask and PSF of an
     /// image.

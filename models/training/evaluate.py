@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import torch
 
-from . import CLASSES
 from .data import Data
 from .networks import Classifier
 
@@ -31,41 +28,9 @@ def logits_of(
     return np.concatenate(latents), np.concatenate(logits)
 
 
-def confusion(truth: np.ndarray, logits: np.ndarray) -> np.ndarray:
-    """Counts `[true class, predicted class]` of class numbers `[n]` and logits `[n, class]`."""
-    counts = np.zeros((len(CLASSES), len(CLASSES)), np.int64)
-    np.add.at(counts, (truth, logits.argmax(axis=1)), 1)
-    return counts
-
-
-def measures(truth: np.ndarray, logits: np.ndarray) -> dict[str, object]:
-    """Accuracy with its 95 % Wilson interval, the confusion matrix (rows are the truth), and precision, recall, F1 by
-    class and weighted by class support; a ratio without any case is 0."""
-    counts = confusion(truth, logits)
-    right, support, called = np.diag(counts).astype(float), counts.sum(axis=1), counts.sum(axis=0)
-    precision = right / np.maximum(called, 1)
-    recall = right / np.maximum(support, 1)
-    f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-300)
-    scores = {"precision": precision, "recall": recall, "f1": f1}
-    total = int(counts.sum())
-    return {
-        "objects": total,
-        "accuracy": float(right.sum() / total),
-        "accuracy_interval_95": wilson(int(right.sum()), total),
-        "confusion": counts.tolist(),
-        "by_class": {
-            name: {key: float(values[number]) for key, values in scores.items()} for number, name in enumerate(CLASSES)
-        },
-        "weighted": {key: float((values * support).sum() / total) for key, values in scores.items()},
-    }
-
-
-def wilson(successes: int, trials: int, z: float = 1.959963984540054) -> list[float]:
-    """The Wilson score interval of a proportion."""
-    share = successes / trials
-    centre = share + z * z / (2 * trials)
-    half = z * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
-    return [(centre - half) / (1 + z * z / trials), (centre + half) / (1 + z * z / trials)]
+def accuracy(truth: np.ndarray, logits: np.ndarray) -> float:
+    """The share of class numbers `[n]` that the greatest of the logits `[n, class]` names."""
+    return float((logits.argmax(axis=1) == truth).mean())
 
 
 def probabilities(logits: np.ndarray) -> np.ndarray:

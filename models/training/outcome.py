@@ -23,7 +23,7 @@ import torch
 
 from . import DOMAINS, TrainingError, export, latents
 from .data import Data
-from .evaluate import measures
+from .evaluate import accuracy
 from .experiment import SOURCE, NetworkSettings, Training
 from .networks import Classifier
 from .train import Options, Trained, adapt_batch_norm, identify
@@ -77,8 +77,7 @@ def _onnx(network: Classifier, path: Path, card: dict[str, Any], data: Data, set
     half = None
     if settings.half_precision:
         half, logits = _halved(path, data, logits)
-    test_accuracy = {domain: measures(data.classes[test], logits[domain])["accuracy"] for domain in DOMAINS}
-    metrics = {f"{domain}_test_accuracy": accuracy for domain, accuracy in test_accuracy.items()}
+    metrics = {f"{domain}_test_accuracy": accuracy(data.classes[test], logits[domain]) for domain in DOMAINS}
     export.write_card(path, {**card, "metrics": metrics})
     return {"onnx_difference": difference, "half_precision": half, "metrics": metrics}
 

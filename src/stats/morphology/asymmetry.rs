@@ -200,26 +200,23 @@ mod tests {
     use super::*;
     use crate::stats::morphology::{Sky, Source};
 
+    /// The stamp of the source 1 on a sky of nothing.
+    fn cut(image: &[f32], width: usize, segments: &[u32], mask: Option<&[f32]>) -> Stamp {
+        let height = image.len() / width;
+        let (sky, label) = (Sky::None, 1);
+        let (variance, gain, psf_fwhm_pixels) = (None, None, None);
+        let source = Source { image, height, width, segments, label, mask, variance, gain, sky, psf_fwhm_pixels };
+        Stamp::cut(&source).expect("a source")
+    }
+
     /// A source on a sky of nothing, whose pixels are those of `light`.
     fn turned(light: impl Fn(f64, f64) -> f64, mask: Option<&[f32]>) -> (Point, Option<f64>, Quality) {
         let (height, width) = (50, 60);
         let image: Vec<f32> =
             (0..height * width).map(|i| light(f64::from(i % width), f64::from(i / width)) as f32).collect();
         let segments: Vec<u32> = image.iter().map(|value| u32::from(*value > 1.0)).collect();
-        let (height, width) = (height as usize, width as usize);
-        let source = Source {
-            image: &image,
-            height,
-            width,
-            segments: &segments,
-            label: 1,
-            mask,
-            variance: None,
-            gain: None,
-            sky: Sky::None,
-            psf_fwhm_pixels: None,
-        };
-        let stamp = Stamp::cut(&source).expect("a source");
+        let width = width as usize;
+        let stamp = cut(&image, width, &segments, mask);
         let mut quality = Quality::Good;
         let skybox = SkyBox::of(&stamp, Sky::None, &mut quality);
         let folded = Asymmetry::new(&stamp, &skybox, 18.0);
@@ -234,19 +231,7 @@ mod tests {
         let image: Vec<f32> = (0..height * width).map(|i| 1.0 + (i * 29 % 17) as f32).collect();
         let mask: Vec<f32> = (0..height * width).map(|i| f32::from(u8::from(i % 5 == 0))).collect();
         let segments = vec![1; height * width];
-        let source = Source {
-            image: &image,
-            height,
-            width,
-            segments: &segments,
-            label: 1,
-            mask: Some(&mask),
-            variance: None,
-            gain: None,
-            sky: Sky::None,
-            psf_fwhm_pixels: None,
-        };
-        let stamp = Stamp::cut(&source).expect("a source");
+        let stamp = cut(&image, width, &segments, Some(&mask));
         let mut quality = Quality::Good;
         let skybox = SkyBox::of(&stamp, Sky::None, &mut quality);
         let folded = Asymmetry::new(&stamp, &skybox, 4.0);
