@@ -1,8 +1,11 @@
 //! What watches the stream: every monitor writes a table of its own.
 
 pub mod accuracy;
+mod columns;
+pub mod one_pixel;
+mod study;
 
 use crate::stage::{Kind, Monitor};
 
 /// The kinds, in the order of the reference.
-pub const KINDS: &[Kind<dyn Monitor>] = &[Kind::of::<accuracy::Accuracy>()];
+pub const KINDS: &[Kind<dyn Monitor>] = &[Kind::of::<accuracy::Accuracy>(), Kind::of::<one_pixel::OnePixel>()];

@@ -2,6 +2,9 @@
 
 pub mod calibration;
 pub mod classification;
+pub mod differential_evolution;
+pub mod distance;
 pub mod interval;
 pub mod morphology;
 pub mod quantile;
+pub mod softmax;

@@ -3,8 +3,11 @@
 //! The runtime may choose other kernels for other batch sizes, and sum in another order. Whether it does is tried at
 //! the start with the model itself, and the freest way that gave the same bits everywhere is taken.
 
-use super::session::{Outputs, Pool};
-use crate::error::{Error, Result};
+use super::session::Pool;
+use crate::{
+    error::{Error, Result},
+    stage::Outputs,
+};
 
 /// The way that images are put into batches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
