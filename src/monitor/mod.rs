@@ -1,11 +1,15 @@
 //! What watches the stream: every monitor writes a table of its own.
 
 pub mod accuracy;
+mod asked;
 mod columns;
 pub mod one_pixel;
+pub mod pixel_map;
+pub mod pixels;
 mod study;
 
 use crate::stage::{Kind, Monitor};
 
 /// The kinds, in the order of the reference.
-pub const KINDS: &[Kind<dyn Monitor>] = &[Kind::of::<accuracy::Accuracy>(), Kind::of::<one_pixel::OnePixel>()];
+pub const KINDS: &[Kind<dyn Monitor>] =
+    &[Kind::of::<accuracy::Accuracy>(), Kind::of::<one_pixel::OnePixel>(), Kind::of::<pixel_map::PixelMap>()];

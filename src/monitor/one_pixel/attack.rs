@@ -1,7 +1,7 @@
 //! One attack on one image: a population, generation after generation, until the model changes its mind.
 
 use super::{
-    pixels::Pixels,
+    super::pixels::Pixels,
     preset::{First, Search},
 };
 use crate::{

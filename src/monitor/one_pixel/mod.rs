@@ -10,11 +10,8 @@
 //! `iterations` are generations after the first population, so 0 means that a random pixel was enough.
 
 mod attack;
-mod pixels;
 mod preset;
 mod table;
-
-use std::sync::Arc;
 
 use arrow::{
     array::RecordBatch,
@@ -23,25 +20,21 @@ use arrow::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use self::preset::{Preset, Range, Strategy};
 use self::{
-    attack::{Attack, Goal, Outcome},
-    pixels::Pixels,
+    attack::{Attack, Goal},
     preset::Search,
     table::{Line, Table},
 };
-pub use self::{
-    pixels::{AddTo, Electrons, Stretched, Values},
-    preset::{Preset, Range, Strategy},
-};
 use super::{
-    columns::{class_column, classes_of, image_of, latent_size, needs_text, text},
+    asked::{Asked, Before},
+    pixels::{Pixels, Values},
     study::{Sample, Studied, Study},
 };
 use crate::{
-    batch::{Images, LABEL, column_of, list_values, object_id},
+    batch::{LABEL, list_values, object_id},
     error::{Code, Error, Mistake, Result},
-    stage::{Model, Monitor, Need, RunContext, Scorer, Scorers, Settings, Tables},
-    stats::softmax::{argmax, softmax},
+    stage::{Monitor, Need, RunContext, Scorers, Settings, Tables},
     survey::noise::Stream,
 };
 
@@ -194,7 +187,8 @@ impl Settings<dyn Monitor> for OnePixel {
             return Err(mistakes);
         }
         let sample = Sample { fraction: self.sample, limit: self.limit };
-        let study = OnePixelStudy { label: label.to_owned(), settings: self, bound: None, started: None };
+        let asked = Asked::new(&self.score, &self.truth);
+        let study = OnePixelStudy { label: label.to_owned(), settings: self, asked, bound: None };
         Ok(Box::new(Studied::new(label, study, sample)))
     }
 }
@@ -203,80 +197,63 @@ impl Settings<dyn Monitor> for OnePixel {
 struct OnePixelStudy {
     label: String,
     settings: OnePixel,
+    asked: Asked,
     bound: Option<Bound>,
-    started: Option<(u64, Arc<dyn Scorer>)>,
 }
 
 struct Bound {
-    image: String,
-    classes: Vec<String>,
     /// The class of `target: { class }`.
     wanted: Option<usize>,
-    latent: bool,
     pixels: Pixels,
     search: Search,
     table: Table,
 }
 
 impl OnePixelStudy {
-    fn unready(&self) -> Error {
-        Error::Bug(format!("the monitor `{}` was not bound and started", self.label))
-    }
-
-    /// The targets of an object of a class, `None` for whatever is not that class.
-    fn goals(&self, bound: &Bound, before: usize, probabilities: &[f32]) -> Vec<Goal> {
-        let others = (0..bound.classes.len()).filter(|class| *class != before);
+    /// The goals on an object.
+    fn goals(&self, wanted: Option<usize>, before: &Before<'_>) -> Vec<Goal> {
+        let others = (0..self.asked.classes.len()).filter(|class| *class != before.class);
+        let into = |class| Goal::Into(class, self.settings.success_above);
         match &self.settings.target {
-            Target::Each => others.map(|class| Goal::Into(class, self.settings.success_above)).collect(),
-            Target::Untargeted => vec![Goal::OutOf(before, self.settings.success_below)],
+            Target::Each => others.map(into).collect(),
+            Target::Untargeted => vec![Goal::OutOf(before.class, self.settings.success_below)],
             Target::LeastLikely => {
-                let least = others.min_by(|a, b| probabilities[*a].total_cmp(&probabilities[*b]));
-                least.map(|class| Goal::Into(class, self.settings.success_above)).into_iter().collect()
+                let logits = &before.said.logits;
+                others.min_by(|a, b| logits[*a].total_cmp(&logits[*b])).map(into).into_iter().collect()
             }
-            Target::Class(_) => {
-                let wanted = bound.wanted.filter(|wanted| *wanted != before);
-                wanted.map(|class| Goal::Into(class, self.settings.success_above)).into_iter().collect()
-            }
+            Target::Class(_) => wanted.filter(|wanted| *wanted != before.class).map(into).into_iter().collect(),
         }
     }
 }
 
 impl Study for OnePixelStudy {
     fn needs(&self) -> Vec<Need> {
-        let score = &self.settings.score;
-        let mut needs = vec![Need::new("truth", &self.settings.truth), Need::new("score", class_column(score))];
-        needs.extend(self.settings.values.image().map(|image| Need::new("values.electrons.image", image)));
-        needs
+        let sky = self.settings.values.image().map(|image| Need::new("values.electrons.image", image));
+        self.asked.needs().into_iter().chain(sky).collect()
     }
 
     fn asks(&self) -> Vec<Need> {
-        vec![Need::new("score", &self.settings.score)]
+        self.asked.asks()
     }
 
     fn bind(&mut self, input: &Schema, _above: &Tables) -> Result<SchemaRef, Vec<Mistake>> {
-        let OnePixel { score, truth, target, pixels, values, .. } = &self.settings;
-        let mut mistakes: Vec<Mistake> = needs_text(input, "truth", truth).into_iter().collect();
-        let (image, layout) = image_of(input, "score", score).map_err(|mistake| vec![mistake])?;
-        let classes = classes_of(input, score).unwrap_or_default();
-        let wanted = match target {
-            Target::Class(name) => {
-                let wanted = classes.iter().position(|class| class == name);
-                if wanted.is_none() {
-                    let message = format!("the model of `{score}` has no class `{name}`");
-                    let help = format!("its classes are {}", classes.join(", "));
-                    mistakes.push(Mistake::at("target.class", Code::OutOfRange, message).help(help));
-                }
-                wanted
+        let layout = self.asked.bind(input)?;
+        let OnePixel { score, target, pixels, values, .. } = &self.settings;
+        let mut mistakes = Vec::new();
+        let mut wanted = None;
+        if let Target::Class(name) = target {
+            wanted = self.asked.classes.iter().position(|class| class == name);
+            if wanted.is_none() {
+                let message = format!("the model of `{score}` has no class `{name}`");
+                let help = format!("its classes are {}", self.asked.classes.join(", "));
+                mistakes.push(Mistake::at("target.class", Code::OutOfRange, message).help(help));
             }
-            _ => None,
-        };
+        }
         if *pixels > layout.plane() {
-            let message = format!("{pixels} pixels are to change, `{image}` has {}", layout.plane());
+            let message = format!("{pixels} pixels are to change, the image of `{score}` has {}", layout.plane());
             mistakes.push(Mistake::at("pixels", Code::OutOfRange, message));
         }
-        let latent = latent_size(input, score);
-        let pixels = Pixels::new(*pixels, values, &layout, input);
-        let pixels = match pixels {
+        let pixels = match Pixels::new(*pixels, values, &layout, input) {
             Ok(pixels) if mistakes.is_empty() => pixels,
             pixels => {
                 mistakes.extend(pixels.err());
@@ -285,61 +262,42 @@ impl Study for OnePixelStudy {
         };
         let mut search = Search::of(&self.settings);
         search.settle(pixels.dimensions());
-        let table = Table::new(&pixels, latent);
+        let table = Table::new(&pixels, self.asked.latent);
         let schema = table.schema().clone();
-        self.bound = Some(Bound { image, classes, wanted, latent: latent.is_some(), pixels, search, table });
+        self.bound = Some(Bound { wanted, pixels, search, table });
         Ok(schema)
     }
 
     fn start(&mut self, run: &RunContext, scorers: &Scorers) -> Result<()> {
-        let scorer = scorers.get(&self.settings.score).ok_or_else(|| self.unready())?;
-        let model = scorer.model();
-        if model.is_none() {
-            return Err(Error::Data(format!(
-                "the model of `{}` cannot be asked about other images",
-                self.settings.score
-            )));
-        }
-        self.started = Some((run.seed, scorer.clone()));
-        Ok(())
+        self.asked.start(run, scorers)
     }
 
     fn study(&self, subject: &RecordBatch, stopped: &dyn Fn() -> bool) -> Result<Option<RecordBatch>> {
-        let (Some(bound), Some((seed, scorer))) = (&self.bound, &self.started) else { return Err(self.unready()) };
-        let model: &dyn Model = scorer.model().ok_or_else(|| self.unready())?;
-        let image = Images::of(subject, &bound.image)?.pixels;
-        let truth = text(column_of(subject, &self.settings.truth)?)?;
-        let truth = truth.iter().next().flatten().filter(|name| !name.is_empty());
-        let before = model.ask(image)?;
-        let probabilities: Vec<f32> = softmax(&before.logits).map(|p| p as f32).collect();
-        let class = argmax(&before.logits);
-        let is_right = truth == Some(bound.classes[class].as_str());
-        let latent_before = if bound.latent { before.latents.as_slice() } else { &[] };
-        let line = Line { subject, truth, class, seed: *seed, latent_before };
-        if !is_right && self.settings.only_correct {
-            let reason = if truth.is_none() { "unlabelled" } else { "misclassified" };
-            return bound.table.skipped(&line, &bound.classes, reason).map(Some);
+        let unbound = || Error::Bug(format!("the monitor `{}` was not bound", self.label));
+        let Bound { wanted, pixels, search, table } = self.bound.as_ref().ok_or_else(unbound)?;
+        let (asked, model) = (&self.asked, self.asked.model()?);
+        let before = asked.before(subject)?;
+        let line = Line { subject, before: &before, classes: &asked.classes, seed: asked.seed };
+        if !before.is_right && self.settings.only_correct {
+            return table.skipped(&line, before.why_skipped()).map(Some);
         }
-        let goals = self.goals(bound, class, &probabilities);
+        let goals = self.goals(*wanted, &before);
         if goals.is_empty() {
-            return bound.table.skipped(&line, &bound.classes, "is_target").map(Some);
+            return table.skipped(&line, "is_target").map(Some);
         }
         let sky = match self.settings.values.image() {
             Some(column) => list_values(subject, column)?.0,
             None => &[],
         };
-        let mut around = model.around(image)?;
-        let attack = Attack { model, pixels: &bound.pixels, search: &bound.search, image, sky };
-        let mut outcomes: Vec<(Goal, f64, Outcome)> = Vec::new();
+        let mut around = model.around(before.image)?;
+        let attack = Attack { model, pixels, search, image: before.image, sky };
+        let mut outcomes = Vec::new();
         for goal in goals {
-            let name = goal.target().map_or("untargeted", |target| bound.classes[target].as_str());
-            let mut stream = Stream::new(*seed, object_id(subject, 0)?, &format!("{}/{name}", self.label));
+            let name = goal.target().map_or("untargeted", |target| asked.classes[target].as_str());
+            let mut stream = Stream::new(asked.seed, object_id(subject, 0)?, &format!("{}/{name}", self.label));
             let Some(outcome) = attack.run(goal, around.as_mut(), &mut stream, stopped)? else { return Ok(None) };
-            outcomes.push((goal, goal.probability(&before.logits), outcome));
+            outcomes.push((goal, outcome));
         }
-        bound.table.attacked(&line, &bound.classes, is_right, &outcomes).map(Some)
+        table.attacked(&line, &outcomes).map(Some)
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -11,8 +11,8 @@ use arrow::{
 };
 
 use super::{
+    super::{asked::Before, pixels::Pixels},
     attack::{Goal, Outcome},
-    pixels::Pixels,
 };
 use crate::{
     batch::{OBJECT_ID, ORIGIN, list_type, object_id, origin, tensor_metadata},
@@ -31,12 +31,9 @@ pub(super) struct Table {
 /// What all rows of an object share.
 pub(super) struct Line<'a> {
     pub(super) subject: &'a RecordBatch,
-    pub(super) truth: Option<&'a str>,
-    /// The class before.
-    pub(super) class: usize,
+    pub(super) before: &'a Before<'a>,
+    pub(super) classes: &'a [String],
     pub(super) seed: u64,
-    /// Empty when the model has none.
-    pub(super) latent_before: &'a [f32],
 }
 
 /// A row: what it is about, and what came of it if it was attacked.
@@ -100,35 +97,29 @@ impl Table {
     }
 
     /// The row of an object that was not attacked.
-    pub(super) fn skipped(&self, line: &Line<'_>, classes: &[String], reason: &str) -> Result<RecordBatch> {
-        let row = Row { target: None, p_before: None, flipped: false, reason, outcome: None };
-        self.rows(line, classes, &[row])
+    pub(super) fn skipped(&self, line: &Line<'_>, reason: &str) -> Result<RecordBatch> {
+        self.rows(line, &[Row { target: None, p_before: None, flipped: false, reason, outcome: None }])
     }
 
     /// The rows of the attacks on an object.
-    pub(super) fn attacked(
-        &self,
-        line: &Line<'_>,
-        classes: &[String],
-        was_right: bool,
-        outcomes: &[(Goal, f64, Outcome)],
-    ) -> Result<RecordBatch> {
+    pub(super) fn attacked(&self, line: &Line<'_>, outcomes: &[(Goal, Outcome)]) -> Result<RecordBatch> {
         let rows: Vec<Row<'_>> = outcomes
             .iter()
-            .map(|(goal, p_before, outcome)| Row {
+            .map(|(goal, outcome)| Row {
                 target: goal.target(),
-                p_before: Some(*p_before),
-                flipped: outcome.success && was_right,
+                p_before: Some(goal.probability(&line.before.said.logits)),
+                flipped: outcome.success && line.before.is_right,
                 reason: outcome.stop_reason,
                 outcome: Some(outcome),
             })
             .collect();
-        self.rows(line, classes, &rows)
+        self.rows(line, &rows)
     }
 
-    fn rows(&self, line: &Line<'_>, classes: &[String], rows: &[Row<'_>]) -> Result<RecordBatch> {
-        let id = object_id(line.subject, 0)?;
-        let origin = origin(line.subject, 0)?;
+    fn rows(&self, line: &Line<'_>, rows: &[Row<'_>]) -> Result<RecordBatch> {
+        let Line { subject, before, classes, seed } = line;
+        let id = object_id(subject, 0)?;
+        let origin = origin(subject, 0)?;
         let class = |class: usize| classes.get(class).map(String::as_str);
         let text = |of: &dyn Fn(&Row<'_>) -> Option<String>| -> ArrayRef {
             Arc::new(rows.iter().map(of).collect::<StringArray>())
@@ -136,12 +127,11 @@ impl Table {
         let number = |of: &dyn Fn(&Row<'_>) -> Option<f64>| -> ArrayRef {
             Arc::new(rows.iter().map(of).collect::<Float64Array>())
         };
-        let outcome = |row: &Row<'_>| row.outcome.cloned();
         let mut columns: Vec<ArrayRef> = vec![
             text(&|_| Some(id.to_owned())),
             text(&|_| Some(origin.to_owned())),
-            text(&|_| line.truth.map(str::to_owned)),
-            text(&|_| class(line.class).map(str::to_owned)),
+            text(&|_| before.truth.clone()),
+            text(&|_| class(before.class).map(str::to_owned)),
             text(&|row| class(row.target?).map(str::to_owned)),
             number(&|row| row.p_before),
             number(&|row| row.outcome.map(|outcome| outcome.p_after)),
@@ -156,14 +146,14 @@ impl Table {
         }
         columns.extend([
             Arc::new(rows.iter().map(|row| row.outcome.map(|o| o.iterations)).collect::<UInt32Array>()) as ArrayRef,
-            Arc::new(rows.iter().map(|row| Some(outcome(row).map_or(0, |o| o.queries))).collect::<UInt64Array>()),
+            Arc::new(rows.iter().map(|row| Some(row.outcome.map_or(0, |o| o.queries))).collect::<UInt64Array>()),
             text(&|row| Some(row.reason.to_owned())),
         ]);
         if let Some(latent) = self.latent {
             columns.push(floats(rows, latent, |outcome| &outcome.latent));
-            columns.push(number(&|row| row.outcome.map(|outcome| l2(line.latent_before, &outcome.latent))));
+            columns.push(number(&|row| row.outcome.map(|outcome| l2(&before.said.latents, &outcome.latent))));
         }
-        columns.push(Arc::new(rows.iter().map(|_| Some(line.seed)).collect::<UInt64Array>()));
+        columns.push(Arc::new(rows.iter().map(|_| Some(*seed)).collect::<UInt64Array>()));
         RecordBatch::try_new(self.schema.clone(), columns).map_err(Error::from)
     }
 

@@ -1,4 +1,4 @@
-//! From a genome to pixels: where they are, and what the model sees there.
+//! What may be put into pixels, and how numbers in [0, 1] become pixels: where they are, and what the model sees there.
 
 use arrow::datatypes::Schema;
 use schemars::JsonSchema;
@@ -85,7 +85,8 @@ impl Values {
         }
     }
 
-    const fn range(&self) -> (f64, f64, &'static str) {
+    /// The lowest and the highest value, and the key that says them.
+    pub(super) const fn range(&self) -> (f64, f64, &'static str) {
         match self {
             Self::Stretched(Stretched { low, high }) => (*low, *high, "values.stretched"),
             Self::Electrons(Electrons { low, high, .. }) => (*low, *high, "values.electrons"),
@@ -176,6 +177,34 @@ impl Pixels {
             Way::Add { bands: Added::Chosen, .. } => within == 3,
             Way::Add { bands: Added::Given(_), .. } => within == 2,
         }
+    }
+
+    /// Genomes of one pixel at the middle of the image with every combination of `levels` (of the range, in its unit) in the
+    /// bands; where one band is chosen, every band with every level.
+    pub(super) fn combinations(&self, levels: &[f64]) -> Vec<Vec<f64>> {
+        let genes: Vec<f64> = levels.iter().map(|level| (level - self.low) / (self.high - self.low)).collect();
+        let mut all = vec![vec![0.5, 0.5]];
+        if matches!(self.way, Way::Add { bands: Added::Chosen, .. }) {
+            let choice = |band: usize| vec![0.5, 0.5, (band as f64 + 0.5) / self.bands as f64];
+            all = (0..self.bands).map(choice).collect();
+        }
+        while all[0].len() < self.genes() {
+            let with =
+                |genome: &Vec<f64>| genes.iter().map(|gene| [genome.as_slice(), &[*gene]].concat()).collect::<Vec<_>>();
+            all = all.iter().flat_map(with).collect();
+        }
+        all
+    }
+
+    /// Puts a genome of one pixel somewhere else.
+    pub(super) fn move_to(&self, genome: &mut [f64], row: usize, column: usize) {
+        genome[0] = (row as f64 + 0.5) / self.height as f64;
+        genome[1] = (column as f64 + 0.5) / self.width as f64;
+    }
+
+    /// Rows and columns of the image.
+    pub(super) const fn shape(&self) -> (usize, usize) {
+        (self.height, self.width)
     }
 
     /// Whether electrons are added.
