@@ -117,7 +117,7 @@ def _accuracy(metrics: dict[str, Any]) -> list[str]:
         "## Accuracy on the test part",
         "",
         "Mean and standard deviation over seeds; the interval is Wilson's (over seeds: the outermost); precision, recall and F1",
-        "are weighted by class support. `regular` has seen Y10 alone; `da` adds 0.01 MMD between the latents of both domains",
+        "are weighted by class support. `regular` has seen Y10 alone; `da` adds 0.1 MMD between the latents of both domains",
         "to the loss; `control` sees both domains without that term; `adabn` is the regular model with the batch-norm",
         "statistics of unlabelled Y1 images, which shows how much of its fall is a shift of these statistics.",
         *_table(head, rows),

@@ -169,6 +169,16 @@ impl Pixels {
         self.count * self.genes()
     }
 
+    /// The same for candidates of one pixel.
+    pub(super) fn of_one(&self) -> Self {
+        Self { count: 1, ..self.clone() }
+    }
+
+    /// The lowest and the highest value.
+    pub(super) const fn ends(&self) -> [f64; 2] {
+        [self.low, self.high]
+    }
+
     /// Whether a gene says a value: its first draw is around the middle, not uniform.
     pub(super) fn is_value(&self, gene: usize) -> bool {
         let within = gene % self.genes();
@@ -200,6 +210,13 @@ impl Pixels {
     pub(super) fn move_to(&self, genome: &mut [f64], row: usize, column: usize) {
         genome[0] = (row as f64 + 0.5) / self.height as f64;
         genome[1] = (column as f64 + 0.5) / self.width as f64;
+    }
+
+    /// Puts pixel `pixel` of a candidate around some row and column, off by a part of a pixel or some pixels.
+    pub(super) fn move_around(&self, genome: &mut [f64], pixel: usize, (row, column): (f64, f64)) {
+        let start = pixel * self.genes();
+        genome[start] = (row / self.height as f64).clamp(0.0, 1.0);
+        genome[start + 1] = (column / self.width as f64).clamp(0.0, 1.0);
     }
 
     /// Rows and columns of the image.

@@ -17,7 +17,7 @@ use lucarne::{
     error::Code,
     image::stretch::Asinh,
     monitor::{
-        one_pixel::{OnePixel, Preset, Range, Strategy, Target},
+        one_pixel::{OnePixel, Preset, Range, Screening, Strategy, Target},
         pixel_map::PixelMap,
         pixels::{AddTo, Electrons, Stretched, Values},
     },
@@ -406,6 +406,42 @@ fn a_map_holds_the_largest_drop_at_every_pixel_and_counts_the_flips() {
         assert_eq!(found, flipping);
         assert_eq!(table.column_by_name("flips").unwrap().as_boolean().value(row), flipping > 0);
         assert_eq!(table.column_by_name("candidates").unwrap().as_primitive::<UInt64Type>().value(row), 512);
+    }
+}
+
+#[test]
+fn a_screened_attack_begins_at_the_pixel_to_which_the_model_responds_most() {
+    let (rows, scorers) = all_golden();
+    let settings = OnePixel {
+        popsize: Some(8),
+        maxiter: Some(0),
+        target: Target::Untargeted,
+        screening: Some(Screening { stride: 1, keep: 1 }),
+        ..case("paper")
+    };
+    let table = run(settings, "attack", 1, 7, &rows, &scorers);
+    let model = scorers["da_y1"].model().unwrap();
+    let margin = |logits: &[f32], class: usize| {
+        let power = |k: usize| f64::from(logits[k] - logits[class]).exp();
+        1.0 / (0..3).map(power).sum::<f64>()
+    };
+    for row in 0..7 {
+        let image = &images()[row];
+        let before = model.ask(image).unwrap().logits;
+        let class = (0..3).max_by(|a, b| before[*a].total_cmp(&before[*b])).unwrap();
+        let response = |place: usize| {
+            let tried = [-6.0, 7.0].map(|value| {
+                let mut image = image.clone();
+                (0..3).for_each(|band| image[band * 64 + place] = value);
+                margin(&model.ask(&image).unwrap().logits, class)
+            });
+            tried[0].min(tried[1])
+        };
+        let strongest = (0..64).min_by(|a, b| response(*a).total_cmp(&response(*b))).unwrap();
+        let place = 8 * list(&table, "pixel_row", row)[0] + list(&table, "pixel_column", row)[0];
+        assert_eq!(place as usize, strongest);
+        let count = |column: &str| table.column_by_name(column).unwrap().as_primitive::<UInt64Type>().value(row);
+        assert_eq!((count("screening_queries"), count("queries")), (128, 136));
     }
 }
 

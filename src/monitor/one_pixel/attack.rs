@@ -2,7 +2,7 @@
 
 use super::{
     super::pixels::Pixels,
-    preset::{First, Search},
+    preset::{First, Screening, Search},
 };
 use crate::{
     error::{Error, Result},
@@ -66,11 +66,14 @@ pub(super) struct Outcome {
     pub(super) success: bool,
     pub(super) latent: Vec<f32>,
     pub(super) iterations: u32,
+    /// Candidates that the model was asked about, those of the screening included.
     pub(super) queries: u64,
+    pub(super) screening_queries: u64,
     pub(super) stop_reason: &'static str,
 }
 
 /// What is attacked, and how.
+#[derive(Clone, Copy)]
 pub(super) struct Attack<'a> {
     pub(super) model: &'a dyn Model,
     pub(super) pixels: &'a Pixels,
@@ -92,12 +95,17 @@ impl Attack<'_> {
         stopped: &dyn Fn() -> bool,
     ) -> Result<Option<Outcome>> {
         let d = self.pixels.dimensions();
-        let Search { population: n, generations, max_queries, evolution, tolerance, .. } = self.search;
-        let genes = self.first(*n, stream);
+        let Search { population: n, generations, max_queries, evolution, tolerance, screening, .. } = self.search;
+        let mut genes = self.first(*n, stream);
+        let mut screened = 0;
+        if let Some(screening) = screening {
+            let Some(places) = self.screen(goal, *screening, around, &mut screened, stopped)? else { return Ok(None) };
+            self.place(&mut genes, &places, screening.stride, stream);
+        }
         let Some(energies) = self.energies(goal, &genes, around, stopped)? else { return Ok(None) };
         let too_small = || Error::Bug("the population of an attack is too small".into());
         let mut population = Population::new(d, genes, energies).ok_or_else(too_small)?;
-        let (mut iterations, mut queries) = (0, *n as u64);
+        let (mut iterations, mut queries) = (0, screened + *n as u64);
         loop {
             let best = population.best();
             let met = goal.is_met(population.energies()[best]);
@@ -113,8 +121,8 @@ impl Attack<'_> {
                 ""
             };
             if !reason.is_empty() {
-                let mut outcome = self.confirm(goal, population.member(best), iterations, queries)?;
-                outcome.stop_reason = reason;
+                let mut outcome = self.confirm(goal, population.member(best))?;
+                outcome = Outcome { iterations, queries, screening_queries: screened, stop_reason: reason, ..outcome };
                 // What the quick way found has to hold for the model itself; else the search goes on.
                 let spent = iterations >= *generations || queries + *n as u64 > *max_queries;
                 if outcome.success || !met || spent {
@@ -150,6 +158,53 @@ impl Attack<'_> {
         }
     }
 
+    /// The pixels of a grid to which the model responds most, the strongest first; and how many candidates that took.
+    fn screen(
+        &self,
+        goal: Goal,
+        Screening { stride, keep }: Screening,
+        around: &mut dyn Around,
+        queries: &mut u64,
+        stopped: &dyn Fn() -> bool,
+    ) -> Result<Option<Vec<(usize, usize)>>> {
+        let one = self.pixels.of_one();
+        let (height, width) = one.shape();
+        let grid = |length: usize| (stride.min(length) / 2..length).step_by(stride);
+        let places: Vec<(usize, usize)> =
+            grid(height).flat_map(|row| grid(width).map(move |column| (row, column))).collect();
+        let mut ends = one.combinations(&one.ends());
+        ends.retain(|genome| {
+            let values = genome.iter().enumerate().filter(|(gene, _)| one.is_value(*gene)).map(|(_, value)| *value);
+            values.clone().all(|value| Some(value) == values.clone().next())
+        });
+        let mut genes = Vec::with_capacity(places.len() * ends.len() * ends[0].len());
+        for (row, column) in &places {
+            for genome in &mut ends {
+                one.move_to(genome, *row, *column);
+                genes.extend_from_slice(genome);
+            }
+        }
+        let single = Attack { pixels: &one, ..*self };
+        let Some(energies) = single.energies(goal, &genes, around, stopped)? else { return Ok(None) };
+        *queries = energies.len() as u64;
+        let response = energies.chunks_exact(ends.len()).map(|each| each.iter().copied().fold(f64::INFINITY, f64::min));
+        let mut ranked: Vec<(f64, (usize, usize))> = response.zip(places).collect();
+        ranked.sort_by(|a, b| a.0.total_cmp(&b.0));
+        Ok(Some(ranked.into_iter().take(keep).map(|(_, place)| place).collect()))
+    }
+
+    /// Moves every pixel of the candidates to within half a stride of one of some places.
+    fn place(&self, genes: &mut [f64], places: &[(usize, usize)], stride: usize, stream: &mut Stream) {
+        let off = |stream: &mut Stream| 0.5 + (stream.uniform() - 0.5) * (stride as f64 - 1e-9);
+        for genome in genes.chunks_exact_mut(self.pixels.dimensions()) {
+            for pixel in 0..self.pixels.count {
+                let (row, column) = places[stream.below(places.len() as u64) as usize];
+                let at = (row as f64 + off(stream), column as f64 + off(stream));
+                self.pixels.move_around(genome, pixel, at);
+            }
+        }
+    }
+
     /// The energies of genomes `[n, d]`.
     fn energies(
         &self,
@@ -179,7 +234,7 @@ impl Attack<'_> {
     }
 
     /// What the model itself says of a candidate.
-    fn confirm(&self, goal: Goal, genome: &[f64], iterations: u32, queries: u64) -> Result<Outcome> {
+    fn confirm(&self, goal: Goal, genome: &[f64]) -> Result<Outcome> {
         let (mut places, mut values) = (Vec::new(), Vec::new());
         let electrons = self.pixels.decode(genome, self.image, self.sky, &mut places, &mut values);
         let said = self.model.ask(&self.pixels.put(self.image, &places, &values))?;
@@ -190,8 +245,9 @@ impl Attack<'_> {
             places,
             values,
             electrons,
-            iterations,
-            queries,
+            iterations: 0,
+            queries: 0,
+            screening_queries: 0,
             stop_reason: "",
         })
     }

@@ -7,6 +7,10 @@
 //! is tried, and a success counts only when the model confirms it on the whole image. Values replace the stretched pixel
 //! ([`Values::Stretched`]), or are electrons added to it before clip and stretch ([`Values::Electrons`]).
 //!
+//! Where a query is dear (networks in which a pixel changes everything), `screening` spends some on where to begin: pixels on a
+//! grid are set to the lowest and to the highest values, and the first population is placed around those to which the model
+//! responded most. That is a measured response to single pixels and no more; the column `screening_queries` says its price.
+//!
 //! `iterations` are generations after the first population, so 0 means that a random pixel was enough.
 
 mod attack;
@@ -20,7 +24,7 @@ use arrow::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use self::preset::{Preset, Range, Strategy};
+pub use self::preset::{Preset, Range, Screening, Strategy};
 use self::{
     attack::{Attack, Goal},
     preset::Search,
@@ -100,6 +104,9 @@ pub struct OnePixel {
     #[serde(default)]
     #[schemars(range(min = 0))]
     pub tolerance: Option<f64>,
+    /// Tries where the model responds most, and begins there.
+    #[serde(default)]
+    pub screening: Option<Screening>,
     /// A targeted attack has succeeded when the probability of the target is above this.
     #[serde(default = "half")]
     #[schemars(range(min = 0, max = 1))]
@@ -165,6 +172,7 @@ impl OnePixel {
             mutation: None,
             recombination: None,
             tolerance: None,
+            screening: None,
             success_above: half(),
             success_below: twentieth(),
         }

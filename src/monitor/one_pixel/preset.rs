@@ -88,6 +88,28 @@ impl Range {
     }
 }
 
+/// Where the model responds most, as far as single pixels of a grid tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Screening {
+    /// Pixels from one that is tried to the next, in rows and columns.
+    #[serde(default = "five")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub stride: usize,
+    /// The first population is placed around this many pixels.
+    #[serde(default = "twenty")]
+    #[schemars(range(min = 1))]
+    pub keep: usize,
+}
+
+const fn five() -> usize {
+    5
+}
+
+const fn twenty() -> usize {
+    20
+}
+
 /// How the first population is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum First {
@@ -108,6 +130,7 @@ pub(super) struct Search {
     pub(super) max_queries: u64,
     pub(super) evolution: Evolution,
     pub(super) tolerance: Option<f64>,
+    pub(super) screening: Option<Screening>,
 }
 
 impl Search {
@@ -136,6 +159,7 @@ impl Search {
                 recombination: settings.recombination.unwrap_or(recombination),
             },
             tolerance: settings.tolerance.or(tolerance),
+            screening: settings.screening,
         }
     }
 

@@ -82,6 +82,7 @@ impl Table {
         fields.extend([
             Field::new("iterations", DataType::UInt32, true),
             Field::new("queries", DataType::UInt64, false),
+            Field::new("screening_queries", DataType::UInt64, false),
             text("stop_reason", false),
         ]);
         if let Some(latent) = latent {
@@ -147,6 +148,9 @@ impl Table {
         columns.extend([
             Arc::new(rows.iter().map(|row| row.outcome.map(|o| o.iterations)).collect::<UInt32Array>()) as ArrayRef,
             Arc::new(rows.iter().map(|row| Some(row.outcome.map_or(0, |o| o.queries))).collect::<UInt64Array>()),
+            Arc::new(
+                rows.iter().map(|row| Some(row.outcome.map_or(0, |o| o.screening_queries))).collect::<UInt64Array>(),
+            ),
             text(&|row| Some(row.reason.to_owned())),
         ]);
         if let Some(latent) = self.latent {
