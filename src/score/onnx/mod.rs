@@ -7,6 +7,8 @@
 
 mod batching;
 mod fit;
+mod graph;
+mod incremental;
 mod library;
 mod session;
 
