@@ -8,6 +8,8 @@
 mod around;
 mod batching;
 mod fit;
+mod graph;
+mod incremental;
 mod library;
 mod session;
 
