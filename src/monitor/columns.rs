@@ -16,11 +16,6 @@ pub(super) fn class_column(score: &str) -> String {
     format!("{score}_class")
 }
 
-/// The column with the probabilities of the classes.
-pub(super) fn probability_column(score: &str) -> String {
-    format!("{score}_probability")
-}
-
 /// The column with the latent vector.
 pub(super) fn latent_column(score: &str) -> String {
     format!("{score}_latent")

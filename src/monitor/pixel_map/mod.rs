@@ -177,7 +177,9 @@ fn map(
         if stopped() {
             return Ok(None);
         }
-        (places.clear(), values.clear(), logits.clear());
+        places.clear();
+        values.clear();
+        logits.clear();
         for x in 0..width {
             for genome in &mut genomes {
                 bound.pixels.move_to(genome, y, x);

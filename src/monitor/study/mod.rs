@@ -92,7 +92,7 @@ impl<S: Study> Studied<S> {
             Some(workers) => workers,
             None => self.workers.insert(Workers::start(&self.label, &self.study, &self.run)?),
         };
-        workers.give(number, subject.clone())?;
+        workers.give(number, subject.clone());
         self.pending.insert(number, subject);
         Ok(())
     }

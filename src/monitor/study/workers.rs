@@ -14,7 +14,10 @@ use arrow::array::RecordBatch;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 
 use super::{RunContext, Study};
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    stage::Stop,
+};
 
 type Task = (u64, RecordBatch);
 type Outcome = (u64, Result<Option<RecordBatch>>);
@@ -24,6 +27,7 @@ pub(super) struct Workers {
     tasks: Option<Sender<Task>>,
     outcomes: Receiver<Outcome>,
     cancelled: Arc<AtomicBool>,
+    stop: Stop,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -33,7 +37,8 @@ impl Workers {
         let (give, tasks) = unbounded::<Task>();
         let (send, outcomes) = unbounded::<Outcome>();
         let cancelled = Arc::new(AtomicBool::new(false));
-        let mut workers = Self { tasks: Some(give), outcomes, cancelled: cancelled.clone(), threads: Vec::new() };
+        let stop = run.stop.clone();
+        let mut workers = Self { tasks: Some(give), outcomes, cancelled: cancelled.clone(), stop, threads: Vec::new() };
         for index in 0..run.threads.max(1) {
             let (tasks, send) = (tasks.clone(), send.clone());
             let (study, label, cancelled, stop) =
@@ -58,17 +63,20 @@ impl Workers {
         Ok(workers)
     }
 
-    /// Gives them an object.
-    pub(super) fn give(&self, number: u64, subject: RecordBatch) -> Result<()> {
-        let gone = || Error::Bug("the threads of a study are gone".into());
-        self.tasks.as_ref().ok_or_else(gone)?.send((number, subject)).map_err(|_| gone())
+    /// Gives them an object. Threads that were told to stop take none any more: whoever gave it keeps it.
+    pub(super) fn give(&self, number: u64, subject: RecordBatch) {
+        if let Some(tasks) = &self.tasks {
+            let _ = tasks.send((number, subject));
+        }
     }
 
     /// The next object that is done, in whatever order; `None` when none was before `until`, or when they were told to stop.
     pub(super) fn next(&self, until: Instant) -> Result<Option<(u64, RecordBatch)>> {
         match self.outcomes.recv_deadline(until) {
             Ok((number, done)) => Ok(done?.map(|rows| (number, rows))),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => Ok(None),
+            Err(RecvTimeoutError::Timeout) => Ok(None),
+            Err(RecvTimeoutError::Disconnected) if self.stop.requested() => Ok(None),
+            Err(RecvTimeoutError::Disconnected) => Err(Error::Bug("the threads of a study are gone".into())),
         }
     }
 }

@@ -1,5 +1,6 @@
-//! Images around one, made whole for the runtime: the way for models whose layers all change when a pixel does.
+//! Images around one: by the patches of layers that change, or made whole for the runtime where a pixel changes all.
 
+use super::incremental::{Base, Incremental, Scratch};
 use crate::{
     error::Result,
     stage::{Around, Model},
@@ -43,5 +44,30 @@ impl Around for WholeImages<'_> {
 
     fn is_incremental(&self) -> bool {
         false
+    }
+}
+
+/// Candidates by what changes in every layer.
+pub(super) struct Patches<'a> {
+    incremental: &'a Incremental,
+    base: Base,
+    scratch: Scratch,
+}
+
+impl<'a> Patches<'a> {
+    /// The images around one `[band, y, x]`.
+    pub(super) fn new(incremental: &'a Incremental, image: &[f32]) -> Self {
+        Self { incremental, base: incremental.base(image), scratch: incremental.scratch() }
+    }
+}
+
+impl Around for Patches<'_> {
+    fn logits(&mut self, pixels: usize, places: &[u32], values: &[f32], logits: &mut Vec<f32>) -> Result<()> {
+        self.incremental.logits(&self.base, &mut self.scratch, places, values, pixels, logits);
+        Ok(())
+    }
+
+    fn is_incremental(&self) -> bool {
+        true
     }
 }

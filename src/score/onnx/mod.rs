@@ -11,6 +11,7 @@ mod fit;
 mod graph;
 mod incremental;
 mod library;
+mod loaded;
 mod session;
 
 use std::{path::PathBuf, sync::Arc};
@@ -23,13 +24,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use self::{around::WholeImages, batching::Batching, session::Pool};
+use self::{batching::Batching, loaded::Loaded, session::Pool};
 use crate::{
     batch::{ImageLayout, Images, list_column, list_type, with_columns},
     card::{Card, CardError},
     error::{Code, Error, Mistake, Result},
     image::stretch::first_non_finite,
-    stage::{AffineHead, Around, Model, Need, Outputs, Rejects, RunContext, Scorer, Settings},
+    stage::{Model, Need, Outputs, Rejects, RunContext, Scorer, Settings},
     stats::softmax::{argmax, softmax},
 };
 
@@ -126,14 +127,6 @@ struct Bound {
     domain: Option<String>,
     layout: ImageLayout,
     classes: Arc<StringArray>,
-}
-
-struct Loaded {
-    pool: Pool,
-    batching: Batching,
-    library: PathBuf,
-    version: Option<String>,
-    build: &'static str,
 }
 
 impl OnnxScorer {
@@ -239,8 +232,8 @@ impl Scorer for OnnxScorer {
             batches = batching.name(),
             "model loaded"
         );
-        let (library, version) = (runtime.path.clone(), runtime.version.clone());
-        self.loaded = Some(Loaded { pool, batching, library, version, build: runtime.build });
+        let (model, card) = (model.clone(), bound.card.clone());
+        self.loaded = Some(Loaded::new(runtime, model, card, pool, batching));
         Ok(())
     }
 
@@ -280,34 +273,14 @@ impl Scorer for OnnxScorer {
             "sessions": loaded.pool.sessions,
             "max_batch_size": loaded.batching.size(),
             "batches": loaded.batching.name(),
-            "library": loaded.library,
-            "onnxruntime": loaded.version,
-            "build": loaded.build,
+            "library": loaded.runtime.path,
+            "onnxruntime": loaded.runtime.version,
+            "build": loaded.runtime.build,
         })
     }
 
     fn model(&self) -> Option<&dyn Model> {
         self.loaded.as_ref().map(|loaded| loaded as &dyn Model)
-    }
-}
-
-impl Model for Loaded {
-    fn ask(&self, images: &[f32]) -> Result<Outputs> {
-        let mut out = Outputs::default();
-        self.batching.infer(self.pool.pixels(), images, |pixels, out| self.pool.run(pixels, out), &mut out)?;
-        Ok(out)
-    }
-
-    fn around<'a>(&'a self, image: &[f32]) -> Result<Box<dyn Around + 'a>> {
-        Ok(Box::new(WholeImages::new(self, image, self.batching.size())))
-    }
-
-    fn head(&self, _latents: &[f32]) -> Result<Vec<f32>> {
-        Err(Error::Bug("TODO".into()))
-    }
-
-    fn affine_head(&self) -> Option<&AffineHead> {
-        None
     }
 }
 

@@ -90,7 +90,7 @@ impl Pool {
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "the shape that `map_err` wants")]
-fn failed(error: ort::Error) -> Error {
+pub(super) fn failed(error: ort::Error) -> Error {
     Error::Outside(format!("ONNX Runtime: {}", error.message()))
 }
 

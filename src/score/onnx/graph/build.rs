@@ -19,7 +19,6 @@ pub(in super::super) enum Is<'a> {
     Int(i64),
     Ints(&'a [i64]),
     Float(f32),
-    Word(&'a str),
 }
 
 impl Build {
@@ -29,12 +28,6 @@ impl Build {
         self.graph.initializer.push(tensor);
     }
 
-    pub(in super::super) fn integers(&mut self, name: &str, int64_data: Vec<i64>) {
-        let dims = vec![int64_data.len() as i64];
-        let data_type = super::tensor::INT64;
-        self.graph.initializer.push(Tensor { name: name.into(), dims, data_type, int64_data, ..Tensor::default() });
-    }
-
     pub(in super::super) fn node(&mut self, op: &str, input: &[&str], output: &str, attributes: &[(&str, Is)]) {
         let attribute = attributes.iter().map(|(name, value)| {
             let own = Attribute { name: (*name).into(), ..Attribute::default() };
@@ -42,7 +35,6 @@ impl Build {
                 Is::Int(i) => Attribute { i: *i, ..own },
                 Is::Ints(ints) => Attribute { ints: ints.to_vec(), ..own },
                 Is::Float(f) => Attribute { f: *f, ..own },
-                Is::Word(word) => Attribute { s: word.as_bytes().to_vec(), ..own },
             }
         });
         self.graph.node.push(Node {

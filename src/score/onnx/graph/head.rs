@@ -52,10 +52,7 @@ impl Graph {
 /// A value `[N, length]` of float32.
 fn vectors(name: &str, length: usize) -> Result<ValueInfo, String> {
     let length = i64::try_from(length).map_err(|error| error.to_string())?;
-    let dim = vec![
-        Dimension { value: None, name: Some("N".into()) },
-        Dimension { value: Some(length), name: None },
-    ];
+    let dim = vec![Dimension { value: None, name: Some("N".into()) }, Dimension { value: Some(length), name: None }];
     let tensor = TensorType { element: FLOAT, shape: Some(Dimensions { dim }) };
     Ok(ValueInfo { name: name.to_owned(), kind: Some(Type { tensor: Some(tensor) }) })
 }

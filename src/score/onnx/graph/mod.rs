@@ -47,11 +47,11 @@ impl Graph {
             if name == start || self.is_constant(name) {
                 continue;
             }
-            if let Some(&maker) = self.makers.get(name) {
-                if !needed[maker] {
-                    needed[maker] = true;
-                    wanted.extend(self.nodes[maker].input.iter().map(String::as_str));
-                }
+            if let Some(&maker) = self.makers.get(name)
+                && !needed[maker]
+            {
+                needed[maker] = true;
+                wanted.extend(self.nodes[maker].input.iter().map(String::as_str));
             }
         }
         self.nodes.iter().zip(needed).filter_map(|(node, needed)| needed.then_some(node)).collect()

@@ -143,12 +143,8 @@ mod tests {
             raw_data: [1.5f32, -2.0].iter().flat_map(|x| x.to_le_bytes()).collect(),
             ..wire::Tensor::default()
         };
-        let listed = wire::Tensor {
-            dims: vec![2],
-            data_type: FLOAT,
-            float_data: vec![1.5, -2.0],
-            ..wire::Tensor::default()
-        };
+        let listed =
+            wire::Tensor { dims: vec![2], data_type: FLOAT, float_data: vec![1.5, -2.0], ..wire::Tensor::default() };
         assert_eq!(Tensor::read(&raw), Tensor::read(&listed));
         assert_eq!(Tensor::read(&raw).unwrap().floats().unwrap(), [1.5, -2.0]);
     }

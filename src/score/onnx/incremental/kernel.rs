@@ -122,8 +122,24 @@ fn tiles<const FUSED: bool>(
             };
         }
         sizes!(
-            (3, 6), (3, 5), (3, 4), (3, 3), (3, 2), (3, 1), (2, 6), (2, 5), (2, 4), (2, 3), (2, 2), (2, 1), (1, 6), (1, 5),
-            (1, 4), (1, 3), (1, 2), (1, 1)
+            (3, 6),
+            (3, 5),
+            (3, 4),
+            (3, 3),
+            (3, 2),
+            (3, 1),
+            (2, 6),
+            (2, 5),
+            (2, 4),
+            (2, 3),
+            (2, 2),
+            (2, 1),
+            (1, 6),
+            (1, 5),
+            (1, 4),
+            (1, 3),
+            (1, 2),
+            (1, 1)
         );
     }
 }
@@ -139,13 +155,7 @@ pub(super) fn convolve(window: &Window, rows: &Rows, cells: Cells, list: &mut Ch
 }
 
 #[inline(always)]
-fn convolve_with<const FUSED: bool>(
-    window: &Window,
-    rows: &Rows,
-    cells: Cells,
-    list: &mut Changes,
-    frame: &mut Frame,
-) {
+fn convolve_with<const FUSED: bool>(window: &Window, rows: &Rows, cells: Cells, list: &mut Changes, frame: &mut Frame) {
     let stride = frame.rect.width() * frame.lanes;
     for y in cells.rect.top..cells.rect.bottom {
         let (phase_y, last_y) = rows.phase(y, window.y);
@@ -271,7 +281,7 @@ pub(super) struct End {
 /// What the end of a layer makes of its sums, and of the changes in a frame: the difference from what it made without them.
 #[multiversion(targets = "simd")]
 pub(super) fn change(end: &End, sums: &[f32], made: &[f32], frame: &Frame, rect: Rect, out: &mut [f32]) {
-    if end.before.lanes() % WIDE == 0 {
+    if end.before.lanes().is_multiple_of(WIDE) {
         finish::<WIDE, true>(end, sums, made, frame, rect, out);
     } else {
         finish::<8, true>(end, sums, made, frame, rect, out);
@@ -307,7 +317,8 @@ fn finish<const N: usize, const CHANGED: bool>(
                 for y in seen.top..seen.bottom {
                     for x in seen.left..seen.right {
                         let sums = &sums[before.cell(y, x) * lanes + first..][..N];
-                        let changes = if CHANGED { &frame.data[frame.rect.cell(y, x) * lanes + first..][..N] } else { sums };
+                        let changes =
+                            if CHANGED { &frame.data[frame.rect.cell(y, x) * lanes + first..][..N] } else { sums };
                         for l in 0..N {
                             let value = if CHANGED { sums[l] + changes[l] } else { sums[l] };
                             most[l] = if value > most[l] { value } else { most[l] };

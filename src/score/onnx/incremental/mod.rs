@@ -22,11 +22,7 @@ mod trial;
 #[cfg(test)]
 mod tests;
 
-pub(super) use self::{
-    base::Base,
-    patch::Scratch,
-    plan::{Affine, affine_head},
-};
+pub(super) use self::{base::Base, patch::Scratch, plan::affine_head};
 
 use self::{
     kernel::{Activation, End},
@@ -74,7 +70,10 @@ impl Incremental {
         let image = Shape { channels: card.bands.len(), height: card.size, width: card.size };
         let (layers, logits) = Planner::logits(graph, (&card.input, image), &card.logits)?;
         if layers[logits].end.after != Shape::vector(card.classes.len()) {
-            return Err(format!("`{}` has the shape {:?}, not one number a class", card.logits, layers[logits].end.after));
+            return Err(format!(
+                "`{}` has the shape {:?}, not one number a class",
+                card.logits, layers[logits].end.after
+            ));
         }
         let work = |layer: &Layer| {
             let work = |(from, map): &(usize, _)| linear::Linear::work(map, layers[*from].end.after, layer.end.before);
@@ -86,10 +85,10 @@ impl Incremental {
         for (i, layer) in layers.iter().enumerate() {
             let Layer { terms, bias, end } = layer;
             let linear = end.activation == Activation::NONE && end.pool == Window::SAME;
-            if let ([(from, map)], true) = (terms.as_slice(), linear && i < logits) {
-                if map.is_same() {
-                    through[i] = through[*from];
-                }
+            if let ([(from, map)], true) = (terms.as_slice(), linear && i < logits)
+                && map.is_same()
+            {
+                through[i] = through[*from];
             }
             let part = |(from, map): &(usize, _)| {
                 let map = Packed::of(map, layers[*from].end.after, end.before);
@@ -136,7 +135,8 @@ impl Incremental {
                     let Some(rect) = changed[part.through] else { continue };
                     work += part.map.work(rect, self.stages[part.through].end.after);
                     let touched = stage.touched(part.map.reach(rect));
-                    changed[i] = changed[i].map_or(touched, |before| touched.map(|rect| rect.around(before)).or(Some(before)));
+                    changed[i] =
+                        changed[i].map_or(touched, |before| touched.map(|rect| rect.around(before)).or(Some(before)));
                 }
             }
             work

@@ -28,11 +28,13 @@ pub(super) fn apply(planner: &mut Planner, node: &Node) -> Result<Value, String>
         }
         "Clip" => {
             let bound = |i: usize, name: &str, default: f32| match node.optional(i) {
-                Some(bound) => planner.graph.constant(bound)?.floats()?.first().copied().ok_or("Clip by nothing".into()),
+                Some(bound) => {
+                    planner.graph.constant(bound)?.floats()?.first().copied().ok_or("Clip by nothing".into())
+                }
                 None => Ok::<f32, String>(node.float(name).unwrap_or(default)),
             };
             let (low, high) = (bound(1, "min", low)?, bound(2, "max", high)?);
-            if !(low <= high) {
+            if low > high || low.is_nan() || high.is_nan() {
                 return Err(format!("unsupported: op Clip to {low}..{high}"));
             }
             activation(planner, node, Activation { slope: 1.0, low, high })
@@ -175,7 +177,9 @@ fn window(node: &Node, shape: Shape, size: &[i64]) -> Result<(Window, Shape), St
     let op = &node.op_type;
     let pair = |name: &str| match node.ints(name) {
         None => Ok([1, 1]),
-        Some(values) => <[i64; 2]>::try_from(values).map_err(|_| format!("unsupported: op {op} with `{name}` {values:?}")),
+        Some(values) => {
+            <[i64; 2]>::try_from(values).map_err(|_| format!("unsupported: op {op} with `{name}` {values:?}"))
+        }
     };
     if pair("dilations")? != [1, 1] {
         return Err(format!("unsupported: op {op} with dilations"));
@@ -202,7 +206,9 @@ fn window(node: &Node, shape: Shape, size: &[i64]) -> Result<(Window, Shape), St
         let fits = size > 0 && stride > 0 && before >= 0 && after >= 0 && before < size && after < size;
         let room = length + before + after - size;
         if !fits || room < 0 {
-            return Err(format!("unsupported: op {op} of the kernel {size}, stride {stride}, pads {before} and {after}"));
+            return Err(format!(
+                "unsupported: op {op} of the kernel {size}, stride {stride}, pads {before} and {after}"
+            ));
         }
         let mut outputs = room / stride + 1;
         if ceil && room % stride != 0 && outputs * stride < length + before {

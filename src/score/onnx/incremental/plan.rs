@@ -13,7 +13,7 @@ use super::{
     ops,
     shape::{Shape, Window},
 };
-use crate::score::onnx::graph::Graph;
+use crate::{score::onnx::graph::Graph, stage::AffineHead};
 
 /// A layer as planned: `act(max over windows(sum of maps + bias))`.
 #[derive(Debug, Clone)]
@@ -192,7 +192,8 @@ impl<'a> Planner<'a> {
             let cheap = bias.len() <= dense.inputs && dense.weights.len() * first.inputs <= MOST_PRODUCTS;
             cheap.then(|| (*layer, Linear::Dense(dense.after(&first))))
         };
-        let terms: Option<Vec<_>> = (value.shape.cells() == 1).then(|| value.terms.iter().map(composed).collect()).flatten();
+        let terms: Option<Vec<_>> =
+            (value.shape.cells() == 1).then(|| value.terms.iter().map(composed).collect()).flatten();
         match terms {
             Some(terms) => {
                 bias.iter_mut().zip(dense.apply(&value.bias)).for_each(|(bias, more)| *bias += more);
@@ -220,25 +221,18 @@ impl<'a> Planner<'a> {
     }
 }
 
-/// Logits as an affine function of something: weights `[class][D]` and a bias.
-#[derive(Debug, Clone, PartialEq)]
-pub(in crate::score::onnx) struct Affine {
-    pub(in crate::score::onnx) weights: Vec<f32>,
-    pub(in crate::score::onnx) bias: Vec<f32>,
-}
-
 /// The function from the latent vector to the logits, if it is affine; else why it is not taken for one.
 pub(in crate::score::onnx) fn affine_head(
     graph: &Graph,
     latent: &str,
     length: usize,
     logits: &str,
-) -> Result<Affine, String> {
+) -> Result<AffineHead, String> {
     let (layers, value) = Planner::plan(graph, (latent, Shape::vector(length), true), logits)?;
     let single = |values: Vec<f64>| values.into_iter().map(|value| value as f32).collect();
     match <[_; 1]>::try_from(value.terms) {
         Ok([(0, Linear::Dense(dense))]) if layers.len() == 1 => {
-            Ok(Affine { weights: single(dense.weights), bias: single(value.bias) })
+            Ok(AffineHead { weights: single(dense.weights), bias: single(value.bias) })
         }
         _ => Err(format!("`{logits}` is no affine function of `{latent}`")),
     }

@@ -153,7 +153,9 @@ mod tests {
 
     #[test]
     fn a_window_reaches_exactly_the_outputs_whose_sources_hold_the_input() {
-        for (size, stride, before) in [(1, 1, 0), (3, 1, 1), (5, 1, 2), (7, 2, 3), (3, 2, 1), (2, 2, 0), (1, 2, 0), (4, 3, 1)] {
+        for (size, stride, before) in
+            [(1, 1, 0), (3, 1, 1), (5, 1, 2), (7, 2, 3), (3, 2, 1), (2, 2, 0), (1, 2, 0), (4, 3, 1)]
+        {
             let axis = Axis { size, stride, before };
             for from in 0..9 {
                 for to in from + 1..12 {

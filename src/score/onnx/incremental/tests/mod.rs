@@ -136,7 +136,8 @@ fn threads_share_a_model_and_a_base() {
     let base = incremental.base(&golden.image);
     let alone = ask(&incremental, &base, &mut incremental.scratch(), &golden.candidates[0]);
     std::thread::scope(|scope| {
-        let work = || (0..50).all(|_| ask(&incremental, &base, &mut incremental.scratch(), &golden.candidates[0]) == alone);
+        let work =
+            || (0..50).all(|_| ask(&incremental, &base, &mut incremental.scratch(), &golden.candidates[0]) == alone);
         let workers: Vec<_> = (0..3).map(|_| scope.spawn(work)).collect();
         assert!(workers.into_iter().all(|worker| worker.join().unwrap()));
     });

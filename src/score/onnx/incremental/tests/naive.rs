@@ -102,7 +102,8 @@ fn windows(
     let mut values = Vec::new();
     for channel in 0..channels {
         for place in 0..rows * columns {
-            let (top, left) = ((place / columns) as i64 * strides[0] - pads[0], (place % columns) as i64 * strides[1] - pads[1]);
+            let (top, left) =
+                ((place / columns) as i64 * strides[0] - pads[0], (place % columns) as i64 * strides[1] - pads[1]);
             let covered = (0..size[0] * size[1]).map(|i| (top + (i / size[1]) as i64, left + (i % size[1]) as i64));
             values.push(f(channel, &covered.collect::<Vec<_>>()));
         }

@@ -87,7 +87,8 @@ impl Net<'_> {
             1 => self.add("LeakyRelu", &[], &[("alpha", Is::Float(0.3))]),
             2 | 3 => {
                 let (size, strides, pads) = self.window(3);
-                let window = [("kernel_shape", Is::Ints(&size)), ("strides", Is::Ints(&strides)), ("pads", Is::Ints(&pads))];
+                let window =
+                    [("kernel_shape", Is::Ints(&size)), ("strides", Is::Ints(&strides)), ("pads", Is::Ints(&pads))];
                 if self.draws.below(2) == 0 {
                     self.add("MaxPool", &[], &window);
                 } else {
@@ -146,7 +147,8 @@ fn random_nets_give_what_the_definitions_give() {
     let (mut moved, mut nets) = (0, 0);
     for seed in 0..150 {
         let (graph, logits) = net(&mut draws);
-        let incremental = Incremental::of(&graph, &crate::card::Card { logits: logits.clone(), ..card(BANDS, SIZE, CLASSES) });
+        let incremental =
+            Incremental::of(&graph, &crate::card::Card { logits: logits.clone(), ..card(BANDS, SIZE, CLASSES) });
         let incremental = incremental.unwrap_or_else(|why| panic!("net {seed}: {why}"));
         let image: Vec<f32> = draws.weights(BANDS * SIZE * SIZE, 2.0);
         let array = |image: &[f32]| Array {
@@ -155,7 +157,7 @@ fn random_nets_give_what_the_definitions_give() {
         };
         let base = incremental.base(&image);
         let mut scratch = incremental.scratch();
-        let mut check = |found: &[f32], image: &[f32], what: &str| {
+        let check = |found: &[f32], image: &[f32], what: &str| {
             let expected = run(&graph, array(image), &logits);
             let scale = expected.iter().fold(1.0, |a: f64, b| a.max(b.abs()));
             for (found, expected) in found.iter().zip(&expected) {
