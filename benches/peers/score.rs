@@ -103,7 +103,7 @@ fn best(rates: [f64; BATCH_SIZES.len()]) -> (f64, usize) {
 }
 
 /// Stretched ten-year images, as a pipeline makes them.
-fn stretched(bench: &Bench, inputs: &Inputs) -> Result<Vec<RecordBatch>> {
+pub(crate) fn stretched(bench: &Bench, inputs: &Inputs) -> Result<Vec<RecordBatch>> {
     let constants = Constants::of_model(bench.model.display().to_string(), "y10");
     let stream = Pipeline::builder()
         .source(Fits::new([inputs.folder.display().to_string()]))
