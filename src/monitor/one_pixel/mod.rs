@@ -285,7 +285,7 @@ impl Study for OnePixelStudy {
         };
         let mut search = Search::of(&self.settings);
         search.settle(pixels.dimensions());
-        let table = Table::new(&pixels, latent);
+        let table = Table::new(&pixels, latent, score);
         let schema = table.schema().clone();
         self.bound = Some(Bound { image, classes, wanted, latent: latent.is_some(), pixels, search, table });
         Ok(schema)
