@@ -34,7 +34,7 @@ pub use self::{
     preset::{Preset, Range, Strategy},
 };
 use super::{
-    columns::{class_column, classes_of, image_of, latent_size, needs_text, text},
+    columns::{class_column, classes_of, image_of, latent_size, model_of, needs_text, text},
     study::{Sample, Studied, Study},
 };
 use crate::{
@@ -285,7 +285,7 @@ impl Study for OnePixelStudy {
         };
         let mut search = Search::of(&self.settings);
         search.settle(pixels.dimensions());
-        let table = Table::new(&pixels, latent, score);
+        let table = Table::new(&pixels, latent, model_of(input, &class_column(score)));
         let schema = table.schema().clone();
         self.bound = Some(Bound { image, classes, wanted, latent: latent.is_some(), pixels, search, table });
         Ok(schema)
