@@ -2,10 +2,19 @@
 
 pub mod accuracy;
 mod columns;
+#[cfg(test)]
+mod fake;
+mod heard;
+pub mod latent_distance;
+mod latents;
 pub mod one_pixel;
 mod study;
 
 use crate::stage::{Kind, Monitor};
 
 /// The kinds, in the order of the reference.
-pub const KINDS: &[Kind<dyn Monitor>] = &[Kind::of::<accuracy::Accuracy>(), Kind::of::<one_pixel::OnePixel>()];
+pub const KINDS: &[Kind<dyn Monitor>] = &[
+    Kind::of::<accuracy::Accuracy>(),
+    Kind::of::<one_pixel::OnePixel>(),
+    Kind::of::<latent_distance::LatentDistance>(),
+];
