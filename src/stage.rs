@@ -67,12 +67,20 @@ pub struct Need {
     pub key: String,
     /// The column.
     pub column: String,
+    /// Whether the setting could name a monitor above instead, for a better help.
+    pub or_monitor: bool,
 }
 
 impl Need {
     /// The column that a setting names.
     pub fn new(key: &str, column: impl Into<String>) -> Self {
-        Self { key: key.to_owned(), column: column.into() }
+        Self { key: key.to_owned(), column: column.into(), or_monitor: false }
+    }
+
+    /// The same of a setting that could name a monitor above instead.
+    #[must_use]
+    pub fn or_monitor(self) -> Self {
+        Self { or_monitor: true, ..self }
     }
 }
 
@@ -246,6 +254,8 @@ pub type Tables = BTreeMap<String, SchemaRef>;
 
 /// Watches the stream, alters nothing, and writes a table of its own. Sees every row once, in order.
 pub trait Monitor: Send {
+    /// Hears the labels of all monitors of the pipeline, before anything is asked of it: so a setting can name a score or a monitor.
+    fn meet(&mut self, _monitors: &[String]) {}
     /// The columns it reads.
     fn needs(&self) -> Vec<Need>;
     /// The scores whose models it asks, by label; their image columns then last until the monitors.

@@ -133,7 +133,7 @@ pub(crate) fn attack(bench: &Bench, inputs: &Inputs, objects: usize) -> Result<V
     let mut flipped = Vec::new();
     let mut ours = || {
         spend(|| {
-            flipped = run()?.iter().map(|rows| flips_in(rows)).collect();
+            flipped = run()?.iter().map(flips_in).collect();
             Ok(count)
         })
     };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::{array::RecordBatch, datatypes::Schema};
 
-use super::columns::{class_column, classes_of, image_of, latent_size, needs_text, text};
+use super::columns::{class_column, classes_of, image_of, latent_size, model_of, needs_text, text};
 use crate::{
     batch::{ImageLayout, Images, column_of},
     error::{Error, Mistake, Result},
@@ -21,6 +21,8 @@ pub(super) struct Asked {
     pub(super) classes: Vec<String>,
     /// Length of the latent vector.
     pub(super) latent: Option<usize>,
+    /// The file of the model, where the score says it.
+    pub(super) file: Option<String>,
     /// The seed of the run.
     pub(super) seed: u64,
     scorer: Option<Arc<dyn Scorer>>,
@@ -48,7 +50,16 @@ impl Before<'_> {
 impl Asked {
     pub(super) fn new(score: &str, truth: &str) -> Self {
         let (score, truth) = (score.to_owned(), truth.to_owned());
-        Self { score, truth, image: String::new(), classes: Vec::new(), latent: None, seed: 0, scorer: None }
+        Self {
+            score,
+            truth,
+            image: String::new(),
+            classes: Vec::new(),
+            latent: None,
+            file: None,
+            seed: 0,
+            scorer: None,
+        }
     }
 
     pub(super) fn needs(&self) -> Vec<Need> {
@@ -67,6 +78,7 @@ impl Asked {
                 self.image = image;
                 self.classes = classes_of(input, &self.score).unwrap_or_default();
                 self.latent = latent_size(input, &self.score);
+                self.file = model_of(input, &class_column(&self.score)).map(str::to_owned);
                 Ok(layout)
             }
             found => {

@@ -40,6 +40,11 @@ pub(super) fn image_of(input: &Schema, key: &str, score: &str) -> Result<(String
     })
 }
 
+/// The model that a column is of, where it says so.
+pub(super) fn model_of<'a>(input: &'a Schema, column: &str) -> Option<&'a str> {
+    input.field_with_name(column).ok()?.metadata().get("model").map(String::as_str)
+}
+
 /// The length of the latent vectors of a score.
 pub(super) fn latent_size(input: &Schema, score: &str) -> Option<usize> {
     match input.field_with_name(&latent_column(score)).ok()?.data_type() {

@@ -3,6 +3,11 @@
 pub mod accuracy;
 mod asked;
 mod columns;
+#[cfg(test)]
+mod fake;
+mod heard;
+pub mod latent_distance;
+mod latents;
 pub mod one_pixel;
 pub mod pixel_map;
 pub mod pixels;
@@ -11,5 +16,9 @@ mod study;
 use crate::stage::{Kind, Monitor};
 
 /// The kinds, in the order of the reference.
-pub const KINDS: &[Kind<dyn Monitor>] =
-    &[Kind::of::<accuracy::Accuracy>(), Kind::of::<one_pixel::OnePixel>(), Kind::of::<pixel_map::PixelMap>()];
+pub const KINDS: &[Kind<dyn Monitor>] = &[
+    Kind::of::<accuracy::Accuracy>(),
+    Kind::of::<one_pixel::OnePixel>(),
+    Kind::of::<pixel_map::PixelMap>(),
+    Kind::of::<latent_distance::LatentDistance>(),
+];

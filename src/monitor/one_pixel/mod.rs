@@ -270,7 +270,7 @@ impl Study for OnePixelStudy {
         };
         let mut search = Search::of(&self.settings);
         search.settle(pixels.dimensions());
-        let table = Table::new(&pixels, self.asked.latent);
+        let table = Table::new(&pixels, self.asked.latent, self.asked.file.as_deref());
         let schema = table.schema().clone();
         self.bound = Some(Bound { wanted, pixels, search, table });
         Ok(schema)

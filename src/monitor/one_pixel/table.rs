@@ -54,7 +54,7 @@ fn length(n: usize) -> i32 {
 }
 
 impl Table {
-    pub(super) fn new(pixels: &Pixels, latent: Option<usize>) -> Self {
+    pub(super) fn new(pixels: &Pixels, latent: Option<usize>, model: Option<&str>) -> Self {
         let text = |name, nullable| Field::new(name, DataType::Utf8, nullable);
         let place =
             |name| Field::new(name, DataType::FixedSizeList(item(DataType::UInt32), length(pixels.count)), true);
@@ -86,7 +86,8 @@ impl Table {
             text("stop_reason", false),
         ]);
         if let Some(latent) = latent {
-            fields.push(Field::new("latent_after", list_type(latent), true));
+            let metadata = model.map(|model| ("model".to_owned(), model.to_owned())).into_iter().collect();
+            fields.push(Field::new("latent_after", list_type(latent), true).with_metadata(metadata));
             fields.push(Field::new("latent_dist_l2", DataType::Float64, true));
         }
         fields.push(Field::new("seed", DataType::UInt64, false));

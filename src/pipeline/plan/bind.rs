@@ -161,9 +161,11 @@ impl Planner {
         ends
     }
 
-    pub(super) fn monitor(&mut self, declared: Declared<dyn Monitor>) -> Option<Watch> {
+    pub(super) fn monitor(&mut self, declared: Declared<dyn Monitor>, all: &[String]) -> Option<Watch> {
         let Declared { label, kind, place, stage } = declared;
-        let stage = stage?;
+        self.monitors_above = all.iter().take_while(|other| **other != label).cloned().collect();
+        let mut stage = stage?;
+        stage.meet(all);
         let needs = stage.needs();
         let mut reads: Vec<String> = needs.iter().map(|need| need.column.clone()).collect();
         let mut present = self.present(&needs, &place, &label);

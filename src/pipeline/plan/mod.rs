@@ -97,6 +97,8 @@ struct Planner {
     later: Vec<String>,
     /// Labels of transforms that were left out, for a better help.
     aside: Vec<String>,
+    /// Labels of the monitors above the one under way, for a better help.
+    monitors_above: Vec<String>,
 }
 
 impl Planner {
@@ -118,7 +120,7 @@ impl Planner {
         let mut watches = Vec::new();
         for declared in take(&mut draft.monitors) {
             let label = declared.label.clone();
-            match self.monitor(declared) {
+            match self.monitor(declared, &monitor_labels) {
                 Some(watch) => watches.push(watch),
                 None => _ = self.broken.insert(label),
             }

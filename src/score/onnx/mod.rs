@@ -181,7 +181,8 @@ impl OnnxScorer {
                 .with_metadata(metadata(&named[..1])),
         ];
         if let Some(length) = card.latent_size {
-            fields.push(Field::new(format!("{label}_latent"), list_type(length), false));
+            let latent = Field::new(format!("{label}_latent"), list_type(length), false);
+            fields.push(latent.with_metadata(metadata(&named[1..])));
         }
         fields
     }
