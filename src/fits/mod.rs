@@ -6,6 +6,7 @@
 
 mod bytes;
 mod cfitsio;
+pub mod compress;
 mod header;
 mod pixels;
 mod structure;

@@ -9,3 +9,4 @@ pub mod orient;
 pub mod percentile;
 pub mod resample;
 pub mod stretch;
+pub mod track;

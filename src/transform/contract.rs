@@ -13,9 +13,10 @@ use serde_json::{Value, json};
 
 use super::KINDS;
 use crate::{
-    batch::{ImageLayout, LABEL, OBJECT_ID, ORIGIN, ROW, Unit, list_column},
+    batch::{ImageLayout, LABEL, OBJECT_ID, ORIGIN, ROW, Unit, list_column, list_values, with_columns},
     error::Mistake,
     stage::{Kind, Rejects, RunContext, Transform},
+    survey::noise::Stream,
 };
 
 /// Settings of every kind that [`batch`] satisfies; the label is `made`.
@@ -42,6 +43,32 @@ fn examples(kind: &str) -> Vec<Value> {
             json!({ "image": "image", "band": ["g"], "gain": { "column": "gain" }, "subtract_background": true }),
             json!({ "image": "image", "segmentation": { "column": "image_mask" }, "sky_sigma": 0.3 }),
         ],
+        "compress" => vec![
+            json!({ "image": "image" }),
+            json!({ "image": "image", "quantize_level": -0.5, "dither": "none" }),
+            json!({ "image": "image", "algorithm": "hcompress", "hcompress_scale": 1.5, "dither": "subtractive_dither_2" }),
+            json!({ "image": "image", "quantize_level": { "column": "gain" } }),
+        ],
+        "blur" => vec![
+            json!({ "image": "image", "fwhm_arcsec": 0.7 }),
+            json!({ "image": "image", "fwhm_arcsec": { "r": { "column": "gain" } }, "profile": "kolmogorov" }),
+        ],
+        "dead_pixels" => vec![
+            json!({ "image": "image", "fraction": 0.02 }),
+            json!({ "image": "image", "columns": { "g": 1, "i": 3 }, "value": -7.5 }),
+        ],
+        "cosmic_rays" => vec![
+            json!({ "image": "electrons", "count": 2 }),
+            json!({ "image": "electrons", "rate_per_cm2_per_s": 9.0, "exposure_seconds": 300, "bands": "all", "flag": true }),
+        ],
+        "gain_error" => vec![
+            json!({ "image": "image", "sigma": 0.05 }),
+            json!({ "image": "image", "error": { "g": -0.1, "r": { "column": "gain" } }, "same_in_all_bands": true }),
+        ],
+        "sky_error" => vec![
+            json!({ "image": "electrons", "electrons_per_pixel": 12 }),
+            json!({ "image": "image", "fraction": 0.01, "gradient": 0.5, "draw": "normal" }),
+        ],
         "filter" => vec![json!({ "keep": ["magnitude < 21", "label != merger"] })],
         "split" => vec![json!({}), json!({ "by": "label", "train": 0.2, "valid": 0.2, "test": 0.6 })],
         kind => panic!("no example of `{kind}`: add one here"),
@@ -61,7 +88,8 @@ pub(crate) fn layout() -> ImageLayout {
     }
 }
 
-/// Rows with images, variances, masks, PSFs, labels and magnitudes (every fifth null). Row 3 has a NaN pixel.
+/// Rows with images, variances, masks, PSFs, labels and magnitudes (every fifth null), and another image in
+/// electrons. Row 3 of `image` has a NaN pixel.
 pub(crate) fn batch(rows: usize) -> RecordBatch {
     let layout = layout();
     let pixels = rows * layout.pixels();
@@ -73,6 +101,9 @@ pub(crate) fn batch(rows: usize) -> RecordBatch {
     let variance: Vec<f32> = (0..pixels).map(|i| noise(i, 5) as f32).collect();
     let mask: Vec<f32> = (0..pixels).map(|i| f32::from(u8::from(noise(i, 3) > 7.5))).collect();
     let psf = ImageLayout { height: 5, width: 5, unit: Unit::Unknown, ..layout.clone() };
+    let electrons =
+        ImageLayout { unit: Unit::Electron, electrons_per_njy: Some(vec![30.0, 40.0, 50.0]), ..layout.clone() };
+    let counts: Vec<f32> = (0..pixels).map(|i| (40.0 * noise(i, 7) - 150.0) as f32).collect();
     let classes = ["spiral", "elliptical", "merger"];
     let magnitudes = (0..rows).map(|row| (row % 5 != 4).then(|| 18.0 + noise(row, 1) / 2.0));
     let columns: Vec<(Field, ArrayRef)> = vec![
@@ -98,6 +129,7 @@ pub(crate) fn batch(rows: usize) -> RecordBatch {
             Field::new("gain", DataType::Float64, true),
             Arc::new(Float64Array::from_iter((0..rows).map(|row| (row % 4 != 2).then_some(1.5)))),
         ),
+        (electrons.field("electrons"), list_column(counts, electrons.pixels()).unwrap()),
         (
             Field::new("small", DataType::Float32, false),
             Arc::new(Float32Array::from_iter_values((0..rows).map(|i| i as f32))),
@@ -119,6 +151,46 @@ pub(crate) fn bound(kind: &str, settings: Value, input: &Schema) -> Result<Box<d
     }
     transform.bind(&schema)?;
     Ok(transform)
+}
+
+/// Rows of square images in electrons, in one band `r` or more (`g`, `r`, `i`), with the pixels of 0.2 arcsec.
+pub(crate) fn images(rows: &[Vec<f32>], side: usize) -> RecordBatch {
+    let bands = rows[0].len() / (side * side);
+    let bands: Vec<String> = if bands == 1 { vec!["r".into()] } else { layout().bands };
+    let gain = Some(vec![50.0; bands.len()]);
+    let layout =
+        ImageLayout { bands, height: side, width: side, unit: Unit::Electron, electrons_per_njy: gain, ..layout() };
+    let few = batch(rows.len());
+    let column = list_column(rows.concat(), layout.pixels()).unwrap();
+    let names = [ROW, OBJECT_ID, ORIGIN];
+    let kept = names.map(|name| (few.schema().field_with_name(name).unwrap().clone(), few[name].clone()));
+    let columns = kept.into_iter().chain([(layout.field("image"), column)]);
+    let (fields, arrays): (Vec<_>, Vec<_>) = columns.unzip();
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays).unwrap()
+}
+
+/// Rows of images of 20x20 pixels in three bands with nothing but noise, their variance and a mask of good pixels.
+pub(crate) fn noise(rows: usize, sigma: f64) -> RecordBatch {
+    let pixels = 3 * 20 * 20;
+    let row = |row: usize| {
+        let mut draws = Stream::new(1, &row.to_string(), "noise");
+        (0..pixels).map(|_| (sigma * draws.normal()) as f32).collect()
+    };
+    let batch = images(&(0..rows).map(row).collect::<Vec<_>>(), 20);
+    let layout = ImageLayout::of(batch.schema().field_with_name("image").unwrap()).unwrap();
+    let flat = |value: f32| list_column(vec![value; rows * pixels], pixels).unwrap();
+    let companions =
+        [(layout.field("image_variance"), flat((sigma * sigma) as f32)), (layout.field("image_mask"), flat(0.0))];
+    with_columns(&batch, companions).unwrap()
+}
+
+/// The pixels of `image` before and after a step of a kind, and all that it made.
+pub(crate) fn changed(kind: &str, mut settings: Value, batch: RecordBatch) -> (Vec<f32>, Vec<f32>, RecordBatch) {
+    settings["image"] = "image".into();
+    let mut step = bound(kind, settings, batch.schema_ref()).unwrap();
+    step.start(&RunContext { seed: 20, threads: 1, batch_rows: 64, ..RunContext::default() }).unwrap();
+    let out = step.apply(batch.clone(), &mut Rejects::default()).unwrap();
+    (list_values(&batch, "image").unwrap().0.to_vec(), list_values(&out, "made").unwrap().0.to_vec(), out)
 }
 
 /// The whole of a step: its shared steps, then itself, bound and started.
@@ -231,6 +303,12 @@ fn settings_written_as_json_are_read_back_the_same() {
     again::<super::crop::Crop>("crop");
     again::<super::orient::Orient>("orient");
     again::<super::morphology::Morphology>("morphology");
+    again::<super::compress::Compress>("compress");
+    again::<super::blur::Blur>("blur");
+    again::<super::dead_pixels::DeadPixels>("dead_pixels");
+    again::<super::cosmic_rays::CosmicRays>("cosmic_rays");
+    again::<super::gain_error::GainError>("gain_error");
+    again::<super::sky_error::SkyError>("sky_error");
     again::<super::filter::Filter>("filter");
     again::<super::split::Split>("split");
 }

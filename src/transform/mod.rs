@@ -1,15 +1,22 @@
 //! What happens to images and rows before a model sees them.
 
 pub mod asinh_stretch;
+pub mod blur;
+pub mod compress;
 #[cfg(test)]
 pub(crate) mod contract;
+pub mod cosmic_rays;
 pub mod crop;
+pub mod dead_pixels;
 pub mod filter;
+pub mod gain_error;
 pub mod morphology;
 pub mod observe;
 pub mod orient;
+mod perturbation;
 pub mod quantity;
 pub mod resample;
+pub mod sky_error;
 pub mod split;
 
 use arrow::{
@@ -31,6 +38,12 @@ pub const KINDS: &[Kind<dyn Transform>] = &[
     Kind::of::<crop::Crop>(),
     Kind::of::<orient::Orient>(),
     Kind::of::<morphology::Morphology>(),
+    Kind::of::<compress::Compress>(),
+    Kind::of::<blur::Blur>(),
+    Kind::of::<dead_pixels::DeadPixels>(),
+    Kind::of::<cosmic_rays::CosmicRays>(),
+    Kind::of::<gain_error::GainError>(),
+    Kind::of::<sky_error::SkyError>(),
     Kind::of::<filter::Filter>(),
     Kind::of::<split::Split>(),
 ];

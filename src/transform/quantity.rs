@@ -182,6 +182,18 @@ pub fn bind(quantity: Option<&Quantity>, rules: &Rules, input: &Schema) -> Resul
     }
 }
 
+/// Checks several quantities, each against its own rules. All mistakes at once.
+pub(crate) fn bind_all(each: &[(Option<&Quantity>, Rules)], input: &Schema) -> Result<Vec<Bound>, Vec<Mistake>> {
+    let (mut bounds, mut mistakes) = (Vec::new(), Vec::new());
+    for (quantity, rules) in each {
+        match bind(*quantity, rules, input) {
+            Ok(bound) => bounds.push(bound),
+            Err(wrong) => mistakes.extend(wrong),
+        }
+    }
+    if mistakes.is_empty() { Ok(bounds) } else { Err(mistakes) }
+}
+
 fn unknown_band(key: &str, band: &str, bands: &[String]) -> Mistake {
     let mistake = Mistake::at(
         key,
