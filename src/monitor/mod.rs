@@ -2,6 +2,7 @@
 
 pub mod accuracy;
 mod asked;
+pub mod church_window;
 mod columns;
 #[cfg(test)]
 mod fake;
@@ -21,4 +22,5 @@ pub const KINDS: &[Kind<dyn Monitor>] = &[
     Kind::of::<one_pixel::OnePixel>(),
     Kind::of::<pixel_map::PixelMap>(),
     Kind::of::<latent_distance::LatentDistance>(),
+    Kind::of::<church_window::ChurchWindow>(),
 ];
