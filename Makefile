@@ -59,10 +59,11 @@ models: build $(TRAINER)
 	$(MODELS) train --experiment experiments/paper.yaml --run $(WORK)/galaxies --work $(WORK)/trained \
 		--networks $(NETWORKS) --seeds $(SEEDS) --threads $(THREADS)
 	$(MODELS) train --experiment experiments/holdout.yaml --run $(WORK)/galaxies --work $(WORK)/trained --threads $(THREADS)
-	$(MODELS) evaluate --run $(WORK)/galaxies --work $(WORK)/trained --lucarne $(abspath $(LUCARNE)) --out $(WORK)/evaluated
+	$(MODELS) evaluate --run $(WORK)/galaxies --work $(WORK)/trained --lucarne $(abspath $(LUCARNE)) --out $(WORK)/evaluated \
+		--attacked $(WORK)/attacked
 	mkdir -p $(OUT)
 	$(MODELS) publish --run $(WORK)/galaxies --work $(WORK)/trained \
-		--evaluated $(WORK)/evaluated --lucarne $(abspath $(LUCARNE)) --out $(abspath $(OUT))
+		--evaluated $(WORK)/evaluated --attacked $(WORK)/attacked --lucarne $(abspath $(LUCARNE)) --out $(abspath $(OUT))
 
 # The trainer's own tests: a minute, and PyTorch. `make test` does not run them.
 test-training: $(TRAINER)

@@ -83,6 +83,7 @@ def _evaluate(asked: argparse.Namespace) -> None:
             network, _, seed = folder.name.split("-")
             models[f"{network}-adabn-{seed}"] = folder / "adabn.onnx"
     serving.evaluate(asked.lucarne, asked.run, models, asked.out, say)
+    serving.attack(asked.lucarne, models, asked.attacked, say)
 
 
 def _publish(asked: argparse.Namespace) -> None:
@@ -90,6 +91,7 @@ def _publish(asked: argparse.Namespace) -> None:
     outcomes = [outcome.read(folder) for folder in _finished(asked.work)]
     tables = {name: serving.ask(asked.lucarne, asked.evaluated, name) for name in report.TABLES}
     tables["labels"] = serving.ask(asked.lucarne, asked.run, "labels")
+    tables |= serving.attacks(asked.lucarne, asked.attacked)
     report.publish([made for made in outcomes if made], tables, asked.work, asked.out)
     say(f"wrote `{asked.out}/README.md`")
 
@@ -138,12 +140,14 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
     one.add_argument("--precision", choices=["auto", "bfloat16", "float32"], default="auto")
     command(
-        "evaluate", _evaluate, "run every trained model on the test part through lucarne",
+        "evaluate", _evaluate, "run every trained model on the test part through lucarne, and attack regular and da",
         work=work, run="run directory of the galaxies", lucarne="the command lucarne", out="folder of run directories",
+        attacked="folder of the run directories of attacks",
     )  # fmt: skip
     command(
         "publish", _publish, "write the models of the first seed, their cards, and the tables of all",
-        work=work, run="run directory of the galaxies", evaluated="folder that `evaluate` wrote", lucarne="the command lucarne", out="folder of the models",
+        work=work, run="run directory of the galaxies", evaluated="folder that `evaluate` wrote",
+        attacked="folder of attacks that `evaluate` wrote", lucarne="the command lucarne", out="folder of the models",
     )  # fmt: skip
     one = command("export", _export, "make an ONNX file with a card of any PyTorch module that gives (latent, logits)",
                   card="YAML of the card", out="the ONNX file")  # fmt: skip

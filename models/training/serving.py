@@ -16,6 +16,11 @@ from . import TrainingError
 
 MODELS = Path(__file__).parent.parent
 """The folder of the models, with `evaluate.yaml` and `tables/`."""
+LESSON = MODELS.parent / "pipelines" / "04_sensitivity.yaml"
+"""The lesson of attacks; its tables are `04_tables.sql` and `04_distances.sql` beside it."""
+ATTACKED = ("convnet",)
+"""The networks that are attacked: 150 galaxies take a ConvNet half a minute, and a ResNet18, whose every layer changes with a
+pixel, about a day of a core."""
 
 
 def evaluate(lucarne: Path, galaxies: Path, models: dict[str, Path], out: Path, say: Callable[[str], None]) -> None:
@@ -35,6 +40,35 @@ def evaluate(lucarne: Path, galaxies: Path, models: dict[str, Path], out: Path, 
             raise TrainingError(f"{rejected} galaxies were rejected in `{run}`: look at its table `rejects`")
 
 
+def attack(lucarne: Path, models: dict[str, Path], out: Path, say: Callable[[str], None]) -> None:
+    """Runs the lesson of attacks for the regular and the adapted model of every seed, into `out`/network-seed.
+
+    `models` are ONNX files by network-training-seed; those without their other half, and networks that take too long, are left out.
+    """
+    for name, regular in models.items():
+        network, training, seed = name.split("-")
+        adapted = models.get(f"{network}-da-{seed}")
+        run = out / f"{network}-{seed}"
+        if training != "regular" or adapted is None or network not in ATTACKED:
+            continue
+        if _is_done(run, regular) and _is_done(run, adapted):
+            continue
+        say(f"attacking {network}-{seed}")
+        settings = ["--set", f"regular={regular}", "--set", f"da={adapted}"]
+        _call(lucarne, "run", LESSON, *settings, "-o", run, "--overwrite")
+
+
+def attacks(lucarne: Path, out: Path) -> dict[str, list[dict[str, Any]]]:
+    """The tables of the attacks of all seeds: `attacks` and `distances`, with network and seed in every row."""
+    tables: dict[str, list[dict[str, Any]]] = {"attacks": [], "distances": []}
+    for run in sorted(path.parent for path in out.glob("*-*/run.json")):
+        network, seed = run.name.split("-")
+        for name, query in (("attacks", "04_tables.sql"), ("distances", "04_distances.sql")):
+            rows = _rows(_call(lucarne, "query", run, "-f", LESSON.parent / query, "--format", "json"))
+            tables[name] += [{"network": network, "seed": int(seed), **row} for row in rows]
+    return tables
+
+
 def _is_done(run: Path, model: Path) -> bool:
     try:
         record = (run / "run.json").read_text()
@@ -46,7 +80,10 @@ def _is_done(run: Path, model: Path) -> bool:
 
 def ask(lucarne: Path, runs: Path, table: str) -> list[dict[str, Any]]:
     """The answer to `models/tables/<table>.sql` over all runs of a folder."""
-    answer = _call(lucarne, "query", runs, "-f", MODELS / "tables" / f"{table}.sql", "--format", "json")
+    return _rows(_call(lucarne, "query", runs, "-f", MODELS / "tables" / f"{table}.sql", "--format", "json"))
+
+
+def _rows(answer: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in answer.splitlines()]
 
 
