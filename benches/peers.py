@@ -237,6 +237,22 @@ def with_pixels(image: np.ndarray, places: np.ndarray, values: np.ndarray) -> np
     return copies
 
 
+def windows(args, _):
+    """The class on a plane of 221 x 221 points through three latents, of an affine head."""
+    latents, head = np.load(args.input).astype(np.float64), np.load(args.changes).astype(np.float64)
+    weights, bias = head[:, :-1], head[:, -1]
+    axis = (np.arange(221) - 110) * 0.01
+
+    def window(z0, z1, z2):
+        origin, across, up = weights @ z0 + bias, weights @ (z1 - z0), weights @ (z2 - z0)
+        return (origin + axis[:, None, None] * up + axis[None, :, None] * across).argmax(axis=2)
+
+    window(*latents[0])
+    clock = Clock()
+    results = [window(*each) for each in latents]
+    return len(latents), clock.read(), np.stack(results)
+
+
 def attack(args, _):
     """The authors' algorithm: 400 candidates, x1 + 0.5 (x2 - x3), at most 80 generations, every wrong class in order until one
     succeeds. Candidates are made and scored in batches; all else is vectorised over the population."""
@@ -311,6 +327,7 @@ WORKS = {
     "score": score,
     "parquet": write_parquet,
     "candidates": candidates,
+    "windows": windows,
     "attack": attack,
     "chain": run_chain,
 }
@@ -321,7 +338,7 @@ def main() -> None:
     parser.add_argument("work", choices=[*WORKS, "versions"])
     parser.add_argument("input")
     parser.add_argument("--model")
-    parser.add_argument("--changes", help="for `candidates`: place and values of a pixel, [image, candidate, 1 + band]")
+    parser.add_argument("--changes", help="for `candidates`: place and values of a pixel, [image, candidate, 1 + band]; for `windows`: the head, [class, D + 1]")
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--limit", type=int, default=None)
     parser.add_argument("--accurate", choices=["yes", "no"], default="no", help="GalSim with the oracle's settings")

@@ -16,6 +16,7 @@ mod parquet;
 mod peer;
 mod score;
 mod table;
+mod window;
 
 use std::{error::Error, path::PathBuf, process::ExitCode};
 
@@ -46,6 +47,8 @@ enum Subject {
     ChainWithoutScoring,
     /// Images that differ in one pixel, against onnxruntime on whole images.
     Candidates,
+    /// Church windows, against numpy.
+    Windows,
     /// Whole one-pixel attacks, against the authors' algorithm.
     Attack,
 }
@@ -123,6 +126,7 @@ fn measure_all(arguments: &Arguments) -> Result<()> {
             Subject::Chain => chain::measure(&bench, &inputs, true)?,
             Subject::ChainWithoutScoring => chain::measure(&bench, &inputs, false)?,
             Subject::Candidates => attack::candidates(&bench, &inputs)?,
+            Subject::Windows => window::measure(&bench, &inputs)?,
             Subject::Attack => attack::attack(&bench, &inputs, arguments.attacked)?,
         };
         lines.iter().for_each(Line::print);
