@@ -216,6 +216,73 @@ def score(args, _):
     return len(images), clock.read(), np.concatenate(results)
 
 
+def candidates(args, _):
+    """Whole images with one pixel replaced, in batches."""
+    images, changes = np.load(args.input), np.load(args.changes)
+    model = session(args.model)
+    model.run(None, {"image": images[: args.batch]})
+    results = []
+    clock = Clock()
+    for image, rows in zip(images, changes):
+        for start in range(0, len(rows), args.batch):
+            batch = rows[start : start + args.batch]
+            results.append(model.run(["logits"], {"image": with_pixels(image, batch[:, 0].astype(int), batch[:, 1:])})[0])
+    return changes.shape[0] * changes.shape[1], clock.read(), np.concatenate(results)
+
+
+def with_pixels(image: np.ndarray, places: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Copies of an image `[band, y, x]`, each with one pixel replaced in all bands."""
+    copies = np.repeat(image[None], len(places), axis=0)
+    copies.reshape(len(places), len(image), -1)[np.arange(len(places)), :, places] = values
+    return copies
+
+
+def attack(args, _):
+    """The authors' algorithm: 400 candidates, x1 + 0.5 (x2 - x3), at most 80 generations, every wrong class in order until one
+    succeeds. Candidates are made and scored in batches; all else is vectorised over the population."""
+    images = np.load(args.input)
+    model = session(args.model)
+    model.run(None, {"image": images[: args.batch]})
+    rng = np.random.default_rng(1)
+    population, generations = 400, 80
+
+    def fitness(image, genes, target):
+        side = image.shape[-1]
+        rows, columns = np.minimum((genes[:, :2] * side).astype(int), side - 1).T
+        odds = []
+        for start in range(0, len(genes), args.batch):
+            part = slice(start, start + args.batch)
+            batch = with_pixels(image, (rows * side + columns)[part], genes[part, 2:].astype(np.float32))
+            odds.append(softmax(model.run(["logits"], {"image": batch})[0])[:, target])
+        return np.concatenate(odds)
+
+    def flips(image):
+        before = int(model.run(["logits"], {"image": image[None]})[0].argmax())
+        for target in (k for k in range(3) if k != before):
+            genes = rng.random((population, 5))
+            genes[:, 2:] = np.clip(rng.normal(0.5, 0.5, (population, 3)), 0, 1)
+            fit = fitness(image, genes, target)
+            for _ in range(generations):
+                if fit.max() > 0.5:
+                    return True
+                # Three others, all different, none the member itself.
+                others = np.argsort(rng.random((population, population - 1)), axis=1)[:, :3]
+                others += others >= np.arange(population)[:, None]
+                children = genes[others[:, 0]] + 0.5 * (genes[others[:, 1]] - genes[others[:, 2]])
+                outside = (children < 0) | (children > 1)
+                children[outside] = rng.random(outside.sum())
+                tried = fitness(image, children, target)
+                better = tried > fit
+                genes[better], fit[better] = children[better], tried[better]
+            if fit.max() > 0.5:
+                return True
+        return False
+
+    clock = Clock()
+    result = [flips(image) for image in images]
+    return len(images), clock.read(), np.array(result, np.float32)
+
+
 def write_parquet(args, _):
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -243,6 +310,8 @@ WORKS = {
     "observe": observe,
     "score": score,
     "parquet": write_parquet,
+    "candidates": candidates,
+    "attack": attack,
     "chain": run_chain,
 }
 
@@ -252,6 +321,7 @@ def main() -> None:
     parser.add_argument("work", choices=[*WORKS, "versions"])
     parser.add_argument("input")
     parser.add_argument("--model")
+    parser.add_argument("--changes", help="for `candidates`: place and values of a pixel, [image, candidate, 1 + band]")
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--limit", type=int, default=None)
     parser.add_argument("--accurate", choices=["yes", "no"], default="no", help="GalSim with the oracle's settings")

@@ -4,7 +4,15 @@
 //! model cards, footers and one header, never pixels, so that `check` is exact), *started* once when a run begins
 //! (models load, FFTs are planned), and then works on batches. Stages are synchronous; the engine owns the threads.
 
-use std::{path::Path, time::Instant};
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
+};
 
 use arrow::{
     array::RecordBatch,
@@ -59,17 +67,25 @@ pub struct Need {
     pub key: String,
     /// The column.
     pub column: String,
+    /// Whether the setting could name a monitor above instead, for a better help.
+    pub or_monitor: bool,
 }
 
 impl Need {
     /// The column that a setting names.
     pub fn new(key: &str, column: impl Into<String>) -> Self {
-        Self { key: key.to_owned(), column: column.into() }
+        Self { key: key.to_owned(), column: column.into(), or_monitor: false }
+    }
+
+    /// The same of a setting that could name a monitor above instead.
+    #[must_use]
+    pub fn or_monitor(self) -> Self {
+        Self { or_monitor: true, ..self }
     }
 }
 
 /// What a stage may know of its run when it starts.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct RunContext {
     /// The seed of every draw of the run.
     pub seed: u64,
@@ -77,6 +93,24 @@ pub struct RunContext {
     pub threads: usize,
     /// The most rows of a batch.
     pub batch_rows: usize,
+    /// Says when the run is to end: whoever waits or works for longer than a second looks at it.
+    pub stop: Stop,
+}
+
+/// Asks a run to end: it commits and gives [`Error::Interrupted`](crate::error::Error::Interrupted). Clones are one flag.
+#[derive(Debug, Clone, Default)]
+pub struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    /// Asks.
+    pub fn request(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    /// Whether it was asked.
+    pub fn requested(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
 }
 
 /// Where rows come from.
@@ -165,37 +199,139 @@ pub trait Scorer: Send + Sync {
     fn score(&self, batch: RecordBatch, rejects: &mut Rejects) -> Result<RecordBatch>;
     /// What it runs on and with, for the run record: device, library version, digest of the model.
     fn provenance(&self) -> serde_json::Value;
+    /// The model itself, once started, for monitors that ask it about images of their own.
+    fn model(&self) -> Option<&dyn Model> {
+        None
+    }
 }
+
+/// A started model that can be asked about images that are in no column. An image gets the same bits whatever shares its
+/// batch.
+pub trait Model: Send + Sync {
+    /// What it says of images `[n, band, y, x]`.
+    fn ask(&self, images: &[f32]) -> Result<Outputs>;
+    /// The images that differ from one `[band, y, x]` in a few pixels.
+    fn around<'a>(&'a self, image: &[f32]) -> Result<Box<dyn Around + 'a>>;
+    /// Logits `[n, class]` of latents `[n, D]`.
+    fn head(&self, latents: &[f32]) -> Result<Vec<f32>>;
+    /// The head as logits = weights latent + bias, where the graph says so.
+    fn affine_head(&self) -> Option<&AffineHead>;
+}
+
+/// Images that differ from one in a few pixels, as a model sees them.
+pub trait Around: Send {
+    /// Logits `[n, class]` of n candidates, appended to `logits`. A candidate replaces `pixels` pixels of the image in all bands:
+    /// `places` `[n, pixels]` are row * width + column, `values` `[n, pixels, band]` what is put there. Where a candidate names a
+    /// place twice, the last holds.
+    fn logits(&mut self, pixels: usize, places: &[u32], values: &[f32], logits: &mut Vec<f32>) -> Result<()>;
+    /// Whether only what changed is worked out, instead of whole images.
+    fn is_incremental(&self) -> bool;
+}
+
+/// What a model says of some images, one row after the other.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Outputs {
+    /// Logits, `[n, class]`.
+    pub logits: Vec<f32>,
+    /// Latent vectors, `[n, D]`; empty when the model has none.
+    pub latents: Vec<f32>,
+}
+
+/// An affine map from latents to logits.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AffineHead {
+    /// `[class, D]`.
+    pub weights: Vec<f32>,
+    /// `[class]`.
+    pub bias: Vec<f32>,
+}
+
+/// The scores of a run by label, for the monitors that ask their models.
+pub type Scorers = BTreeMap<String, Arc<dyn Scorer>>;
+
+/// The tables of the monitors declared above one, by label.
+pub type Tables = BTreeMap<String, SchemaRef>;
 
 /// Watches the stream, alters nothing, and writes a table of its own. Sees every row once, in order.
 pub trait Monitor: Send {
+    /// Hears the labels of all monitors of the pipeline, before anything is asked of it: so a setting can name a score or a monitor.
+    fn meet(&mut self, _monitors: &[String]) {}
     /// The columns it reads.
     fn needs(&self) -> Vec<Need>;
-    /// The schema of its table.
-    fn bind(&mut self, input: &Schema) -> Result<SchemaRef, Vec<Mistake>>;
+    /// The scores whose models it asks, by label; their image columns then last until the monitors.
+    fn asks(&self) -> Vec<Need> {
+        Vec::new()
+    }
+    /// The monitors declared above it on whose rows it works, by label.
+    fn follows(&self) -> Vec<Need> {
+        Vec::new()
+    }
+    /// The schema of its table, given the columns of the stream and the tables of those it follows.
+    fn bind(&mut self, input: &Schema, above: &Tables) -> Result<SchemaRef, Vec<Mistake>>;
     /// Prepares for the run.
-    fn start(&mut self, _run: &RunContext) -> Result<()> {
+    fn start(&mut self, _run: &RunContext, _scorers: &Scorers) -> Result<()> {
         Ok(())
     }
     /// Looks at rows.
     fn observe(&mut self, batch: &RecordBatch) -> Result<Emitted>;
-    /// What is left to say when the stream has ended.
+    /// Looks at what a monitor that it follows has just said. When that comes depends on timing, its order does not.
+    fn follow(&mut self, _label: &str, _said: &Said) -> Result<Emitted> {
+        Ok(Emitted::default())
+    }
+    /// Works, until about `until`, on rows accepted but not yet done, when the stream has ended. Called until it says that nothing is
+    /// left; commits come between.
+    fn catch_up(&mut self, _until: Instant) -> Result<(Emitted, Left)> {
+        Ok((Emitted::default(), Left::Nothing))
+    }
+    /// The last word, when all monitors have caught up.
     fn finish(&mut self) -> Result<Emitted>;
-    /// All that it needs to go on after a restart.
+    /// All that it needs to go on after a restart, rows accepted but not yet done included.
     fn snapshot(&self) -> Result<Vec<u8>>;
-    /// Goes on from a snapshot.
+    /// Goes on from a snapshot. Comes after `start`.
     fn restore(&mut self, snapshot: &[u8]) -> Result<()>;
     /// The most bytes that its state will ever take.
     fn state_bound_bytes(&self) -> usize;
+}
+
+/// Whether a monitor has work left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Left {
+    /// All is done.
+    Nothing,
+    /// There is more to do.
+    Work,
 }
 
 /// What a monitor says.
 #[derive(Debug, Default)]
 pub struct Emitted {
     /// Rows of its table.
-    pub rows: Vec<RecordBatch>,
+    pub rows: Vec<Said>,
     /// Thresholds crossed.
     pub findings: Vec<Finding>,
+}
+
+/// Rows of a monitor's table.
+#[derive(Debug, Clone)]
+pub struct Said {
+    /// The rows.
+    pub rows: RecordBatch,
+    /// The one row of the stream that they are about, if it is one: monitors below find there what the table does not say.
+    pub about: Option<RecordBatch>,
+}
+
+impl From<RecordBatch> for Said {
+    fn from(rows: RecordBatch) -> Self {
+        Self { rows, about: None }
+    }
+}
+
+impl Emitted {
+    /// What was said later, after this.
+    pub fn append(&mut self, mut later: Self) {
+        self.rows.append(&mut later.rows);
+        self.findings.append(&mut later.findings);
+    }
 }
 
 /// A threshold that was crossed: a run with findings exits 1.

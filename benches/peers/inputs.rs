@@ -107,7 +107,7 @@ pub(crate) fn read(source: &dyn Source, mut take: impl FnMut(RecordBatch)) -> Re
 }
 
 pub(crate) fn context() -> RunContext {
-    RunContext { seed: 7, threads: 1, batch_rows: BATCH }
+    RunContext { seed: 7, threads: 1, batch_rows: BATCH, ..RunContext::default() }
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "the shape that `map_err` wants")]

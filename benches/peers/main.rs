@@ -5,6 +5,7 @@
 //! `cargo bench --bench peers -- blur observe --repetitions 7`.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a bench tells what it measured")]
 
+mod attack;
 mod bare_ort;
 mod chain;
 mod fits;
@@ -43,6 +44,10 @@ enum Subject {
     Chain,
     /// The same without the scores.
     ChainWithoutScoring,
+    /// Images that differ in one pixel, against onnxruntime on whole images.
+    Candidates,
+    /// Whole one-pixel attacks, against the authors' algorithm.
+    Attack,
 }
 
 /// Measures Lucarne beside its peers.
@@ -60,7 +65,10 @@ struct Arguments {
     /// How often each side is measured; the median counts.
     #[arg(long, default_value_t = 5)]
     repetitions: usize,
-    /// The model of `score` and `chain`.
+    /// Objects of `attack`: each takes the peer up to half a minute.
+    #[arg(long, default_value_t = 6)]
+    attacked: usize,
+    /// The model of `score`, `chain`, `candidates` and `attack`.
     #[arg(long, default_value = "models/convnet-da.onnx")]
     model: PathBuf,
     /// Runs one subject again and again for so many seconds, without a peer: for a profiler.
@@ -107,13 +115,15 @@ fn measure_all(arguments: &Arguments) -> Result<()> {
             Subject::Blur => observe::blur(&bench, &inputs)?,
             Subject::Observe => observe::observe(&bench, &inputs)?,
             Subject::Parquet => parquet::measure(&bench, &inputs)?,
-            Subject::Score | Subject::Chain if !bench.model.is_file() => {
+            Subject::Score | Subject::Chain | Subject::Candidates | Subject::Attack if !bench.model.is_file() => {
                 table::note(&format!("{subject:?} is skipped: there is no model `{}`", bench.model.display()));
                 continue;
             }
             Subject::Score => score::measure(&bench, &inputs)?,
             Subject::Chain => chain::measure(&bench, &inputs, true)?,
             Subject::ChainWithoutScoring => chain::measure(&bench, &inputs, false)?,
+            Subject::Candidates => attack::candidates(&bench, &inputs)?,
+            Subject::Attack => attack::attack(&bench, &inputs, arguments.attacked)?,
         };
         lines.iter().for_each(Line::print);
     }
@@ -121,6 +131,7 @@ fn measure_all(arguments: &Arguments) -> Result<()> {
 }
 
 /// How to measure.
+#[derive(Clone)]
 struct Bench {
     python: Python,
     model: PathBuf,

@@ -15,6 +15,7 @@ use super::{Result, measure::Spent};
 const SCRIPT: &str = "benches/peers.py";
 
 /// The interpreter that has the peers.
+#[derive(Clone)]
 pub(crate) struct Python {
     program: PathBuf,
     versions: String,

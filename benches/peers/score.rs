@@ -53,7 +53,7 @@ pub(crate) fn measure(bench: &Bench, inputs: &Inputs) -> Result<Vec<Line>> {
     let bare = |size: usize| bare_ort::run(&library, &bench.model, &images, size, &logits);
     let mut worst = 0f32;
     if bench.profile_seconds.is_none() {
-        let ours = scorer.infer(&pixels)?.logits;
+        let ours = scorer.model().ok_or("the scorer was not started")?.ask(&pixels)?.logits;
         for loops in [&bare as &dyn Fn(usize) -> Result<Spent>, &python] {
             loops(BATCH_SIZES[0])?;
             let (_, theirs) = read_npy(&logits)?;
@@ -103,7 +103,7 @@ fn best(rates: [f64; BATCH_SIZES.len()]) -> (f64, usize) {
 }
 
 /// Stretched ten-year images, as a pipeline makes them.
-fn stretched(bench: &Bench, inputs: &Inputs) -> Result<Vec<RecordBatch>> {
+pub(crate) fn stretched(bench: &Bench, inputs: &Inputs) -> Result<Vec<RecordBatch>> {
     let constants = Constants::of_model(bench.model.display().to_string(), "y10");
     let stream = Pipeline::builder()
         .source(Fits::new([inputs.folder.display().to_string()]))

@@ -4,6 +4,7 @@ select
     split_part(run, '-', 2) as training,
     score as domain,
     class as truth,
+    count(distinct run) as seeds,
     sum(n) as galaxies,
     sum(confusion[1]) as called_spiral,
     sum(confusion[2]) as called_elliptical,

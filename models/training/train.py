@@ -1,8 +1,8 @@
 """Trains one network one way, and goes on where it was stopped.
 
 The recipe, of the code of arXiv 2112.14299 where no other reason is given: Adam with betas (.7, .8), batches of 128 (and
-128 of the other domain), weight decay 1e-3, or 1e-4 with domain adaptation, loss = cross-entropy + 0.01 MMD. A one-cycle
-rate replaces 1e-5 for 100 epochs. Both domains pass through the network together, and share its batch norm.
+128 of the other domain), weight decay 1e-3, or 1e-4 with domain adaptation, loss = cross-entropy + w MMD. A one-cycle
+rate replaces 1e-5 for 100 epochs; w makes up for the fewer steps. Both domains pass through the network together, and share its batch norm.
 The labels of Y1 are never used, neither for training nor for choosing the epoch.
 """
 

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     batch::{OBJECT_ID, ORIGIN},
     error::{Error, Result},
-    stage::{Emitted, Finding, Monitor, Part, Reject, RunContext, Sink, Split},
+    stage::{Emitted, Finding, Left, Monitor, Part, Reject, RunContext, Said, Sink, Split},
     table::{TableWriter, WriteOptions, write_durably},
 };
 
@@ -43,6 +43,8 @@ pub(super) struct Back {
 struct Watcher {
     label: String,
     monitor: Box<dyn Monitor>,
+    /// The labels of the monitors that it follows.
+    follows: Vec<String>,
     table: TableWriter,
 }
 
@@ -96,7 +98,8 @@ impl Back {
                 let snapshot = read_state(dir, past, &label)?;
                 guarded(&label, || monitor.restore(&snapshot))?;
             }
-            monitors.push(Watcher { table: table(&label, schema)?, label, monitor });
+            let follows = monitor.follows().into_iter().map(|need| need.column).collect();
+            monitors.push(Watcher { table: table(&label, schema)?, label, monitor, follows });
         }
         let mut sinks = std::mem::take(&mut job.sinks);
         for (label, sink) in &mut sinks {
@@ -175,10 +178,10 @@ impl Back {
     fn show(&mut self, batch: &RecordBatch, first: usize) -> Result<()> {
         let rows = batch.num_rows() as u64;
         let mut stages = self.stages[first..].iter_mut();
-        for Watcher { label, monitor, table } in &mut self.monitors {
+        let mut round = Round::new(&mut self.findings);
+        for watcher in &mut self.monitors {
             let begun = Instant::now();
-            let emitted = guarded(label, || monitor.observe(batch))?;
-            keep(emitted, table, &mut self.findings)?;
+            round.turn(watcher, |monitor| monitor.observe(batch))?;
             count(stages.next(), rows, begun);
         }
         for (label, sink) in &mut self.sinks {
@@ -189,13 +192,30 @@ impl Back {
         Ok(())
     }
 
-    /// Lets monitors say what is left when the stream has ended.
-    pub(super) fn finish(&mut self) -> Result<()> {
-        for Watcher { label, monitor, table } in &mut self.monitors {
-            let emitted = guarded(label, || monitor.finish())?;
-            keep(emitted, table, &mut self.findings)?;
+    /// Lets monitors work for a while on what they have accepted, when the stream has ended.
+    pub(super) fn catch_up(&mut self, until: Instant) -> Result<Left> {
+        let first = self.stages.len() - self.sinks.len() - self.monitors.len();
+        let mut stages = self.stages[first..].iter_mut();
+        let mut round = Round::new(&mut self.findings);
+        let mut left = Left::Nothing;
+        for watcher in &mut self.monitors {
+            let begun = Instant::now();
+            round.turn(watcher, |monitor| {
+                let (emitted, own) = monitor.catch_up(until)?;
+                if own == Left::Work {
+                    left = Left::Work;
+                }
+                Ok(emitted)
+            })?;
+            count(stages.next(), 0, begun);
         }
-        Ok(())
+        Ok(left)
+    }
+
+    /// Lets monitors say their last word.
+    pub(super) fn finish(&mut self) -> Result<()> {
+        let mut round = Round::new(&mut self.findings);
+        self.monitors.iter_mut().try_for_each(|watcher| round.turn(watcher, |monitor| monitor.finish()))
     }
 
     /// Closes what was written since the last commit and makes it durable.
@@ -249,10 +269,31 @@ fn read_state(dir: &RunDir, past: &Past, label: &str) -> Result<Vec<u8>> {
     Ok(snapshot)
 }
 
-fn keep(emitted: Emitted, table: &mut TableWriter, findings: &mut Vec<Finding>) -> Result<()> {
-    emitted.rows.iter().try_for_each(|rows| table.write(rows))?;
-    findings.extend(emitted.findings);
-    Ok(())
+/// One turn of every monitor, in order: each hears what those that it follows said before it in the same round.
+struct Round<'a> {
+    findings: &'a mut Vec<Finding>,
+    said: Vec<(String, Vec<Said>)>,
+}
+
+impl<'a> Round<'a> {
+    const fn new(findings: &'a mut Vec<Finding>) -> Self {
+        Self { findings, said: Vec::new() }
+    }
+
+    fn turn(&mut self, watcher: &mut Watcher, part: impl FnOnce(&mut dyn Monitor) -> Result<Emitted>) -> Result<()> {
+        let Watcher { label, monitor, follows, table } = watcher;
+        let mut emitted = Emitted::default();
+        for (speaker, said) in self.said.iter().filter(|(speaker, _)| follows.contains(speaker)) {
+            for said in said {
+                emitted.append(guarded(label, || monitor.follow(speaker, said))?);
+            }
+        }
+        emitted.append(guarded(label, || part(monitor.as_mut()))?);
+        emitted.rows.iter().try_for_each(|said| table.write(&said.rows))?;
+        self.findings.append(&mut emitted.findings);
+        self.said.push((label.clone(), emitted.rows));
+        Ok(())
+    }
 }
 
 fn count(stage: Option<&mut StageWork>, rows: u64, begun: Instant) {

@@ -84,6 +84,11 @@ impl Ledger {
         new >= rows || (new > 0 && self.at.elapsed() >= time)
     }
 
+    /// Whether the last commit was so long ago.
+    pub(super) fn has_waited(&self, time: Duration) -> bool {
+        self.at.elapsed() >= time
+    }
+
     /// Commits unless nothing has come since the last commit.
     pub(super) fn commit_if_new(&mut self, back: &mut Back) -> Result<()> {
         if back.counts == self.last.counts { Ok(()) } else { self.commit(back, false) }

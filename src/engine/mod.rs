@@ -20,4 +20,6 @@ pub use compact::{Compaction, compact};
 pub use job::{EngineSettings, Job, OnReject, Step, StepStage};
 pub use run::run;
 pub use stream::{Stream, stream};
-pub use summary::{Counts, Existing, RunOptions, StageWork, Status, Stop, Summary};
+pub use summary::{Counts, Existing, RunOptions, StageWork, Status, Summary};
+
+pub use crate::stage::Stop;

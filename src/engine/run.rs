@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    Job, RunOptions, Status, Stop, Summary,
+    Job, RunOptions, Status, Summary,
     back::{Back, REJECTS},
     commit::Ledger,
     directory::{Past, RunDir},
@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    stage::Split,
+    stage::{Left, Split, Stop},
 };
 
 /// How long the caller's thread waits for a batch before it looks at the stop flag and the clock.
@@ -46,7 +46,7 @@ pub fn run(mut job: Job, options: &RunOptions, stop: &Stop, progress: &mut dyn F
             return Ok(finished_before(&dir, past, begun));
         }
     }
-    let context = start_stages(&mut job)?;
+    let context = start_stages(&mut job, stop)?;
     let splits: Arc<[Split]> = job.source.splits()?.into();
     let labels: Vec<String> =
         job.sinks.iter().map(|(label, _)| label).chain(job.monitors.iter().map(|(label, ..)| label)).cloned().collect();
@@ -143,6 +143,16 @@ fn go(
         }
     }
     drop(feed);
+    while back.catch_up(Instant::now() + PATIENCE)? == Left::Work {
+        if stop.requested() {
+            ledger.commit(&mut back, false)?;
+            return Err(Error::Interrupted);
+        }
+        if ledger.has_waited(every.1) {
+            ledger.commit(&mut back, false)?;
+        }
+        report(&back, ledger);
+    }
     back.finish()?;
     ledger.commit(&mut back, true)?;
     report(&back, ledger);

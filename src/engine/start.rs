@@ -5,14 +5,14 @@ use std::{num::NonZero, sync::Arc, thread};
 use super::{Job, StepStage, workers::guarded};
 use crate::{
     error::{Error, Result},
-    stage::RunContext,
+    stage::{RunContext, Scorers, Stop},
 };
 
 /// Starts source, steps and monitors (sinks start when their folders are ready).
-pub(super) fn start_stages(job: &mut Job) -> Result<RunContext> {
+pub(super) fn start_stages(job: &mut Job, stop: &Stop) -> Result<RunContext> {
     let cores = thread::available_parallelism().map_or(1, NonZero::get);
     let threads = if job.engine.threads == 0 { cores } else { job.engine.threads };
-    let run = RunContext { seed: job.seed, threads, batch_rows: job.engine.batch_rows.max(1) };
+    let run = RunContext { seed: job.seed, threads, batch_rows: job.engine.batch_rows.max(1), stop: stop.clone() };
     guarded("source", || job.source.start(&run))?;
     for step in &mut job.steps {
         guarded(&step.label, || match &mut step.stage {
@@ -22,8 +22,16 @@ pub(super) fn start_stages(job: &mut Job) -> Result<RunContext> {
                 .start(&run),
         })?;
     }
+    let scorers: Scorers = job
+        .steps
+        .iter()
+        .filter_map(|step| match &step.stage {
+            StepStage::Score(scorer) => Some((step.label.clone(), scorer.clone())),
+            StepStage::Transform(_) => None,
+        })
+        .collect();
     for (label, _, monitor) in &mut job.monitors {
-        guarded(label, || monitor.start(&run))?;
+        guarded(label, || monitor.start(&run, &scorers))?;
     }
     Ok(run)
 }

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    stage::Reject,
+    stage::{Reject, Stop},
 };
 
 /// The batches of a job in order, without its monitors and sinks. Dropping it stops its threads.
@@ -38,7 +38,7 @@ pub struct Stream {
 pub fn stream(mut job: Job) -> Result<Stream> {
     job.monitors.clear();
     job.sinks.clear();
-    let context = start_stages(&mut job)?;
+    let context = start_stages(&mut job, &Stop::default())?;
     let feed = Feed::start(Plan {
         splits: job.source.splits()?.into(),
         source: job.source,

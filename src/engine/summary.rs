@@ -1,13 +1,6 @@
 //! What a run tells its caller: while it goes on, and when it is over.
 
-use std::{
-    collections::BTreeMap,
-    path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -30,22 +23,6 @@ pub enum Existing {
 pub struct RunOptions {
     /// What to do about an existing run.
     pub existing: Existing,
-}
-
-/// Asks a run to end: it commits and gives [`Error::Interrupted`](crate::error::Error::Interrupted). Clones are one flag.
-#[derive(Debug, Clone, Default)]
-pub struct Stop(Arc<AtomicBool>);
-
-impl Stop {
-    /// Asks.
-    pub fn request(&self) {
-        self.0.store(true, Ordering::Release);
-    }
-
-    /// Whether it was asked.
-    pub fn requested(&self) -> bool {
-        self.0.load(Ordering::Acquire)
-    }
 }
 
 /// Where the rows of a run went: `source = written + filtered + rejected`, always.

@@ -1,8 +1,24 @@
 //! What watches the stream: every monitor writes a table of its own.
 
 pub mod accuracy;
+mod asked;
+mod columns;
+#[cfg(test)]
+mod fake;
+mod heard;
+pub mod latent_distance;
+mod latents;
+pub mod one_pixel;
+pub mod pixel_map;
+pub mod pixels;
+mod study;
 
 use crate::stage::{Kind, Monitor};
 
 /// The kinds, in the order of the reference.
-pub const KINDS: &[Kind<dyn Monitor>] = &[Kind::of::<accuracy::Accuracy>()];
+pub const KINDS: &[Kind<dyn Monitor>] = &[
+    Kind::of::<accuracy::Accuracy>(),
+    Kind::of::<one_pixel::OnePixel>(),
+    Kind::of::<pixel_map::PixelMap>(),
+    Kind::of::<latent_distance::LatentDistance>(),
+];

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use arrow::datatypes::{DataType, Field};
 
-use super::outline::{Outline, OutlineStep};
+use super::outline::{Outline, OutlineMonitor, OutlineStep};
 use crate::batch::ImageLayout;
 
 /// The plan as a text, from source to sinks: `+` what a step makes, `-` what is dropped after it, `=` what flows on.
@@ -39,9 +39,10 @@ pub fn text(outline: &Outline) -> String {
         left -= 1;
         if left == 0 { ("└─", "  ") } else { ("├─", "│ ") }
     };
-    for (label, kind, reads, table) in &outline.monitors {
+    for OutlineMonitor { label, kind, reads, follows, table } in &outline.monitors {
         let (fork, bar) = branch();
-        let _ = writeln!(out, "│\n{fork} monitor {label}: {kind} of {}", reads.join(", "));
+        let of: Vec<&str> = follows.iter().chain(reads).map(String::as_str).collect();
+        let _ = writeln!(out, "│\n{fork} monitor {label}: {kind} of {}", of.join(", "));
         for field in table.fields() {
             let _ = writeln!(out, "{bar}   + {:<24} {}", field.name(), describe(field));
         }
@@ -118,9 +119,12 @@ pub fn mermaid(outline: &Outline) -> String {
         let _ = writeln!(out, "  {}[\"{}<br>{}\"]", node(&step.label), step.label, step.kind);
         edges(&mut out, &step.reads, &step.label);
     }
-    for (label, kind, reads, _) in &outline.monitors {
+    for OutlineMonitor { label, kind, reads, follows, .. } in &outline.monitors {
         let _ = writeln!(out, "  {}{{{{\"{label}<br>{kind}\"}}}}", node(label));
         edges(&mut out, reads, label);
+        for above in follows {
+            let _ = writeln!(out, "  {} --> {}", node(above), node(label));
+        }
     }
     for (label, kind, columns) in &outline.sinks {
         let _ = writeln!(out, "  {}[(\"{label}<br>{kind}\")]", node(label));

@@ -53,7 +53,7 @@ pub use self::{
     builder::{Builder, IntoStage},
     explain::{mermaid, text},
     kinds::{Family, kinds},
-    outline::{Outline, OutlineStep},
+    outline::{Outline, OutlineMonitor, OutlineStep},
     render::{Paint, render},
     whole::schema,
 };

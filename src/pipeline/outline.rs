@@ -19,8 +19,8 @@ pub struct Outline {
     pub source: Vec<Arc<Field>>,
     /// Transforms and scores in order, hidden ones included.
     pub steps: Vec<OutlineStep>,
-    /// Monitors: label, kind, the columns read, the schema of the table.
-    pub monitors: Vec<(String, String, Vec<String>, SchemaRef)>,
+    /// Monitors, in order.
+    pub monitors: Vec<OutlineMonitor>,
     /// Sinks: label, kind, the columns kept.
     pub sinks: Vec<(String, String, Vec<String>)>,
     /// What monitors and sinks see.
@@ -51,8 +51,24 @@ impl Outline {
     pub(super) fn labels(&self) -> Vec<(String, String, Family)> {
         let steps = self.steps.iter().filter(|step| !step.label.starts_with('_') && step.family != Family::Source);
         let steps = steps.map(|step| (step.label.clone(), step.kind.clone(), step.family));
-        let monitors = self.monitors.iter().map(|(label, kind, ..)| (label.clone(), kind.clone(), Family::Monitor));
+        let monitors =
+            self.monitors.iter().map(|monitor| (monitor.label.clone(), monitor.kind.clone(), Family::Monitor));
         let sinks = self.sinks.iter().map(|(label, kind, _)| (label.clone(), kind.clone(), Family::Sink));
         steps.chain(monitors).chain(sinks).collect()
     }
+}
+
+/// A monitor, bound.
+#[derive(Debug, Clone)]
+pub struct OutlineMonitor {
+    /// Its label, which is its table.
+    pub label: String,
+    /// Its kind.
+    pub kind: String,
+    /// The columns that it reads, those of the images that it asks about included.
+    pub reads: Vec<String>,
+    /// The monitors above whose rows it works on.
+    pub follows: Vec<String>,
+    /// The schema of its table.
+    pub table: SchemaRef,
 }

@@ -374,7 +374,7 @@ mod tests {
     use crate::batch::Images;
 
     fn run(seed: u64) -> RunContext {
-        RunContext { seed, threads: 1, batch_rows: 7 }
+        RunContext { seed, threads: 1, batch_rows: 7, ..RunContext::default() }
     }
 
     /// All rows, drawn, read in batches of at most `max_rows`.

@@ -1,7 +1,13 @@
 //! Statistics: plain numbers in, plain numbers out.
 
 pub mod calibration;
+pub mod church_window;
 pub mod classification;
+pub mod differential_evolution;
+pub mod distance;
 pub mod interval;
+pub mod jensen_shannon;
 pub mod morphology;
 pub mod quantile;
+pub mod softmax;
+pub mod summary;

@@ -200,7 +200,7 @@ impl Chain {
     fn new(kind: &str, settings: &Value, input: &Schema) -> (Self, Schema) {
         let row = KINDS.iter().find(|row| row.name == kind).unwrap();
         let last = (row.build)("made", settings.clone()).unwrap();
-        let run = RunContext { seed: 20, threads: 1, batch_rows: 64 };
+        let run = RunContext { seed: 20, threads: 1, batch_rows: 64, ..RunContext::default() };
         let (mut steps, mut schema) = (Vec::new(), input.clone());
         let shared = last.shared().into_iter().map(|(_, step)| step).collect::<Vec<_>>();
         for mut step in shared.into_iter().chain([last]) {

@@ -46,6 +46,31 @@ fn the_training_set_is_written_with_its_images() {
 }
 
 #[test]
+fn attacks_meet_the_same_galaxies_and_are_the_same_with_any_threads_and_batches() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |threads: usize, rows: usize| {
+        let run = folder.path().join(format!("{threads}-{rows}"));
+        let lesson = lesson("04_sensitivity.yaml").set("count", "30").set("limit", "6").set("maps", "1");
+        let lesson = lesson.configure("regular_pixel:maxiter", "6").configure("da_pixel:maxiter", "6");
+        let lesson = lesson.configure("regular_ray:maxiter", "2").configure("da_ray:maxiter", "2");
+        let lesson = ["regular_pixel", "da_pixel", "regular_ray", "da_ray"]
+            .iter()
+            .fold(lesson, |lesson, label| lesson.configure(format!("{label}:popsize"), "40"));
+        let lesson = lesson.configure("regular_map:levels", "[1.0]").configure("da_map:levels", "[1.0]");
+        let summary = lesson.threads(threads).batch_rows(rows).run(&run).unwrap();
+        assert_eq!((summary.counts.written, summary.tables["da_map"]), (30, 1));
+        let rows =
+            |query: &str| -> Vec<_> { Run::open(&run).unwrap().query(query).unwrap().map(Result::unwrap).collect() };
+        let same = "select distinct a.object_id from regular_pixel a join da_ray b on a.object_id = b.object_id";
+        assert_eq!(rows(same).iter().map(arrow::array::RecordBatch::num_rows).sum::<usize>(), 6);
+        let tables = ["regular_pixel", "da_pixel", "regular_ray", "da_ray", "regular_map", "da_map"];
+        tables.map(|table| rows(&format!("select * from {table}")))
+    };
+    let once = run(1, 32);
+    assert_eq!(run(3, 7), once);
+}
+
+#[test]
 fn files_that_do_not_fit_are_rejected_and_none_is_lost() {
     for name in ["cosmos_hst", "fits_edge"] {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data").join(name);

@@ -10,6 +10,7 @@ mod morphology_labels;
 mod morphology_oracle;
 mod observe_noise;
 mod observe_oracle;
+mod one_pixel;
 mod pixels;
 mod queries;
 mod score_onnx;

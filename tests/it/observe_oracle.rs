@@ -55,7 +55,7 @@ pub(crate) fn batch(layout: &ImageLayout, images: &[Vec<f32>], seeing: &[f64]) -
 
 /// The transform and its hidden steps, in the order of a plan.
 pub(crate) fn steps(settings: Observe, label: &str, input: &Schema) -> Vec<Box<dyn Transform>> {
-    let run = RunContext { seed: 42, threads: 1, batch_rows: 32 };
+    let run = RunContext { seed: 42, threads: 1, batch_rows: 32, ..RunContext::default() };
     let observe = settings.build(label).unwrap();
     let mut fields: Vec<_> = input.fields().iter().map(|field| field.as_ref().clone()).collect();
     let mut steps: Vec<Box<dyn Transform>> = observe.shared().into_iter().map(|(_, step)| step).collect();
@@ -161,7 +161,7 @@ fn blurred(fwhm: f64, input: &RecordBatch) -> Vec<f32> {
     let settings = Observe { fwhm_arcsec: Some(Quantity::Value(fwhm)), psf: Psf::Kolmogorov, ..noise_free() };
     let mut hidden = settings.build("seen").unwrap().shared().remove(0).1;
     let made = hidden.bind(&input.schema()).unwrap();
-    hidden.start(&RunContext { seed: 1, threads: 1, batch_rows: 32 }).unwrap();
+    hidden.start(&RunContext { seed: 1, threads: 1, batch_rows: 32, ..RunContext::default() }).unwrap();
     let batch = hidden.apply(input.clone(), &mut Rejects::default()).unwrap();
     Images::of(&batch, made[0].name()).unwrap().pixels.to_vec()
 }

@@ -63,7 +63,7 @@ fn settings(model: &str) -> Onnx {
 fn started(settings: Onnx) -> OnnxScorer {
     let mut scorer = OnnxScorer::new("da_y1", settings);
     scorer.bind(&Schema::new(vec![layout().field("y1")])).unwrap();
-    scorer.start(&RunContext { seed: 1, threads: 2, batch_rows: 32 }).unwrap();
+    scorer.start(&RunContext { seed: 1, threads: 2, batch_rows: 32, ..RunContext::default() }).unwrap();
     scorer
 }
 
@@ -82,7 +82,7 @@ fn farthest(found: &[f32], expected: &[f32]) -> f32 {
 fn logits_and_latents_are_those_of_pythons_onnxruntime() {
     let golden = golden();
     for model in ["tiny.onnx", "fixed_batch.onnx"] {
-        let outputs = started(settings(model)).infer(&golden.images.concat()).unwrap();
+        let outputs = started(settings(model)).model().unwrap().ask(&golden.images.concat()).unwrap();
         assert!(farthest(&outputs.logits, &golden.logits.concat()) < 1e-5, "{model}");
         assert!(farthest(&outputs.latents, &golden.latents.concat()) < 1e-5, "{model}");
     }
@@ -122,12 +122,12 @@ fn a_scored_row_has_its_class_its_probabilities_and_its_latent() {
 fn the_bits_of_a_score_do_not_depend_on_the_batch() {
     let images = golden().images;
     let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
-    let together = started(settings("tiny.onnx")).infer(&images.concat()).unwrap();
+    let together = started(settings("tiny.onnx")).model().unwrap().ask(&images.concat()).unwrap();
     for max_batch_size in [1, 3, 64] {
         let scorer = started(Onnx { max_batch_size: Some(max_batch_size), ..settings("tiny.onnx") });
-        let other = scorer.infer(&images.concat()).unwrap();
+        let other = scorer.model().unwrap().ask(&images.concat()).unwrap();
         assert_eq!(bits(&other.logits), bits(&together.logits), "batches of {max_batch_size}");
-        let last = scorer.infer(&images[6]).unwrap();
+        let last = scorer.model().unwrap().ask(&images[6]).unwrap();
         assert_eq!(bits(&last.latents), bits(&together.latents[36..]), "the last alone");
     }
 }
@@ -136,10 +136,11 @@ fn the_bits_of_a_score_do_not_depend_on_the_batch() {
 fn workers_that_share_a_scorer_get_what_one_gets() {
     let images = golden().images.concat();
     let scorer = started(settings("tiny.onnx"));
-    let alone = scorer.infer(&images).unwrap();
+    let alone = scorer.model().unwrap().ask(&images).unwrap();
     std::thread::scope(|scope| {
-        let workers: Vec<_> =
-            (0..5).map(|_| scope.spawn(|| (0..20).all(|_| scorer.infer(&images).unwrap() == alone))).collect();
+        let workers: Vec<_> = (0..5)
+            .map(|_| scope.spawn(|| (0..20).all(|_| scorer.model().unwrap().ask(&images).unwrap() == alone)))
+            .collect();
         assert!(workers.into_iter().all(|worker| worker.join().unwrap()));
     });
 }
@@ -195,7 +196,10 @@ fn the_check_says_what_is_wrong_with_a_model_without_loading_it() {
 fn a_card_that_names_another_number_of_classes_ends_the_start() {
     let mut scorer = OnnxScorer::new("da_y1", settings("two_classes.onnx"));
     scorer.bind(&Schema::new(vec![layout().field("y1")])).unwrap();
-    let error = scorer.start(&RunContext { seed: 1, threads: 1, batch_rows: 32 }).unwrap_err().to_string();
+    let error = scorer
+        .start(&RunContext { seed: 1, threads: 1, batch_rows: 32, ..RunContext::default() })
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("`logits` has the shape [1, 3], its card says [1, 2]"), "{error}");
 }
 
@@ -214,7 +218,7 @@ fn a_gpu_that_was_asked_for_and_is_not_there_is_an_error() {
     let automatic = started(Onnx { device: Device::Auto, ..settings("tiny.onnx") }).provenance();
     let mut scorer = OnnxScorer::new("da_y1", Onnx { device: Device::Cuda, ..settings("tiny.onnx") });
     scorer.bind(&Schema::new(vec![layout().field("y1")])).unwrap();
-    let start = scorer.start(&RunContext { seed: 1, threads: 1, batch_rows: 32 });
+    let start = scorer.start(&RunContext { seed: 1, threads: 1, batch_rows: 32, ..RunContext::default() });
     if automatic["device"] == "cuda" {
         start.unwrap();
         assert_eq!(scorer.provenance()["device"], "cuda");

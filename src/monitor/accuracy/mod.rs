@@ -16,9 +16,8 @@ mod tally;
 use std::collections::HashMap;
 
 use arrow::{
-    array::{ArrayRef, AsArray, RecordBatch, StringArray},
-    compute::cast,
-    datatypes::{DataType, Field, Int32Type, Schema, SchemaRef},
+    array::{AsArray, RecordBatch},
+    datatypes::{Int32Type, Schema, SchemaRef},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -27,10 +26,11 @@ use self::{
     table::{Scope, schema},
     tally::Tally,
 };
+use super::columns::{class_column, classes_of, needs_text, text};
 use crate::{
     batch::{LABEL, column_of},
     error::{Code, Error, Mistake, Result},
-    stage::{Emitted, Finding, Monitor, Need, Settings},
+    stage::{Emitted, Finding, Monitor, Need, Settings, Tables},
 };
 
 /// Counts how often scores are right, over the whole run and over windows of rows.
@@ -169,7 +169,7 @@ impl AccuracyMonitor {
         let scope = Scope { name: "window", window: Some(window), first: window * size, last: Some(last) };
         let empty = self.empty();
         let tallies = std::mem::replace(&mut self.state.window, empty);
-        out.rows.push(self.rows(&scope, &tallies)?);
+        out.rows.push(self.rows(&scope, &tallies)?.into());
         for (i, tally) in tallies.iter().enumerate() {
             let below = self.is_below(tally);
             if below && !self.state.below[i] {
@@ -214,16 +214,9 @@ impl Monitor for AccuracyMonitor {
         std::iter::once(Need::new("truth", &self.settings.truth)).chain(scores).collect()
     }
 
-    fn bind(&mut self, input: &Schema) -> Result<SchemaRef, Vec<Mistake>> {
+    fn bind(&mut self, input: &Schema, _above: &Tables) -> Result<SchemaRef, Vec<Mistake>> {
         let mut mistakes = Vec::new();
-        match input.field_with_name(&self.settings.truth) {
-            Ok(field) if is_text(field.data_type()) => {}
-            found => {
-                let found = found.map_or_else(|_| "not there".to_owned(), |field| field.data_type().to_string());
-                let message = format!("`truth` takes a text column, `{}` is {found}", self.settings.truth);
-                mistakes.push(Mistake::at("truth", Code::WrongColumn, message));
-            }
-        }
+        mistakes.extend(needs_text(input, "truth", &self.settings.truth));
         let mut first: Option<(&str, Vec<String>)> = None;
         for score in &self.scores {
             let classes = classes_of(input, score);
@@ -290,7 +283,7 @@ impl Monitor for AccuracyMonitor {
             self.close_window(&mut out)?;
         }
         let scope = Scope { name: "total", window: None, first: 0, last: self.state.rows.checked_sub(1) };
-        out.rows.push(self.rows(&scope, &self.state.total)?);
+        out.rows.push(self.rows(&scope, &self.state.total)?.into());
         for (i, tally) in self.state.total.iter().enumerate().filter(|(_, tally)| self.is_below(tally)) {
             out.findings.push(self.finding("total", i, tally));
         }
@@ -326,30 +319,6 @@ impl Monitor for AccuracyMonitor {
         // Up to 20 digits and a comma for every number of 8 bytes in a snapshot, and a name of 64 characters.
         4 * (2 * tally + 1) * self.scores.len() + 1024
     }
-}
-
-fn class_column(score: &str) -> String {
-    format!("{score}_class")
-}
-
-/// The classes that a score tells apart, in the order of its logits.
-fn classes_of(input: &Schema, score: &str) -> Option<Vec<String>> {
-    let field: &Field = input.field_with_name(&class_column(score)).ok()?;
-    let dictionary = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
-    let classes = field.metadata().get("classes").filter(|_| *field.data_type() == dictionary)?;
-    Some(classes.split(',').map(str::to_owned).collect())
-}
-
-fn is_text(data_type: &DataType) -> bool {
-    match data_type {
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => true,
-        DataType::Dictionary(_, value) => is_text(value),
-        _ => false,
-    }
-}
-
-fn text(column: &ArrayRef) -> Result<StringArray> {
-    Ok(cast(column, &DataType::Utf8)?.as_string::<i32>().clone())
 }
 
 #[cfg(test)]

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use arrow::{
-    array::DictionaryArray,
+    array::{ArrayRef, DictionaryArray, StringArray},
     compute::concat_batches,
-    datatypes::{Float64Type, UInt64Type},
+    datatypes::{DataType, Field, Float64Type, UInt64Type},
 };
 
 use super::*;
@@ -58,7 +58,7 @@ fn stream() -> Vec<(Option<&'static str>, usize, usize)> {
 
 fn monitor(settings: Accuracy) -> Box<dyn Monitor> {
     let mut monitor = settings.build("accuracy").expect("built");
-    monitor.bind(&fields("spiral,elliptical,merger")).expect("bound");
+    monitor.bind(&fields("spiral,elliptical,merger"), &Tables::new()).expect("bound");
     monitor
 }
 
@@ -67,7 +67,7 @@ fn watch(monitor: &mut dyn Monitor, batches: &[RecordBatch]) -> (RecordBatch, Ve
     let mut said: Vec<Emitted> = batches.iter().map(|batch| monitor.observe(batch).expect("observed")).collect();
     said.push(monitor.finish().expect("finished"));
     let (rows, findings): (Vec<_>, Vec<_>) = said.into_iter().map(|said| (said.rows, said.findings)).unzip();
-    let rows = rows.concat();
+    let rows: Vec<RecordBatch> = rows.concat().into_iter().map(|said| said.rows).collect();
     (concat_batches(rows[0].schema_ref(), &rows).expect("one table"), findings.concat())
 }
 
@@ -132,7 +132,7 @@ fn a_restored_monitor_says_what_an_undisturbed_one_says() {
         let mut second = monitor(windowed());
         second.restore(&first.snapshot().expect("a snapshot")).expect("restored");
         let (after, findings) = watch(&mut *second, &[batch(&stream[cut..])]);
-        let rows = [before.rows, vec![after]].concat();
+        let rows: Vec<RecordBatch> = before.rows.into_iter().map(|said| said.rows).chain([after]).collect();
         assert_eq!(concat_batches(rows[0].schema_ref(), &rows).expect("one table"), undisturbed.0, "cut at {cut}");
         assert_eq!([before.findings, findings].concat(), undisturbed.1);
     }
@@ -172,7 +172,7 @@ fn a_stream_without_rows_has_a_total_of_nothing() {
 #[test]
 fn what_cannot_be_compared_is_a_mistake() {
     let mistakes = |settings: Accuracy, classes: &str| {
-        let bound = settings.build("accuracy").and_then(|mut monitor| monitor.bind(&fields(classes)));
+        let bound = settings.build("accuracy").and_then(|mut monitor| monitor.bind(&fields(classes), &Tables::new()));
         bound.expect_err("a mistake").iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
     };
     let both = Accuracy::of(["a", "b"]);

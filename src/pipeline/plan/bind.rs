@@ -8,15 +8,15 @@ use serde_json::json;
 use super::{
     super::{
         draft::{Declared, Draft, Place},
-        flaw::Flaw,
+        flaw::{Flaw, list},
         kinds::Family,
     },
     Bound, Ends, Planner, Watch,
 };
 use crate::{
     engine::{Step, StepStage},
-    error::{Code, Mistake},
-    stage::{Monitor, Need, Scorer, Sink, Source, Transform},
+    error::{Code, Mistake, nearest},
+    stage::{Monitor, Need, Scorer, Sink, Source, Tables, Transform},
 };
 
 impl Planner {
@@ -161,11 +161,53 @@ impl Planner {
         ends
     }
 
-    pub(super) fn monitor(&mut self, declared: Declared<dyn Monitor>) -> Option<Watch> {
+    pub(super) fn monitor(&mut self, declared: Declared<dyn Monitor>, all: &[String]) -> Option<Watch> {
         let Declared { label, kind, place, stage } = declared;
-        let stage = stage?;
+        self.monitors_above = all.iter().take_while(|other| **other != label).cloned().collect();
+        let mut stage = stage?;
+        stage.meet(all);
         let needs = stage.needs();
-        let reads = needs.iter().map(|need| need.column.clone()).collect();
-        self.present(&needs, &place, &label).then_some(Watch { label, kind, place, stage, reads })
+        let mut reads: Vec<String> = needs.iter().map(|need| need.column.clone()).collect();
+        let mut present = self.present(&needs, &place, &label);
+        for need in stage.asks() {
+            let score =
+                self.steps.iter().find(|bound| bound.family == Family::Score && bound.step.label == need.column);
+            match score {
+                Some(bound) => reads.extend(bound.reads.iter().cloned()),
+                None => {
+                    present = false;
+                    // Of a score that is wrong itself the columns are not missed either.
+                    if self.has(&format!("{}_class", need.column)) {
+                        let message = format!("`{}` is no score, so there is no model to ask", need.column);
+                        self.flaws.push(place.need(&need, message));
+                    }
+                }
+            }
+        }
+        present.then_some(Watch { label, kind, place, stage, reads })
+    }
+
+    /// Whether the monitors that one follows are declared above it; those whose settings are wrong are not missed.
+    pub(super) fn follows(&mut self, watch: &Watch, above: &Tables, all: &[String]) -> bool {
+        let missing: Vec<Need> =
+            watch.stage.follows().into_iter().filter(|need| !above.contains_key(&need.column)).collect();
+        for need in &missing {
+            if self.broken.contains(&need.column) {
+                continue;
+            }
+            let flaw = watch.place.need(need, format!("no monitor above is called `{}`", need.column));
+            let flaw = if all.contains(&need.column) && need.column != watch.label {
+                flaw.help(format!("`{}` is declared below: a monitor hears only those above it", need.column))
+            } else if let Some(near) = nearest(&need.column, above.keys().map(String::as_str)) {
+                flaw.help(format!("did you mean `{near}`?"))
+            } else if above.is_empty() {
+                flaw.help("there is no monitor above")
+            } else {
+                let known: Vec<&str> = above.keys().map(String::as_str).collect();
+                flaw.help(format!("there are {}", list(&known)))
+            };
+            self.flaws.push(flaw);
+        }
+        missing.is_empty()
     }
 }

@@ -6,6 +6,7 @@ use super::{
     super::{
         draft::Place,
         flaw::{Flaw, list},
+        kinds::Family,
     },
     Planner,
 };
@@ -36,9 +37,17 @@ impl Planner {
         if let Some(later) = declared_below.filter(|later| *later != label) {
             return flaw.help(format!("`{later}` is declared below: a step reads only what those above it made"));
         }
+        let score = self.steps.iter().find(|bound| bound.family == Family::Score && bound.step.label == word);
+        if let (Some(score), Some(part)) = (score, suffix.strip_prefix('_')) {
+            let made: Vec<&str> = score.made.iter().map(|field| field.name().as_str()).collect();
+            return flaw.help(format!("the model of `{word}` has no {part}: there are {}", list(&made)));
+        }
         let names = self.fields.iter().map(|field| field.name().as_str()).filter(|name| !name.starts_with('_'));
-        let known: Vec<&str> =
+        let mut known: Vec<&str> =
             names.filter_map(|name| name.strip_suffix(suffix)).filter(|name| !name.is_empty()).collect();
+        if need.or_monitor {
+            known.extend(self.monitors_above.iter().map(String::as_str));
+        }
         if let Some(near) = nearest(&word, known.iter().copied()) {
             return flaw.help(format!("did you mean `{near}`?"));
         }

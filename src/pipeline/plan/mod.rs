@@ -15,12 +15,12 @@ use super::{
     drops::{Life, drops},
     flaw::Flaw,
     kinds::Family,
-    outline::{Outline, OutlineStep},
+    outline::{Outline, OutlineMonitor, OutlineStep},
 };
 use crate::{
     engine::{EngineSettings, Job, Step},
     error::{Code, Mistake},
-    stage::{Monitor, Sink},
+    stage::{Monitor, Sink, Tables},
 };
 
 /// What a plan is for.
@@ -97,6 +97,8 @@ struct Planner {
     later: Vec<String>,
     /// Labels of transforms that were left out, for a better help.
     aside: Vec<String>,
+    /// Labels of the monitors above the one under way, for a better help.
+    monitors_above: Vec<String>,
 }
 
 impl Planner {
@@ -114,8 +116,15 @@ impl Planner {
             self.flaws.push(Flaw { at: None, mistake: nothing_kept(), related: None });
         }
         let Ends { sinks, kept } = self.sinks(take(&mut draft.sinks));
-        let watches: Vec<Watch> =
-            take(&mut draft.monitors).into_iter().filter_map(|declared| self.monitor(declared)).collect();
+        let monitor_labels: Vec<String> = draft.monitors.iter().map(|declared| declared.label.clone()).collect();
+        let mut watches = Vec::new();
+        for declared in take(&mut draft.monitors) {
+            let label = declared.label.clone();
+            match self.monitor(declared, &monitor_labels) {
+                Some(watch) => watches.push(watch),
+                None => _ = self.broken.insert(label),
+            }
+        }
 
         let at_end = self.at_end(purpose, &kept, &watches);
         let output = self.drop_columns(&source_fields, &at_end, purpose);
@@ -130,13 +139,25 @@ impl Planner {
             output: output.clone(),
         };
         let mut monitors = Vec::new();
-        for Watch { label, kind, place, mut stage, reads } in watches {
-            match stage.bind(&output) {
+        let mut above = Tables::new();
+        for watch in watches {
+            if !self.follows(&watch, &above, &monitor_labels) {
+                self.broken.insert(watch.label);
+                continue;
+            }
+            let Watch { label, kind, place, mut stage, reads } = watch;
+            match stage.bind(&output, &above) {
                 Ok(table) => {
-                    outline.monitors.push((label.clone(), kind, reads, table.clone()));
+                    above.insert(label.clone(), table.clone());
+                    let follows = stage.follows().into_iter().map(|need| need.column).collect();
+                    let told = OutlineMonitor { label: label.clone(), kind, reads, follows, table: table.clone() };
+                    outline.monitors.push(told);
                     monitors.push((label, table, stage));
                 }
-                Err(mistakes) => self.stage_mistakes(&place, &label, mistakes),
+                Err(mistakes) => {
+                    self.stage_mistakes(&place, &label, mistakes);
+                    self.broken.insert(label);
+                }
             }
         }
         let (Some((source, _)), true) = (source, self.flaws.is_empty()) else { return Err(self.flaws) };

@@ -3,8 +3,11 @@
 //! The runtime may choose other kernels for other batch sizes, and sum in another order. Whether it does is tried at
 //! the start with the model itself, and the freest way that gave the same bits everywhere is taken.
 
-use super::session::{Outputs, Pool};
-use crate::error::{Error, Result};
+use super::session::Pool;
+use crate::{
+    error::{Error, Result},
+    stage::Outputs,
+};
 
 /// The way that images are put into batches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,7 +116,7 @@ fn probe(pixels: usize) -> Vec<f32> {
 }
 
 /// A number of [0, 1) from a counter: the finaliser of SplitMix64 (Steele, Lea, Flood 2014), cubed around one half.
-fn noise(counter: u64) -> f32 {
+pub(super) fn noise(counter: u64) -> f32 {
     let mut z = counter.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);

@@ -5,9 +5,13 @@
 //! not finite is rejected. An image gets the same bits in whatever batch it is; whether the runtime keeps that by
 //! itself is tried when the model is loaded, and batches are padded to one size where it does not.
 
+mod around;
 mod batching;
 mod fit;
+mod graph;
+mod incremental;
 mod library;
+mod loaded;
 mod session;
 
 use std::{path::PathBuf, sync::Arc};
@@ -20,15 +24,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-pub use session::Outputs;
-
-use self::{batching::Batching, session::Pool};
+use self::{batching::Batching, loaded::Loaded, session::Pool};
 use crate::{
     batch::{ImageLayout, Images, list_column, list_type, with_columns},
     card::{Card, CardError},
     error::{Code, Error, Mistake, Result},
     image::stretch::first_non_finite,
-    stage::{Need, Rejects, RunContext, Scorer, Settings},
+    stage::{Model, Need, Outputs, Rejects, RunContext, Scorer, Settings},
+    stats::softmax::{argmax, softmax},
 };
 
 /// Asks an ONNX model about the images of a column.
@@ -126,14 +129,6 @@ struct Bound {
     classes: Arc<StringArray>,
 }
 
-struct Loaded {
-    pool: Pool,
-    batching: Batching,
-    library: PathBuf,
-    version: Option<String>,
-    build: &'static str,
-}
-
 impl OnnxScorer {
     /// A scorer under a label; it still has to be bound and started.
     pub fn new(label: &str, settings: Onnx) -> Self {
@@ -143,17 +138,6 @@ impl OnnxScorer {
     /// The card of the model, once bound.
     pub fn card(&self) -> Option<&Card> {
         self.bound.as_ref().map(|bound| &bound.card)
-    }
-
-    /// What the started model says of images `[n, band, y, x]`.
-    ///
-    /// # Errors
-    /// When the runtime fails, or the scorer was not started.
-    pub fn infer(&self, images: &[f32]) -> Result<Outputs> {
-        let loaded = self.loaded.as_ref().ok_or_else(|| self.unready("started"))?;
-        let mut out = Outputs::default();
-        loaded.batching.infer(loaded.pool.pixels(), images, |pixels, out| loaded.pool.run(pixels, out), &mut out)?;
-        Ok(out)
     }
 
     /// An error when the file is no longer the one that was bound: the run record would name another model.
@@ -169,6 +153,10 @@ impl OnnxScorer {
 
     fn unready(&self, what: &str) -> Error {
         Error::Bug(format!("the scorer `{}` was not {what}", self.label))
+    }
+
+    fn loaded(&self) -> Result<&Loaded> {
+        self.loaded.as_ref().ok_or_else(|| self.unready("started"))
     }
 
     fn bound(&self) -> Result<&Bound> {
@@ -193,7 +181,8 @@ impl OnnxScorer {
                 .with_metadata(metadata(&named[..1])),
         ];
         if let Some(length) = card.latent_size {
-            fields.push(Field::new(format!("{label}_latent"), list_type(length), false));
+            let latent = Field::new(format!("{label}_latent"), list_type(length), false);
+            fields.push(latent.with_metadata(metadata(&named[1..])));
         }
         fields
     }
@@ -244,8 +233,8 @@ impl Scorer for OnnxScorer {
             batches = batching.name(),
             "model loaded"
         );
-        let (library, version) = (runtime.path.clone(), runtime.version.clone());
-        self.loaded = Some(Loaded { pool, batching, library, version, build: runtime.build });
+        let (model, card) = (model.clone(), bound.card.clone());
+        self.loaded = Some(Loaded::new(runtime, model, card, pool, batching));
         Ok(())
     }
 
@@ -258,12 +247,13 @@ impl Scorer for OnnxScorer {
                 self.settings.image, self.label
             )));
         }
-        let outputs = self.infer(images.pixels)?;
+        let outputs = self.loaded()?.ask(images.pixels)?;
         let classes = bound.card.classes.len();
         let bad = bad_rows(images.rows(), &outputs, classes, bound.card.latent_size);
         let keys: Int32Array = outputs.logits.chunks_exact(classes).map(|logits| argmax(logits) as i32).collect();
+        let probabilities = outputs.logits.chunks_exact(classes).flat_map(softmax).map(|p| p as f32).collect();
         let class = DictionaryArray::<Int32Type>::try_new(keys, bound.classes.clone())?;
-        let mut arrays: Vec<ArrayRef> = vec![Arc::new(class), list_column(softmax(&outputs.logits, classes), classes)?];
+        let mut arrays: Vec<ArrayRef> = vec![Arc::new(class), list_column(probabilities, classes)?];
         if let Some(length) = bound.card.latent_size {
             arrays.push(list_column(outputs.latents, length)?);
         }
@@ -284,10 +274,14 @@ impl Scorer for OnnxScorer {
             "sessions": loaded.pool.sessions,
             "max_batch_size": loaded.batching.size(),
             "batches": loaded.batching.name(),
-            "library": loaded.library,
-            "onnxruntime": loaded.version,
-            "build": loaded.build,
+            "library": loaded.runtime.path,
+            "onnxruntime": loaded.runtime.version,
+            "build": loaded.runtime.build,
         })
+    }
+
+    fn model(&self) -> Option<&dyn Model> {
+        self.loaded.as_ref().map(|loaded| loaded as &dyn Model)
     }
 }
 
@@ -311,42 +305,4 @@ fn bad_rows<'a>(
         Some(format!("the model gave a latent vector that is not finite, at {place}"))
     };
     images.enumerate().filter_map(|(row, image)| Some((row, reason(row, image)?))).collect()
-}
-
-/// The place of the greatest, the first of equals.
-fn argmax(values: &[f32]) -> usize {
-    (1..values.len()).fold(0, |best, i| if values[i] > values[best] { i } else { best })
-}
-
-/// The softmax of each row of logits, computed in double precision.
-fn softmax(logits: &[f32], classes: usize) -> Vec<f32> {
-    let mut probabilities = Vec::with_capacity(logits.len());
-    for row in logits.chunks_exact(classes) {
-        let max = f64::from(row.iter().copied().fold(f32::NEG_INFINITY, f32::max));
-        let exp = |logit: &f32| (f64::from(*logit) - max).exp();
-        let sum: f64 = row.iter().map(exp).sum();
-        probabilities.extend(row.iter().map(|logit| (exp(logit) / sum) as f32));
-    }
-    probabilities
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn softmax_of_known_odds_is_those_odds_however_large_the_logits() {
-        let odds = [0.0, 2f32.ln(), 3f32.ln()];
-        for shift in [0.0, 80.0, -3000.0] {
-            let shifted: Vec<f32> = odds.iter().map(|logit| logit + shift).collect();
-            for (found, expected) in softmax(&shifted, 3).iter().zip([1.0 / 6.0, 2.0 / 6.0, 3.0 / 6.0]) {
-                assert!((found - expected).abs() < 2e-4 * expected, "{found} {expected} at {shift}");
-            }
-        }
-    }
-
-    #[test]
-    fn of_equal_logits_the_first_class_is_taken() {
-        assert_eq!(argmax(&[1.0, 3.0, 3.0]), 1);
-    }
 }

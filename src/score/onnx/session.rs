@@ -13,24 +13,8 @@ use super::{Device, library::Runtime};
 use crate::{
     card::Card,
     error::{Error, Result},
+    stage::Outputs,
 };
-
-/// What a model says of some images, one row after the other.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Outputs {
-    /// Logits, `[n, class]`.
-    pub logits: Vec<f32>,
-    /// Latent vectors, `[n, D]`; empty when the model has none.
-    pub latents: Vec<f32>,
-}
-
-impl Outputs {
-    /// The rows of `other` after those of this one.
-    fn append(&mut self, logits: &[f32], latents: &[f32]) {
-        self.logits.extend_from_slice(logits);
-        self.latents.extend_from_slice(latents);
-    }
-}
 
 /// The device that sessions run on, and why this one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,7 +78,8 @@ impl Pool {
             (Some(name), Some(length)) => tensor(name, length)?,
             _ => &[],
         };
-        out.append(logits, latents);
+        out.logits.extend_from_slice(logits);
+        out.latents.extend_from_slice(latents);
         Ok(())
     }
 
@@ -105,7 +90,7 @@ impl Pool {
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "the shape that `map_err` wants")]
-fn failed(error: ort::Error) -> Error {
+pub(super) fn failed(error: ort::Error) -> Error {
     Error::Outside(format!("ONNX Runtime: {}", error.message()))
 }
 

@@ -220,7 +220,7 @@ fn an_object_that_is_there_twice_ends_the_run_before_it_begins() {
     parts.sort();
     let paths = |paths: &[&Path]| paths.iter().map(|path| path.to_str().unwrap().to_owned()).collect();
     let start = |settings: Parquet| {
-        let context = RunContext { seed: 1, threads: 1, batch_rows: 16 };
+        let context = RunContext { seed: 1, threads: 1, batch_rows: 16, ..RunContext::default() };
         bound(settings).start(&context).map_err(|error| error.to_string())
     };
     start(Parquet { paths: paths(&[&table]), ..Parquet::default() }).unwrap();

@@ -19,7 +19,7 @@ use lucarne::{
     sink::parquet::Parquet,
     stage::{
         Emitted, Finding, Monitor, Need, Read, Reader, Reject, Rejects, RunContext, Scorer, Settings, Sink, Source,
-        Split, Transform,
+        Split, Tables, Transform,
     },
     table,
 };
@@ -99,7 +99,7 @@ impl Recipe {
         }
         let mut monitor: Box<dyn Monitor> =
             Box::new(Windows { delay: self.monitor_delay, panic: self.panic, held: Vec::new(), window: 0 });
-        let table = monitor.bind(&schema).unwrap();
+        let table = monitor.bind(&schema, &Tables::new()).unwrap();
         let images = if self.keep_images { vec!["image".into()] } else { vec![] };
         let mut sink: Box<dyn Sink> = Parquet { images, ..Parquet::default() }.build("objects").unwrap();
         sink.bind(&schema).unwrap();
@@ -340,7 +340,7 @@ impl Windows {
             Arc::new(UInt64Array::from(vec![self.held.len() as u64])),
             Arc::new(Float64Array::from(vec![self.held.iter().sum::<f64>()])),
         ];
-        emitted.rows.push(RecordBatch::try_new(Self::schema(), columns)?);
+        emitted.rows.push(RecordBatch::try_new(Self::schema(), columns)?.into());
         if self.window.is_multiple_of(3) {
             let message = format!("window {} is a third one", self.window);
             emitted.findings.push(Finding { monitor: "windows".into(), message });
@@ -356,7 +356,7 @@ impl Monitor for Windows {
         vec![Need::new("column", "sum")]
     }
 
-    fn bind(&mut self, _input: &Schema) -> Result<SchemaRef, Vec<Mistake>> {
+    fn bind(&mut self, _input: &Schema, _above: &Tables) -> Result<SchemaRef, Vec<Mistake>> {
         Ok(Self::schema())
     }
 

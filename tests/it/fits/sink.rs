@@ -49,7 +49,7 @@ fn write(settings: sink::fits::Fits, batches: &[RecordBatch], staging: &Path) ->
     let mut sink: Box<dyn Sink> = settings.build("cutouts").unwrap();
     let needs = sink.bind(&batches[0].schema()).unwrap();
     assert!(needs.iter().any(|need| need.column == "image"));
-    sink.start(&RunContext { seed: 1, threads: 1, batch_rows: 32 }, staging, staging).unwrap();
+    sink.start(&RunContext { seed: 1, threads: 1, batch_rows: 32, ..RunContext::default() }, staging, staging).unwrap();
     batches.iter().for_each(|rows| sink.write(rows).unwrap());
     let parts = sink.prepare().unwrap();
     assert_eq!(sink.prepare().unwrap(), [], "a part is named once");

@@ -1,0 +1,231 @@
+//! Work on single objects that takes long, beside the stream.
+//!
+//! A study is given one row of the stream at a time and makes the rows of a table about it. Objects are accepted in the
+//! order of the stream and worked on by threads of their own; what comes of them is said in the order in which they were
+//! accepted, so the table does not depend on timing. The stream is held back only while more than a bounded number of
+//! objects waits. Whatever is accepted and not yet said is part of a snapshot, so that neither a commit nor a stop waits.
+
+mod sample;
+mod waiting;
+mod workers;
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use arrow::{
+    array::{RecordBatch, UInt64Array},
+    compute::take_record_batch,
+    datatypes::{Schema, SchemaRef},
+};
+
+pub(super) use self::sample::Sample;
+use self::{sample::Smallest, waiting::Waiting, workers::Workers};
+use crate::{
+    batch::object_id,
+    error::{Error, Mistake, Result},
+    stage::{Emitted, Left, Monitor, Need, RunContext, Said, Scorers, Tables},
+};
+
+/// How many objects may wait for each thread before the stream is held back.
+const QUEUE_PER_THREAD: usize = 16;
+/// How long one waits for a study before one looks at the clock and the stop flag.
+const PATIENCE: Duration = Duration::from_millis(20);
+
+/// What is done to an object.
+pub(super) trait Study: Send + Sync + 'static {
+    /// The columns that it reads.
+    fn needs(&self) -> Vec<Need>;
+    /// The scores whose models it asks.
+    fn asks(&self) -> Vec<Need>;
+    /// The schema of its rows.
+    fn bind(&mut self, input: &Schema, above: &Tables) -> Result<SchemaRef, Vec<Mistake>>;
+    /// Prepares for the run.
+    fn start(&mut self, run: &RunContext, scorers: &Scorers) -> Result<()>;
+    /// The rows about the one row of `subject`; `None` when it was told to stop, which it looks at often.
+    fn study(&self, subject: &RecordBatch, stopped: &dyn Fn() -> bool) -> Result<Option<RecordBatch>>;
+}
+
+/// The monitor that a study makes.
+pub(super) struct Studied<S> {
+    label: String,
+    study: Arc<S>,
+    sample: Sample,
+    row_bytes: usize,
+    run: RunContext,
+    /// With a limit: the best objects so far; which they are is known at the end.
+    smallest: Option<Smallest<RecordBatch>>,
+    /// Accepted and not yet said, by their numbers.
+    pending: BTreeMap<u64, RecordBatch>,
+    /// Done, but an earlier one is not.
+    done: BTreeMap<u64, RecordBatch>,
+    workers: Option<Workers>,
+    /// Rows seen.
+    seen: u64,
+}
+
+impl<S: Study> Studied<S> {
+    pub(super) fn new(label: &str, study: S, sample: Sample) -> Self {
+        Self {
+            label: label.to_owned(),
+            study: Arc::new(study),
+            sample,
+            row_bytes: 0,
+            run: RunContext::default(),
+            smallest: sample.limit.map(Smallest::new),
+            pending: BTreeMap::new(),
+            done: BTreeMap::new(),
+            workers: None,
+            seen: 0,
+        }
+    }
+
+    fn study_mut(&mut self) -> Result<&mut S> {
+        let shared = || Error::Bug(format!("the study `{}` is shared before it has started", self.label));
+        Arc::get_mut(&mut self.study).ok_or_else(shared)
+    }
+
+    fn accept(&mut self, number: u64, subject: RecordBatch) -> Result<()> {
+        let workers = match &self.workers {
+            Some(workers) => workers,
+            None => self.workers.insert(Workers::start(&self.label, &self.study, &self.run)?),
+        };
+        workers.give(number, subject.clone());
+        self.pending.insert(number, subject);
+        Ok(())
+    }
+
+    /// Takes what the threads have done, waiting for it until `until` at most, and says what is next in order.
+    fn collect(&mut self, until: Instant, out: &mut Emitted) -> Result<()> {
+        if let Some(workers) = &self.workers {
+            while let Some((number, rows)) = workers.next(until)? {
+                self.done.insert(number, rows);
+                say(&mut self.pending, &mut self.done, out);
+                if self.pending.is_empty() {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn queue(&self) -> usize {
+        QUEUE_PER_THREAD * self.run.threads.max(1)
+    }
+}
+
+impl<S: Study> Monitor for Studied<S> {
+    fn needs(&self) -> Vec<Need> {
+        self.study.needs()
+    }
+
+    fn asks(&self) -> Vec<Need> {
+        self.study.asks()
+    }
+
+    fn bind(&mut self, input: &Schema, above: &Tables) -> Result<SchemaRef, Vec<Mistake>> {
+        self.row_bytes = row_bytes(input);
+        match self.study_mut() {
+            Ok(study) => study.bind(input, above),
+            Err(error) => Err(vec![Mistake::at("", crate::error::Code::Conflict, error.to_string())]),
+        }
+    }
+
+    fn start(&mut self, run: &RunContext, scorers: &Scorers) -> Result<()> {
+        self.run = run.clone();
+        self.study_mut()?.start(run, scorers)
+    }
+
+    fn observe(&mut self, batch: &RecordBatch) -> Result<Emitted> {
+        let mut out = Emitted::default();
+        for row in 0..batch.num_rows() {
+            let number = self.seen;
+            self.seen += 1;
+            let Some(place) = self.sample.place(self.run.seed, object_id(batch, row)?) else { continue };
+            match &mut self.smallest {
+                Some(smallest) if smallest.wants(&place, number) => {
+                    smallest.put(place, number, row_of(batch, row)?);
+                }
+                Some(_) => {}
+                None => {
+                    // When the run is told to stop the queue may grow: what it holds is kept by the snapshot.
+                    while self.pending.len() >= self.queue() && !self.run.stop.requested() {
+                        self.collect(Instant::now() + PATIENCE, &mut out)?;
+                    }
+                    self.accept(number, row_of(batch, row)?)?;
+                }
+            }
+        }
+        self.collect(Instant::now(), &mut out)?;
+        Ok(out)
+    }
+
+    fn catch_up(&mut self, until: Instant) -> Result<(Emitted, Left)> {
+        if let Some(smallest) = &mut self.smallest {
+            for (number, subject) in smallest.take() {
+                self.accept(number, subject)?;
+            }
+        }
+        let mut out = Emitted::default();
+        self.collect(until, &mut out)?;
+        let left = if self.pending.is_empty() { Left::Nothing } else { Left::Work };
+        Ok((out, left))
+    }
+
+    fn finish(&mut self) -> Result<Emitted> {
+        self.workers = None;
+        Ok(Emitted::default())
+    }
+
+    fn snapshot(&self) -> Result<Vec<u8>> {
+        let smallest = self.smallest.iter().flat_map(Smallest::iter);
+        Waiting::write(self.seen, self.pending.iter().map(|(number, row)| (*number, row)), smallest)
+    }
+
+    fn restore(&mut self, snapshot: &[u8]) -> Result<()> {
+        let waiting = Waiting::read(snapshot)?;
+        self.seen = waiting.seen;
+        for (number, row) in waiting.smallest {
+            let place = self.sample.place(self.run.seed, object_id(&row, 0)?);
+            if let (Some(smallest), Some(place)) = (&mut self.smallest, place) {
+                smallest.put(place, number, row);
+            }
+        }
+        waiting.pending.into_iter().try_for_each(|(number, row)| self.accept(number, row))
+    }
+
+    fn state_bound_bytes(&self) -> usize {
+        let rows = self.sample.limit.unwrap_or(0) + self.queue();
+        rows * (self.row_bytes + 1024)
+    }
+}
+
+/// Says what is done, as far as nothing before it is not.
+fn say(pending: &mut BTreeMap<u64, RecordBatch>, done: &mut BTreeMap<u64, RecordBatch>, out: &mut Emitted) {
+    while let Some(first) = pending.first_entry() {
+        let Some(rows) = done.remove(first.key()) else { break };
+        out.rows.push(Said { rows, about: Some(first.remove()) });
+    }
+}
+
+/// One row of a batch, in memory of its own: a slice would hold the whole batch.
+fn row_of(batch: &RecordBatch, row: usize) -> Result<RecordBatch> {
+    Ok(take_record_batch(batch, &UInt64Array::from(vec![row as u64]))?)
+}
+
+/// About how many bytes a row takes: of lists their numbers, of texts a guess.
+fn row_bytes(input: &Schema) -> usize {
+    use arrow::datatypes::DataType;
+    let bytes = |data_type: &DataType| match data_type {
+        DataType::FixedSizeList(item, length) => {
+            item.data_type().primitive_width().unwrap_or(8) * usize::try_from(*length).unwrap_or(0)
+        }
+        other => other.primitive_width().unwrap_or(256),
+    };
+    input.fields().iter().map(|field| bytes(field.data_type())).sum()
+}
+
+#[cfg(test)]
+mod tests;

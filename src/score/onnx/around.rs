@@ -1,0 +1,73 @@
+//! Images around one: by the patches of layers that change, or made whole for the runtime where a pixel changes all.
+
+use super::incremental::{Base, Incremental, Scratch};
+use crate::{
+    error::Result,
+    stage::{Around, Model},
+};
+
+/// Candidates as whole images, a batch at a time.
+pub(super) struct WholeImages<'a> {
+    model: &'a dyn Model,
+    image: Vec<f32>,
+    batch: usize,
+    images: Vec<f32>,
+}
+
+impl<'a> WholeImages<'a> {
+    /// The images around one `[band, y, x]`; so many are made at once.
+    pub(super) fn new(model: &'a dyn Model, image: &[f32], batch: usize) -> Self {
+        Self { model, image: image.to_vec(), batch: batch.max(1), images: Vec::new() }
+    }
+}
+
+impl Around for WholeImages<'_> {
+    fn logits(&mut self, pixels: usize, places: &[u32], values: &[f32], logits: &mut Vec<f32>) -> Result<()> {
+        let Some(bands) = values.len().checked_div(places.len()) else { return Ok(()) };
+        let plane = self.image.len() / bands;
+        let batches = places.chunks(pixels * self.batch).zip(values.chunks(pixels * bands * self.batch));
+        for (places, values) in batches {
+            self.images.clear();
+            for (places, values) in places.chunks(pixels).zip(values.chunks(pixels * bands)) {
+                let start = self.images.len();
+                self.images.extend_from_slice(&self.image);
+                for (place, values) in places.iter().zip(values.chunks(bands)) {
+                    for (band, value) in values.iter().enumerate() {
+                        self.images[start + band * plane + *place as usize] = *value;
+                    }
+                }
+            }
+            logits.extend(self.model.ask(&self.images)?.logits);
+        }
+        Ok(())
+    }
+
+    fn is_incremental(&self) -> bool {
+        false
+    }
+}
+
+/// Candidates by what changes in every layer.
+pub(super) struct Patches<'a> {
+    incremental: &'a Incremental,
+    base: Base,
+    scratch: Scratch,
+}
+
+impl<'a> Patches<'a> {
+    /// The images around one `[band, y, x]`.
+    pub(super) fn new(incremental: &'a Incremental, image: &[f32]) -> Self {
+        Self { incremental, base: incremental.base(image), scratch: incremental.scratch() }
+    }
+}
+
+impl Around for Patches<'_> {
+    fn logits(&mut self, pixels: usize, places: &[u32], values: &[f32], logits: &mut Vec<f32>) -> Result<()> {
+        self.incremental.logits(&self.base, &mut self.scratch, places, values, pixels, logits);
+        Ok(())
+    }
+
+    fn is_incremental(&self) -> bool {
+        true
+    }
+}

@@ -1,0 +1,37 @@
+//! What logits say: probabilities and the class.
+//!
+//! softmax(l)_k = exp(l_k - max l) / sum_j exp(l_j - max l), in double precision.
+
+/// The probabilities `[class]` of one row of logits.
+pub fn softmax(logits: &[f32]) -> impl Iterator<Item = f64> + Clone {
+    let max = f64::from(logits.iter().copied().fold(f32::NEG_INFINITY, f32::max));
+    let exp = move |logit: &f32| (f64::from(*logit) - max).exp();
+    let sum: f64 = logits.iter().map(exp).sum();
+    logits.iter().map(move |logit| exp(logit) / sum)
+}
+
+/// The place of the greatest, the first of equals.
+pub fn argmax<T: PartialOrd>(values: &[T]) -> usize {
+    (1..values.len()).fold(0, |best, i| if values[i] > values[best] { i } else { best })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn softmax_of_known_odds_is_those_odds_however_large_the_logits() {
+        let odds = [0.0, 2f32.ln(), 3f32.ln()];
+        for shift in [0.0, 80.0, -3000.0] {
+            let shifted: Vec<f32> = odds.iter().map(|logit| logit + shift).collect();
+            for (found, expected) in softmax(&shifted).zip([1.0 / 6.0, 2.0 / 6.0, 3.0 / 6.0]) {
+                assert!((found - expected).abs() < 2e-4 * expected, "{found} {expected} at {shift}");
+            }
+        }
+    }
+
+    #[test]
+    fn of_equal_logits_the_first_class_is_taken() {
+        assert_eq!(argmax(&[1.0, 3.0, 3.0]), 1);
+    }
+}

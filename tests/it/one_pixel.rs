@@ -1,0 +1,468 @@
+//! The monitors `one_pixel` and `pixel_map` through ONNX Runtime: against an attack written in Python
+//! (`tests/golden/one_pixel/make.py`), in any batches, with any threads, and cut in the middle.
+
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use arrow::{
+    array::{Array, AsArray, RecordBatch, StringArray, UInt64Array},
+    compute::concat_batches,
+    datatypes::{DataType, Field, Float32Type, Float64Type, Schema, UInt32Type, UInt64Type},
+};
+use lucarne::{
+    batch::{ImageLayout, LABEL, OBJECT_ID, ORIGIN, ROW, Stretch, Unit, list_column, list_values},
+    error::Code,
+    image::stretch::Asinh,
+    monitor::{
+        one_pixel::{OnePixel, Preset, Range, Screening, Strategy, Target},
+        pixel_map::PixelMap,
+        pixels::{AddTo, Electrons, Stretched, Values},
+    },
+    score::onnx::{Device, Onnx, OnnxScorer},
+    stage::{Left, Monitor, Rejects, RunContext, Said, Scorer, Scorers, Settings, Tables},
+};
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+struct Golden {
+    classes: Vec<String>,
+    cases: std::collections::BTreeMap<String, Vec<Expected>>,
+}
+
+#[derive(Deserialize)]
+struct Expected {
+    object: usize,
+    target: Option<String>,
+    row: Vec<u32>,
+    column: Vec<u32>,
+    values: Vec<f32>,
+    p_after: f64,
+    success: bool,
+    iterations: u32,
+    queries: u64,
+    stop_reason: String,
+}
+
+fn golden() -> Golden {
+    serde_json::from_str(&std::fs::read_to_string("tests/golden/one_pixel/golden.json").unwrap()).unwrap()
+}
+
+const STRETCH: Stretch = Stretch { lo: -367.0, hi: 2388.0 };
+
+fn layout(unit: Unit) -> ImageLayout {
+    ImageLayout {
+        bands: ["g", "r", "i"].map(str::to_owned).to_vec(),
+        height: 8,
+        width: 8,
+        unit,
+        pixel_scale_arcsec: Some(0.2),
+        stretch: (unit == Unit::Stretched).then_some(STRETCH),
+        electrons_per_njy: None,
+    }
+}
+
+/// The images of `tests/golden/onnx`, with the classes that the model gives them as truth.
+fn images() -> Vec<Vec<f32>> {
+    #[derive(Deserialize)]
+    struct Golden {
+        images: Vec<Vec<f32>>,
+    }
+    let text = std::fs::read_to_string("tests/golden/onnx/golden.json").unwrap();
+    serde_json::from_str::<Golden>(&text).unwrap().images
+}
+
+fn rows(images: &[Vec<f32>], truth: &[&str], sky: Option<&[f32]>) -> RecordBatch {
+    let names: Vec<String> = (0..images.len()).map(|i| format!("galaxy-{i}")).collect();
+    let names = Arc::new(StringArray::from(names));
+    let mut fields = vec![
+        Field::new(ROW, DataType::UInt64, false),
+        Field::new(OBJECT_ID, DataType::Utf8, false),
+        Field::new(ORIGIN, DataType::Utf8, false),
+        Field::new(LABEL, DataType::Utf8, true),
+        layout(Unit::Stretched).field("y1"),
+    ];
+    let truth = truth.iter().map(|name| (!name.is_empty()).then_some(*name)).collect::<StringArray>();
+    let numbers: UInt64Array = (0..images.len() as u64).collect();
+    let pixels = list_column(images.concat(), 192).unwrap();
+    let mut columns: Vec<arrow::array::ArrayRef> =
+        vec![Arc::new(numbers), names.clone(), names, Arc::new(truth), pixels];
+    if let Some(sky) = sky {
+        fields.push(layout(Unit::Electron).field("y1_sky"));
+        columns.push(list_column(sky.to_vec(), 192).unwrap());
+    }
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap()
+}
+
+/// The scored rows and the scorer.
+fn scored(rows: RecordBatch) -> (RecordBatch, Scorers) {
+    let settings = Onnx { device: Device::Cpu, ..Onnx::new(PathBuf::from("tests/golden/onnx/tiny.onnx"), "y1") };
+    let mut scorer = OnnxScorer::new("da_y1", settings);
+    scorer.bind(rows.schema_ref()).unwrap();
+    scorer.start(&RunContext { seed: 1, threads: 2, batch_rows: 32, ..RunContext::default() }).unwrap();
+    let scored = scorer.score(rows, &mut Rejects::default()).unwrap();
+    (scored, Scorers::from([("da_y1".to_owned(), Arc::new(scorer) as Arc<dyn Scorer>)]))
+}
+
+fn all_golden() -> (RecordBatch, Scorers) {
+    let golden = golden();
+    let truth: Vec<&str> = golden.classes.iter().map(String::as_str).collect();
+    scored(rows(&images(), &truth, None))
+}
+
+fn started(
+    settings: impl Settings<dyn Monitor>,
+    label: &str,
+    threads: usize,
+    input: &Schema,
+    scorers: &Scorers,
+) -> Box<dyn Monitor> {
+    let mut monitor = settings.build(label).unwrap();
+    monitor.bind(input, &Tables::new()).unwrap();
+    monitor.start(&RunContext { seed: 2112, threads, batch_rows: 32, ..RunContext::default() }, scorers).unwrap();
+    monitor
+}
+
+/// All that a monitor says of what it has accepted.
+fn caught_up(monitor: &mut dyn Monitor) -> Vec<Said> {
+    let mut said = Vec::new();
+    loop {
+        let (emitted, left) = monitor.catch_up(Instant::now() + Duration::from_millis(50)).unwrap();
+        said.extend(emitted.rows);
+        if left == Left::Nothing {
+            return said;
+        }
+    }
+}
+
+fn table(said: &[Said]) -> RecordBatch {
+    concat_batches(said[0].rows.schema_ref(), said.iter().map(|said| &said.rows)).unwrap()
+}
+
+/// Runs a monitor over batches of so many rows.
+fn run(
+    settings: impl Settings<dyn Monitor>,
+    label: &str,
+    threads: usize,
+    size: usize,
+    rows: &RecordBatch,
+    scorers: &Scorers,
+) -> RecordBatch {
+    let mut monitor = started(settings, label, threads, rows.schema_ref(), scorers);
+    let mut said = Vec::new();
+    for start in (0..rows.num_rows()).step_by(size) {
+        let batch = rows.slice(start, size.min(rows.num_rows() - start));
+        said.extend(monitor.observe(&batch).unwrap().rows);
+    }
+    said.extend(caught_up(monitor.as_mut()));
+    said.extend(monitor.finish().unwrap().rows);
+    table(&said)
+}
+
+fn values(low: f64, high: f64) -> Values {
+    Values::Stretched(Stretched { low, high })
+}
+
+fn case(name: &str) -> OnePixel {
+    let of = || OnePixel::of("da_y1", None);
+    match name {
+        "paper" => OnePixel { popsize: Some(60), maxiter: Some(60), values: values(-6.0, 7.0), ..of() },
+        "scipy" => OnePixel {
+            preset: Preset::Scipy,
+            maxiter: Some(40),
+            values: values(-9.0, 9.0),
+            target: Target::Untargeted,
+            success_below: 0.2,
+            ..of()
+        },
+        "two_pixels" => OnePixel {
+            pixels: 2,
+            popsize: Some(30),
+            maxiter: Some(25),
+            strategy: Some(Strategy::Rand2Exp),
+            mutation: Some(Range::Between([0.4, 0.8])),
+            recombination: Some(0.6),
+            values: values(-5.0, 5.0),
+            target: Target::Untargeted,
+            success_below: 0.2,
+            ..of()
+        },
+        "current_to_best" => OnePixel {
+            preset: Preset::Scipy,
+            popsize: Some(20),
+            maxiter: Some(30),
+            strategy: Some(Strategy::CurrentToBest1Bin),
+            mutation: Some(Range::Fixed(0.7)),
+            recombination: Some(0.9),
+            tolerance: Some(1e-4),
+            values: values(-12.0, 12.0),
+            ..of()
+        },
+        name => panic!("no case `{name}`"),
+    }
+}
+
+fn list(table: &RecordBatch, column: &str, row: usize) -> Vec<u32> {
+    let lists = table.column_by_name(column).unwrap().as_fixed_size_list();
+    lists.value(row).as_primitive::<UInt32Type>().values().to_vec()
+}
+
+fn floats(table: &RecordBatch, column: &str, row: usize) -> Vec<f32> {
+    let lists = table.column_by_name(column).unwrap().as_fixed_size_list();
+    lists.value(row).as_primitive::<Float32Type>().values().to_vec()
+}
+
+fn text<'a>(table: &'a RecordBatch, column: &str, row: usize) -> Option<&'a str> {
+    let column = table.column_by_name(column).unwrap().as_string::<i32>();
+    column.is_valid(row).then(|| column.value(row))
+}
+
+#[test]
+fn an_attack_takes_the_way_of_the_reference_to_the_last_candidate() {
+    let (rows, scorers) = all_golden();
+    for (name, expected) in golden().cases {
+        let table = run(case(&name), &name, 2, 3, &rows, &scorers);
+        assert_eq!(table.num_rows(), expected.len(), "{name}");
+        let number =
+            |column: &str, row: usize| table.column_by_name(column).unwrap().as_primitive::<Float64Type>().value(row);
+        for (row, expected) in expected.iter().enumerate() {
+            let of = format!("{name}, object {}, target {:?}", expected.object, expected.target);
+            assert_eq!(text(&table, "object_id", row), Some(format!("galaxy-{}", expected.object).as_str()), "{of}");
+            assert_eq!(text(&table, "label_target", row), expected.target.as_deref(), "{of}");
+            assert_eq!(text(&table, "stop_reason", row), Some(expected.stop_reason.as_str()), "{of}");
+            let count = |column: &str| table.column_by_name(column).unwrap().as_primitive::<UInt32Type>().value(row);
+            assert_eq!(count("iterations"), expected.iterations, "{of}");
+            let queries = table.column_by_name("queries").unwrap().as_primitive::<UInt64Type>().value(row);
+            assert_eq!(queries, expected.queries, "{of}");
+            let success = |column: &str| table.column_by_name(column).unwrap().as_boolean().value(row);
+            assert_eq!((success("success"), success("flipped")), (expected.success, expected.success), "{of}");
+            assert_eq!(
+                (list(&table, "pixel_row", row), list(&table, "pixel_column", row)),
+                (expected.row.clone(), expected.column.clone()),
+                "{of}"
+            );
+            for (found, expected) in floats(&table, "pixel_values", row).iter().zip(&expected.values) {
+                assert!((found - expected).abs() < 1e-5, "{of}: {found} {expected}");
+            }
+            assert!((number("p_after", row) - expected.p_after).abs() < 1e-5, "{of}");
+        }
+    }
+}
+
+#[test]
+fn an_attack_is_the_same_with_any_threads_and_batches() {
+    let (rows, scorers) = all_golden();
+    let expected = run(case("current_to_best"), "attack", 1, 7, &rows, &scorers);
+    for (threads, size) in [(1, 1), (2, 2), (4, 7), (3, 4)] {
+        assert_eq!(
+            run(case("current_to_best"), "attack", threads, size, &rows, &scorers),
+            expected,
+            "{threads} {size}"
+        );
+    }
+}
+
+#[test]
+fn an_attack_that_is_cut_goes_on_where_it_was() {
+    let (rows, scorers) = all_golden();
+    let settings = || OnePixel { limit: Some(4), ..case("two_pixels") };
+    for limited in [false, true] {
+        let settings = || if limited { settings() } else { case("two_pixels") };
+        let expected = run(settings(), "attack", 2, 7, &rows, &scorers);
+        assert_eq!(expected.num_rows(), if limited { 4 } else { 7 });
+        for cut in [0, 3, 7] {
+            let mut first = started(settings(), "attack", 2, rows.schema_ref(), &scorers);
+            let mut said = first.observe(&rows.slice(0, cut)).unwrap().rows;
+            if cut == 7 {
+                said.extend(first.catch_up(Instant::now() + Duration::from_millis(5)).unwrap().0.rows);
+            }
+            let snapshot = first.snapshot().unwrap();
+            drop(first);
+            let mut second = started(settings(), "attack", 2, rows.schema_ref(), &scorers);
+            second.restore(&snapshot).unwrap();
+            said.extend(second.observe(&rows.slice(cut, 7 - cut)).unwrap().rows);
+            said.extend(caught_up(second.as_mut()));
+            assert_eq!(table(&said), expected, "cut at {cut}");
+        }
+    }
+}
+
+#[test]
+fn an_object_whose_class_is_wrong_has_a_row_that_says_so() {
+    let golden = golden();
+    let mut truth: Vec<&str> = golden.classes.iter().map(String::as_str).collect();
+    truth[1] = if truth[1] == "merger" { "spiral" } else { "merger" };
+    truth[2] = "";
+    let (rows, scorers) = scored(rows(&images(), &truth, None));
+    let settings = OnePixel { popsize: Some(20), maxiter: Some(0), target: Target::LeastLikely, ..case("paper") };
+    let table = run(settings.clone(), "attack", 1, 7, &rows, &scorers);
+    let reasons: Vec<_> = (0..7).filter_map(|row| text(&table, "stop_reason", row)).collect();
+    assert_eq!((reasons[1], reasons[2]), ("misclassified", "unlabelled"));
+    assert!((0..7).all(|row| table.column_by_name("success").unwrap().is_null(row) == [1, 2].contains(&row)));
+    let all = run(OnePixel { only_correct: false, success_above: 0.0, ..settings }, "attack", 1, 7, &rows, &scorers);
+    let flags =
+        |column: &str| -> Vec<bool> { all.column_by_name(column).unwrap().as_boolean().iter().flatten().collect() };
+    assert_eq!(flags("success"), [true; 7]);
+    assert_eq!(flags("flipped"), [true, false, false, true, true, true, true]);
+}
+
+#[test]
+fn a_flipped_image_has_the_latent_that_the_model_gives_it() {
+    let (rows, scorers) = all_golden();
+    let table = run(case("current_to_best"), "attack", 2, 7, &rows, &scorers);
+    let model = scorers["da_y1"].model().unwrap();
+    let (before, length) = list_values(&rows, "da_y1_latent").unwrap();
+    for row in 0..table.num_rows() {
+        let object: usize = text(&table, "object_id", row).unwrap()["galaxy-".len()..].parse().unwrap();
+        let mut image = images()[object].clone();
+        let place = (8 * list(&table, "pixel_row", row)[0] + list(&table, "pixel_column", row)[0]) as usize;
+        for (band, value) in floats(&table, "pixel_values", row).iter().enumerate() {
+            image[band * 64 + place] = *value;
+        }
+        let said = model.ask(&image).unwrap();
+        assert_eq!(said.latents, floats(&table, "latent_after", row));
+        let distance: f64 = said
+            .latents
+            .iter()
+            .zip(&before[object * length..])
+            .map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2))
+            .sum::<f64>()
+            .sqrt();
+        let found = table.column_by_name("latent_dist_l2").unwrap().as_primitive::<Float64Type>().value(row);
+        assert!((found - distance).abs() < 1e-12 * distance.max(1.0));
+    }
+}
+
+#[test]
+fn electrons_are_added_before_clip_and_stretch_in_one_band() {
+    let sky: Vec<f32> = (0..7 * 192).map(|i| ((i * 7919) % 3001) as f32 - 400.0).collect();
+    let mut stretched = vec![0.0; sky.len()];
+    let asinh = Asinh::new(STRETCH.lo, STRETCH.hi).unwrap();
+    asinh.apply(1.0, &sky, &mut stretched);
+    let images: Vec<Vec<f32>> = stretched.chunks(192).map(<[f32]>::to_vec).collect();
+    let (rows, scorers) = scored(rows(&images, &["spiral"; 7], Some(&sky)));
+    let electrons = Electrons { image: "y1_sky".into(), low: -500.0, high: 4000.0, add_to: AddTo::OneBand };
+    let settings = OnePixel {
+        values: Values::Electrons(electrons),
+        popsize: Some(30),
+        maxiter: Some(5),
+        only_correct: false,
+        ..OnePixel::of("da_y1", None)
+    };
+    let table = run(settings, "attack", 2, 3, &rows, &scorers);
+    assert_eq!(table.num_rows(), 14);
+    for row in 0..14 {
+        let object = row / 2;
+        let place = (8 * list(&table, "pixel_row", row)[0] + list(&table, "pixel_column", row)[0]) as usize;
+        let electrons = floats(&table, "pixel_electrons", row);
+        assert_eq!(electrons.iter().filter(|added| **added != 0.0).count(), 1, "{electrons:?}");
+        for (band, value) in floats(&table, "pixel_values", row).iter().enumerate() {
+            let index = object * 192 + band * 64 + place;
+            let mut expected = [0.0];
+            asinh.apply(1.0, &[sky[index] + electrons[band]], &mut expected);
+            assert_eq!(*value, expected[0]);
+        }
+    }
+}
+
+#[test]
+fn a_map_holds_the_largest_drop_at_every_pixel_and_counts_the_flips() {
+    let (rows, scorers) = all_golden();
+    let settings = PixelMap { values: values(-6.0, 7.0), ..PixelMap::of("da_y1", 3) };
+    let table = run(settings.clone(), "map", 2, 2, &rows, &scorers);
+    assert_eq!(table, run(settings, "map", 1, 7, &rows, &scorers));
+    assert_eq!(table.num_rows(), 3);
+    let model = scorers["da_y1"].model().unwrap();
+    let softmax = |logits: &[f32]| -> Vec<f64> {
+        let powers: Vec<f64> = logits.iter().map(|logit| f64::from(*logit).exp()).collect();
+        powers.iter().map(|power| power / powers.iter().sum::<f64>()).collect()
+    };
+    for row in 0..3 {
+        let object: usize = text(&table, "object_id", row).unwrap()["galaxy-".len()..].parse().unwrap();
+        let image = &images()[object];
+        let p = softmax(&model.ask(image).unwrap().logits);
+        let class = (0..3).max_by(|a, b| p[*a].total_cmp(&p[*b])).unwrap();
+        let (mut flipping, mut drops) = (0, Vec::new());
+        for place in 0..64 {
+            let (mut drop, mut flips) = (f64::NEG_INFINITY, false);
+            for corner in 0..8 {
+                let mut image = image.clone();
+                for band in 0..3 {
+                    image[band * 64 + place] = if corner >> band & 1 == 0 { -6.0 } else { 7.0 };
+                }
+                let after = softmax(&model.ask(&image).unwrap().logits);
+                drop = drop.max(p[class] - after[class]);
+                flips |= (0..3).any(|other| after[other] > after[class]);
+            }
+            flipping += u32::from(flips);
+            drops.push(drop);
+        }
+        for (found, expected) in floats(&table, "drop", row).iter().zip(&drops) {
+            assert!((f64::from(*found) - expected).abs() < 1e-5, "{found} {expected}");
+        }
+        let found = table.column_by_name("flipping_pixels").unwrap().as_primitive::<UInt32Type>().value(row);
+        assert_eq!(found, flipping);
+        assert_eq!(table.column_by_name("flips").unwrap().as_boolean().value(row), flipping > 0);
+        assert_eq!(table.column_by_name("candidates").unwrap().as_primitive::<UInt64Type>().value(row), 512);
+    }
+}
+
+#[test]
+fn a_screened_attack_begins_at_the_pixel_to_which_the_model_responds_most() {
+    let (rows, scorers) = all_golden();
+    let settings = OnePixel {
+        popsize: Some(8),
+        maxiter: Some(0),
+        target: Target::Untargeted,
+        screening: Some(Screening { stride: 1, keep: 1 }),
+        ..case("paper")
+    };
+    let table = run(settings, "attack", 1, 7, &rows, &scorers);
+    let model = scorers["da_y1"].model().unwrap();
+    let margin = |logits: &[f32], class: usize| {
+        let power = |k: usize| f64::from(logits[k] - logits[class]).exp();
+        1.0 / (0..3).map(power).sum::<f64>()
+    };
+    for row in 0..7 {
+        let image = &images()[row];
+        let before = model.ask(image).unwrap().logits;
+        let class = (0..3).max_by(|a, b| before[*a].total_cmp(&before[*b])).unwrap();
+        let response = |place: usize| {
+            let tried = [-6.0, 7.0].map(|value| {
+                let mut image = image.clone();
+                (0..3).for_each(|band| image[band * 64 + place] = value);
+                margin(&model.ask(&image).unwrap().logits, class)
+            });
+            tried[0].min(tried[1])
+        };
+        let strongest = (0..64).min_by(|a, b| response(*a).total_cmp(&response(*b))).unwrap();
+        let place = 8 * list(&table, "pixel_row", row)[0] + list(&table, "pixel_column", row)[0];
+        assert_eq!(place as usize, strongest);
+        let count = |column: &str| table.column_by_name(column).unwrap().as_primitive::<UInt64Type>().value(row);
+        assert_eq!((count("screening_queries"), count("queries")), (128, 136));
+    }
+}
+
+#[test]
+fn what_no_attack_can_do_is_a_mistake_before_the_run() {
+    let (rows, _) = all_golden();
+    let code = |settings: OnePixel| {
+        let built = settings.build("attack").and_then(|mut monitor| monitor.bind(rows.schema_ref(), &Tables::new()));
+        built.unwrap_err().into_iter().map(|mistake| (mistake.code, mistake.path.join("."))).collect::<Vec<_>>()
+    };
+    let of = || OnePixel::of("da_y1", None);
+    let cases = [
+        (OnePixel { pixels: 65, ..of() }, Code::OutOfRange, "pixels"),
+        (OnePixel { values: values(0.9, 1.0), ..of() }, Code::OutOfRange, "values.stretched"),
+        (OnePixel { values: values(0.5, 0.5), ..of() }, Code::OutOfRange, "values.stretched"),
+        (OnePixel { target: Target::Class("star".into()), ..of() }, Code::OutOfRange, "target.class"),
+        (OnePixel { mutation: Some(Range::Between([0.9, 0.2])), ..of() }, Code::OutOfRange, "mutation"),
+        (OnePixel { popsize: Some(3), ..of() }, Code::OutOfRange, "popsize"),
+        (OnePixel { truth: "y1".into(), ..of() }, Code::WrongColumn, "truth"),
+    ];
+    for (settings, expected, path) in cases {
+        assert_eq!(code(settings.clone()), [(expected, path.to_owned())], "{settings:?}");
+    }
+}
