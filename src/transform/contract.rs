@@ -188,9 +188,10 @@ pub(crate) fn noise(rows: usize, sigma: f64) -> RecordBatch {
 pub(crate) fn changed(kind: &str, mut settings: Value, batch: RecordBatch) -> (Vec<f32>, Vec<f32>, RecordBatch) {
     settings["image"] = "image".into();
     let mut step = bound(kind, settings, batch.schema_ref()).unwrap();
-    step.start(&RunContext { seed: 20, threads: 1, batch_rows: 64 }).unwrap();
-    let out = step.apply(batch.clone(), &mut Rejects::default()).unwrap();
-    (list_values(&batch, "image").unwrap().0.to_vec(), list_values(&out, "made").unwrap().0.to_vec(), out)
+    step.start(&RunContext { seed: 20, threads: 1, batch_rows: 64, ..RunContext::default() }).unwrap();
+    let before = list_values(&batch, "image").unwrap().0.to_vec();
+    let out = step.apply(batch, &mut Rejects::default()).unwrap();
+    (before, list_values(&out, "made").unwrap().0.to_vec(), out)
 }
 
 /// The whole of a step: its shared steps, then itself, bound and started.
