@@ -5,6 +5,8 @@ use std::{
     fs::{self, File, TryLockError},
     io,
     path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
 };
 
 use serde_json::Value;
@@ -243,13 +245,18 @@ fn lock(path: &Path) -> Result<File> {
     let path = path.join(LOCK);
     let file = File::options().create(true).truncate(false).write(true).open(&path);
     let file = file.map_err(|error| Error::io("open", &path, &error))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => {
-            let folder = path.parent().unwrap_or(&path).display();
-            Err(Error::Outside(format!("another process is at work in `{folder}`")))
+    // A child that this process is just starting holds a copy of the lock that a run before has let go, until its `exec`.
+    let patience = Instant::now() + Duration::from_millis(500);
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if Instant::now() < patience => thread::sleep(Duration::from_millis(10)),
+            Err(TryLockError::WouldBlock) => {
+                let folder = path.parent().unwrap_or(&path).display();
+                return Err(Error::Outside(format!("another process is at work in `{folder}`")));
+            }
+            Err(TryLockError::Error(error)) => return Err(Error::io("lock", &path, &error)),
         }
-        Err(TryLockError::Error(error)) => Err(Error::io("lock", &path, &error)),
     }
 }
 

@@ -114,6 +114,17 @@ impl Named {
     }
 }
 
+/// The monitors that settings name, each once.
+pub(super) fn speakers<'a>(named: impl IntoIterator<Item = &'a Named>) -> Vec<Need> {
+    let mut speakers: Vec<Need> = Vec::new();
+    for need in named.into_iter().filter_map(Named::follows) {
+        if !speakers.iter().any(|known| known.column == need.column) {
+            speakers.push(need);
+        }
+    }
+    speakers
+}
+
 /// What a monitor above says of an object.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Verdict {

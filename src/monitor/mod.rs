@@ -3,6 +3,7 @@
 pub mod accuracy;
 mod asked;
 pub mod calibration;
+pub mod church_window;
 mod columns;
 #[cfg(test)]
 mod fake;
@@ -26,4 +27,5 @@ pub const KINDS: &[Kind<dyn Monitor>] = &[
     Kind::of::<one_pixel::OnePixel>(),
     Kind::of::<pixel_map::PixelMap>(),
     Kind::of::<latent_distance::LatentDistance>(),
+    Kind::of::<church_window::ChurchWindow>(),
 ];

@@ -185,6 +185,7 @@ pub(crate) fn noise(rows: usize, sigma: f64) -> RecordBatch {
 }
 
 /// The pixels of `image` before and after a step of a kind, and all that it made.
+#[allow(clippy::needless_pass_by_value, reason = "a batch made for one call")]
 pub(crate) fn changed(kind: &str, mut settings: Value, batch: RecordBatch) -> (Vec<f32>, Vec<f32>, RecordBatch) {
     settings["image"] = "image".into();
     let mut step = bound(kind, settings, batch.schema_ref()).unwrap();

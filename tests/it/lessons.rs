@@ -66,7 +66,18 @@ fn attacks_meet_the_same_galaxies_and_are_the_same_with_any_threads_and_batches(
             |query: &str| -> Vec<_> { Run::open(&run).unwrap().query(query).unwrap().map(Result::unwrap).collect() };
         let same = "select distinct a.object_id from regular_pixel a join da_ray b on a.object_id = b.object_id";
         assert_eq!(rows(same).iter().map(RecordBatch::num_rows).sum::<usize>(), 6);
-        let tables = ["regular_pixel", "da_pixel", "regular_ray", "da_ray", "regular_map", "da_map"];
+        let tables = [
+            "regular_pixel",
+            "da_pixel",
+            "regular_ray",
+            "da_ray",
+            "regular_map",
+            "da_map",
+            "regular_window",
+            "da_window",
+            "pixel_distance",
+            "noise_distance",
+        ];
         tables.map(|table| rows(&format!("select * from {table}")))
     };
     let once = run(1, 32);

@@ -44,7 +44,7 @@ class Experiments(unittest.TestCase):
         folder = Path(__file__).parents[2] / "experiments"
         paper = experiment.read(folder / "paper.yaml")
         self.assertEqual(set(paper.trainings), {"regular", "da", "control"})
-        self.assertEqual(paper.trainings["da"].adaptation, {"mmd": {"weight": 0.01}})
+        self.assertEqual(paper.trainings["da"].adaptation, {"mmd": {"weight": 0.1}})
         self.assertEqual(experiment.read(folder / "holdout.yaml").trainings["holdout"].without, ("elliptical",))
 
     def test_what_is_wrong_is_told(self) -> None:

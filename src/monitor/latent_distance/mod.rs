@@ -31,7 +31,7 @@ use super::{
     columns::latent_column,
     heard::{Heard, MOST_AHEAD},
     labels::Labels,
-    latents::{Named, Verdict},
+    latents::{Named, Verdict, speakers},
 };
 use crate::{
     batch::{list_values, object_id, origin},
@@ -205,16 +205,8 @@ struct Head {
 }
 
 impl LatentDistanceMonitor {
-    /// The monitors that it follows, each once.
     fn speakers(&self) -> Vec<Need> {
-        let named = self.pairs.iter().map(|pair| &pair.to).chain(&self.flipped_by);
-        let mut speakers: Vec<Need> = Vec::new();
-        for need in named.filter_map(Named::follows) {
-            if !speakers.iter().any(|known| known.column == need.column) {
-                speakers.push(need);
-            }
-        }
-        speakers
+        speakers(self.pairs.iter().map(|pair| &pair.to).chain(&self.flipped_by))
     }
 
     /// The distances of all rows between the scores of a pair.
