@@ -16,6 +16,11 @@ pub(super) fn class_column(score: &str) -> String {
     format!("{score}_class")
 }
 
+/// The column with the probabilities of the classes.
+pub(super) fn probability_column(score: &str) -> String {
+    format!("{score}_probability")
+}
+
 /// The column with the latent vector.
 pub(super) fn latent_column(score: &str) -> String {
     format!("{score}_latent")
@@ -47,7 +52,16 @@ pub(super) fn model_of<'a>(input: &'a Schema, column: &str) -> Option<&'a str> {
 
 /// The length of the latent vectors of a score.
 pub(super) fn latent_size(input: &Schema, score: &str) -> Option<usize> {
-    match input.field_with_name(&latent_column(score)).ok()?.data_type() {
+    list_length(input, &latent_column(score))
+}
+
+/// How many classes a score gives probabilities of.
+pub(super) fn probabilities_of(input: &Schema, score: &str) -> Option<usize> {
+    list_length(input, &probability_column(score))
+}
+
+fn list_length(input: &Schema, column: &str) -> Option<usize> {
+    match input.field_with_name(column).ok()?.data_type() {
         DataType::FixedSizeList(item, length) if *item.data_type() == DataType::Float32 => {
             usize::try_from(*length).ok()
         }

@@ -2,23 +2,28 @@
 
 pub mod accuracy;
 mod asked;
+pub mod calibration;
 pub mod church_window;
 mod columns;
 #[cfg(test)]
 mod fake;
 mod heard;
+pub mod labels;
 pub mod latent_distance;
 mod latents;
 pub mod one_pixel;
 pub mod pixel_map;
 pub mod pixels;
 mod study;
+mod truth;
+mod windowed;
 
 use crate::stage::{Kind, Monitor};
 
 /// The kinds, in the order of the reference.
 pub const KINDS: &[Kind<dyn Monitor>] = &[
     Kind::of::<accuracy::Accuracy>(),
+    Kind::of::<calibration::Calibration>(),
     Kind::of::<one_pixel::OnePixel>(),
     Kind::of::<pixel_map::PixelMap>(),
     Kind::of::<latent_distance::LatentDistance>(),

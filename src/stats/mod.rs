@@ -9,5 +9,6 @@ pub mod interval;
 pub mod jensen_shannon;
 pub mod morphology;
 pub mod quantile;
+pub mod reliability;
 pub mod softmax;
 pub mod summary;

@@ -190,8 +190,9 @@ pub(crate) fn changed(kind: &str, mut settings: Value, batch: RecordBatch) -> (V
     settings["image"] = "image".into();
     let mut step = bound(kind, settings, batch.schema_ref()).unwrap();
     step.start(&RunContext { seed: 20, threads: 1, batch_rows: 64, ..RunContext::default() }).unwrap();
-    let out = step.apply(batch.clone(), &mut Rejects::default()).unwrap();
-    (list_values(&batch, "image").unwrap().0.to_vec(), list_values(&out, "made").unwrap().0.to_vec(), out)
+    let before = list_values(&batch, "image").unwrap().0.to_vec();
+    let out = step.apply(batch, &mut Rejects::default()).unwrap();
+    (before, list_values(&out, "made").unwrap().0.to_vec(), out)
 }
 
 /// The whole of a step: its shared steps, then itself, bound and started.

@@ -3,8 +3,8 @@
 //! `pixel + error (1 + gradient s)`, where s goes from -1 to 1 over the diagonal of the image in a direction drawn for each object (the
 //! same for its bands). The error is given in electrons, or as a fraction of the survey's sky,
 //! `10^(0.4 (31.4 - sky mag)) pixel^2` nJy in a pixel; positive where too little was subtracted. It can also be the standard
-//! deviation of a normal distribution that is drawn from for each object and band. A column of the direction is not needed: it
-//! depends on (run seed, object, label).
+//! deviation of a normal distribution that is drawn from for each object and band. Directions and draws depend on (run seed,
+//! object, label).
 
 use arrow::datatypes::Schema;
 use schemars::JsonSchema;

@@ -1,8 +1,11 @@
 //! The numbered pipelines run as they stand.
 
-use std::path::Path;
+use std::{fs, path::Path};
 
-use arrow::{array::AsArray, datatypes::Float64Type};
+use arrow::{
+    array::{Array, AsArray, RecordBatch},
+    datatypes::Float64Type,
+};
 use lucarne::{pipeline::Pipeline, query::Run};
 
 fn lesson(name: &str) -> Pipeline {
@@ -62,7 +65,7 @@ fn attacks_meet_the_same_galaxies_and_are_the_same_with_any_threads_and_batches(
         let rows =
             |query: &str| -> Vec<_> { Run::open(&run).unwrap().query(query).unwrap().map(Result::unwrap).collect() };
         let same = "select distinct a.object_id from regular_pixel a join da_ray b on a.object_id = b.object_id";
-        assert_eq!(rows(same).iter().map(arrow::array::RecordBatch::num_rows).sum::<usize>(), 6);
+        assert_eq!(rows(same).iter().map(RecordBatch::num_rows).sum::<usize>(), 6);
         let tables = [
             "regular_pixel",
             "da_pixel",
@@ -108,4 +111,50 @@ fn a_model_trained_elsewhere_is_scored_by_its_hand_written_card() {
     let rows: Vec<_> = Run::open(&run).unwrap().query(query).unwrap().map(Result::unwrap).collect();
     // 91 % of 500; guessing gives a third.
     assert!(rows[0]["accuracy"].as_primitive::<Float64Type>().value(0) > 0.75);
+}
+
+#[test]
+fn a_perturbation_of_no_strength_changes_no_score_and_a_strong_one_harms() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let off = [
+        ("rice", "rice_1:quantize_level", "off"),
+        ("hcompress", "hcompress_1:quantize_level", "off"),
+        ("blur", "blur_1:fwhm_arcsec", "0"),
+        ("pixels", "pixels_1:fraction", "0"),
+        ("columns", "columns_1:columns", "0"),
+        ("rays", "rays_1:count", "0"),
+        ("gain", "gain_1:sigma", "0"),
+        ("sky", "sky_1:fraction", "0"),
+    ];
+    let lesson = lesson("08_perturbations.yaml").set("count", "60");
+    let lesson = off.iter().fold(lesson, |lesson, (_, key, value)| lesson.configure(*key, *value));
+    let summary = lesson.run(&run).unwrap();
+    assert_eq!((summary.counts.written, summary.counts.rejected), (60, 0));
+    // Of a score there is a row for all and one for each of three classes, or one for each of fifteen bins.
+    assert_eq!((summary.tables["accuracy"], summary.tables["calibration"]), (50 * 4, 50 * 16));
+    let rows = |query: &str| -> Vec<RecordBatch> {
+        Run::open(&run).unwrap().query(query).unwrap().map(Result::unwrap).collect()
+    };
+    for batch in rows("select * from objects") {
+        for (name, _, _) in off {
+            for model in ["regular", "da"] {
+                let same = |step: u8| {
+                    let (of, without) =
+                        (format!("{model}_{name}_{step}_probability"), format!("{model}_y10_probability"));
+                    batch[of.as_str()].to_data() == batch[without.as_str()].to_data()
+                };
+                assert_eq!([1, 2, 3].map(same), [true, false, false], "{model} {name}");
+            }
+        }
+    }
+    let query = fs::read_to_string("pipelines/08_perturbations.sql").unwrap();
+    let table = arrow::compute::concat_batches(&rows(&query)[0].schema(), &rows(&query)).unwrap();
+    assert_eq!(table.num_rows(), 25);
+    for model in ["regular", "da"] {
+        let accuracy = table[model].as_primitive::<Float64Type>();
+        assert!((0..8).all(|kind| accuracy.value(1 + 3 * kind) == accuracy.value(0)));
+        let harm: f64 = (0..8).map(|kind| accuracy.value(0) - accuracy.value(3 + 3 * kind)).sum();
+        assert!(harm / 8.0 > 0.1, "{model}: {harm}");
+    }
 }

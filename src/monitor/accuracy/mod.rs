@@ -13,23 +13,23 @@
 mod table;
 mod tally;
 
-use std::collections::HashMap;
-
 use arrow::{
-    array::{AsArray, RecordBatch},
-    datatypes::{Int32Type, Schema, SchemaRef},
+    array::RecordBatch,
+    datatypes::{Schema, SchemaRef},
 };
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
-use self::{
-    table::{Scope, schema},
-    tally::Tally,
+use self::{table::schema, tally::Tally};
+use super::{
+    columns::{class_column, needs_text},
+    labels::Labels,
+    truth::{common_classes, predictions, truths, warn_of_strangers},
+    windowed::{Scope, Windowed},
 };
-use super::columns::{class_column, classes_of, needs_text, text};
 use crate::{
-    batch::{LABEL, column_of},
-    error::{Code, Error, Mistake, Result},
+    batch::LABEL,
+    error::{Mistake, Result},
     stage::{Emitted, Finding, Monitor, Need, Settings, Tables},
 };
 
@@ -60,16 +60,6 @@ pub struct Accuracy {
     pub minimum_accuracy: Option<f64>,
 }
 
-/// One label, or several.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(untagged)]
-pub enum Labels {
-    /// One.
-    One(String),
-    /// Several.
-    Many(Vec<String>),
-}
-
 fn label() -> String {
     LABEL.into()
 }
@@ -81,7 +71,7 @@ const fn confidence() -> f64 {
 impl Accuracy {
     /// The accuracy of some scores in total, against the column `label`.
     pub fn of(scores: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        let score = Labels::Many(scores.into_iter().map(Into::into).collect());
+        let score = scores.into_iter().collect();
         Self { truth: label(), score, window: None, confidence: confidence(), minimum_accuracy: None }
     }
 }
@@ -90,94 +80,41 @@ impl Settings<dyn Monitor> for Accuracy {
     const NAME: &'static str = "accuracy";
 
     fn build(self, label: &str) -> Result<Box<dyn Monitor>, Vec<Mistake>> {
-        let scores = match &self.score {
-            Labels::One(score) => vec![score.clone()],
-            Labels::Many(scores) => scores.clone(),
-        };
-        let twice = (1..scores.len()).find(|&i| scores[..i].contains(&scores[i]));
-        if scores.is_empty() {
-            return Err(vec![Mistake::at("score", Code::OutOfRange, "`score` names no score")]);
-        }
-        if let Some(i) = twice {
-            let message = format!("`score` names `{}` twice", scores[i]);
-            return Err(vec![Mistake::at("score", Code::Conflict, message)]);
-        }
         Ok(Box::new(AccuracyMonitor {
             label: label.to_owned(),
+            scores: self.score.scores()?,
             settings: self,
-            scores,
             classes: Vec::new(),
             schema: Schema::empty().into(),
-            state: State::default(),
+            counts: Windowed::new(None, Tally::new(0), 0),
         }))
     }
 }
 
-/// The monitor of the kind `accuracy`.
+/// The monitor of the kind `accuracy`. What it remembers depends in size on the numbers of scores and classes alone.
 struct AccuracyMonitor {
     label: String,
     settings: Accuracy,
     scores: Vec<String>,
     classes: Vec<String>,
     schema: SchemaRef,
-    state: State,
-}
-
-/// All that is remembered. Its size depends on the numbers of scores and classes alone.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-struct State {
-    /// Rows seen.
-    rows: u64,
-    /// Counts of every score, since the beginning.
-    total: Vec<Tally>,
-    /// Counts of every score, in the window under way.
-    window: Vec<Tally>,
-    /// Whether the last full window of a score was below the threshold.
-    below: Vec<bool>,
-    /// A truth that is no class, to be named.
-    stranger: Option<String>,
+    counts: Windowed<Tally>,
 }
 
 impl AccuracyMonitor {
-    /// The predicted class of every row, by its number; none where the class is null.
-    fn predictions(&self, batch: &RecordBatch, score: &str) -> Result<Vec<Option<usize>>> {
-        let name = class_column(score);
-        let wrong = || Error::Bug(format!("column `{name}` holds no class of the model"));
-        let column = column_of(batch, &name)?.as_dictionary_opt::<Int32Type>().ok_or_else(wrong)?;
-        let values = column.values().as_string_opt::<i32>().ok_or_else(wrong)?;
-        let numbers: Vec<Option<usize>> = values.iter().map(|value| self.class(value?)).collect();
-        column
-            .keys()
-            .iter()
-            .map(|key| key.map(|key| numbers.get(key as usize).copied().flatten().ok_or_else(wrong)).transpose())
-            .collect()
-    }
-
-    fn class(&self, name: &str) -> Option<usize> {
-        self.classes.iter().position(|class| class == name)
-    }
-
-    /// The first row that is in a later window than `row`, or the end.
-    fn window_end(&self, row: u64) -> Option<u64> {
-        self.settings.window.map(|window| (row / window + 1) * window)
-    }
-
-    fn close_window(&mut self, out: &mut Emitted) -> Result<()> {
-        let Some(size) = self.settings.window else { return Ok(()) };
-        let Some(last) = self.state.rows.checked_sub(1) else { return Ok(()) };
-        let window = last / size;
-        let scope = Scope { name: "window", window: Some(window), first: window * size, last: Some(last) };
-        let empty = self.empty();
-        let tallies = std::mem::replace(&mut self.state.window, empty);
-        out.rows.push(self.rows(&scope, &tallies)?.into());
-        for (i, tally) in tallies.iter().enumerate() {
-            let below = self.is_below(tally);
-            if below && !self.state.below[i] {
-                out.findings.push(self.finding(&format!("window {window} (rows {} to {last})", scope.first), i, tally));
+    fn say(&mut self, counted: Vec<(Scope, Vec<Tally>)>) -> Result<Emitted> {
+        let mut out = Emitted::default();
+        for (scope, tallies) in counted {
+            let scores: Vec<(&str, &Tally)> = self.scores.iter().map(String::as_str).zip(&tallies).collect();
+            let rows = table::rows(&self.schema, &scope, &scores, &self.classes, self.settings.confidence)?;
+            out.rows.push(rows.into());
+            for (i, tally) in tallies.iter().enumerate() {
+                if self.counts.is_found(&scope, i, self.is_below(tally)) {
+                    out.findings.push(self.finding(&scope, i, tally));
+                }
             }
-            self.state.below[i] = below;
         }
-        Ok(())
+        Ok(out)
     }
 
     fn is_below(&self, tally: &Tally) -> bool {
@@ -185,7 +122,7 @@ impl AccuracyMonitor {
         tally.confusion(self.classes.len()).accuracy().is_some_and(|accuracy| accuracy < threshold)
     }
 
-    fn finding(&self, scope: &str, score: usize, tally: &Tally) -> Finding {
+    fn finding(&self, scope: &Scope, score: usize, tally: &Tally) -> Finding {
         let confusion = tally.confusion(self.classes.len());
         let message = format!(
             "the accuracy of `{}` in {scope} is {:.4} ({} of {} rows), below {}",
@@ -197,15 +134,6 @@ impl AccuracyMonitor {
         );
         Finding { monitor: self.label.clone(), message }
     }
-
-    fn rows(&self, scope: &Scope, tallies: &[Tally]) -> Result<RecordBatch> {
-        let scores: Vec<(&str, &Tally)> = self.scores.iter().map(String::as_str).zip(tallies).collect();
-        table::rows(&self.schema, scope, &scores, &self.classes, self.settings.confidence)
-    }
-
-    fn empty(&self) -> Vec<Tally> {
-        vec![Tally::new(self.classes.len()); self.scores.len()]
-    }
 }
 
 impl Monitor for AccuracyMonitor {
@@ -215,103 +143,45 @@ impl Monitor for AccuracyMonitor {
     }
 
     fn bind(&mut self, input: &Schema, _above: &Tables) -> Result<SchemaRef, Vec<Mistake>> {
-        let mut mistakes = Vec::new();
-        mistakes.extend(needs_text(input, "truth", &self.settings.truth));
-        let mut first: Option<(&str, Vec<String>)> = None;
-        for score in &self.scores {
-            let classes = classes_of(input, score);
-            match (&first, classes) {
-                (_, None) => {
-                    let message = format!("no score `{score}` says its classes in a column `{}`", class_column(score));
-                    mistakes.push(Mistake::at("score", Code::WrongColumn, message));
-                }
-                (Some((other, known)), Some(classes)) if *known != classes => {
-                    let (known, classes) = (known.join(", "), classes.join(", "));
-                    let message = format!("`{other}` tells {known} apart, `{score}` {classes}");
-                    let help = "give each its own `accuracy` monitor";
-                    mistakes.push(Mistake::at("score", Code::Conflict, message).help(help));
-                }
-                (Some(_), Some(_)) => {}
-                (None, Some(classes)) => first = Some((score, classes)),
-            }
+        let mut mistakes: Vec<Mistake> = needs_text(input, "truth", &self.settings.truth).into_iter().collect();
+        match common_classes(input, &self.scores, Accuracy::NAME) {
+            Ok(classes) => self.classes = classes,
+            Err(wrong) => mistakes.extend(wrong),
         }
-        let Some((_, classes)) = first.filter(|_| mistakes.is_empty()) else { return Err(mistakes) };
-        self.schema = schema(&classes);
-        self.classes = classes;
-        let below = vec![false; self.scores.len()];
-        self.state = State { total: self.empty(), window: self.empty(), below, ..State::default() };
+        if !mistakes.is_empty() {
+            return Err(mistakes);
+        }
+        self.schema = schema(&self.classes);
+        self.counts = Windowed::new(self.settings.window, Tally::new(self.classes.len()), self.scores.len());
         Ok(self.schema.clone())
     }
 
     fn observe(&mut self, batch: &RecordBatch) -> Result<Emitted> {
-        let truth = text(column_of(batch, &self.settings.truth)?)?;
-        let classes: HashMap<&str, usize> =
-            self.classes.iter().enumerate().map(|(i, name)| (name.as_str(), i)).collect();
-        let truths = truth.iter().map(|name| name.filter(|name| !name.is_empty()));
-        let truths: Vec<Option<Result<usize, &str>>> =
-            truths.map(|name| name.map(|name| classes.get(name).copied().ok_or(name))).collect();
-        if self.state.stranger.is_none() {
-            let stranger = truths.iter().find_map(|truth| truth.and_then(Result::err));
-            self.state.stranger = stranger.map(|name| name.chars().take(64).collect());
-        }
-        let predictions: Vec<Vec<Option<usize>>> =
-            self.scores.iter().map(|score| self.predictions(batch, score)).collect::<Result<_>>()?;
-        let mut out = Emitted::default();
-        let mut row = 0;
-        while row < batch.num_rows() {
-            let left = batch.num_rows() - row;
-            let room = self.window_end(self.state.rows).map_or(left as u64, |end| end - self.state.rows);
-            let end = row + left.min(usize::try_from(room).unwrap_or(left));
-            for (score, predicted) in predictions.iter().enumerate() {
-                for i in row..end {
-                    self.state.total[score].add(truths[i], predicted[i], self.classes.len());
-                    self.state.window[score].add(truths[i], predicted[i], self.classes.len());
-                }
-            }
-            self.state.rows += (end - row) as u64;
-            row = end;
-            if self.settings.window.is_some_and(|window| self.state.rows.is_multiple_of(window)) {
-                self.close_window(&mut out)?;
-            }
-        }
-        Ok(out)
+        let (truths, stranger) = truths(batch, &self.settings.truth, &self.classes)?;
+        self.counts.meet(stranger);
+        let of_score = |score: &String| predictions(batch, score, &self.classes);
+        let given = self.scores.iter().map(of_score).collect::<Result<Vec<_>>>()?;
+        let classes = self.classes.len();
+        let ended = self.counts.take(batch.num_rows(), |tally, score, row| {
+            tally.add(truths[row], given[score][row], classes);
+        });
+        self.say(ended)
     }
 
     fn finish(&mut self) -> Result<Emitted> {
-        let mut out = Emitted::default();
-        if self.settings.window.is_some_and(|window| !self.state.rows.is_multiple_of(window)) {
-            self.close_window(&mut out)?;
-        }
-        let scope = Scope { name: "total", window: None, first: 0, last: self.state.rows.checked_sub(1) };
-        out.rows.push(self.rows(&scope, &self.state.total)?.into());
-        for (i, tally) in self.state.total.iter().enumerate().filter(|(_, tally)| self.is_below(tally)) {
-            out.findings.push(self.finding("total", i, tally));
-        }
-        if let Some(name) = &self.state.stranger {
-            let rows = self.state.total.first().map_or(0, |tally| tally.unknown_truth);
-            tracing::warn!(
-                monitor = self.label,
-                rows,
-                "rows have a truth that is no class of the model, such as `{name}`"
-            );
-        }
-        Ok(out)
+        let counted = self.counts.finish();
+        let strangers = self.counts.total().first().map_or(0, |tally| tally.unknown_truth);
+        warn_of_strangers(&self.label, self.counts.stranger(), strangers);
+        self.say(counted)
     }
 
     fn snapshot(&self) -> Result<Vec<u8>> {
-        serde_json::to_vec(&self.state).map_err(|error| Error::Bug(error.to_string()))
+        self.counts.snapshot()
     }
 
     fn restore(&mut self, snapshot: &[u8]) -> Result<()> {
-        let state: State = serde_json::from_slice(snapshot).map_err(|error| Error::Bug(error.to_string()))?;
-        let fits = |tallies: &[Tally]| {
-            tallies.len() == self.scores.len() && tallies.iter().all(|tally| tally.fits(self.classes.len()))
-        };
-        if !fits(&state.total) || !fits(&state.window) || state.below.len() != self.scores.len() {
-            return Err(Error::Bug(format!("the snapshot of `{}` is of other scores or classes", self.label)));
-        }
-        self.state = state;
-        Ok(())
+        let classes = self.classes.len();
+        self.counts.restore(&self.label, snapshot, |tally| tally.fits(classes))
     }
 
     fn state_bound_bytes(&self) -> usize {

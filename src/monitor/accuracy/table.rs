@@ -7,7 +7,7 @@ use arrow::{
     datatypes::{DataType, Field, FieldRef, Schema, SchemaRef},
 };
 
-use super::tally::Tally;
+use super::{super::windowed::Scope, tally::Tally};
 use crate::{
     error::Result,
     stats::{
@@ -18,15 +18,6 @@ use crate::{
 
 /// The class of the rows that are about all classes.
 pub(super) const ALL: &str = "all";
-
-/// The rows of the stream that counts are of.
-pub(super) struct Scope {
-    pub(super) name: &'static str,
-    pub(super) window: Option<u64>,
-    pub(super) first: u64,
-    /// `None` when there was no row.
-    pub(super) last: Option<u64>,
-}
 
 /// The schema; `classes` are those of the list `confusion`, in order.
 pub(super) fn schema(classes: &[String]) -> SchemaRef {
@@ -121,7 +112,7 @@ pub(super) fn rows(
     let confusion = FixedSizeListArray::try_new(item(), length(classes), Arc::new(confusion), None)?;
     let columns: Vec<ArrayRef> = vec![
         Arc::new(StringArray::from_iter_values(lines.iter().map(|(score, _, _)| *score))),
-        text(&|_| scope.name.to_owned()),
+        text(&|_| scope.name().to_owned()),
         count(&|_, _| scope.window),
         count(&|_, _| Some(scope.first)),
         count(&|_, _| scope.last),

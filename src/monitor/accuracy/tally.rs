@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::super::truth::Truth;
 use crate::stats::classification::Confusion;
 
 /// Counts of one score over some rows.
@@ -20,11 +21,11 @@ impl Tally {
         Self { counts: vec![0; classes * classes], unlabelled: 0, unknown_truth: 0 }
     }
 
-    pub(super) const fn add(&mut self, truth: Option<Result<usize, &str>>, predicted: Option<usize>, classes: usize) {
+    pub(super) const fn add(&mut self, truth: Truth, predicted: Option<usize>, classes: usize) {
         match (truth, predicted) {
-            (None, _) | (Some(Ok(_)), None) => self.unlabelled += 1,
-            (Some(Err(_)), _) => self.unknown_truth += 1,
-            (Some(Ok(truth)), Some(predicted)) => self.counts.as_mut_slice()[truth * classes + predicted] += 1,
+            (Truth::Stranger, _) => self.unknown_truth += 1,
+            (Truth::Missing, _) | (_, None) => self.unlabelled += 1,
+            (Truth::Class(truth), Some(predicted)) => self.counts.as_mut_slice()[truth * classes + predicted] += 1,
         }
     }
 

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use arrow::{
-    array::{ArrayRef, DictionaryArray, StringArray},
+    array::{ArrayRef, AsArray, DictionaryArray, StringArray},
     compute::concat_batches,
-    datatypes::{DataType, Field, Float64Type, UInt64Type},
+    datatypes::{DataType, Field, Float64Type, Int32Type, UInt64Type},
 };
 
 use super::*;

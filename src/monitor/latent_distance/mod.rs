@@ -28,9 +28,9 @@ use self::{
     table::{Divergence, Object, Summary, Total, object_rows, schema, total_row},
 };
 use super::{
-    accuracy::Labels,
     columns::latent_column,
     heard::{Heard, MOST_AHEAD},
+    labels::Labels,
     latents::{Named, Verdict, speakers},
 };
 use crate::{
@@ -144,11 +144,8 @@ impl Settings<dyn Monitor> for LatentDistance {
             from: Named::score("versus.from", &versus.from),
             to: Named::either("versus.to", &versus.to),
         }));
-        let flipped_by = match &self.flipped_by {
-            None => Vec::new(),
-            Some(Labels::One(label)) => vec![Named::monitor("flipped_by", label)],
-            Some(Labels::Many(labels)) => labels.iter().map(|label| Named::monitor("flipped_by", label)).collect(),
-        };
+        let flipped_by = self.flipped_by.iter().flat_map(Labels::list);
+        let flipped_by = flipped_by.map(|label| Named::monitor("flipped_by", label)).collect();
         Ok(Box::new(LatentDistanceMonitor {
             label: label.to_owned(),
             settings: self,

@@ -1,6 +1,6 @@
 """An image of noise, gradient and sources put through tile-compressed FITS by other writers: python-fitsio (its own cfitsio)
-for every case, and astropy's CompImageHDU, which agrees with it on all tiles of one row and all given steps (it finds another
-noise in a tile of two dimensions).
+for every case, and astropy's CompImageHDU, which agrees with it on all tiles of one row, and in a tile of two dimensions on a
+given step without a scale (it finds another noise there).
 
 Writes image.f32 (float32, little-endian) and golden.json; `versions` says what with.
 """

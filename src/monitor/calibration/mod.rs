@@ -1,0 +1,198 @@
+//! The monitor kind `calibration`: whether the probabilities of scores mean what they say, where the truth is known.
+//!
+//! The confidence of a row is the probability of the class given. All numbers are those of
+//! [`stats::reliability`](crate::stats::reliability): the reliability curve in bins of equal width, its expected and maximum
+//! calibration error (ECE, MCE), the Brier score of all classes, the negative log likelihood, and the abstention curve.
+//!
+//! A row of the table is about one score, one scope and one bin of confidence, from `low` up to `high`, or all bins (`bin` is
+//! null). `accuracy` with its Wilson interval, `mean_confidence` and `gap`, the first less the second, are of the rows of
+//! the bin; `kept`, `coverage` and `kept_accuracy` of those with a confidence of at least `low`: what is left when less sure rows
+//! are refused. `ece`, `mce`, `brier` and `nll` stand in the row about all bins. `unlabelled` and `unknown_truth` count the rows
+//! whose truth (or class) is not there, or whose truth is no class of the model.
+
+mod table;
+mod tally;
+
+use arrow::{
+    array::RecordBatch,
+    datatypes::{Schema, SchemaRef},
+};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use self::{table::schema, tally::Tally};
+use super::{
+    columns::{class_column, needs_text, probabilities_of, probability_column},
+    labels::Labels,
+    truth::{common_classes, predictions, truths, warn_of_strangers},
+    windowed::{Scope, Windowed},
+};
+use crate::{
+    batch::{LABEL, list_values},
+    error::{Code, Mistake, Result},
+    stage::{Emitted, Finding, Monitor, Need, Settings, Tables},
+};
+
+/// Compares probabilities with how often they were right, over the whole run and over windows of rows.
+///
+/// Its table has, for every score and scope (`total`, and `window` if asked for), a row about all bins of confidence, where `bin`
+/// is null, and one for every bin.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Calibration {
+    /// The text column with the true class. Rows where it is null or empty are counted as unlabelled.
+    #[serde(default = "label")]
+    pub truth: String,
+    /// The label of a score that gives probabilities, or a list of them. All have to tell the same classes apart.
+    pub score: Labels,
+    /// Bins of equal width of the confidence, from 0 to 1. A confidence on an edge is in the bin above.
+    #[serde(default = "bins")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub bins: usize,
+    /// Also measures every so many rows of the stream.
+    #[serde(default)]
+    #[schemars(range(min = 1))]
+    pub window: Option<u64>,
+    /// The confidence of the intervals of accuracies.
+    #[serde(default = "confidence")]
+    #[schemars(range(min = 0.5, max = 0.999_999))]
+    pub confidence: f64,
+    /// Makes a finding (exit code 1) of an expected calibration error above this, in total or when a window rises above. Of few
+    /// rows in many bins the error is large by chance: about 0.1 of 100 rows of a calibrated model, 0.06 of 300.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 1))]
+    pub maximum_ece: Option<f64>,
+}
+
+fn label() -> String {
+    LABEL.into()
+}
+
+const fn bins() -> usize {
+    15
+}
+
+const fn confidence() -> f64 {
+    0.95
+}
+
+impl Calibration {
+    /// The calibration of some scores in total, against the column `label`.
+    pub fn of(scores: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        let score = scores.into_iter().collect();
+        Self { truth: label(), score, bins: bins(), window: None, confidence: confidence(), maximum_ece: None }
+    }
+}
+
+impl Settings<dyn Monitor> for Calibration {
+    const NAME: &'static str = "calibration";
+
+    fn build(self, label: &str) -> Result<Box<dyn Monitor>, Vec<Mistake>> {
+        if self.bins == 0 {
+            return Err(vec![Mistake::at("bins", Code::OutOfRange, "there has to be a bin")]);
+        }
+        let scores = self.score.scores()?;
+        let counts = Windowed::new(self.window, Tally::new(self.bins), scores.len());
+        let (label, schema) = (label.to_owned(), schema());
+        Ok(Box::new(CalibrationMonitor { label, settings: self, scores, classes: Vec::new(), schema, counts }))
+    }
+}
+
+/// The monitor of the kind `calibration`. What it remembers depends in size on the numbers of scores and bins alone.
+struct CalibrationMonitor {
+    label: String,
+    settings: Calibration,
+    scores: Vec<String>,
+    classes: Vec<String>,
+    schema: SchemaRef,
+    counts: Windowed<Tally>,
+}
+
+impl CalibrationMonitor {
+    fn say(&mut self, counted: Vec<(Scope, Vec<Tally>)>) -> Result<Emitted> {
+        let mut out = Emitted::default();
+        for (scope, tallies) in counted {
+            out.rows.push(table::rows(&self.schema, &scope, &self.scores, &tallies, self.settings.confidence)?.into());
+            for (i, tally) in tallies.iter().enumerate() {
+                let (ece, most) = (tally.reliability.ece(), self.settings.maximum_ece);
+                let above = ece.zip(most).filter(|(ece, most)| ece > most);
+                if self.counts.is_found(&scope, i, above.is_some())
+                    && let Some((ece, most)) = above
+                {
+                    let (score, rows) = (&self.scores[i], tally.reliability.all().n);
+                    let message = format!(
+                        "the expected calibration error of `{score}` in {scope} is {ece:.4} ({rows} rows), above {most}"
+                    );
+                    out.findings.push(Finding { monitor: self.label.clone(), message });
+                }
+            }
+        }
+        Ok(out)
+    }
+}
+
+impl Monitor for CalibrationMonitor {
+    fn needs(&self) -> Vec<Need> {
+        let columns = |score: &String| [class_column(score), probability_column(score)];
+        let scores = self.scores.iter().flat_map(columns).map(|column| Need::new("score", column));
+        std::iter::once(Need::new("truth", &self.settings.truth)).chain(scores).collect()
+    }
+
+    fn bind(&mut self, input: &Schema, _above: &Tables) -> Result<SchemaRef, Vec<Mistake>> {
+        let mut mistakes: Vec<Mistake> = needs_text(input, "truth", &self.settings.truth).into_iter().collect();
+        match common_classes(input, &self.scores, Calibration::NAME) {
+            Ok(classes) => self.classes = classes,
+            Err(wrong) => mistakes.extend(wrong),
+        }
+        let known = mistakes.is_empty();
+        for score in self.scores.iter().filter(|_| known) {
+            if probabilities_of(input, score) != Some(self.classes.len()) {
+                let (column, classes) = (probability_column(score), self.classes.len());
+                let message = format!("no score `{score}` gives the probabilities of {classes} classes in `{column}`");
+                mistakes.push(Mistake::at("score", Code::WrongColumn, message));
+            }
+        }
+        if mistakes.is_empty() { Ok(self.schema.clone()) } else { Err(mistakes) }
+    }
+
+    fn observe(&mut self, batch: &RecordBatch) -> Result<Emitted> {
+        let (truths, stranger) = truths(batch, &self.settings.truth, &self.classes)?;
+        self.counts.meet(stranger);
+        let of_score = |score: &String| {
+            let (probabilities, _) = list_values(batch, &probability_column(score))?;
+            Ok((predictions(batch, score, &self.classes)?, probabilities))
+        };
+        let scores = self.scores.iter().map(of_score).collect::<Result<Vec<_>>>()?;
+        let classes = self.classes.len();
+        let ended = self.counts.take(batch.num_rows(), |tally, score, row| {
+            let (given, probabilities) = &scores[score];
+            tally.add(truths[row], given[row], &probabilities[row * classes..][..classes]);
+        });
+        self.say(ended)
+    }
+
+    fn finish(&mut self) -> Result<Emitted> {
+        let counted = self.counts.finish();
+        let strangers = self.counts.total().first().map_or(0, |tally| tally.unknown_truth);
+        warn_of_strangers(&self.label, self.counts.stranger(), strangers);
+        self.say(counted)
+    }
+
+    fn snapshot(&self) -> Result<Vec<u8>> {
+        self.counts.snapshot()
+    }
+
+    fn restore(&mut self, snapshot: &[u8]) -> Result<()> {
+        let bins = self.settings.bins;
+        self.counts.restore(&self.label, snapshot, |tally| tally.reliability.bins().len() == bins)
+    }
+
+    fn state_bound_bytes(&self) -> usize {
+        // A bin is two numbers of up to 20 digits, one of up to 24, and their names; a tally has four more.
+        let tally = 96 * self.settings.bins + 256;
+        2 * tally * self.scores.len() + 1024
+    }
+}
+
+#[cfg(test)]
+mod tests;
