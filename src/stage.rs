@@ -226,6 +226,8 @@ pub trait Around: Send {
     fn logits(&mut self, pixels: usize, places: &[u32], values: &[f32], logits: &mut Vec<f32>) -> Result<()>;
     /// Whether only what changed is worked out, instead of whole images.
     fn is_incremental(&self) -> bool;
+    /// How many candidates to ask about at once: enough to fill a batch, few enough to be told to stop within a second.
+    fn at_once(&self) -> usize;
 }
 
 /// What a model says of some images, one row after the other.

@@ -82,9 +82,6 @@ pub(super) struct Attack<'a> {
     pub(super) sky: &'a [f32],
 }
 
-/// Candidates that are asked about between two looks at the stop flag.
-const CHUNK: usize = 64;
-
 impl Attack<'_> {
     /// Runs it; `None` when it was told to stop.
     pub(super) fn run(
@@ -216,7 +213,7 @@ impl Attack<'_> {
         let d = self.pixels.dimensions();
         let mut energies = Vec::with_capacity(genes.len() / d);
         let (mut places, mut values, mut logits) = (Vec::new(), Vec::new(), Vec::new());
-        for chunk in genes.chunks(CHUNK * d) {
+        for chunk in genes.chunks(around.at_once() * d) {
             if stopped() {
                 return Ok(None);
             }
