@@ -1,0 +1,246 @@
+//! Points of a space, laid out for all their mutual distances.
+//!
+//! |a - b|^2 = |a|^2 + |b|^2 - 2 a.b in double precision. The products of single-precision numbers are exact there, and where the
+//! difference is small beside |a|^2 + |b|^2 it is worked out as sum (a_i - b_i)^2 instead: so nothing is lost by cancellation, and
+//! the distance of equal points is exactly zero. The sum over dimensions has one order, whatever is worked out beside it.
+
+use std::ops::Range;
+
+use multiversion::{multiversion, target::target_cfg_f};
+
+/// Points that are worked on side by side.
+pub const WIDE: usize = 16;
+/// Below this part of |a|^2 + |b|^2 a squared distance is worked out from differences.
+const NEAR: f64 = 1e-3;
+
+/// Points of one dimension.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Points {
+    dimension: usize,
+    count: usize,
+    /// `[panel][dimension][point of the panel]`; what is beyond the last point is zero.
+    panels: Vec<[f32; WIDE]>,
+    /// |a|^2 of every point, filled up with zeros.
+    norms: Vec<f64>,
+}
+
+impl Points {
+    /// The points of `[n, dimension]` numbers.
+    pub fn new(numbers: &[f32], dimension: usize) -> Self {
+        let count = numbers.len() / dimension.max(1);
+        let panels = count.div_ceil(WIDE);
+        let mut points =
+            Self { dimension, count, panels: vec![[0.0; WIDE]; panels * dimension], norms: vec![0.0; panels * WIDE] };
+        for (i, point) in numbers.chunks_exact(dimension.max(1)).enumerate() {
+            points.norms[i] = point.iter().map(|x| f64::from(*x).powi(2)).sum();
+            let panel = &mut points.panels[i / WIDE * dimension..][..dimension];
+            panel.iter_mut().zip(point).for_each(|(lanes, x)| lanes[i % WIDE] = *x);
+        }
+        points
+    }
+
+    /// How many there are.
+    pub const fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether there are none.
+    pub const fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Numbers of a point.
+    pub const fn dimension(&self) -> usize {
+        self.dimension
+    }
+
+    /// One number of a point.
+    fn number(&self, point: usize, dimension: usize) -> f64 {
+        f64::from(self.panels[point / WIDE * self.dimension + dimension][point % WIDE])
+    }
+
+    /// Squared distances of the points `rows` from the first `upto` points of another set of the same dimension:
+    /// `[row][column]`, a row of `out` being [`stride`]`(upto)` numbers long, the last of which mean nothing.
+    pub fn squared_distances(&self, rows: Range<usize>, other: &Self, upto: usize, out: &mut Vec<f64>) {
+        let stride = stride(upto);
+        out.resize(rows.len() * stride, 0.0);
+        distances(self, rows, other, stride, out);
+    }
+
+    /// Products a.b of the points `rows` with those of another set of the same dimension, as [`Self::squared_distances`] gives
+    /// distances.
+    pub fn products(&self, rows: Range<usize>, other: &Self, upto: usize, out: &mut Vec<f64>) {
+        let stride = stride(upto);
+        out.resize(rows.len() * stride, 0.0);
+        dots(self, rows, other, stride, out);
+    }
+
+    /// `R` points from `first` on, side by side: `[dimension][point]`; what is beyond the last point is repeated.
+    fn side_by_side<const R: usize>(&self, first: usize, end: usize) -> Vec<[f64; R]> {
+        let point = |r: usize| (first + r).min(end - 1);
+        (0..self.dimension).map(|d| std::array::from_fn(|r| self.number(point(r), d))).collect()
+    }
+}
+
+/// Numbers of a row of distances from so many points.
+pub const fn stride(upto: usize) -> usize {
+    upto.next_multiple_of(WIDE)
+}
+
+#[multiversion(targets = "simd")]
+fn distances(points: &Points, rows: Range<usize>, other: &Points, stride: usize, out: &mut [f64]) {
+    // Sums stay in registers: 32 of 8 numbers, or 16 of 4 and less.
+    if target_cfg_f!(target_feature = "avx512f") {
+        tiles::<true, true, 6>(points, rows, other, stride, out);
+    } else if target_cfg_f!(target_feature = "fma") {
+        tiles::<true, true, 2>(points, rows, other, stride, out);
+    } else {
+        tiles::<true, false, 1>(points, rows, other, stride, out);
+    }
+}
+
+#[multiversion(targets = "simd")]
+fn dots(points: &Points, rows: Range<usize>, other: &Points, stride: usize, out: &mut [f64]) {
+    if target_cfg_f!(target_feature = "avx512f") {
+        tiles::<false, true, 6>(points, rows, other, stride, out);
+    } else if target_cfg_f!(target_feature = "fma") {
+        tiles::<false, true, 2>(points, rows, other, stride, out);
+    } else {
+        tiles::<false, false, 1>(points, rows, other, stride, out);
+    }
+}
+
+#[inline(always)]
+fn tiles<const DISTANCES: bool, const FUSED: bool, const R: usize>(
+    points: &Points,
+    rows: Range<usize>,
+    other: &Points,
+    stride: usize,
+    out: &mut [f64],
+) {
+    let dimension = points.dimension;
+    let blocks: Vec<(usize, Vec<[f64; R]>)> =
+        rows.clone().step_by(R).map(|first| (first, points.side_by_side(first, rows.end))).collect();
+    for panel in 0..stride / WIDE {
+        let lanes = &other.panels[panel * dimension..][..dimension];
+        let norms = &other.norms[panel * WIDE..][..WIDE];
+        for (first, block) in &blocks {
+            let products = products::<FUSED, R>(block, lanes);
+            for (r, products) in products.iter().enumerate().take(rows.end - first) {
+                let own = points.norms[first + r];
+                let row = &mut out[(first + r - rows.start) * stride + panel * WIDE..][..WIDE];
+                if !DISTANCES {
+                    row.copy_from_slice(products);
+                    continue;
+                }
+                let mut is_near = false;
+                for l in 0..WIDE {
+                    let both = own + norms[l];
+                    row[l] = both - 2.0 * products[l];
+                    is_near |= row[l] < NEAR * both;
+                }
+                if is_near {
+                    from_differences(block, r, lanes, own, norms, row);
+                }
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn times_plus<const FUSED: bool>(a: f64, b: f64, c: f64) -> f64 {
+    if FUSED { a.mul_add(b, c) } else { a * b + c }
+}
+
+#[inline(always)]
+fn products<const FUSED: bool, const R: usize>(block: &[[f64; R]], lanes: &[[f32; WIDE]]) -> [[f64; WIDE]; R] {
+    let mut sums = [[0.0; WIDE]; R];
+    for (row, lanes) in block.iter().zip(lanes) {
+        let lanes = lanes.map(f64::from);
+        for (sums, a) in sums.iter_mut().zip(row) {
+            for l in 0..WIDE {
+                sums[l] = times_plus::<FUSED>(*a, lanes[l], sums[l]);
+            }
+        }
+    }
+    sums
+}
+
+/// The squared distances of a row that are small beside the norms, from differences.
+#[inline(always)]
+fn from_differences<const R: usize>(
+    block: &[[f64; R]],
+    r: usize,
+    lanes: &[[f32; WIDE]],
+    own: f64,
+    norms: &[f64],
+    row: &mut [f64],
+) {
+    let mut sums = [0.0; WIDE];
+    for (numbers, lanes) in block.iter().zip(lanes) {
+        for l in 0..WIDE {
+            let difference = numbers[r] - f64::from(lanes[l]);
+            sums[l] += difference * difference;
+        }
+    }
+    for l in 0..WIDE {
+        if row[l] < NEAR * (own + norms[l]) {
+            row[l] = sums[l];
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Numbers like those of latents: their size grows with the dimension, and an offset is common to all.
+    fn numbers(n: usize, dimension: usize, offset: f32) -> Vec<f32> {
+        let number = |i: usize| ((i * 7919 % 1009) as f32 / 100.0 - 5.0) * (i % dimension) as f32 / 10.0;
+        (0..n * dimension).map(|i| number(i) + offset).collect()
+    }
+
+    fn by_definition(a: &[f32], b: &[f32]) -> f64 {
+        a.iter().zip(b).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2)).sum()
+    }
+
+    #[test]
+    fn squared_distances_are_those_of_the_definition_whatever_the_block() {
+        for (n, dimension, offset) in [(37, 5, 0.0), (50, 256, 0.0), (33, 16, 1e4)] {
+            let (a, b) = (numbers(n, dimension, offset), numbers(21, dimension, offset - 0.5));
+            let (rows, columns) = (Points::new(&a, dimension), Points::new(&b, dimension));
+            for block in [1, 7, 20, n] {
+                for first in (0..n).step_by(block) {
+                    let mut out = Vec::new();
+                    let end = (first + block).min(n);
+                    rows.squared_distances(first..end, &columns, 21, &mut out);
+                    for i in first..end {
+                        for j in 0..21 {
+                            let expected =
+                                by_definition(&a[i * dimension..][..dimension], &b[j * dimension..][..dimension]);
+                            let found = out[(i - first) * stride(21) + j];
+                            assert!((found - expected).abs() <= 1e-11 * expected, "{found} {expected}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn equal_points_are_at_distance_zero_however_far_from_the_origin() {
+        let a = numbers(40, 256, 1e6);
+        let points = Points::new(&a, 256);
+        let mut out = Vec::new();
+        points.squared_distances(0..40, &points, 40, &mut out);
+        assert!((0..40).all(|i| out[i * stride(40) + i] == 0.0));
+    }
+
+    #[test]
+    fn no_point_has_no_distance() {
+        let (none, some) = (Points::new(&[], 3), Points::new(&[1.0; 6], 3));
+        let mut out = vec![1.0];
+        none.squared_distances(0..0, &some, 2, &mut out);
+        assert!(out.is_empty() && none.is_empty() && some.len() == 2 && some.dimension() == 3);
+    }
+}
