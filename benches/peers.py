@@ -164,7 +164,7 @@ def versions() -> str:
     import importlib.metadata
     import platform
 
-    names = ("galsim", "fitsio", "astropy", "numpy", "onnxruntime", "pyarrow")
+    names = ("galsim", "fitsio", "astropy", "numpy", "onnxruntime", "pyarrow", "scikit-learn")
     return ", ".join([f"Python {platform.python_version()}"] + [f"{n} {importlib.metadata.version(n)}" for n in names])
 
 
@@ -253,6 +253,71 @@ def windows(args, _):
     return len(latents), clock.read(), np.stack(results)
 
 
+def samples(args) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Two samples, and the permuted groups: rows of indices of the pooled sample that make the second one."""
+    pooled, groups = np.load(args.input).astype(np.float64), np.load(args.changes).astype(int)
+    return pooled[: -groups.shape[1]], pooled[-groups.shape[1] :], groups
+
+
+def mmd(args, _):
+    """Unbiased MMD^2 of two samples and of permuted groups: one kernel matrix, and one product with all groups."""
+    x, y, groups = samples(args)
+    variances = [float(s) for s in args.variances.split(",")]
+
+    def kernel(z):
+        squares = (z * z).sum(1)
+        distances = np.maximum(squares[:, None] + squares[None] - 2 * z @ z.T, 0)
+        k = sum(np.exp(distances / (-2 * s)) for s in variances)
+        np.fill_diagonal(k, 0)
+        return k
+
+    def statistics():
+        k = kernel(np.concatenate([x, y]))
+        inside = np.zeros((len(k), len(groups) + 1))
+        inside[len(x) :, 0] = 1
+        for column, group in enumerate(groups):
+            inside[group, column + 1] = 1
+        sums = k @ inside
+        n, m = len(x), len(y)
+        within = (sums * inside).sum(0)
+        across = sums.sum(0) - within
+        outside = k.sum() - within - 2 * across
+        return within / (m * (m - 1)) + outside / (n * (n - 1)) - 2 * across / (m * n)
+
+    clock = Clock()
+    result = statistics()
+    return 1, clock.read(), result
+
+
+def alibi(args, _):
+    """The same test by alibi-detect, with permutations of its own and one kernel."""
+    import torch
+    from alibi_detect.cd import MMDDrift
+    from alibi_detect.utils.pytorch import GaussianRBF
+
+    torch.set_num_threads(1)
+    x, y, groups = samples(args)
+    # Its kernel is exp(-d^2 / (2 sigma^2)).
+    sigma = torch.tensor([float(args.variances) ** 0.5], dtype=torch.float32)
+    x, y = x.astype(np.float32), y.astype(np.float32)
+    detector = MMDDrift(x, backend="pytorch", kernel=GaussianRBF, sigma=sigma.numpy(), n_permutations=len(groups), device="cpu")
+    detector.predict(y[:64])
+    clock = Clock()
+    found = detector.predict(y)
+    return 1, clock.read(), np.array([found["data"]["distance"]])
+
+
+def isomap(args, _):
+    """An embedding in two dimensions by scikit-learn, five neighbours."""
+    from sklearn.manifold import Isomap
+
+    points = np.load(args.input).astype(np.float64)
+    Isomap(n_neighbors=5).fit_transform(points[:200])
+    clock = Clock()
+    result = Isomap(n_neighbors=5).fit_transform(points)
+    return 1, clock.read(), result
+
+
 def attack(args, _):
     """The authors' algorithm: 400 candidates, x1 + 0.5 (x2 - x3), at most 80 generations, every wrong class in order until one
     succeeds. Candidates are made and scored in batches; all else is vectorised over the population."""
@@ -328,6 +393,9 @@ WORKS = {
     "parquet": write_parquet,
     "candidates": candidates,
     "windows": windows,
+    "mmd": mmd,
+    "alibi": alibi,
+    "isomap": isomap,
     "attack": attack,
     "chain": run_chain,
 }
@@ -338,7 +406,8 @@ def main() -> None:
     parser.add_argument("work", choices=[*WORKS, "versions"])
     parser.add_argument("input")
     parser.add_argument("--model")
-    parser.add_argument("--changes", help="for `candidates`: place and values of a pixel, [image, candidate, 1 + band]; for `windows`: the head, [class, D + 1]")
+    parser.add_argument("--changes", help="for `candidates`: place and values of a pixel, [image, candidate, 1 + band]; for `windows`: the head, [class, D + 1]; for `mmd`: permuted groups, [group, index]")
+    parser.add_argument("--variances", help="for `mmd` and `alibi`: of the Gaussian kernels, separated by commas")
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--limit", type=int, default=None)
     parser.add_argument("--accurate", choices=["yes", "no"], default="no", help="GalSim with the oracle's settings")

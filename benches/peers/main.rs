@@ -8,7 +8,9 @@
 mod attack;
 mod bare_ort;
 mod chain;
+mod drift;
 mod fits;
+mod gpu;
 mod inputs;
 mod measure;
 mod observe;
@@ -49,8 +51,12 @@ enum Subject {
     Candidates,
     /// Church windows, against numpy.
     Windows,
+    /// MMD tests, against numpy and alibi-detect.
+    Mmd,
     /// Whole one-pixel attacks, against the authors' algorithm.
     Attack,
+    /// The score on a GPU, by wall time, against a bare loop on it. Only when it is named.
+    Gpu,
 }
 
 /// Measures Lucarne beside its peers.
@@ -100,8 +106,9 @@ fn failed(error: Box<dyn Error>) -> ExitCode {
 }
 
 fn measure_all(arguments: &Arguments) -> Result<()> {
-    let all = Subject::value_variants();
-    let wanted = if arguments.subjects.is_empty() { all } else { &arguments.subjects };
+    let all: Vec<Subject> =
+        Subject::value_variants().iter().copied().filter(|subject| *subject != Subject::Gpu).collect();
+    let wanted = if arguments.subjects.is_empty() { &all } else { &arguments.subjects };
     let folder = tempfile::tempdir()?;
     let bench = Bench {
         python: Python::find()?,
@@ -127,7 +134,9 @@ fn measure_all(arguments: &Arguments) -> Result<()> {
             Subject::ChainWithoutScoring => chain::measure(&bench, &inputs, false)?,
             Subject::Candidates => attack::candidates(&bench, &inputs)?,
             Subject::Windows => window::measure(&bench, &inputs)?,
+            Subject::Mmd => drift::mmd(&bench, &inputs)?,
             Subject::Attack => attack::attack(&bench, &inputs, arguments.attacked)?,
+            Subject::Gpu => gpu::measure(&bench, &inputs)?,
         };
         lines.iter().for_each(Line::print);
     }

@@ -41,6 +41,12 @@ impl Python {
         Ok(Self { program: program.into(), versions: String::from_utf8_lossy(&output.stdout).trim().to_owned() })
     }
 
+    /// `LUCARNE_ALIBI_PYTHON`, where it names an interpreter that has alibi-detect and PyTorch: 3 GB that the others do not need.
+    pub(crate) fn of_alibi_detect() -> Option<Self> {
+        let program: PathBuf = env::var_os("LUCARNE_ALIBI_PYTHON")?.into();
+        Some(Self { program, versions: String::new() })
+    }
+
     /// The versions of the packages.
     pub(crate) fn versions(&self) -> &str {
         &self.versions

@@ -60,7 +60,7 @@ pub(super) fn probabilities_of(input: &Schema, score: &str) -> Option<usize> {
     list_length(input, &probability_column(score))
 }
 
-fn list_length(input: &Schema, column: &str) -> Option<usize> {
+pub(super) fn list_length(input: &Schema, column: &str) -> Option<usize> {
     match input.field_with_name(column).ok()?.data_type() {
         DataType::FixedSizeList(item, length) if *item.data_type() == DataType::Float32 => {
             usize::try_from(*length).ok()

@@ -10,6 +10,7 @@ mod fake;
 mod heard;
 pub mod labels;
 pub mod latent_distance;
+pub mod latent_drift;
 mod latents;
 pub mod one_pixel;
 pub mod pixel_map;
@@ -28,4 +29,5 @@ pub const KINDS: &[Kind<dyn Monitor>] = &[
     Kind::of::<pixel_map::PixelMap>(),
     Kind::of::<latent_distance::LatentDistance>(),
     Kind::of::<church_window::ChurchWindow>(),
+    Kind::of::<latent_drift::LatentDrift>(),
 ];

@@ -37,7 +37,7 @@ const FIELD: ([f64; 2], f64) = ([150.1, 2.2], 0.7);
 
 /// Galaxies of three classes (spiral, elliptical, merger), drawn from the seed of the run: noise-free images in nJy, not
 /// blurred, with their truth. Gives the columns `image`, `label`, `ra`, `dec`, `magnitude_r`, `half_light_radius_arcsec`,
-/// `axis_ratio`, `position_angle_deg` and `neighbour`.
+/// `axis_ratio`, `position_angle_deg` and `neighbour`, and with `visits` also `visit` and `years`.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Simulated {
@@ -59,6 +59,30 @@ pub struct Simulated {
     pub pixel_scale_arcsec: f64,
     /// The range of the r magnitude (AB), drawn uniformly: brightest and faintest.
     pub magnitude_r: [f64; 2],
+    /// Shares the objects out among visits, of which each has a depth of its own.
+    pub visits: Option<Visits>,
+}
+
+/// Visits, one after the other, with equally many objects. The depth goes from the first to the last in equal ratios.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Visits {
+    /// How many visits.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub count: u64,
+    /// The depth of the first, in years of the survey: the column `years`, for `observe`.
+    pub first_years: f64,
+    /// The depth of the last.
+    pub last_years: f64,
+}
+
+impl Visits {
+    /// The visit of an object, of so many, and its depth.
+    fn of(&self, object: u64, objects: u64) -> (u64, f64) {
+        let visit = (u128::from(object) * u128::from(self.count) / u128::from(objects.max(1))) as u64;
+        let part = visit as f64 / (self.count.max(2) - 1) as f64;
+        (visit, self.first_years * (self.last_years / self.first_years).powf(part))
+    }
 }
 
 impl Default for Simulated {
@@ -71,6 +95,7 @@ impl Default for Simulated {
             size: 100,
             pixel_scale_arcsec: 0.2,
             magnitude_r: [20.0, 22.5],
+            visits: None,
         }
     }
 }
@@ -129,6 +154,12 @@ impl Simulated {
         let last = self.start.checked_add(self.count);
         let message = format!("`start` {} and `count` {} reach past the last number", self.start, self.count);
         refuse(last.is_none_or(|last| last > i64::MAX as u64), "start", message);
+        if let Some(Visits { count, first_years, last_years }) = self.visits {
+            let years = [first_years, last_years].iter().all(|years| years.is_finite() && *years > 0.0);
+            let message =
+                format!("{count} visits of {first_years} to {last_years} years, expected at least one, above 0 years");
+            refuse(count == 0 || !years, "visits", message);
+        }
         refuse(!distinct(&self.classes), "classes", "`classes` must name one class or more, each once".into());
         refuse(!distinct(&self.bands), "bands", "`bands` must name one band or more, each once".into());
         mistakes
@@ -206,7 +237,7 @@ struct Simulation {
 
 impl Source for Simulation {
     fn bind(&mut self) -> Result<SchemaRef, Vec<Mistake>> {
-        Ok(schema())
+        Ok(schema(&self.settings))
     }
 
     fn start(&mut self, run: &RunContext) -> Result<()> {
@@ -238,12 +269,12 @@ impl Source for Simulation {
     }
 }
 
-fn schema() -> SchemaRef {
+fn schema(settings: &Simulated) -> SchemaRef {
     let number = |name: &str, unit: &str| {
         let field = Field::new(name, DataType::Float64, false);
         if unit.is_empty() { field } else { field.with_metadata([("unit".into(), unit.into())].into()) }
     };
-    Arc::new(Schema::new(vec![
+    let mut fields = vec![
         Field::new(ROW, DataType::UInt64, false),
         Field::new(INDEX, DataType::UInt64, false),
         Field::new(OBJECT_ID, DataType::Utf8, false),
@@ -256,7 +287,11 @@ fn schema() -> SchemaRef {
         number("axis_ratio", ""),
         number("position_angle_deg", "deg"),
         Field::new("neighbour", DataType::Boolean, false),
-    ]))
+    ];
+    if settings.visits.is_some() {
+        fields.extend([Field::new("visit", DataType::UInt64, false), number("years", "yr")]);
+    }
+    Arc::new(Schema::new(fields))
 }
 
 struct SplitReader {
@@ -293,7 +328,7 @@ fn truth(settings: &Simulated, seed: u64, first: u64, rows: std::ops::Range<u64>
     let coordinate =
         |axis: usize| -> ArrayRef { Arc::new(sky.iter().map(|place| place[axis]).collect::<Float64Array>()) };
     let text = |of: Vec<String>| -> ArrayRef { Arc::new(StringArray::from(of)) };
-    let columns: Vec<ArrayRef> = vec![
+    let mut columns: Vec<ArrayRef> = vec![
         Arc::new(UInt64Array::from_iter_values(rows)),
         Arc::new(UInt64Array::from_iter_values(indices.iter().copied())),
         text(ids),
@@ -307,7 +342,13 @@ fn truth(settings: &Simulated, seed: u64, first: u64, rows: std::ops::Range<u64>
         number(Galaxy::position_angle_deg),
         Arc::new(galaxies.iter().map(|galaxy| Some(galaxy.neighbour)).collect::<BooleanArray>()),
     ];
-    Ok(RecordBatch::try_new(schema(), columns)?)
+    if let Some(visits) = &settings.visits {
+        let visits = indices.iter().map(|index| visits.of(index - settings.start, settings.count));
+        let (visit, years): (Vec<u64>, Vec<f64>) = visits.unzip();
+        columns.push(Arc::new(UInt64Array::from(visit)));
+        columns.push(Arc::new(Float64Array::from(years)));
+    }
+    Ok(RecordBatch::try_new(schema(settings), columns)?)
 }
 
 /// Where an object is on the sky: right ascension and declination, degrees.
@@ -489,6 +530,19 @@ mod tests {
     }
 
     #[test]
+    fn visits_have_equally_many_objects_and_depths_in_equal_ratios() {
+        let visits = Visits { count: 4, first_years: 8.0, last_years: 1.0 };
+        let batch = concat(&read(&Simulated { start: 3, visits: Some(visits), ..small(12) }, 4, 5));
+        let visit = batch.column_by_name("visit").unwrap().as_primitive::<UInt64Type>();
+        assert_eq!(visit.values()[..], [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3]);
+        let years = batch.column_by_name("years").unwrap().as_primitive::<arrow::datatypes::Float64Type>();
+        let expected = [8.0, 4.0, 2.0, 1.0];
+        assert!(
+            years.values().iter().zip(visit.values()).all(|(found, i)| (found - expected[*i as usize]).abs() < 1e-12)
+        );
+    }
+
+    #[test]
     fn impossible_settings_are_all_told_at_once() {
         let settings = Simulated {
             size: 4,
@@ -497,11 +551,12 @@ mod tests {
             bands: vec![],
             classes: vec![ClassName::Merger, ClassName::Merger],
             start: u64::MAX,
+            visits: Some(Visits { count: 2, first_years: 0.0, last_years: 1.0 }),
             ..Simulated::default()
         };
         let mistakes = settings.build("simulated").err().unwrap();
         let keys: HashSet<String> = mistakes.iter().map(|mistake| mistake.path.join(".")).collect();
-        let expected = ["size", "magnitude_r", "pixel_scale_arcsec", "bands", "classes", "start"];
+        let expected = ["size", "magnitude_r", "pixel_scale_arcsec", "bands", "classes", "start", "visits"];
         assert_eq!(keys, expected.map(String::from).into());
     }
 }

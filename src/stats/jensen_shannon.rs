@@ -8,13 +8,19 @@ use std::f64::consts::LN_2;
 
 /// The Jensen-Shannon distance of two histograms of one length, natural logarithm. `None` when one is empty.
 pub fn distance(p: &[u64], q: &[u64]) -> Option<f64> {
-    let (total_p, total_q) = (p.iter().sum::<u64>() as f64, q.iter().sum::<u64>() as f64);
-    if total_p == 0.0 || total_q == 0.0 {
+    let numbers = |counts: &[u64]| counts.iter().map(|count| *count as f64).collect::<Vec<_>>();
+    distance_of_weights(&numbers(p), &numbers(q))
+}
+
+/// The same of distributions that are given by weights, which need not add up to one. `None` when all of one are zero.
+pub fn distance_of_weights(p: &[f64], q: &[f64]) -> Option<f64> {
+    let (total_p, total_q) = (p.iter().sum::<f64>(), q.iter().sum::<f64>());
+    if total_p <= 0.0 || total_q <= 0.0 {
         return None;
     }
     let part = |p: f64, m: f64| if p > 0.0 { p * (p / m).ln() } else { 0.0 };
-    let divergence = |(p, q): (&u64, &u64)| {
-        let (p, q) = (*p as f64 / total_p, *q as f64 / total_q);
+    let divergence = |(p, q): (&f64, &f64)| {
+        let (p, q) = (p / total_p, q / total_q);
         let m = f64::midpoint(p, q);
         part(p, m) + part(q, m)
     };
@@ -139,17 +145,12 @@ fn heads(coins: u64, bits: &mut dyn FnMut() -> u64) -> u64 {
     }
 }
 
-/// The p-value of a distance under its null: (k + 1)/(n + 1), k of the n being no smaller.
-pub fn p_value(distance: f64, null: &[f64]) -> f64 {
-    let as_large = null.iter().filter(|other| **other >= distance).count();
-    (as_large + 1) as f64 / (null.len() + 1) as f64
-}
-
 #[cfg(test)]
 mod tests {
     use serde::Deserialize;
 
     use super::*;
+    use crate::stats::permutation::p_value;
 
     #[derive(Deserialize)]
     struct Golden {

@@ -18,7 +18,8 @@ pub fn holm(p_values: &[f64]) -> Vec<f64> {
 /// Levels for tests that come one after the other, so that of all discoveries made so far a part of at most alpha is false on average
 /// (LORD++; Ramdas, Yang, Wainwright and Jordan 2017, "Online control of the false discovery rate with decaying memory"):
 /// alpha_t = w gamma_t + (alpha - w) gamma_(t - t_1) + alpha sum_{j > 1} gamma_(t - t_j), where t_j are the tests with discoveries, w =
-/// alpha/2 and gamma_t = 0.0722 ln max(t, 2) / (t exp sqrt ln t). Levels fall while nothing is found.
+/// alpha/2 and gamma_t = t^-1.6 / zeta(1.6), as Ramdas, Zrnic, Wainwright and Jordan 2018 (SAFFRON) take it: more for early tests, as
+/// permutation tests have a smallest p-value. Levels fall while nothing is found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Lord {
     alpha: f64,
@@ -61,8 +62,9 @@ impl Lord {
 }
 
 fn gamma(t: u64) -> f64 {
-    let t = t as f64;
-    0.072_2 * t.max(2.0).ln() / (t * t.ln().sqrt().exp())
+    /// The sum of t^-1.6 over all t.
+    const ZETA: f64 = 2.285_765_6;
+    (t as f64).powf(-1.6) / ZETA
 }
 
 #[cfg(test)]
@@ -84,7 +86,7 @@ mod tests {
             spent += lord.level();
             lord.take(false);
         }
-        assert!(spent < 0.025 && spent > 0.01, "{spent}");
+        assert!(spent < 0.025 && spent > 0.0249, "{spent}");
         let before = lord.level();
         lord.take(true);
         assert!(lord.level() > 100.0 * before);
@@ -96,6 +98,6 @@ mod tests {
         (0..10_000).for_each(|_| lord.take(true));
         assert_eq!(lord.discoveries.len(), MOST_DISCOVERIES);
         assert_eq!((lord.discoveries[0], lord.discoveries[1]), (1, 10_000 - MOST_DISCOVERIES as u64 + 2));
-        assert!(lord.level() > 0.02 && lord.level() < 0.05);
+        assert!(lord.level() > 0.04 && lord.level() <= 0.05);
     }
 }

@@ -27,16 +27,27 @@ pub struct Points {
 impl Points {
     /// The points of `[n, dimension]` numbers.
     pub fn new(numbers: &[f32], dimension: usize) -> Self {
-        let count = numbers.len() / dimension.max(1);
-        let panels = count.div_ceil(WIDE);
-        let mut points =
-            Self { dimension, count, panels: vec![[0.0; WIDE]; panels * dimension], norms: vec![0.0; panels * WIDE] };
-        for (i, point) in numbers.chunks_exact(dimension.max(1)).enumerate() {
-            points.norms[i] = point.iter().map(|x| f64::from(*x).powi(2)).sum();
-            let panel = &mut points.panels[i / WIDE * dimension..][..dimension];
-            panel.iter_mut().zip(point).for_each(|(lanes, x)| lanes[i % WIDE] = *x);
-        }
+        let mut points = Self::of_dimension(dimension);
+        numbers.chunks_exact(dimension.max(1)).for_each(|point| points.push(point));
         points
+    }
+
+    /// No points yet, of so many numbers each.
+    pub fn of_dimension(dimension: usize) -> Self {
+        Self { dimension, ..Self::default() }
+    }
+
+    /// Adds a point.
+    pub fn push(&mut self, point: &[f32]) {
+        let (dimension, place) = (self.dimension, self.count % WIDE);
+        if place == 0 {
+            self.panels.resize(self.panels.len() + dimension, [0.0; WIDE]);
+            self.norms.resize(self.norms.len() + WIDE, 0.0);
+        }
+        self.norms[self.count] = point.iter().map(|x| f64::from(*x).powi(2)).sum();
+        let panel = &mut self.panels[self.count / WIDE * dimension..][..dimension];
+        panel.iter_mut().zip(point).for_each(|(lanes, x)| lanes[place] = *x);
+        self.count += 1;
     }
 
     /// How many there are.

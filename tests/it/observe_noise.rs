@@ -204,6 +204,27 @@ fn what_the_output_is_stands_in_its_field() {
     assert_eq!(made.electrons_per_njy, None);
 }
 
+#[test]
+fn calibrated_fluxes_are_the_same_electrons_over_the_gain_of_each_row() {
+    let layout = layout(10, 10, 0.2);
+    let exposures = [1.4, 7.0];
+    let input = batch(&layout, &vec![vec![3.0; layout.pixels()]; 2], &exposures);
+    let by_row = Observe { years: Some(Quantity::column("seeing")), ..Observe::default() };
+    let electrons = seen(by_row.clone(), &input);
+    let (calibrated, _) = run(Observe { calibrated: Switch::On, ..by_row }, &input);
+    let made = ImageLayout::of(calibrated.schema().field_with_name("seen").unwrap()).unwrap();
+    assert_eq!((made.unit, made.electrons_per_njy), (Unit::NanoJansky, None));
+    let fluxes = Images::of(&calibrated, "seen").unwrap().pixels.to_vec();
+    for (row, years) in exposures.iter().enumerate() {
+        let gain = years * 240.0 * 50.70 * 10_f64.powf(-2.96);
+        let at = row * layout.pixels()..row * layout.pixels() + layout.plane();
+        for (flux, electrons) in fluxes[at.clone()].iter().zip(&electrons[at]) {
+            let expected = f64::from(*electrons) / gain;
+            assert!((f64::from(*flux) - expected).abs() <= 1e-6 * expected.abs(), "{flux} {expected}");
+        }
+    }
+}
+
 fn batch_of_airmass(layout: &ImageLayout) -> arrow::array::RecordBatch {
     batch(layout, &[vec![1.0; layout.pixels()]], &[1.4])
 }

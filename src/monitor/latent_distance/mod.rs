@@ -39,7 +39,8 @@ use crate::{
     stage::{Emitted, Finding, Monitor, Need, RunContext, Said, Scorers, Settings, Tables},
     stats::{
         distance::l2,
-        jensen_shannon::{Pairs, in_base_2, p_value},
+        jensen_shannon::{Pairs, in_base_2},
+        permutation::p_value,
         summary::{Moments, quantile},
     },
     survey::noise::{Stream, rank},

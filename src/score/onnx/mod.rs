@@ -163,7 +163,7 @@ impl OnnxScorer {
         self.bound.as_ref().ok_or_else(|| self.unready("bound"))
     }
 
-    fn fields(&self, card: &Card) -> Vec<Field> {
+    fn fields(&self, card: &Card, digest: &str) -> Vec<Field> {
         let label = &self.label;
         let classes = card.classes.join(",");
         let metadata = |entries: &[(&str, &str)]| {
@@ -182,7 +182,8 @@ impl OnnxScorer {
         ];
         if let Some(length) = card.latent_size {
             let latent = Field::new(format!("{label}_latent"), list_type(length), false);
-            fields.push(latent.with_metadata(metadata(&named[1..])));
+            let of = [named[1], named[2], ("model_sha256", digest)];
+            fields.push(latent.with_metadata(metadata(&of)));
         }
         fields
     }
@@ -210,7 +211,7 @@ impl Scorer for OnnxScorer {
         if !mistakes.is_empty() {
             return Err(mistakes);
         }
-        let fields = self.fields(&card);
+        let fields = self.fields(&card, &digest);
         let classes = Arc::new(StringArray::from_iter_values(&card.classes));
         self.bound = Some(Bound { card, digest, domain, layout, classes });
         Ok(fields)
@@ -257,7 +258,7 @@ impl Scorer for OnnxScorer {
         if let Some(length) = bound.card.latent_size {
             arrays.push(list_column(outputs.latents, length)?);
         }
-        let scored = with_columns(&batch, self.fields(&bound.card).into_iter().zip(arrays))?;
+        let scored = with_columns(&batch, self.fields(&bound.card, &bound.digest).into_iter().zip(arrays))?;
         rejects.take(scored, &self.label, &bad)
     }
 

@@ -108,12 +108,11 @@ impl Transform for Observing {
             (Some(_), Some(optics)) => Some(optics.bind(input, &layout)?),
             _ => None,
         };
-        let output = ImageLayout {
-            unit: Unit::Electron,
-            stretch: None,
-            electrons_per_njy: exposures.constant_gain(),
-            ..layout.clone()
+        let (unit, electrons_per_njy) = match self.settings.calibrated {
+            Switch::On => (Unit::NanoJansky, None),
+            Switch::Off => (Unit::Electron, exposures.constant_gain()),
         };
+        let output = ImageLayout { unit, stretch: None, electrons_per_njy, ..layout.clone() };
         let field = output.field(&self.label);
         self.bound = Some(Bound { input: layout, output, exposures, kernels });
         Ok(vec![field])
@@ -149,6 +148,10 @@ impl Transform for Observing {
                 let noise = (self.settings.noise == Switch::On).then_some(noise);
                 let variance = known.of(row, band, plane)?;
                 expose(&exposure, noise, variance, image, out);
+                if self.settings.calibrated == Switch::On {
+                    let njy_per_electron = (1.0 / exposure.electrons_per_njy) as f32;
+                    out.iter_mut().for_each(|electrons| *electrons *= njy_per_electron);
+                }
                 Ok(())
             });
             if let Err(reason) = each.try_for_each(|done: Result<(), String>| done) {

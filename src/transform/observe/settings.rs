@@ -56,6 +56,9 @@ pub struct Observe {
     pub saturation_electrons: Option<Quantity>,
     /// The PSF that the image has already. The ratio of the transforms is applied; an output sharper than the input is refused.
     pub input_psf: Option<InputPsf>,
+    /// `on` gives calibrated fluxes in nJy, as survey pipelines do, instead of electrons: each row is divided by the electrons that 1
+    /// nJy gives in its exposure.
+    pub calibrated: Switch,
     /// The variance that the image has already. Only the missing part of the noise is added. It is taken for noise without
     /// correlation that changes slowly over the image.
     pub input_variance: Option<InputVariance>,
@@ -126,6 +129,7 @@ impl Default for Observe {
             noise: Switch::On,
             read_noise_electrons: None,
             saturation_electrons: None,
+            calibrated: Switch::Off,
             input_psf: None,
             input_variance: None,
         }

@@ -1,0 +1,153 @@
+//! Windows judged by all pairs of latents, with permutations.
+
+use super::{sample::Sample, table::Judged};
+use crate::stats::{
+    jensen_shannon::distance_of_weights,
+    marginals::Marginals,
+    mmd::{Kernel, Reference},
+    permutation::{Groups, Strata, p_value},
+    points::{Points, WIDE, stride},
+    summary::quantile,
+};
+
+/// A reference that windows are compared with.
+pub(super) struct Exact {
+    sample: Sample,
+    reference: Reference,
+    dimension: usize,
+    classes: usize,
+    /// Bins of the histograms of latent dimensions, where those are compared.
+    bins: Option<usize>,
+    permutations: usize,
+}
+
+/// What a test of a window is to look like.
+pub(super) struct Exactly {
+    pub(super) dimension: usize,
+    /// How many classes there are probabilities of; 0 where they are not compared.
+    pub(super) classes: usize,
+    pub(super) bins: Option<usize>,
+    pub(super) permutations: usize,
+}
+
+impl Exact {
+    pub(super) fn new(sample: Sample, kernel: Kernel, how: &Exactly) -> Self {
+        let reference = Reference::new(Points::new(&sample.latents, how.dimension), kernel);
+        let &Exactly { dimension, classes, bins, permutations } = how;
+        Self { sample, reference, dimension, classes, bins, permutations }
+    }
+
+    /// Rows of the reference.
+    pub(super) const fn len(&self) -> usize {
+        self.reference.len()
+    }
+
+    /// Numbers of a latent.
+    pub(super) const fn dimension(&self) -> usize {
+        self.dimension
+    }
+
+    /// Judges a sample. `level` is that of the threshold, `bits` are the draws of its permutations.
+    pub(super) fn judge(&self, sample: &Sample, level: f64, bits: &mut dyn FnMut() -> u64) -> Judged {
+        let points = Points::new(&sample.latents, self.dimension);
+        let (n, m) = (self.len(), points.len());
+        let nothing = |reason| Judged { n: m as u64, reason: Some(reason), ..Judged::default() };
+        if m < 2 {
+            return nothing("fewer than 2 rows");
+        }
+        let size = self.reference.group_size(&points);
+        let own = if m <= n { n..n + m } else { 0..n };
+        let mut strata = self.strata(sample, &own);
+        if !strata.can_exchange() {
+            return nothing("no block has rows of both the window and the reference");
+        }
+        let mut groups = Groups::of_size(size);
+        (0..self.permutations).for_each(|_| strata.draw(&mut groups, bits));
+        let Some(tested) = self.reference.test(&points, &groups) else { return nothing("fewer than 2 rows") };
+        let mut null = tested.null.clone();
+        null.sort_unstable_by(f64::total_cmp);
+        let mut judged = Judged {
+            n: m as u64,
+            discrepancy: Some(tested.discrepancy),
+            mmd2_threshold: quantile(&null, 1.0 - level),
+            p_value: Some(tested.p_value()),
+            ..Judged::default()
+        };
+        let mut observed = Groups::of_size(size);
+        observed.push_range(own);
+        let all = || observed.iter().chain(groups.iter());
+        if let Some((distance, p_value)) = tested_by(all().filter_map(|group| self.class_distance(sample, group))) {
+            (judged.js_class, judged.js_class_p_value) = (Some(distance), Some(p_value));
+        }
+        let latents =
+            || self.sample.latents.chunks_exact(self.dimension).chain(sample.latents.chunks_exact(self.dimension));
+        let marginals = self.bins.and_then(|bins| Marginals::new(latents(), self.dimension, bins));
+        if let Some(marginals) = marginals
+            && let Some((distance, p_value)) =
+                tested_by(all().filter_map(|group| Some(marginals.greatest(group)?.distance)))
+        {
+            judged.js_dimension =
+                observed.iter().next().and_then(|group| marginals.greatest(group)).map(|found| found.dimension as u64);
+            (judged.js_latent, judged.js_latent_p_value) = (Some(distance), Some(p_value));
+        }
+        judged
+    }
+
+    fn strata(&self, sample: &Sample, own: &std::ops::Range<usize>) -> Strata {
+        if sample.blocks.is_empty() {
+            return Strata::whole(self.len() + sample.latents.len() / self.dimension, own.len());
+        }
+        let mut names: Vec<&str> = self.sample.blocks.iter().chain(&sample.blocks).map(String::as_str).collect();
+        let pooled = names.clone();
+        names.sort_unstable();
+        names.dedup();
+        let number = |name: &&str| names.binary_search(name).map_or(0, |place| place as u32);
+        Strata::by_block(&pooled.iter().map(number).collect::<Vec<_>>(), own)
+    }
+
+    /// The Jensen-Shannon distance between the mean class probabilities of a group and those of the others.
+    fn class_distance(&self, sample: &Sample, group: &[u32]) -> Option<f64> {
+        if self.classes == 0 {
+            return None;
+        }
+        let row = |i: usize| {
+            let (of, i) = if i < self.len() { (&self.sample, i) } else { (sample, i - self.len()) };
+            &of.probabilities[i * self.classes..][..self.classes]
+        };
+        let add = |mut sums: Vec<f64>, row: &[f32]| {
+            sums.iter_mut().zip(row).for_each(|(sum, p)| *sum += f64::from(*p));
+            sums
+        };
+        let zeros = || vec![0.0; self.classes];
+        let inside = group.iter().map(|i| row(*i as usize)).fold(zeros(), add);
+        let every =
+            self.sample.probabilities.chunks_exact(self.classes).chain(sample.probabilities.chunks_exact(self.classes));
+        let outside: Vec<f64> =
+            every.fold(zeros(), add).iter().zip(&inside).map(|(all, own)| (all - own).max(0.0)).collect();
+        distance_of_weights(&inside, &outside)
+    }
+}
+
+/// The first of some distances, and its p-value among the others.
+fn tested_by(mut distances: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
+    let observed = distances.next()?;
+    let null: Vec<f64> = distances.collect();
+    Some((observed, p_value(observed, &null)))
+}
+
+/// One kernel as wide as the median distance within a sample.
+pub(super) fn median_kernel(sample: &Sample, dimension: usize) -> Option<Kernel> {
+    // Of more, evenly chosen ones: a median needs no more.
+    const MOST: usize = 2048;
+    let count = sample.latents.len() / dimension;
+    let step = count.div_ceil(MOST).max(1);
+    let mut points = Points::of_dimension(dimension);
+    sample.latents.chunks_exact(dimension).step_by(step).for_each(|point| points.push(point));
+    let (mut distances, mut block) = (Vec::new(), Vec::new());
+    for first in (0..points.len()).step_by(WIDE) {
+        let rows = first..(first + WIDE).min(points.len());
+        points.squared_distances(rows.clone(), &points, rows.end, &mut block);
+        rows.clone().for_each(|i| distances.extend_from_slice(&block[(i - first) * stride(rows.end)..][..i]));
+    }
+    Kernel::median(&mut distances)
+}

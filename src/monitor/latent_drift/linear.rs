@@ -1,0 +1,125 @@
+//! Windows judged in linear time, by sums of random features.
+
+use arrow::array::RecordBatch;
+
+use super::{
+    sample::{Columns, Sample},
+    table::Judged,
+};
+use crate::{
+    batch::{list_values, object_id},
+    error::Result,
+    monitor::columns::latent_column,
+    stats::{
+        mmd::{
+            Kernel,
+            random_features::{Features, Sums, test},
+        },
+        points::Points,
+    },
+    survey::noise::Stream,
+};
+
+/// A reference that windows are compared with.
+pub(super) struct Linear {
+    features: Features,
+    reference: Sums,
+    tosses: usize,
+    seed: u64,
+    label: String,
+}
+
+impl Linear {
+    pub(super) fn new(
+        sample: &Sample,
+        kernel: &Kernel,
+        (frequencies, tosses, dimension): (usize, usize, usize),
+        seed: u64,
+        label: &str,
+    ) -> Self {
+        let mut draw = Stream::new(seed, "", "random_features");
+        let features = Features::draw(kernel, frequencies, dimension, &mut || draw.normal());
+        let reference = Sums::new(&features, tosses);
+        let mut linear = Self { features, reference, tosses, seed, label: label.to_owned() };
+        for (block, rows) in sample.latents.chunks(dimension * ROWS).enumerate() {
+            let points = Points::new(rows, dimension);
+            let coins: Vec<u64> =
+                (0..points.len()).flat_map(|row| linear.coins(&format!("reference[{}]", block * ROWS + row))).collect();
+            linear.reference.add(&linear.features, &points, &coins);
+        }
+        linear
+    }
+
+    /// Rows of the reference.
+    pub(super) fn len(&self) -> u64 {
+        self.reference.count()
+    }
+
+    /// The tosses of a row, by its name.
+    fn coins(&self, name: &str) -> Vec<u64> {
+        let mut stream = Stream::new(self.seed, name, &format!("{}/coins", self.label));
+        (0..self.tosses.div_ceil(64)).map(|_| stream.next_u64()).collect()
+    }
+
+    /// No rows yet.
+    pub(super) fn begin(&self) -> Sums {
+        Sums::new(&self.features, self.tosses)
+    }
+
+    /// Adds the rows of a batch to the sums of their segments, of which there are at most so many; the others count as one, unsummed.
+    pub(super) fn add(&self, columns: &Columns, batch: &RecordBatch, most: usize, sums: &mut Segments) -> Result<()> {
+        let (latents, dimension) = list_values(batch, &latent_column(&columns.score))?;
+        let segments = columns.segments(batch)?;
+        let mut names: Vec<&Option<String>> = Vec::new();
+        segments.iter().for_each(|name| {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        });
+        for name in names {
+            let rows = || segments.iter().enumerate().filter(|(_, segment)| *segment == name).map(|(row, _)| row);
+            let place = sums.0.iter().position(|(known, _)| known == name);
+            if place.is_none() && sums.0.len() >= most {
+                sums.1 += rows().count() as u64;
+                continue;
+            }
+            let place = place.unwrap_or_else(|| {
+                sums.0.push((name.clone(), self.begin()));
+                sums.0.len() - 1
+            });
+            let (mut points, mut coins) = (Points::of_dimension(dimension), Vec::new());
+            for row in rows() {
+                points.push(&latents[row * dimension..][..dimension]);
+                coins.extend(self.coins(object_id(batch, row)?));
+            }
+            sums.0[place].1.add(&self.features, &points, &coins);
+        }
+        Ok(())
+    }
+
+    /// Judges a sample.
+    pub(super) fn judge(&self, sums: &Sums) -> Judged {
+        let judged = Judged { n: sums.count(), ..Judged::default() };
+        match test(&self.features, &self.reference, sums) {
+            None => Judged { reason: Some("fewer than 2 rows"), ..judged },
+            Some((discrepancy, p_value)) => Judged { discrepancy: Some(discrepancy), p_value: Some(p_value), ..judged },
+        }
+    }
+
+    /// Sums of a snapshot.
+    pub(super) fn read(&self, bytes: &[u8]) -> Option<Sums> {
+        Sums::from_bytes(&self.features, self.tosses, bytes)
+    }
+
+    /// Bytes of one sum.
+    pub(super) const fn sum_bytes(frequencies: usize, tosses: usize) -> usize {
+        8 * (tosses + 1) * (2 * frequencies + 1)
+    }
+}
+
+/// Rows of the reference that are summed at once.
+const ROWS: usize = 64;
+
+/// The sums of a window by segment, in the order of their appearance, and the rows of segments beyond the last.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Segments(pub(super) Vec<(Option<String>, Sums)>, pub(super) u64);

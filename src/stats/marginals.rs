@@ -1,0 +1,125 @@
+//! Which dimension of two samples differs most: the greatest Jensen-Shannon distance over dimensions.
+//!
+//! Every dimension has its own histograms, in equal bins over the range of both samples. The greatest of many distances is large by
+//! chance, so it is read beside the greatest ones of random groups of the pooled sample: that accounts for the number of dimensions
+//! too.
+
+use super::jensen_shannon::Bins;
+
+/// Two samples, as the bins that their numbers fall into.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Marginals {
+    dimension: usize,
+    bins: usize,
+    /// `[point][dimension]`.
+    places: Vec<u8>,
+    /// Of all points: `[dimension][bin]`.
+    totals: Vec<u32>,
+}
+
+/// The dimension that differs most.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Greatest {
+    /// Its number.
+    pub dimension: usize,
+    /// Its Jensen-Shannon distance, natural logarithm.
+    pub distance: f64,
+}
+
+impl Marginals {
+    /// The pooled sample of points of a dimension, in at most 256 bins; `None` without points or bins.
+    pub fn new<'a>(points: impl Iterator<Item = &'a [f32]> + Clone, dimension: usize, bins: usize) -> Option<Self> {
+        if bins == 0 || bins > 256 {
+            return None;
+        }
+        let over = |d: usize| Bins::over(points.clone().map(|point| f64::from(point[d])), bins);
+        let over: Vec<Bins> = (0..dimension).map(over).collect::<Option<_>>()?;
+        let (mut places, mut totals) = (Vec::new(), vec![0; dimension * bins]);
+        for point in points {
+            for (d, (over, number)) in over.iter().zip(point).enumerate() {
+                let bin = over.of(f64::from(*number));
+                totals[d * bins + bin] += 1;
+                places.push(bin as u8);
+            }
+        }
+        Some(Self { dimension, bins, places, totals })
+    }
+
+    /// The dimension in which a group of the pooled sample differs most from the others, the first of equals. `None` when it is empty,
+    /// or everyone.
+    pub fn greatest(&self, group: &[u32]) -> Option<Greatest> {
+        let (inside, all) = (group.len(), self.places.len() / self.dimension.max(1));
+        if inside == 0 || inside >= all {
+            return None;
+        }
+        let mut counts = vec![0_u32; self.totals.len()];
+        for point in group {
+            let places = &self.places[*point as usize * self.dimension..][..self.dimension];
+            counts.chunks_exact_mut(self.bins).zip(places).for_each(|(counts, bin)| counts[usize::from(*bin)] += 1);
+        }
+        let (m, n) = (inside as f64, (all - inside) as f64);
+        let divergence = |(count, total): (&u32, &u32)| {
+            let (p, q) = (f64::from(*count) / m, f64::from(total - count) / n);
+            let middle = f64::midpoint(p, q);
+            let part = |p: f64| if p > 0.0 { p * (p / middle).ln() } else { 0.0 };
+            part(p) + part(q)
+        };
+        let of_dimension = |(counts, totals): (&[u32], &[u32])| counts.iter().zip(totals).map(divergence).sum::<f64>();
+        let pairs = counts.chunks_exact(self.bins).zip(self.totals.chunks_exact(self.bins));
+        let greatest = pairs.map(of_dimension).enumerate().fold((0, f64::NEG_INFINITY), |greatest, (d, divergence)| {
+            if divergence > greatest.1 { (d, divergence) } else { greatest }
+        });
+        Some(Greatest { dimension: greatest.0, distance: (greatest.1 / 2.0).max(0.0).sqrt() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Deserialize)]
+    struct Golden {
+        dimensions: Vec<Samples>,
+    }
+
+    #[derive(Deserialize)]
+    struct Samples {
+        dimension: usize,
+        bins: usize,
+        x: Vec<f32>,
+        y: Vec<f32>,
+        distances: Vec<f64>,
+    }
+
+    #[test]
+    fn the_greatest_distance_over_dimensions_is_that_of_scipy() {
+        let text = include_str!("../../tests/golden/drift/golden.json");
+        let golden: Golden = serde_json::from_str(text).expect("golden numbers");
+        assert!(golden.dimensions.len() >= 2);
+        for Samples { dimension, bins, x, y, distances } in golden.dimensions {
+            let points = x.chunks_exact(dimension).chain(y.chunks_exact(dimension));
+            let marginals = Marginals::new(points, dimension, bins).expect("points");
+            let n = (x.len() / dimension) as u32;
+            let group: Vec<u32> = (n..n + (y.len() / dimension) as u32).collect();
+            let found = marginals.greatest(&group).expect("a greatest");
+            let expected = distances.iter().copied().fold(0.0, f64::max);
+            assert!((found.distance - expected).abs() < 1e-14, "{found:?} {expected}");
+            assert_eq!(distances[found.dimension], expected);
+            // Which of the two is the group does not matter.
+            let others: Vec<u32> = (0..n).collect();
+            let other = marginals.greatest(&others).expect("a greatest");
+            assert!((other.distance - expected).abs() < 1e-14 && other.dimension == found.dimension);
+        }
+    }
+
+    #[test]
+    fn nobody_and_everybody_differ_from_nobody() {
+        let numbers = [1.0, 2.0, 3.0];
+        let marginals = Marginals::new(numbers.chunks(1), 1, 4).expect("points");
+        assert_eq!((marginals.greatest(&[]), marginals.greatest(&[0, 1, 2])), (None, None));
+        assert_eq!(Marginals::new(numbers.chunks(1), 1, 0), None);
+        assert_eq!(Marginals::new(std::iter::empty(), 1, 4), None);
+    }
+}
