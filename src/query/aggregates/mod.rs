@@ -99,17 +99,22 @@ impl Statistic {
     fn measure(self, setting: Option<&ScalarValue>) -> Result<Measure> {
         match (self, setting) {
             (Self::Mmd2, None) => Ok(Measure::Mmd2(Kernel::paper())),
-            (Self::Mmd2, Some(ScalarValue::Float64(Some(variance)))) => match Kernel::new(&[*variance]) {
-                Some(kernel) => Ok(Measure::Mmd2(kernel)),
-                None => plan_err!("the variance of `mmd2` is a positive number, found {variance}"),
-            },
+            (Self::Mmd2, Some(found)) => {
+                let ScalarValue::Float64(variance) = found else { return self.not_a_literal() };
+                match variance.and_then(|variance| Kernel::new(&[variance])) {
+                    Some(kernel) => Ok(Measure::Mmd2(kernel)),
+                    None => plan_err!("the variance of `mmd2` is a positive number, found {found}"),
+                }
+            }
             (Self::EnergyDistance, None) => Ok(Measure::EnergyDistance),
             (Self::JsDistance, None) => Ok(Measure::JsDistance { bins: BINS }),
             (Self::JsDistance, Some(ScalarValue::Int64(Some(bins)))) if (2..=MOST_BINS).contains(bins) => {
                 Ok(Measure::JsDistance { bins: *bins as usize })
             }
             (Self::JsDistance, Some(found)) => plan_err!("`js_distance` takes 2 to {MOST_BINS} bins, found {found}"),
-            (_, Some(found)) => plan_err!("`{}` takes no setting {found}", self.name()),
+            (Self::EnergyDistance, Some(found)) => {
+                plan_err!("`energy_distance` takes no third argument, found {found}")
+            }
         }
     }
 
