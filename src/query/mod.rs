@@ -5,7 +5,18 @@
 //!
 //! - `l2_distance(a, b)`: Euclidean distance of two lists of numbers, in double precision;
 //! - `array_argmax(a)`: position of the greatest number of a list, counted from 1 like all positions in SQL, so that
-//!   `array_argmax(da_y10_probability)` is 1 for the first class.
+//!   `array_argmax(da_y10_probability)` is 1 for the first class;
+//! - `mmd2(a, b)`, an aggregate: MMD^2 of two samples of lists, without bias (it may be negative), with the 19 kernels of
+//!   arXiv 2112.14299; `mmd2(a, b, 2000)` with one, of that variance. Null unless both samples have two points;
+//! - `energy_distance(a, b)`, an aggregate: of two samples of lists by their Euclidean distances, or of two of numbers;
+//! - `js_distance(a, b)`, an aggregate: the Jensen-Shannon distance (natural logarithm) of two samples of numbers, by histograms of
+//!   20 equal bins over the range of both; `js_distance(a, b, 50)` with so many.
+//!
+//! The samples of an aggregate are two columns, `mmd2(da_y10_latent, da_y1_latent)`, or a column in two groups,
+//! `mmd2(latent, domain = 'y1')`: the first sample are rows where that is false, the second where it is true. What is null, or has
+//! a null in it, is left out of its sample alone: so `case when` makes any two samples. Lists are compared as float32, numbers as
+//! float64, and what is not finite makes the answer `NaN`. Samples are held in memory, 2^25 numbers at most; time grows with the
+//! square of the points where distances between all are asked for (not with numbers alone).
 //!
 //! A folder of runs is asked as one: each table has the rows of every run that has it, by the runs' names, and a last column
 //! `run` that says whose row it is.
@@ -13,6 +24,7 @@
 //! Rows come in the order of the run where the query does not say another. Queries block; inside an asynchronous
 //! program they belong on a thread for blocking work.
 
+mod aggregates;
 mod functions;
 mod parts;
 mod show;
@@ -181,6 +193,7 @@ fn context(widest_row_bytes: usize) -> Result<SessionContext, DataFusionError> {
     let runtime = RuntimeEnvBuilder::new().with_memory_limit(MEMORY_BYTES, 1.0).build_arc()?;
     let context = SessionContext::new_with_config_rt(config, runtime);
     functions::all().into_iter().for_each(|function| context.register_udf(function));
+    aggregates::all().into_iter().for_each(|function| context.register_udaf(function));
     Ok(context)
 }
 

@@ -5,6 +5,7 @@ pub mod church_window;
 pub mod classification;
 pub mod differential_evolution;
 pub mod distance;
+pub mod energy;
 pub mod interval;
 pub mod jensen_shannon;
 pub mod marginals;

@@ -11,8 +11,10 @@ use std::{
 };
 
 use arrow::{
-    array::{ArrayRef, DictionaryArray, Float64Array, RecordBatch, StringArray},
-    datatypes::{DataType, Field, Float32Type, Int32Type, Schema, SchemaRef},
+    array::{
+        Array, ArrayRef, AsArray, BooleanArray, DictionaryArray, Float64Array, RecordBatch, StringArray, UInt32Array,
+    },
+    datatypes::{DataType, Field, Float32Type, Float64Type, Int32Type, Schema, SchemaRef},
 };
 use lucarne::{
     batch::{ImageLayout, Unit, list_column, list_type},
@@ -256,4 +258,125 @@ fn runs_with_other_columns_are_not_asked_as_one() {
     fill(&run, "run", &[1.0]);
     let told = Run::open(named.path()).err().unwrap().to_string();
     assert!(told.contains("has a column `run` already"), "{told}");
+}
+
+#[derive(serde::Deserialize)]
+struct Drift {
+    samples: Vec<Sample>,
+    numbers: Vec<Numbers>,
+}
+
+#[derive(serde::Deserialize)]
+struct Sample {
+    dimension: usize,
+    x: Vec<f32>,
+    y: Vec<f32>,
+    variances: Vec<f64>,
+    unbiased: f64,
+    energy_squared: f64,
+}
+
+#[derive(serde::Deserialize)]
+struct Numbers {
+    a: Vec<f64>,
+    b: Vec<f64>,
+    energy: f64,
+    js_20: f64,
+    js_7: f64,
+}
+
+/// A run whose tables `sample_0` ... and `numbers_0` ... have the points of two samples in `x`, `is_second` of them, and both in turn
+/// in parts of so many rows.
+fn samples(drift: &Drift, part_rows: usize) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let mut tables = serde_json::Map::new();
+    let mut add = |name: String, x: ArrayRef, first: usize| {
+        let rows = x.len();
+        // The two samples in turn, as far as they go: second, first, second, first ...
+        let second = rows - first;
+        let both = first.min(second);
+        let mut order: Vec<u32> = (0..both).flat_map(|i| [(first + i) as u32, i as u32]).collect();
+        order.extend((both..first).map(|i| i as u32));
+        order.extend((first + both..rows).map(|i| i as u32));
+        let is_second: ArrayRef = Arc::new(BooleanArray::from_iter(order.iter().map(|i| Some(*i as usize >= first))));
+        let x = arrow::compute::take(&x, &UInt32Array::from(order), None).unwrap();
+        let fields = [Field::new("x", x.data_type().clone(), false), Field::new("is_second", DataType::Boolean, false)];
+        let schema = Arc::new(Schema::new(fields.to_vec()));
+        let all = RecordBatch::try_new(schema.clone(), vec![x, is_second]).unwrap();
+        let parts: Vec<RecordBatch> =
+            (0..rows).step_by(part_rows).map(|from| all.slice(from, part_rows.min(rows - from))).collect();
+        tables.insert(name.clone(), serde_json::json!(write(folder.path(), &name, schema, &parts, false)));
+    };
+    for (i, sample) in drift.samples.iter().enumerate() {
+        let x = list_column([sample.x.as_slice(), &sample.y].concat(), sample.dimension).unwrap();
+        add(format!("sample_{i}"), x, sample.x.len() / sample.dimension);
+    }
+    for (i, numbers) in drift.numbers.iter().enumerate() {
+        let x: ArrayRef = Arc::new(Float64Array::from([numbers.a.as_slice(), &numbers.b].concat()));
+        add(format!("numbers_{i}"), x, numbers.a.len());
+    }
+    fs::create_dir(folder.path().join("_commits")).unwrap();
+    let record = serde_json::json!({ "checkpoint": true, "tables": tables });
+    fs::write(lucarne::table::record_path(folder.path(), 0), record.to_string()).unwrap();
+    folder
+}
+
+/// The one row of a query, of numbers.
+fn numbers(run: &Run, sql: &str) -> Vec<f64> {
+    let batches: Vec<RecordBatch> = run.query(sql).unwrap().map(Result::unwrap).filter(|b| b.num_rows() > 0).collect();
+    let [row] = batches.as_slice() else { panic!("{} batches", batches.len()) };
+    row.columns().iter().map(|column| AsArray::as_primitive::<Float64Type>(column).value(0)).collect()
+}
+
+#[test]
+fn distances_of_stored_samples_are_those_of_numpy_and_scipy_however_rows_are_cut() {
+    let drift: Drift = serde_json::from_str(include_str!("../golden/drift/golden.json")).unwrap();
+    assert!(drift.samples.len() >= 4 && drift.numbers.len() >= 3);
+    let two_columns = "case when not is_second then x end, case when is_second then x end";
+    let ask = |run: &Run| -> Vec<f64> {
+        let mut found = Vec::new();
+        for (i, sample) in drift.samples.iter().enumerate() {
+            for samples in ["x, is_second", two_columns] {
+                let of = |variance: &str| {
+                    let sql = format!("select mmd2({samples}{variance}), energy_distance({samples}) from sample_{i}");
+                    numbers(run, &sql)
+                };
+                let (discrepancy, energy) = match sample.variances.as_slice() {
+                    // One kernel is said as it is; of several, MMD^2 is the sum.
+                    variances if variances.len() < 19 => {
+                        let each: Vec<_> = variances.iter().map(|variance| of(&format!(", {variance:?}"))).collect();
+                        (each.iter().map(|row| row[0]).sum::<f64>(), each[0][1])
+                    }
+                    _ => {
+                        let row = of("");
+                        (row[0], row[1])
+                    }
+                };
+                let expected = sample.unbiased;
+                assert!((discrepancy - expected).abs() < 1e-11, "{i}: {discrepancy} {expected}");
+                let expected = sample.energy_squared;
+                assert!((energy.powi(2) - expected).abs() < 1e-12 * expected.max(1.0), "{i}: {energy} {expected}");
+                found.extend([discrepancy, energy]);
+            }
+        }
+        for (i, expected) in drift.numbers.iter().enumerate() {
+            for samples in ["x, is_second", two_columns] {
+                let js = format!("js_distance({samples}), js_distance({samples}, 20), js_distance({samples}, 7)");
+                let row = numbers(run, &format!("select {js}, energy_distance({samples}) from numbers_{i}"));
+                let expected = [expected.js_20, expected.js_20, expected.js_7, expected.energy];
+                for (found, expected) in row.iter().zip(expected) {
+                    assert!((found - expected).abs() < 1e-13, "{i}: {found} {expected}");
+                }
+                found.extend(row);
+            }
+        }
+        found
+    };
+    let answers: Vec<Vec<f64>> = [1000, 5]
+        .map(|part_rows| {
+            let folder = samples(&drift, part_rows);
+            ask(&Run::open(folder.path()).unwrap())
+        })
+        .to_vec();
+    assert_eq!(answers[0], answers[1]);
 }

@@ -1,0 +1,1 @@
+select energy_distance(da_latent, mag) from objects

@@ -1,0 +1,1 @@
+select energy_distance(label, da_class) from objects

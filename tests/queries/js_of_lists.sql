@@ -1,0 +1,1 @@
+select js_distance(da_latent, other_latent) from objects

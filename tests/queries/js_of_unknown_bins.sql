@@ -1,0 +1,1 @@
+select js_distance(mag, 18, null::int) from objects

@@ -1,0 +1,1 @@
+select mdm2(da_latent, other_latent) from objects

@@ -1,0 +1,1 @@
+select mmd2(distinct da_latent, other_latent) from objects

@@ -1,0 +1,1 @@
+select mmd2(da_latent, other_latent, -1) from objects

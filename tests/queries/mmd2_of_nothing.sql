@@ -1,0 +1,1 @@
+select mmd2() from objects

@@ -1,0 +1,1 @@
+select mmd2(mag, label = 'spiral') from objects
