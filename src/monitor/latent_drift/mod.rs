@@ -210,7 +210,8 @@ impl LatentDriftMonitor {
             Judge::Exact(exact) => exact.len() as u64,
             Judge::Linear(linear) => linear.len(),
         };
-        let expected = (self.settings.control == Control::None).then(|| self.settings.alpha * self.state.tested as f64);
+        let expected =
+            (self.settings.control == Control::None).then_some(self.settings.alpha * self.state.tested as f64);
         let frame = Frame { window, reference, threshold, expected_false_alarms: expected };
         let mut out = Emitted { rows: vec![rows(&self.bound()?.schema, &frame, &said)?.into()], findings: Vec::new() };
         if !drifted.is_empty() && !self.state.drifting {
