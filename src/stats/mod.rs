@@ -6,6 +6,7 @@ pub mod classification;
 pub mod differential_evolution;
 pub mod distance;
 pub mod interval;
+pub mod isomap;
 pub mod jensen_shannon;
 pub mod mmd;
 pub mod morphology;

@@ -3,9 +3,8 @@
 use multiversion::{multiversion, target::target_cfg_f};
 
 /// The variances s of arXiv 2112.14299.
-pub const PAPER: [f64; 19] = [
-    1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.1, 1.0, 5.0, 10.0, 15.0, 20.0, 25.0, 30.0, 35.0, 100.0, 1e3, 1e4, 1e5, 1e6,
-];
+pub const PAPER: [f64; 19] =
+    [1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.1, 1.0, 5.0, 10.0, 15.0, 20.0, 25.0, 30.0, 35.0, 100.0, 1e3, 1e4, 1e5, 1e6];
 
 /// exp(-x) is taken for zero beyond this: it is below the smallest normal number.
 const VANISHES: f64 = 708.0;
