@@ -8,6 +8,7 @@ mod columns;
 #[cfg(test)]
 mod fake;
 mod heard;
+pub mod isomap;
 pub mod labels;
 pub mod latent_distance;
 mod latents;
@@ -28,4 +29,5 @@ pub const KINDS: &[Kind<dyn Monitor>] = &[
     Kind::of::<pixel_map::PixelMap>(),
     Kind::of::<latent_distance::LatentDistance>(),
     Kind::of::<church_window::ChurchWindow>(),
+    Kind::of::<isomap::Isomap>(),
 ];
