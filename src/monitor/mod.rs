@@ -8,6 +8,7 @@ mod columns;
 #[cfg(test)]
 mod fake;
 mod heard;
+pub mod isomap;
 pub mod labels;
 pub mod latent_distance;
 pub mod latent_drift;
@@ -30,4 +31,5 @@ pub const KINDS: &[Kind<dyn Monitor>] = &[
     Kind::of::<latent_distance::LatentDistance>(),
     Kind::of::<church_window::ChurchWindow>(),
     Kind::of::<latent_drift::LatentDrift>(),
+    Kind::of::<isomap::Isomap>(),
 ];

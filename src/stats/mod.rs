@@ -7,6 +7,7 @@ pub mod differential_evolution;
 pub mod distance;
 pub mod energy;
 pub mod interval;
+pub mod isomap;
 pub mod jensen_shannon;
 pub mod marginals;
 pub mod mmd;

@@ -1,0 +1,270 @@
+//! Drawings against the embedding of points put together by hand.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use arrow::{
+    array::{Array, AsArray},
+    datatypes::{Float64Type, UInt64Type},
+};
+
+use super::{
+    super::fake::{attacked, attacks, columns, rows as stream, told},
+    *,
+};
+use crate::batch::{LABEL, OBJECT_ID};
+
+const SCORES: [&str; 3] = ["a", "b", "c"];
+const SEED: u64 = 7;
+
+/// A spiral for the first score, and two more beside it.
+fn latent(score: &str, object: usize) -> [f32; 2] {
+    let i = object as f32;
+    let (x, y) = (i.sqrt() * (i / 9.0).cos(), i.sqrt() * (i / 9.0).sin());
+    match score {
+        "a" => [x, y],
+        "b" => [x + 0.5, y - 0.25],
+        _ => [f32::NAN, y],
+    }
+}
+
+fn batch(objects: impl IntoIterator<Item = usize>) -> RecordBatch {
+    stream(&SCORES, objects, latent)
+}
+
+/// Of 60 objects 20 are drawn, and 6 are placed.
+fn settings() -> Isomap {
+    Isomap { n: 20, place: 6, truth: Some(LABEL.into()), ..Isomap::of(["a", "b"]) }
+}
+
+/// The same with triplets of the 4 flipped objects with the smallest ranks.
+fn under_attack() -> Isomap {
+    Isomap { attacked: Some("attack".into()), triplets: 4, ..settings() }
+}
+
+fn bind(settings: Isomap, tables: &Tables) -> Result<Box<dyn Monitor>, Vec<Mistake>> {
+    let mut monitor = settings.build("drawn")?;
+    monitor.meet(&["attack".into(), "drawn".into()]);
+    monitor.bind(&columns(&["a", "b", "c", "other"]), tables)?;
+    monitor.start(&RunContext { seed: SEED, ..RunContext::default() }, &Scorers::new()).expect("started");
+    Ok(monitor)
+}
+
+fn tables() -> Tables {
+    [
+        ("attack".to_owned(), attacks(true)),
+        ("blind".to_owned(), attacks(false)),
+        ("accuracy".to_owned(), Schema::empty().into()),
+    ]
+    .into()
+}
+
+fn monitor(settings: Isomap) -> Box<dyn Monitor> {
+    bind(settings, &tables()).expect("bound")
+}
+
+/// Every third object withstands, one is misclassified.
+fn said(object: usize) -> Said {
+    let [x, y] = latent("a", object);
+    match object {
+        4 => attacked(&batch([object]), &[]),
+        _ => attacked(&batch([object]), &[(false, [9.0; 2]), (object % 3 != 0, [x + 1.0, y + 2.0])]),
+    }
+}
+
+fn watch(settings: Isomap, batches: &[RecordBatch]) -> RecordBatch {
+    let is_under_attack = settings.attacked.is_some();
+    let mut monitor = monitor(settings);
+    let mut emitted: Vec<Emitted> = batches.iter().map(|batch| monitor.observe(batch).expect("observed")).collect();
+    if is_under_attack {
+        emitted.extend((0..60).map(|i| monitor.follow("attack", &said(i)).expect("heard")));
+    }
+    emitted.push(monitor.finish().expect("finished"));
+    told(emitted).0
+}
+
+fn words<'a>(table: &'a RecordBatch, column: &str) -> Vec<Option<&'a str>> {
+    table[column].as_string::<i32>().iter().collect()
+}
+
+fn numbers(table: &RecordBatch, column: &str) -> Vec<Option<f64>> {
+    table[column].as_primitive::<Float64Type>().iter().collect()
+}
+
+fn count(table: &RecordBatch, column: &str) -> Option<u64> {
+    table[column].as_primitive::<UInt64Type>().iter().next().flatten()
+}
+
+/// The objects in the order of their ranks.
+fn by_rank() -> Vec<usize> {
+    let mut objects: Vec<usize> = (0..60).collect();
+    objects.sort_by(|a, b| rank(SEED, &format!("o{a}")).total_cmp(&rank(SEED, &format!("o{b}"))));
+    objects
+}
+
+fn points(latents: impl Iterator<Item = [f32; 2]>) -> Points {
+    Points::new(&latents.flatten().collect::<Vec<f32>>(), 2)
+}
+
+#[test]
+fn the_objects_with_the_smallest_ranks_are_drawn_and_the_next_are_placed() {
+    let table = watch(settings(), &[batch(0..25), batch(25..60)]);
+    let objects = &by_rank()[..26];
+    let under = |objects: &[usize]| -> Vec<[f32; 2]> {
+        objects.iter().flat_map(|object| ["a", "b"].map(|score| latent(score, *object))).collect()
+    };
+    let embedding = Embedding::fit(&points(under(&objects[..20]).into_iter()), 5, 2).expect("an embedding");
+    let mut expected = embedding.coordinates().to_vec();
+    expected.extend(embedding.place(&points(under(&objects[20..]).into_iter())));
+    assert_eq!(table.num_rows(), 52);
+    for (row, place) in expected.chunks_exact(2).enumerate() {
+        assert_eq!([numbers(&table, "x")[row], numbers(&table, "y")[row]], [Some(place[0]), Some(place[1])]);
+        assert_eq!(words(&table, OBJECT_ID)[row], Some(format!("o{}", objects[row / 2]).as_str()));
+        assert_eq!(words(&table, "score")[row], Some(SCORES[row % 2]));
+        assert_eq!(words(&table, "role")[row], Some(if row < 40 { "sample" } else { "placed" }));
+    }
+    let spirals = vec![Some("spiral"); 52];
+    assert_eq!((words(&table, "label_true"), words(&table, "class")), (spirals.clone(), spirals));
+    assert_eq!((count(&table, "n"), count(&table, "parts")), (Some(40), Some(embedding.parts() as u64)));
+    assert_eq!((table["z"].null_count(), table["reason"].null_count()), (52, 52));
+}
+
+#[test]
+fn triplets_are_points_of_the_same_embedding() {
+    let table = watch(under_attack(), &[batch(0..60)]);
+    let flipped: Vec<usize> = by_rank().into_iter().filter(|i| i % 3 != 0 && *i != 4).take(4).collect();
+    let mut latents: Vec<[f32; 2]> = by_rank()[..20].iter().flat_map(|i| ["a", "b"].map(|s| latent(s, *i))).collect();
+    for i in &flipped {
+        let [x, y] = latent("a", *i);
+        latents.extend([[x, y], [x + 1.0, y + 2.0], latent("b", *i)]);
+    }
+    let embedding = Embedding::fit(&points(latents.into_iter()), 5, 2).expect("an embedding");
+    for (row, place) in embedding.coordinates().chunks_exact(2).enumerate() {
+        assert_eq!([numbers(&table, "x")[row], numbers(&table, "y")[row]], [Some(place[0]), Some(place[1])]);
+    }
+    for (i, row) in flipped.iter().zip((40..).step_by(3)) {
+        let of = |column: &str| [0, 1, 2].map(|k| words(&table, column)[row + k]);
+        assert_eq!(of(OBJECT_ID), [Some(format!("o{i}").as_str()); 3]);
+        assert_eq!(of("role"), [Some("origin"), Some("one_pixel"), Some("noisy")]);
+        assert_eq!(of("score"), [Some("a"), Some("a"), Some("b")]);
+        assert_eq!(of("class"), [Some("spiral"), Some("merger"), Some("spiral")]);
+    }
+    assert_eq!((table.num_rows(), count(&table, "n")), (40 + 12 + 12, Some(52)));
+    let alone = watch(Isomap { score: Labels::One("a".into()), truth: None, ..under_attack() }, &[batch(0..60)]);
+    let roles: Vec<Option<&str>> = words(&alone, "role")[20..22].to_vec();
+    assert_eq!((alone.num_rows(), roles), (20 + 8 + 6, vec![Some("origin"), Some("one_pixel")]));
+    // Without a column of its own, the truth is what the attack says of it.
+    assert_eq!(words(&alone, "label_true")[19..21], [None, Some("spiral")]);
+}
+
+#[test]
+fn batches_and_the_pace_of_the_attack_do_not_matter() {
+    let whole = watch(under_attack(), &[batch(0..60)]);
+    let parts: Vec<RecordBatch> = (0..60).step_by(7).map(|i| batch(i..(i + 7).min(60))).collect();
+    assert_eq!(watch(under_attack(), &parts), whole);
+    let mut monitor = monitor(under_attack());
+    let mut emitted = Vec::new();
+    for i in 0..60 {
+        emitted.push(monitor.observe(&batch([i])).expect("observed"));
+        emitted.push(monitor.follow("attack", &said(i)).expect("heard"));
+    }
+    emitted.push(monitor.finish().expect("finished"));
+    assert_eq!(told(emitted).0, whole);
+}
+
+#[test]
+fn a_restored_monitor_draws_what_an_undisturbed_one_draws() {
+    let undisturbed = watch(under_attack(), &[batch(0..60)]);
+    for cut in [0, 1, 13, 59, 60] {
+        let mut first = monitor(under_attack());
+        first.observe(&batch(0..cut)).expect("observed");
+        (0..cut / 2).for_each(|i| assert!(first.follow("attack", &said(i)).is_ok()));
+        let snapshot = first.snapshot().expect("a snapshot");
+        assert!(snapshot.len() <= first.state_bound_bytes());
+        let mut second = monitor(under_attack());
+        second.restore(&snapshot).expect("restored");
+        second.observe(&batch(cut..60)).expect("observed");
+        (cut / 2..60).for_each(|i| assert!(second.follow("attack", &said(i)).is_ok()));
+        assert_eq!(told([second.finish().expect("finished")]).0, undisturbed, "cut at {cut}");
+        assert!(second.restore(&snapshot[..snapshot.len() / 2]).is_err());
+    }
+}
+
+#[test]
+fn of_objects_with_one_id_the_first_are_drawn() {
+    let settings = Isomap { n: 6, ..Isomap::of(["a"]) };
+    let mut monitor = monitor(settings);
+    for i in 0..9 {
+        let rows = batch([i]);
+        let mut columns = rows.columns().to_vec();
+        columns[0] = Arc::new(arrow::array::StringArray::from(vec!["same"]));
+        let rows = RecordBatch::try_new(rows.schema(), columns).expect("rows");
+        monitor.observe(&rows).expect("observed");
+    }
+    let (table, _) = told([monitor.finish().expect("finished")]);
+    let origins: Vec<String> = (0..6).map(|i| format!("test:{i}")).collect();
+    assert_eq!(words(&table, "origin"), origins.iter().map(|origin| Some(origin.as_str())).collect::<Vec<_>>());
+}
+
+#[test]
+fn three_dimensions_have_a_third_number() {
+    let table = watch(Isomap { components: 3, ..settings() }, &[batch(0..60)]);
+    let flat = watch(settings(), &[batch(0..60)]);
+    assert_eq!(table["z"].null_count(), 0);
+    for column in ["x", "y"] {
+        for (found, expected) in numbers(&table, column).iter().zip(numbers(&flat, column)) {
+            assert!((found.expect("a number") - expected.expect("a number")).abs() < 1e-9);
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_drawn_says_why() {
+    let table = watch(settings(), &[batch(0..2)]);
+    assert_eq!(words(&table, "reason"), vec![Some("too_few_points"); 4]);
+    assert_eq!((table["x"].null_count(), count(&table, "n"), count(&table, "parts")), (4, Some(4), None));
+    // Latents of `c` are no numbers: the others are drawn without them.
+    let table = watch(Isomap { score: ["a", "c"].into_iter().collect(), ..settings() }, &[batch(0..60)]);
+    let reasons: BTreeSet<(Option<&str>, Option<&str>)> =
+        words(&table, "score").into_iter().zip(words(&table, "reason")).collect();
+    assert_eq!(reasons, [(Some("a"), None), (Some("c"), Some("not_finite"))].into());
+    assert_eq!((count(&table, "n"), numbers(&table, "x")[1]), (Some(20), None));
+}
+
+#[test]
+fn a_stream_without_rows_is_not_drawn() {
+    let mut monitor = monitor(settings());
+    assert!(monitor.finish().expect("finished").rows.is_empty());
+}
+
+#[test]
+fn what_cannot_be_drawn_together_is_a_mistake() {
+    let mistakes = |settings: Isomap| {
+        let bound = bind(settings, &tables()).err().expect("a mistake");
+        bound.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    };
+    let of = |scores: &[&str]| Isomap::of(scores.iter().copied());
+    let under = |attack: &str| Isomap { attacked: Some(attack.into()), ..of(&["a"]) };
+    assert!(mistakes(of(&["a", "other"])).contains("`other` is of the model `n.onnx`, `a` of `m.onnx`"));
+    assert!(mistakes(of(&["none"])).contains("the column `none_latent` holds no latents"));
+    assert!(mistakes(of(&["a", "a"])).contains("`score` names `a` twice"));
+    assert!(mistakes(under("blind")).contains("the table of `blind` has no latents"));
+    assert!(mistakes(under("accuracy")).contains("the monitor `accuracy` flips no objects"));
+    let of_other = Isomap { attacked: Some("attack".into()), ..of(&["other"]) };
+    assert!(mistakes(of_other).contains("`attack` is of the model `m.onnx`, `other` of `n.onnx`"));
+    let few = Isomap { n: 5, ..of(&["a"]) };
+    assert!(mistakes(few.clone()).contains("5 points cannot each have 5 neighbours"));
+    assert!(bind(Isomap { score: ["a", "b"].into_iter().collect(), ..few }, &tables()).is_ok());
+    assert!(mistakes(Isomap { n: 2501, ..of(&["a", "b"]) }).contains("5002 points are too many to draw: 5000 at most"));
+    let truth = Isomap { truth: Some("a_latent".into()), ..of(&["a"]) };
+    assert!(mistakes(truth).contains("`truth` takes a text column"));
+}
+
+#[test]
+fn settings_have_their_defaults() {
+    let read: Isomap = serde_json::from_str(r#"{ "score": ["a", "b"] }"#).expect("settings");
+    assert_eq!(read, Isomap::of(["a", "b"]));
+    let needs: Vec<String> = monitor(under_attack()).needs().into_iter().map(|need| need.column).collect();
+    assert_eq!(needs, ["a_latent", "b_latent", "a_class", "b_class", "label"]);
+    let follows: Vec<String> = monitor(under_attack()).follows().into_iter().map(|need| need.column).collect();
+    assert_eq!(follows, ["attack"]);
+}

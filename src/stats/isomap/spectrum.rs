@@ -1,0 +1,264 @@
+//! The largest eigenvalues of K = -D^2 / 2 less its means, by a block Lanczos method.
+//!
+//! From a block of start vectors, blocks are multiplied by K and made orthogonal to all before them. On what they span, the eigenvalues
+//! of a small matrix are those of K with residuals |K y - l y| that are known from the last block. When the basis is full it begins anew
+//! with the best vectors found. It ends when the residuals are below 1e-11 of the largest eigenvalue.
+
+use multiversion::{multiversion, target::target_cfg_f};
+
+use super::{geodesics::Geodesics, jacobi::eigen};
+
+/// Vectors that are multiplied at once.
+const BLOCK: usize = 8;
+/// Vectors of a full basis.
+const FULL: usize = 5 * BLOCK;
+/// Vectors that a new basis begins with.
+const KEPT: usize = 2 * BLOCK;
+/// The largest residual, of the largest eigenvalue in size.
+const RESIDUAL: f64 = 1e-11;
+/// An eigenvalue below this part of the largest is nothing but rounding.
+const NOTHING: f64 = 1e-12;
+/// The most times that a basis is begun.
+const MOST: usize = 300;
+/// Numbers that are summed side by side.
+const WIDE: usize = 16;
+
+/// An eigenvalue that is not negative, and its unit vector, by vertex.
+#[derive(Debug, Clone)]
+pub(super) struct Axis {
+    pub(super) value: f64,
+    pub(super) vector: Vec<f64>,
+}
+
+/// The so many largest eigenvalues, the largest first; what is negative is zero.
+pub(super) fn largest(geodesics: &Geodesics, many: usize) -> Vec<Axis> {
+    let mut basis = Basis { vectors: Vec::new(), small: vec![0.0; FULL * FULL] };
+    let mut block = start(geodesics.len());
+    orthonormal(&[], &mut block);
+    for begun in 1.. {
+        while basis.vectors.len() < FULL {
+            block = basis.extend(block, geodesics);
+        }
+        let (values, vectors) = eigen(basis.small.clone(), FULL);
+        let size = values[0].abs().max(values[FULL - 1].abs());
+        let found = |i: usize| sum_of(&vectors[i * FULL..][..FULL], &basis.vectors);
+        let residual = |i: usize| {
+            let rest = sum_of(&vectors[(i + 1) * FULL - BLOCK..][..BLOCK], &block);
+            dot(&rest, &rest).sqrt()
+        };
+        if begun == MOST || (0..many).all(|i| residual(i) <= RESIDUAL * size) {
+            let value = |i: usize| if values[i] > NOTHING * size { values[i] } else { 0.0 };
+            return (0..many).map(|i| Axis { value: value(i), vector: found(i) }).collect();
+        }
+        basis.vectors = (0..KEPT).map(found).collect();
+        basis.small.fill(0.0);
+        (0..KEPT).for_each(|i| basis.small[i * FULL + i] = values[i]);
+        orthonormal(&basis.vectors, &mut block);
+    }
+    Vec::new()
+}
+
+/// Means of the columns of -D^2 / 2.
+pub(super) fn means(geodesics: &Geodesics) -> Vec<f64> {
+    let n = geodesics.len() as f64;
+    let sums = multiply(geodesics, &[vec![1.0; geodesics.len()]]).swap_remove(0);
+    sums.into_iter().map(|sum| sum / n).collect()
+}
+
+/// Orthonormal vectors whose means are zero, and K between them.
+struct Basis {
+    vectors: Vec<Vec<f64>>,
+    /// `[FULL, FULL]`.
+    small: Vec<f64>,
+}
+
+impl Basis {
+    /// Takes a block that is orthonormal, and gives what K makes of it beyond the basis: of unit length for the next, or as it is when
+    /// the basis is full.
+    fn extend(&mut self, block: Vec<Vec<f64>>, geodesics: &Geodesics) -> Vec<Vec<f64>> {
+        let mut next = multiply(geodesics, &block);
+        let first = self.vectors.len();
+        self.vectors.extend(block);
+        for (vector, j) in next.iter_mut().zip(first..) {
+            centre(vector);
+            for _ in 0..2 {
+                for (other, i) in self.vectors.iter().zip(0..) {
+                    let product = dot(other, vector);
+                    add(vector, -product, other);
+                    self.small[i * FULL + j] += product;
+                }
+            }
+        }
+        for j in first..first + BLOCK {
+            (0..first).for_each(|i| self.small[j * FULL + i] = self.small[i * FULL + j]);
+            for i in first..j {
+                let mean = 0.5 * (self.small[j * FULL + i] + self.small[i * FULL + j]);
+                (self.small[j * FULL + i], self.small[i * FULL + j]) = (mean, mean);
+            }
+        }
+        if self.vectors.len() < FULL {
+            orthonormal(&self.vectors, &mut next);
+        }
+        next
+    }
+}
+
+/// Vectors to start with: numbers of a linear congruential generator (Steele and Vigna 2022), the same for all.
+fn start(n: usize) -> Vec<Vec<f64>> {
+    let mut state: u64 = 1;
+    let mut number = || {
+        state = state.wrapping_mul(0xD134_2543_DE82_EF95).wrapping_add(1);
+        (state >> 11) as f64 / (1_u64 << 53) as f64 - 0.5
+    };
+    (0..BLOCK).map(|_| (0..n).map(|_| number()).collect()).collect()
+}
+
+fn centre(vector: &mut [f64]) {
+    let mean = vector.iter().sum::<f64>() / vector.len() as f64;
+    vector.iter_mut().for_each(|x| *x -= mean);
+}
+
+/// Makes a block orthogonal to a basis and in itself, with means of zero, and its vectors of unit length; zero where nothing but
+/// rounding is left of them.
+fn orthonormal(basis: &[Vec<f64>], block: &mut [Vec<f64>]) {
+    for j in 0..block.len() {
+        let (before, rest) = block.split_at_mut(j);
+        let vector = &mut rest[0];
+        let mut length = dot(vector, vector).sqrt();
+        let least = NOTHING * length;
+        loop {
+            centre(vector);
+            for other in before.iter().chain(basis) {
+                let product = dot(other, vector);
+                add(vector, -product, other);
+            }
+            let left = dot(vector, vector).sqrt();
+            if left <= least {
+                vector.fill(0.0);
+                break;
+            }
+            // Little was taken away, so what is left is orthogonal to rounding.
+            if left > 0.7 * length {
+                vector.iter_mut().for_each(|x| *x /= left);
+                break;
+            }
+            length = left;
+        }
+    }
+}
+
+/// A sum of vectors with factors.
+fn sum_of(factors: &[f64], vectors: &[Vec<f64>]) -> Vec<f64> {
+    let mut sum = vec![0.0; vectors[0].len()];
+    factors.iter().zip(vectors).for_each(|(x, vector)| add(&mut sum, *x, vector));
+    sum
+}
+
+/// -D^2 / 2 times a block.
+fn multiply(geodesics: &Geodesics, block: &[Vec<f64>]) -> Vec<Vec<f64>> {
+    let numbers: Vec<[f64; BLOCK]> =
+        (0..geodesics.len()).map(|v| std::array::from_fn(|b| block.get(b).map_or(0.0, |vector| vector[v]))).collect();
+    let mut products = vec![[0.0; BLOCK]; geodesics.len()];
+    for (first, squares) in geodesics.panels() {
+        add_panel(squares, &numbers[first..], &mut products[first..]);
+    }
+    (0..block.len()).map(|b| products.iter().map(|product| -0.5 * product[b]).collect()).collect()
+}
+
+/// Adds the products with the squares of a panel: those of its rows, and those of its columns that are no rows of it.
+#[multiversion(targets = "simd")]
+fn add_panel(squares: &[f64], numbers: &[[f64; BLOCK]], products: &mut [[f64; BLOCK]]) {
+    // What is summed stays in registers.
+    if target_cfg_f!(target_feature = "avx512f") {
+        add_rows::<true, 4>(squares, numbers, products);
+    } else if target_cfg_f!(target_feature = "fma") {
+        add_rows::<true, 2>(squares, numbers, products);
+    } else {
+        add_rows::<false, 1>(squares, numbers, products);
+    }
+}
+
+#[inline(always)]
+fn add_rows<const FUSED: bool, const R: usize>(
+    squares: &[f64],
+    numbers: &[[f64; BLOCK]],
+    products: &mut [[f64; BLOCK]],
+) {
+    let times_plus = |a: f64, b: f64, c: f64| if FUSED { a.mul_add(b, c) } else { a * b + c };
+    let width = numbers.len();
+    let many = squares.len() / width;
+    for first in (0..many).step_by(R) {
+        // Rows beyond the last are the last, times nothing.
+        let row = |r: usize| &squares[(first + r).min(many - 1) * width..][..width];
+        let rows: [&[f64]; R] = std::array::from_fn(row);
+        let own: [[f64; BLOCK]; R] =
+            std::array::from_fn(|r| if first + r < many { numbers[first + r] } else { [0.0; BLOCK] });
+        let mut sums = [[0.0; BLOCK]; R];
+        for v in 0..many {
+            for r in 0..R {
+                for b in 0..BLOCK {
+                    sums[r][b] = times_plus(rows[r][v], numbers[v][b], sums[r][b]);
+                }
+            }
+        }
+        for v in many..width {
+            let (x, mut product) = (numbers[v], products[v]);
+            for r in 0..R {
+                let square = rows[r][v];
+                for b in 0..BLOCK {
+                    sums[r][b] = times_plus(square, x[b], sums[r][b]);
+                    product[b] = times_plus(square, own[r][b], product[b]);
+                }
+            }
+            products[v] = product;
+        }
+        for (product, sums) in products[first..many].iter_mut().zip(sums) {
+            product.iter_mut().zip(sums).for_each(|(product, sum)| *product += sum);
+        }
+    }
+}
+
+#[multiversion(targets = "simd")]
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    let ((a, rest_a), (b, rest_b)) = (a.as_chunks::<WIDE>(), b.as_chunks::<WIDE>());
+    let mut sums = [0.0; WIDE];
+    for (a, b) in a.iter().zip(b) {
+        for l in 0..WIDE {
+            sums[l] += a[l] * b[l];
+        }
+    }
+    sums.iter().sum::<f64>() + rest_a.iter().zip(rest_b).map(|(a, b)| a * b).sum::<f64>()
+}
+
+/// a + x b in the place of a.
+#[multiversion(targets = "simd")]
+fn add(a: &mut [f64], x: f64, b: &[f64]) {
+    a.iter_mut().zip(b).for_each(|(a, b)| *a += x * b);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{super::points::Points, neighbours::Graph},
+        *,
+    };
+
+    #[test]
+    fn eigenvalues_are_those_of_the_whole_matrix() {
+        for n in [2, 3, 9, 47, 130] {
+            let numbers: Vec<f32> = (0..3 * n).map(|i| (i * i * 7919 % 1009) as f32 / 100.0).collect();
+            let mut graph = Graph::of(&Points::new(&numbers, 3), 4.min(n - 1)).expect("a graph");
+            graph.join(&Points::new(&numbers, 3));
+            let geodesics = Geodesics::of(&graph);
+            let means = means(&geodesics);
+            let mean = means.iter().sum::<f64>() / n as f64;
+            let centred = |i: usize, j: usize| -0.5 * geodesics.squared(i, j) - means[i] - means[j] + mean;
+            let (values, vectors) = eigen((0..n * n).map(|at| centred(at / n, at % n)).collect(), n);
+            for (i, axis) in largest(&geodesics, 3.min(n)).iter().enumerate() {
+                assert!((axis.value - values[i]).abs() <= 1e-12 * values[0], "{n}: {} {}", axis.value, values[i]);
+                let cosine = dot(&axis.vector, &vectors[i * n..][..n]).abs();
+                assert!((cosine - 1.0).abs() < 1e-9 || axis.value <= 1e-12 * values[0], "{n}: {cosine}");
+            }
+        }
+    }
+}
