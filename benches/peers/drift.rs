@@ -4,6 +4,7 @@ use std::hint::black_box;
 
 use lucarne::{
     stats::{
+        isomap::Isomap,
         mmd::{Kernel, PAPER, Reference, Tested},
         permutation::{Groups, Strata},
         points::Points,
@@ -83,7 +84,7 @@ fn test(
         ];
         python.run(work, &pooled, &options)
     };
-    let mut worst = 0.0;
+    let mut worst = 0.0_f64;
     if bench.profile_seconds.is_none() {
         run(&bench.python, "mmd")?;
         let (tested, theirs) = (once()?, read_npy(&out)?.1);
@@ -116,4 +117,41 @@ fn test(
     let mut theirs = || run(&alibi, "alibi");
     let [ours, in_numpy, in_alibi] = take_turns(bench, [&mut ours, &mut numpy, &mut theirs])?;
     Ok(vec![line(ours, peer, in_numpy, Some(1.0)), line(ours, "alibi-detect".into(), in_alibi, Some(30.0))])
+}
+
+/// An embedding of 2,000 latents of three classes in two dimensions.
+pub(crate) fn isomap(bench: &Bench, inputs: &Inputs) -> Result<Vec<Line>> {
+    const POINTS: usize = 2000;
+    let mut draw = Stream::new(7, "bench", "isomap");
+    let centres: Vec<f64> = (0..3 * LATENT).map(|_| 3.0 * draw.normal()).collect();
+    let number = |i: usize, normal: f64| (centres[i / LATENT % 3 * LATENT + i % LATENT] + 2.0 * normal) as f32;
+    let numbers: Vec<f32> = (0..POINTS * LATENT).map(|i| number(i, draw.normal())).collect();
+    let [input, out] = ["isomap.npy", "embedded.npy"].map(|name| inputs.scratch.join(name));
+    write_npy(&input, &[POINTS, LATENT], &numbers)?;
+    let embed = || Isomap::fit(&Points::new(&numbers, LATENT), 5, 2).ok_or("no embedding");
+    let mut python = || bench.python.run("isomap", &input, &[("--out", out.clone().into())]);
+    let mut worst = 0.0_f64;
+    if bench.profile_seconds.is_none() {
+        python()?;
+        let (ours, theirs) = (embed()?, read_npy(&out)?.1);
+        // The sign of an axis means nothing, so sizes are compared.
+        let largest = theirs.iter().fold(0.0_f64, |largest, x| largest.max(f64::from(x.abs())));
+        let apart = ours.coordinates().iter().zip(&theirs).map(|(a, b)| (a.abs() - f64::from(b.abs())).abs());
+        worst = apart.fold(0.0, f64::max) / largest;
+        if theirs.len() != 2 * POINTS || worst.is_nan() || worst > 1e-5 {
+            return Err(format!("coordinates differ by {worst:.1e} of the largest, expected below 1e-5").into());
+        }
+    }
+    let mut ours = || {
+        spend(|| {
+            for _ in 0..3 {
+                black_box(embed()?);
+            }
+            Ok(3)
+        })
+    };
+    let [ours, theirs] = take_turns(bench, [&mut ours, &mut python])?;
+    let equal = format!("coordinates within {worst:.0e} of the largest");
+    let subject = "isomap of 2000 latents, 5 neighbours, 2 components";
+    Ok(vec![Line { subject, ours, peer: "scikit-learn".into(), theirs, goal: Some(3.0), equal }])
 }

@@ -53,6 +53,8 @@ enum Subject {
     Windows,
     /// MMD tests, against numpy and alibi-detect.
     Mmd,
+    /// An isomap, against scikit-learn.
+    Isomap,
     /// Whole one-pixel attacks, against the authors' algorithm.
     Attack,
     /// The score on a GPU, by wall time, against a bare loop on it. Only when it is named.
@@ -135,6 +137,7 @@ fn measure_all(arguments: &Arguments) -> Result<()> {
             Subject::Candidates => attack::candidates(&bench, &inputs)?,
             Subject::Windows => window::measure(&bench, &inputs)?,
             Subject::Mmd => drift::mmd(&bench, &inputs)?,
+            Subject::Isomap => drift::isomap(&bench, &inputs)?,
             Subject::Attack => attack::attack(&bench, &inputs, arguments.attacked)?,
             Subject::Gpu => gpu::measure(&bench, &inputs)?,
         };

@@ -158,3 +158,60 @@ fn a_perturbation_of_no_strength_changes_no_score_and_a_strong_one_harms() {
         assert!(harm / 8.0 > 0.1, "{model}: {harm}");
     }
 }
+
+fn answer(run: &Path, query: &str) -> RecordBatch {
+    let rows: Vec<RecordBatch> = Run::open(run).unwrap().query(query).unwrap().map(Result::unwrap).collect();
+    arrow::compute::concat_batches(&rows[0].schema(), &rows).unwrap()
+}
+
+#[test]
+fn a_night_that_slides_is_cut_into_the_same_windows_with_any_threads_and_batches() {
+    let folder = tempfile::tempdir().unwrap();
+    let monitors = ["regular_drift", "da_drift", "da_visits", "da_linear"];
+    let night = |threads: usize, rows: usize| {
+        let run = folder.path().join(format!("{threads}-{rows}"));
+        let lesson = lesson("05_drift.yaml").set("count", "150").set("visits", "3").configure("da_visits:window", "75");
+        let quick = ["permutations=199", "reference_limit=300"].map(|setting| setting.split_once('=').unwrap());
+        let lesson = monitors.iter().fold(lesson, |lesson, label| {
+            quick.iter().fold(lesson, |lesson, (key, value)| lesson.configure(format!("{label}:{key}"), *value))
+        });
+        let summary = lesson.threads(threads).batch_rows(rows).run(&run).unwrap();
+        assert_eq!((summary.counts.written, summary.tables["regular_drift"], summary.tables["da_visits"]), (150, 3, 4));
+        assert!(summary.findings.iter().any(|finding| finding.monitor == "regular_drift"), "{:?}", summary.findings);
+        let by_visit = answer(&run, &fs::read_to_string("pipelines/05_drift.sql").unwrap());
+        let drift = by_visit["regular_drift"].as_boolean();
+        assert_eq!((by_visit.num_rows(), drift.value(0), drift.value(2)), (3, false, true));
+        monitors.map(|table| answer(&run, &format!("select * from {table}")))
+    };
+    assert_eq!(night(3, 7), night(1, 32));
+}
+
+#[test]
+fn the_papers_experiment_ends_in_its_tables() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let mut lesson = lesson("06_paper.yaml").set("count", "60").set("limit", "8");
+    for label in ["regular_pixel", "da_pixel"] {
+        lesson = lesson.configure(format!("{label}:popsize"), "40").configure(format!("{label}:maxiter"), "8");
+    }
+    for label in ["regular_drift", "da_drift"] {
+        let settings = [("window", "30"), ("permutations", "99"), ("reference_limit", "200")];
+        lesson =
+            settings.iter().fold(lesson, |lesson, (key, value)| lesson.configure(format!("{label}:{key}"), *value));
+    }
+    let summary = lesson.run(&run).unwrap();
+    assert_eq!((summary.counts.written, summary.tables["da_drift"], summary.tables["accuracy"]), (60, 2, 16));
+    assert!(summary.tables["da_isomap"] >= 120, "{:?}", summary.tables);
+    let table = answer(&run, &fs::read_to_string("pipelines/06_tables.sql").unwrap());
+    let quantities: Vec<&str> = table["quantity"].as_string::<i32>().iter().flatten().collect();
+    for quantity in ["Y1 accuracy", "Y10 F1", "galaxies attacked", "Y10 to Y1: median distance"] {
+        assert!(quantities.contains(&quantity), "{quantities:?}");
+    }
+    let number = |quantity: &str, model: &str| {
+        let row = quantities.iter().position(|found| *found == quantity).unwrap();
+        table[model].as_primitive::<Float64Type>().value(row)
+    };
+    assert!(number("Y10 accuracy", "regular") > 0.85 && number("Y10 accuracy", "da") > 0.85);
+    let discrepancy = "MMD^2 of Y1 latents from Y10, mean of windows";
+    assert!(number(discrepancy, "da") < number(discrepancy, "regular"));
+}
