@@ -199,6 +199,10 @@ pub trait Scorer: Send + Sync {
     fn score(&self, batch: RecordBatch, rejects: &mut Rejects) -> Result<RecordBatch>;
     /// What it runs on and with, for the run record: device, library version, digest of the model.
     fn provenance(&self) -> serde_json::Value;
+    /// How many rows it is best asked about at once, once started, where it matters: a GPU wants many.
+    fn rows_at_once(&self) -> Option<usize> {
+        None
+    }
     /// The model itself, once started, for monitors that ask it about images of their own.
     fn model(&self) -> Option<&dyn Model> {
         None

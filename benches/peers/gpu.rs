@@ -24,6 +24,8 @@ use super::{
 
 /// What the bare loop tries.
 const BATCH_SIZES: [usize; 5] = [32, 64, 128, 256, 512];
+/// Rows of a record batch: what the engine takes when a score runs on a GPU.
+const BATCH: usize = 256;
 /// Images in one array: of fewer objects each is there several times.
 const IMAGES: usize = 8192;
 /// Candidates around an image: a population of the paper's attack.

@@ -58,8 +58,8 @@ pub enum StepStage {
 pub struct EngineSettings {
     /// Worker threads; 0 takes one for every core.
     pub threads: usize,
-    /// The most rows of a batch.
-    #[schemars(range(min = 1, max = 65536))]
+    /// The most rows of a batch; 0 takes as many as the scores are best asked about at once: 32, and 256 on a GPU.
+    #[schemars(range(min = 0, max = 65536))]
     pub batch_rows: usize,
     /// The most memory that batches under way may take, MiB.
     #[schemars(range(min = 16))]
@@ -78,7 +78,7 @@ impl Default for EngineSettings {
     fn default() -> Self {
         Self {
             threads: 0,
-            batch_rows: 32,
+            batch_rows: 0,
             memory_mib: 512,
             commit_rows: 10_000,
             commit_seconds: 30.0,

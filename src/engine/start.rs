@@ -8,11 +8,15 @@ use crate::{
     stage::{RunContext, Scorers, Stop},
 };
 
+/// Rows of a batch where no score wants more: their images stay in the cache of a core.
+const BATCH_ROWS: usize = 32;
+
 /// Starts source, steps and monitors (sinks start when their folders are ready).
 pub(super) fn start_stages(job: &mut Job, stop: &Stop) -> Result<RunContext> {
     let cores = thread::available_parallelism().map_or(1, NonZero::get);
     let threads = if job.engine.threads == 0 { cores } else { job.engine.threads };
-    let run = RunContext { seed: job.seed, threads, batch_rows: job.engine.batch_rows.max(1), stop: stop.clone() };
+    let batch_rows = if job.engine.batch_rows == 0 { BATCH_ROWS } else { job.engine.batch_rows };
+    let mut run = RunContext { seed: job.seed, threads, batch_rows, stop: stop.clone() };
     guarded("source", || job.source.start(&run))?;
     for step in &mut job.steps {
         guarded(&step.label, || match &mut step.stage {
@@ -30,6 +34,11 @@ pub(super) fn start_stages(job: &mut Job, stop: &Stop) -> Result<RunContext> {
             StepStage::Transform(_) => None,
         })
         .collect();
+    if job.engine.batch_rows == 0 {
+        let wanted = scorers.values().filter_map(|scorer| scorer.rows_at_once());
+        run.batch_rows = wanted.fold(BATCH_ROWS, usize::max);
+        job.engine.batch_rows = run.batch_rows;
+    }
     for (label, _, monitor) in &mut job.monitors {
         guarded(label, || monitor.start(&run, &scorers))?;
     }

@@ -281,6 +281,11 @@ impl Scorer for OnnxScorer {
         })
     }
 
+    fn rows_at_once(&self) -> Option<usize> {
+        let loaded = self.loaded.as_ref()?;
+        (loaded.pool.taken.device == Device::Cuda).then(|| loaded.batching.size())
+    }
+
     fn model(&self) -> Option<&dyn Model> {
         self.loaded.as_ref().map(|loaded| loaded as &dyn Model)
     }
