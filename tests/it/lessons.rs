@@ -77,6 +77,8 @@ fn attacks_meet_the_same_galaxies_and_are_the_same_with_any_threads_and_batches(
             "da_window",
             "pixel_distance",
             "noise_distance",
+            "regular_drawn",
+            "da_drawn",
         ];
         tables.map(|table| rows(&format!("select * from {table}")))
     };
