@@ -418,7 +418,7 @@ def main() -> None:
     paths = sorted(glob.glob(os.path.join(args.input, "*.fits")))[: args.limit]
     objects, spent, result = WORKS[args.work](args, paths)
     if args.out and result is not None:
-        np.save(args.out, result.astype(np.float32, copy=False))
+        np.save(args.out, np.ascontiguousarray(result, np.float32))
     print(json.dumps({"work": args.work, "objects": objects, **spent}))
 
 

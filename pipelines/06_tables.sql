@@ -40,7 +40,7 @@ side_by_side as (
     from numbers
     group by part, quantity
     union all
-    select 4, moved || ': galaxies', n, n from distances
+    select 4, moved || ': galaxies', n as regular, n as da from distances
     union all
     select 4, moved || ': median distance', median, versus_median from distances
     union all
@@ -48,11 +48,11 @@ side_by_side as (
     union all
     select 4, moved || ': standard error', standard_error, versus_standard_error from distances
     union all
-    select 5, moved || ': Jensen-Shannon distance of regular and da', js_distance, js_distance from distances
+    select 5, moved || ': Jensen-Shannon distance of regular and da', js_distance as regular, js_distance as da from distances
     union all
-    select 5, moved || ': without any difference, median', js_null_median, js_null_median from distances
+    select 5, moved || ': without any difference, median', js_null_median as regular, js_null_median as da from distances
     union all
-    select 5, moved || ': p-value', js_p_value, js_p_value from distances
+    select 5, moved || ': p-value', js_p_value as regular, js_p_value as da from distances
     union all
     select 6, 'MMD^2 of Y1 latents from Y10, mean of windows', (select avg(mmd2) from regular_drift), (select avg(mmd2) from da_drift)
 )

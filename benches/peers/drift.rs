@@ -123,7 +123,7 @@ fn test(
 pub(crate) fn isomap(bench: &Bench, inputs: &Inputs) -> Result<Vec<Line>> {
     const POINTS: usize = 2000;
     let mut draw = Stream::new(7, "bench", "isomap");
-    let centres: Vec<f64> = (0..3 * LATENT).map(|_| 3.0 * draw.normal()).collect();
+    let centres: Vec<f64> = (0..3 * LATENT).map(|_| 0.5 * draw.normal()).collect();
     let number = |i: usize, normal: f64| (centres[i / LATENT % 3 * LATENT + i % LATENT] + 2.0 * normal) as f32;
     let numbers: Vec<f32> = (0..POINTS * LATENT).map(|i| number(i, draw.normal())).collect();
     let [input, out] = ["isomap.npy", "embedded.npy"].map(|name| inputs.scratch.join(name));
