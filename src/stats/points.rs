@@ -87,6 +87,7 @@ pub const fn stride(upto: usize) -> usize {
     upto.next_multiple_of(WIDE)
 }
 
+#[allow(clippy::ifs_same_cond, reason = "the conditions differ by the target they are compiled for")]
 #[multiversion(targets = "simd")]
 fn distances(points: &Points, rows: Range<usize>, other: &Points, stride: usize, out: &mut [f64]) {
     // Sums stay in registers: 32 of 8 numbers, or 16 of 4 and less.
@@ -99,6 +100,7 @@ fn distances(points: &Points, rows: Range<usize>, other: &Points, stride: usize,
     }
 }
 
+#[allow(clippy::ifs_same_cond, reason = "the conditions differ by the target they are compiled for")]
 #[multiversion(targets = "simd")]
 fn dots(points: &Points, rows: Range<usize>, other: &Points, stride: usize, out: &mut [f64]) {
     if target_cfg_f!(target_feature = "avx512f") {

@@ -1,7 +1,7 @@
 //! The maximum mean discrepancy of two samples, and its permutation test (Gretton et al. 2012, "A kernel two-sample test").
 //!
-//! For x_1..x_m and y_1..y_n, unbiased: MMD^2 = sum_{i != j} k(x_i, x_j) / m(m-1) + sum_{i != j} k(y_i, y_j) / n(n-1)
-//! - 2 sum_{i, j} k(x_i, y_j) / mn; biased: with i = j in the sums, over m^2 and n^2. It is zero for equal distributions (unbiased:
+//! For x_1..x_m and y_1..y_n, unbiased: MMD^2 = sum_{i != j} k(x_i, x_j) / m(m-1) + sum_{i != j} k(y_i, y_j) / n(n-1) -
+//! 2 sum_{i, j} k(x_i, y_j) / mn; biased: with i = j in the sums, over m^2 and n^2. It is zero for equal distributions (unbiased:
 //! on average, so it may be negative).
 //!
 //! **The test.** In the pooled sample any m could have been the first one, if the distributions are equal. Of such a group only the
