@@ -67,7 +67,7 @@ fn said(object: usize) -> Said {
     let [x, y] = latent("a", object);
     match object {
         4 => attacked(&batch([object]), &[]),
-        _ => attacked(&batch([object]), &[(false, [9.0; 2]), (object % 3 != 0, [x + 1.0, y + 2.0])]),
+        _ => attacked(&batch([object]), &[(false, [9.0; 2]), (!object.is_multiple_of(3), [x + 1.0, y + 2.0])]),
     }
 }
 
@@ -131,7 +131,7 @@ fn the_objects_with_the_smallest_ranks_are_drawn_and_the_next_are_placed() {
 #[test]
 fn triplets_are_points_of_the_same_embedding() {
     let table = watch(under_attack(), &[batch(0..60)]);
-    let flipped: Vec<usize> = by_rank().into_iter().filter(|i| i % 3 != 0 && *i != 4).take(4).collect();
+    let flipped: Vec<usize> = by_rank().into_iter().filter(|i| !i.is_multiple_of(3) && *i != 4).take(4).collect();
     let mut latents: Vec<[f32; 2]> = by_rank()[..20].iter().flat_map(|i| ["a", "b"].map(|s| latent(s, *i))).collect();
     for i in &flipped {
         let [x, y] = latent("a", *i);

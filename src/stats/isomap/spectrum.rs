@@ -166,6 +166,7 @@ fn multiply(geodesics: &Geodesics, block: &[Vec<f64>]) -> Vec<Vec<f64>> {
 }
 
 /// Adds the products with the squares of a panel: those of its rows, and those of its columns that are no rows of it.
+#[allow(clippy::ifs_same_cond, reason = "the conditions differ by the target they are compiled for")]
 #[multiversion(targets = "simd")]
 fn add_panel(squares: &[f64], numbers: &[[f64; BLOCK]], products: &mut [[f64; BLOCK]]) {
     // What is summed stays in registers.
