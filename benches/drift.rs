@@ -200,34 +200,35 @@ fn reused(rows: usize, arguments: &Arguments, law: &Law) -> Result<()> {
     Ok(())
 }
 
-/// 1,000 latents of Y10 against windows of other galaxies, in either domain.
+/// 1,000 latents of Y10 against windows of other galaxies, in either domain; who is in which is drawn anew every time.
 fn power(model: &str, windows: usize) -> Result<()> {
+    const KNOWN: usize = 1000;
     let latents = Latents::read(&format!("models/{model}.latents.parquet"))?;
-    let mut stream = Stream::new(3, model, "power");
-    let mut galaxies: Vec<&str> = latents.of_domain("y10").iter().map(|row| row.id.as_str()).collect();
-    for i in (1..galaxies.len()).rev() {
-        galaxies.swap(i, stream.below(i as u64 + 1) as usize);
+    let [near, far] = ["y10", "y1"].map(|domain| latents.of_domain(domain));
+    if near.len() < KNOWN + WINDOW || !near.iter().zip(&far).all(|(near, far)| near.id == far.id) {
+        return Err(format!("the latents of `{model}` are not of {} galaxies in both domains", KNOWN + WINDOW).into());
     }
-    let (known, others) = galaxies.split_at(1000.min(galaxies.len()));
-    let points = |domain: &str, galaxies: &[&str]| {
-        let rows = latents.of_domain(domain);
-        let mut points = Points::of_dimension(rows[0].latent.len());
-        rows.iter().filter(|row| galaxies.contains(&row.id.as_str())).for_each(|row| points.push(&row.latent));
-        points
-    };
-    let reference = Reference::new(points("y10", known), Kernel::paper());
-    for domain in ["y10", "y1"] {
-        let mut called = 0;
-        for _ in 0..windows {
-            let mut drawn = others.to_vec();
-            for i in 0..WINDOW {
-                let other = i + stream.below((drawn.len() - i) as u64) as usize;
-                drawn.swap(i, other);
-            }
-            let window = points(domain, &drawn[..WINDOW]);
-            called += u64::from(p_value(&reference, &window, 999, &mut stream)? <= LEVEL);
+    let mut stream = Stream::new(3, model, "power");
+    let mut called = [0, 0];
+    let mut galaxies: Vec<usize> = (0..near.len()).collect();
+    for _ in 0..windows {
+        for i in 0..KNOWN + WINDOW {
+            let other = i + stream.below((galaxies.len() - i) as u64) as usize;
+            galaxies.swap(i, other);
         }
-        println!("| {model} | {domain} | {windows} | {} |", part(called, windows));
+        let points = |rows: &[&Row], galaxies: &[usize]| {
+            let mut points = Points::of_dimension(rows[0].latent.len());
+            galaxies.iter().for_each(|galaxy| points.push(&rows[*galaxy].latent));
+            points
+        };
+        let reference = Reference::new(points(&near, &galaxies[..KNOWN]), Kernel::paper());
+        for (called, rows) in called.iter_mut().zip([&near, &far]) {
+            let window = points(rows, &galaxies[KNOWN..KNOWN + WINDOW]);
+            *called += u64::from(p_value(&reference, &window, 999, &mut stream)? <= LEVEL);
+        }
+    }
+    for (called, domain) in called.iter().zip(["y10", "y1"]) {
+        println!("| {model} | {domain} | {windows} | {} |", part(*called, windows));
     }
     Ok(())
 }

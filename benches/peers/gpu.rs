@@ -23,9 +23,9 @@ use super::{
 };
 
 /// What the bare loop tries.
-const BATCH_SIZES: [usize; 5] = [32, 64, 128, 256, 512];
+const BATCH_SIZES: [usize; 5] = [64, 128, 200, 256, 512];
 /// Rows of a record batch: what the engine takes when a score runs on a GPU.
-const BATCH: usize = 256;
+const BATCH: usize = 200;
 /// Images in one array: of fewer objects each is there several times.
 const IMAGES: usize = 8192;
 /// Candidates around an image: a population of the paper's attack.
@@ -81,20 +81,30 @@ pub(crate) fn measure(bench: &Bench, inputs: &Inputs) -> Result<Vec<Line>> {
     }
     let peer = format!("bare ort on CUDA, batches of {}", best.1);
     let mut lines = Vec::new();
-    for (subject, size) in [("score on CUDA, record batches of 32", 32), ("score on CUDA, record batches of 256", 256)]
-    {
-        let parts: Vec<RecordBatch> = (0..IMAGES).step_by(size).map(|first| rows.slice(first, size)).collect();
-        let ours = rate(bench, IMAGES, || {
-            parts.iter().try_for_each(|part| {
-                black_box(gpu.score(part.clone(), &mut Rejects::default())?);
-                Ok(())
-            })
-        })?;
+    let parts: Vec<RecordBatch> =
+        (0..IMAGES).step_by(BATCH).map(|first| rows.slice(first, BATCH.min(IMAGES - first))).collect();
+    for (subject, workers) in [("score on CUDA, one worker", 1), ("score on CUDA, four workers", 4)] {
+        let ours = rate(bench, IMAGES, || Ok(by_workers(&gpu, &parts, workers)?))?;
         let (peer, equal) = (peer.clone(), alike.clone());
         lines.push(Line { subject, ours, peer, theirs: best.0, goal: Some(0.95), equal });
     }
     lines.push(candidates(bench, &gpu, &cpu, &some)?);
     Ok(lines)
+}
+
+/// Scores batches by so many workers, each every so manieth.
+fn by_workers(gpu: &OnnxScorer, parts: &[RecordBatch], workers: usize) -> std::result::Result<(), String> {
+    let work = |worker: usize| {
+        parts.iter().skip(worker).step_by(workers).try_for_each(|part| {
+            let scored = gpu.score(part.clone(), &mut Rejects::default());
+            black_box(scored.map_err(|error| error.to_string())?);
+            Ok(())
+        })
+    };
+    std::thread::scope(|scope| {
+        let running: Vec<_> = (0..workers).map(|worker| scope.spawn(move || work(worker))).collect();
+        running.into_iter().try_for_each(|worker| worker.join().map_err(|_| "a worker panicked".to_owned())?)
+    })
 }
 
 /// How far logits and classes of the GPU are from those of the CPU.

@@ -58,7 +58,7 @@ pub enum StepStage {
 pub struct EngineSettings {
     /// Worker threads; 0 takes one for every core.
     pub threads: usize,
-    /// The most rows of a batch; 0 takes as many as the scores are best asked about at once: 32, and 256 on a GPU.
+    /// The most rows of a batch; 0 takes as many as the scores are best asked about at once: 32, and 200 on a GPU.
     #[schemars(range(min = 0, max = 65536))]
     pub batch_rows: usize,
     /// The most memory that batches under way may take, MiB.

@@ -45,7 +45,8 @@ pub struct Onnx {
     /// What to run on. `cuda` is an error where there is none; `auto` takes it where it can be used.
     #[serde(default)]
     pub device: Device,
-    /// The most images that the model sees at once: 8 on a CPU (they stay in its cache) and 256 on a GPU.
+    /// The most images that the model sees at once: 8 on a CPU (they stay in its cache) and 200 on a GPU (two of them are a
+    /// population of `one_pixel`, so none is filled up with nothing).
     #[serde(default)]
     #[schemars(range(min = 1, max = 4096))]
     pub max_batch_size: Option<usize>,
@@ -223,7 +224,7 @@ impl Scorer for OnnxScorer {
         let Onnx { model, device, max_batch_size, .. } = &self.settings;
         self.check_unchanged(&bound.digest)?;
         let pool = Pool::load(runtime, model, &bound.card, *device, run.threads)?;
-        let usual = if pool.taken.device == Device::Cuda { 256 } else { 8 };
+        let usual = if pool.taken.device == Device::Cuda { 200 } else { 8 };
         let batching = Batching::choose(&pool, max_batch_size.unwrap_or(usual).max(1))?;
         tracing::info!(
             score = self.label,
