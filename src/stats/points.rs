@@ -28,6 +28,9 @@ impl Points {
     /// The points of `[n, dimension]` numbers.
     pub fn new(numbers: &[f32], dimension: usize) -> Self {
         let mut points = Self::of_dimension(dimension);
+        let count = numbers.len() / dimension.max(1);
+        points.panels.reserve_exact(count.div_ceil(WIDE) * dimension);
+        points.norms.reserve_exact(stride(count));
         numbers.chunks_exact(dimension.max(1)).for_each(|point| points.push(point));
         points
     }

@@ -48,7 +48,7 @@ impl Exact {
     }
 
     /// Judges a sample. `level` is that of the threshold, `bits` are the draws of its permutations.
-    pub(super) fn judge(&self, sample: &Sample, level: f64, bits: &mut dyn FnMut() -> u64) -> Judged {
+    pub(super) fn judge(&self, mut sample: Sample, level: f64, bits: &mut dyn FnMut() -> u64) -> Judged {
         let points = Points::new(&sample.latents, self.dimension);
         let (n, m) = (self.len(), points.len());
         let nothing = |reason| Judged { n: m as u64, reason: Some(reason), ..Judged::default() };
@@ -57,10 +57,15 @@ impl Exact {
         }
         let size = self.reference.group_size(&points);
         let own = if m <= n { n..n + m } else { 0..n };
-        let mut strata = self.strata(sample, &own);
+        let mut strata = self.strata(&sample, m, &own);
         if !strata.can_exchange() {
             return nothing("no block has rows of both the window and the reference");
         }
+        let latents =
+            || self.sample.latents.chunks_exact(self.dimension).chain(sample.latents.chunks_exact(self.dimension));
+        let marginals = self.bins.and_then(|bins| Marginals::new(latents(), self.dimension, bins));
+        // Not needed any more, and a window may be large.
+        sample.latents = Vec::new();
         let mut groups = Groups::of_size(size);
         (0..self.permutations).for_each(|_| strata.draw(&mut groups, bits));
         let Some(tested) = self.reference.test(&points, &groups) else { return nothing("fewer than 2 rows") };
@@ -76,12 +81,9 @@ impl Exact {
         let mut observed = Groups::of_size(size);
         observed.push_range(own);
         let all = || observed.iter().chain(groups.iter());
-        if let Some((distance, p_value)) = tested_by(all().filter_map(|group| self.class_distance(sample, group))) {
+        if let Some((distance, p_value)) = tested_by(all().filter_map(|group| self.class_distance(&sample, group))) {
             (judged.js_class, judged.js_class_p_value) = (Some(distance), Some(p_value));
         }
-        let latents =
-            || self.sample.latents.chunks_exact(self.dimension).chain(sample.latents.chunks_exact(self.dimension));
-        let marginals = self.bins.and_then(|bins| Marginals::new(latents(), self.dimension, bins));
         if let Some(marginals) = marginals
             && let Some((distance, p_value)) =
                 tested_by(all().filter_map(|group| Some(marginals.greatest(group)?.distance)))
@@ -93,9 +95,9 @@ impl Exact {
         judged
     }
 
-    fn strata(&self, sample: &Sample, own: &std::ops::Range<usize>) -> Strata {
+    fn strata(&self, sample: &Sample, rows: usize, own: &std::ops::Range<usize>) -> Strata {
         if sample.blocks.is_empty() {
-            return Strata::whole(self.len() + sample.latents.len() / self.dimension, own.len());
+            return Strata::whole(self.len() + rows, own.len());
         }
         let mut names: Vec<&str> = self.sample.blocks.iter().chain(&sample.blocks).map(String::as_str).collect();
         let pooled = names.clone();

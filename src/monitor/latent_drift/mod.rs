@@ -185,13 +185,13 @@ impl LatentDriftMonitor {
         }
     }
 
-    /// What is said of a window that has ended.
-    fn close(&mut self, window: &Window) -> Result<Emitted> {
+    /// What is said of a window that has ended, of whose rows so many are then let go of.
+    fn close(&mut self, window: &Window, let_go: u64) -> Result<Emitted> {
         let threshold = match self.settings.control {
             Control::None => self.settings.alpha,
             Control::Lord => self.state.lord.level(),
         };
-        let judged = self.judged(window, threshold)?;
+        let judged = self.judged(window, let_go, threshold)?;
         let p_values: Vec<f64> = judged.iter().filter_map(|(_, judged)| judged.p_value).collect();
         let mut adjusted = holm(&p_values).into_iter();
         let said: Vec<Row> = judged
@@ -224,11 +224,16 @@ impl LatentDriftMonitor {
     }
 
     /// What is found of every segment of a window, in the order of their appearance.
-    fn judged(&self, window: &Window, level: f64) -> Result<Vec<(Option<String>, Judged)>> {
+    fn judged(&mut self, window: &Window, let_go: u64, level: f64) -> Result<Vec<(Option<String>, Judged)>> {
         let most = self.settings.most_segments();
+        let rows = match &mut self.held {
+            Held::Rows(held) if let_go > window.last - window.first => std::mem::take(held),
+            Held::Rows(held) => held.clone(),
+            Held::Sums(_) => Vec::new(),
+        };
         match (&self.held, self.judge()?) {
-            (Held::Rows(held), Judge::Exact(exact)) => {
-                let samples = self.bound()?.columns.samples(held)?;
+            (Held::Rows(_), Judge::Exact(exact)) => {
+                let samples = self.bound()?.columns.samples(rows)?;
                 let each = samples.into_iter().enumerate().map(|(i, (segment, sample))| {
                     if i >= most {
                         return (
@@ -238,7 +243,7 @@ impl LatentDriftMonitor {
                     }
                     let name = segment.as_deref().unwrap_or_default();
                     let mut stream = Stream::new(self.seed, name, &format!("{}/window {}", self.label, window.number));
-                    let judged = exact.judge(&sample, level, &mut || stream.next_u64());
+                    let judged = exact.judge(sample, level, &mut || stream.next_u64());
                     (segment, judged)
                 });
                 Ok(each.collect())
@@ -278,7 +283,7 @@ impl LatentDriftMonitor {
             Step::Hold(rows) if rows.is_empty() => Ok(()),
             Step::Hold(rows) => self.hold(&batch.slice(rows.start, rows.len())),
             Step::Close { window, let_go } => {
-                out.append(self.close(&window)?);
+                out.append(self.close(&window, let_go)?);
                 self.let_go(let_go);
                 Ok(())
             }
@@ -386,7 +391,7 @@ impl Monitor for LatentDriftMonitor {
     fn finish(&mut self) -> Result<Emitted> {
         let mut out = Emitted::default();
         if let Some(Step::Close { window, let_go }) = self.state.windows.finish(self.rule) {
-            out.append(self.close(&window)?);
+            out.append(self.close(&window, let_go)?);
             self.let_go(let_go);
         }
         Ok(out)

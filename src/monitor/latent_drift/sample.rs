@@ -34,9 +34,12 @@ pub(super) struct Columns {
 
 impl Columns {
     /// The samples of every segment, in the order in which they appear; one sample without a name where there are no segments.
-    pub(super) fn samples(&self, batches: &[RecordBatch]) -> Result<Vec<(Option<String>, Sample)>> {
+    /// Each batch is let go of when it has been read: a window may be large.
+    pub(super) fn samples(&self, batches: Vec<RecordBatch>) -> Result<Vec<(Option<String>, Sample)>> {
+        let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
         let mut samples: Vec<(Option<String>, Sample)> = Vec::new();
         for batch in batches {
+            let batch = &batch;
             let (latents, dimension) = list_values(batch, &latent_column(&self.score))?;
             let probabilities = self.with_probabilities.then(|| list_values(batch, &probability_column(&self.score)));
             let probabilities = probabilities.transpose()?;
@@ -46,7 +49,11 @@ impl Columns {
                 let known = samples.iter().rposition(|(name, _)| *name == segment);
                 let place = known.unwrap_or(samples.len());
                 if known.is_none() {
-                    samples.push((segment, Sample::default()));
+                    let mut sample = Sample::default();
+                    if self.segment.is_none() {
+                        sample.latents.reserve_exact(rows * dimension);
+                    }
+                    samples.push((segment, sample));
                 }
                 let sample = &mut samples[place].1;
                 sample.latents.extend_from_slice(&latents[row * dimension..][..dimension]);

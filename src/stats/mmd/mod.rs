@@ -71,7 +71,8 @@ impl Reference {
     pub fn new(points: Points, kernel: Kernel) -> Self {
         let n = points.len();
         let mut reference = Self { points, kernel, row_sums: vec![0.0; n], pairs: 0.0, kept: None };
-        let mut kept = (n * n.saturating_sub(1) / 2 <= KEPT).then(Vec::new);
+        let values = n * n.saturating_sub(1) / 2;
+        let mut kept = (values <= KEPT).then(|| Vec::with_capacity(values));
         let (mut row_sums, mut pairs) = (vec![0.0; n], 0.0);
         reference.each_row(&Points::default(), &mut |i, row| {
             pairs += add_row(i, row, &mut row_sums);
