@@ -23,9 +23,15 @@ impl Line {
             .goal
             .map_or_else(String::new, |goal| format!("{goal}{}", if ratio >= goal { "" } else { " (missed)" }));
         let ratio = if ratio < 3.0 { format!("{ratio:.2}") } else { format!("{ratio:.1}") };
-        let Self { subject, ours, peer, theirs, equal, .. } = self;
-        println!("| {subject} | {ours:.0} | {peer} | {theirs:.0} | {ratio} | {goal} | {equal} |");
+        let Self { subject, peer, equal, .. } = self;
+        let (ours, theirs) = (rate(self.ours), rate(self.theirs));
+        println!("| {subject} | {ours} | {peer} | {theirs} | {ratio} | {goal} | {equal} |");
     }
+}
+
+/// A rate, with two digits after the point where it is small.
+fn rate(rate: f64) -> String {
+    if rate < 100.0 { format!("{rate:.2}") } else { format!("{rate:.0}") }
 }
 
 pub(crate) fn heading(bench: &Bench) {
