@@ -4,7 +4,7 @@
 //! chance, so it is read beside the greatest ones of random groups of the pooled sample: that accounts for the number of dimensions
 //! too.
 
-use super::jensen_shannon::Bins;
+use super::{jensen_shannon::Bins, points::Points};
 
 /// Two samples, as the bins that their numbers fall into.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,19 +27,22 @@ pub struct Greatest {
 }
 
 impl Marginals {
-    /// The pooled sample of points of a dimension, in at most 256 bins; `None` without points or bins.
-    pub fn new<'a>(points: impl Iterator<Item = &'a [f32]> + Clone, dimension: usize, bins: usize) -> Option<Self> {
+    /// Two samples of one dimension, pooled, in at most 256 bins; `None` without points or bins.
+    pub fn new(first: &Points, second: &Points, bins: usize) -> Option<Self> {
         if bins == 0 || bins > 256 {
             return None;
         }
-        let over = |d: usize| Bins::over(points.clone().map(|point| f64::from(point[d])), bins);
-        let over: Vec<Bins> = (0..dimension).map(over).collect::<Option<_>>()?;
-        let (mut places, mut totals) = (Vec::new(), vec![0; dimension * bins]);
-        for point in points {
-            for (d, (over, number)) in over.iter().zip(point).enumerate() {
-                let bin = over.of(f64::from(*number));
+        let dimension = first.dimension();
+        let count = first.len() + second.len();
+        let (mut places, mut totals) = (vec![0; count * dimension], vec![0; dimension * bins]);
+        for d in 0..dimension {
+            let of = |points: &'_ Points| (0..points.len()).map(|i| f64::from(points.number(i, d))).collect::<Vec<_>>();
+            let numbers = [of(first), of(second)].concat();
+            let over = Bins::over(numbers.iter().copied(), bins)?;
+            for (i, number) in numbers.into_iter().enumerate() {
+                let bin = over.of(number);
                 totals[d * bins + bin] += 1;
-                places.push(bin as u8);
+                places[i * dimension + d] = bin as u8;
             }
         }
         Some(Self { dimension, bins, places, totals })
@@ -99,8 +102,8 @@ mod tests {
         let golden: Golden = serde_json::from_str(text).expect("golden numbers");
         assert!(golden.dimensions.len() >= 2);
         for Samples { dimension, bins, x, y, distances } in golden.dimensions {
-            let points = x.chunks_exact(dimension).chain(y.chunks_exact(dimension));
-            let marginals = Marginals::new(points, dimension, bins).expect("points");
+            let [first, second] = [&x, &y].map(|numbers| Points::new(numbers, dimension));
+            let marginals = Marginals::new(&first, &second, bins).expect("points");
             let n = (x.len() / dimension) as u32;
             let group: Vec<u32> = (n..n + (y.len() / dimension) as u32).collect();
             let found = marginals.greatest(&group).expect("a greatest");
@@ -116,10 +119,9 @@ mod tests {
 
     #[test]
     fn nobody_and_everybody_differ_from_nobody() {
-        let numbers = [1.0, 2.0, 3.0];
-        let marginals = Marginals::new(numbers.chunks(1), 1, 4).expect("points");
+        let [some, one, none] = [&[1.0, 2.0][..], &[3.0], &[]].map(|numbers| Points::new(numbers, 1));
+        let marginals = Marginals::new(&some, &one, 4).expect("points");
         assert_eq!((marginals.greatest(&[]), marginals.greatest(&[0, 1, 2])), (None, None));
-        assert_eq!(Marginals::new(numbers.chunks(1), 1, 0), None);
-        assert_eq!(Marginals::new(std::iter::empty(), 1, 4), None);
+        assert_eq!((Marginals::new(&some, &one, 0), Marginals::new(&none, &none, 4)), (None, None));
     }
 }

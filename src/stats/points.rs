@@ -28,9 +28,7 @@ impl Points {
     /// The points of `[n, dimension]` numbers.
     pub fn new(numbers: &[f32], dimension: usize) -> Self {
         let mut points = Self::of_dimension(dimension);
-        let count = numbers.len() / dimension.max(1);
-        points.panels.reserve_exact(count.div_ceil(WIDE) * dimension);
-        points.norms.reserve_exact(stride(count));
+        points.reserve(numbers.len() / dimension.max(1));
         numbers.chunks_exact(dimension.max(1)).for_each(|point| points.push(point));
         points
     }
@@ -69,8 +67,23 @@ impl Points {
     }
 
     /// One number of a point.
-    fn number(&self, point: usize, dimension: usize) -> f64 {
-        f64::from(self.panels[point / WIDE * self.dimension + dimension][point % WIDE])
+    pub fn number(&self, point: usize, dimension: usize) -> f32 {
+        self.panels[point / WIDE * self.dimension + dimension][point % WIDE]
+    }
+
+    /// The points of these numbers, as points of their own.
+    pub fn select(&self, points: impl IntoIterator<Item = usize>) -> Self {
+        let mut selected = Self::of_dimension(self.dimension);
+        for point in points {
+            selected.push(&(0..self.dimension).map(|d| self.number(point, d)).collect::<Vec<_>>());
+        }
+        selected
+    }
+
+    /// Makes room for so many points.
+    pub fn reserve(&mut self, count: usize) {
+        self.panels.reserve_exact(count.div_ceil(WIDE) * self.dimension);
+        self.norms.reserve_exact(stride(count));
     }
 
     /// Squared distances of the points `rows` from the first `upto` points of another set of the same dimension:
@@ -92,7 +105,7 @@ impl Points {
     /// `R` points from `first` on, side by side: `[dimension][point]`; what is beyond the last point is repeated.
     fn side_by_side<const R: usize>(&self, first: usize, end: usize) -> Vec<[f64; R]> {
         let point = |r: usize| (first + r).min(end - 1);
-        (0..self.dimension).map(|d| std::array::from_fn(|r| self.number(point(r), d))).collect()
+        (0..self.dimension).map(|d| std::array::from_fn(|r| f64::from(self.number(point(r), d)))).collect()
     }
 }
 

@@ -12,9 +12,10 @@ use crate::stats::{
 
 /// A reference that windows are compared with.
 pub(super) struct Exact {
-    sample: Sample,
     reference: Reference,
-    dimension: usize,
+    /// Of the reference: `[n, class]`, and blocks by row.
+    probabilities: Vec<f32>,
+    blocks: Vec<String>,
     classes: usize,
     /// Bins of the histograms of latent dimensions, where those are compared.
     bins: Option<usize>,
@@ -23,7 +24,6 @@ pub(super) struct Exact {
 
 /// What a test of a window is to look like.
 pub(super) struct Exactly {
-    pub(super) dimension: usize,
     /// How many classes there are probabilities of; 0 where they are not compared.
     pub(super) classes: usize,
     pub(super) bins: Option<usize>,
@@ -32,9 +32,9 @@ pub(super) struct Exactly {
 
 impl Exact {
     pub(super) fn new(sample: Sample, kernel: Kernel, how: &Exactly) -> Self {
-        let reference = Reference::new(Points::new(&sample.latents, how.dimension), kernel);
-        let &Exactly { dimension, classes, bins, permutations } = how;
-        Self { sample, reference, dimension, classes, bins, permutations }
+        let Sample { latents, probabilities, blocks } = sample;
+        let &Exactly { classes, bins, permutations } = how;
+        Self { reference: Reference::new(latents, kernel), probabilities, blocks, classes, bins, permutations }
     }
 
     /// Rows of the reference.
@@ -42,33 +42,24 @@ impl Exact {
         self.reference.len()
     }
 
-    /// Numbers of a latent.
-    pub(super) const fn dimension(&self) -> usize {
-        self.dimension
-    }
-
     /// Judges a sample. `level` is that of the threshold, `bits` are the draws of its permutations.
-    pub(super) fn judge(&self, mut sample: Sample, level: f64, bits: &mut dyn FnMut() -> u64) -> Judged {
-        let points = Points::new(&sample.latents, self.dimension);
+    pub(super) fn judge(&self, sample: &Sample, level: f64, bits: &mut dyn FnMut() -> u64) -> Judged {
+        let points = &sample.latents;
         let (n, m) = (self.len(), points.len());
         let nothing = |reason| Judged { n: m as u64, reason: Some(reason), ..Judged::default() };
         if m < 2 {
             return nothing("fewer than 2 rows");
         }
-        let size = self.reference.group_size(&points);
+        let size = self.reference.group_size(points);
         let own = if m <= n { n..n + m } else { 0..n };
-        let mut strata = self.strata(&sample, m, &own);
+        let mut strata = self.strata(sample, &own);
         if !strata.can_exchange() {
             return nothing("no block has rows of both the window and the reference");
         }
-        let latents =
-            || self.sample.latents.chunks_exact(self.dimension).chain(sample.latents.chunks_exact(self.dimension));
-        let marginals = self.bins.and_then(|bins| Marginals::new(latents(), self.dimension, bins));
-        // Not needed any more, and a window may be large.
-        sample.latents = Vec::new();
+        let marginals = self.bins.and_then(|bins| Marginals::new(self.reference.points(), points, bins));
         let mut groups = Groups::of_size(size);
         (0..self.permutations).for_each(|_| strata.draw(&mut groups, bits));
-        let Some(tested) = self.reference.test(&points, &groups) else { return nothing("fewer than 2 rows") };
+        let Some(tested) = self.reference.test(points, &groups) else { return nothing("fewer than 2 rows") };
         let mut null = tested.null.clone();
         null.sort_unstable_by(f64::total_cmp);
         let mut judged = Judged {
@@ -81,7 +72,7 @@ impl Exact {
         let mut observed = Groups::of_size(size);
         observed.push_range(own);
         let all = || observed.iter().chain(groups.iter());
-        if let Some((distance, p_value)) = tested_by(all().filter_map(|group| self.class_distance(&sample, group))) {
+        if let Some((distance, p_value)) = tested_by(all().filter_map(|group| self.class_distance(sample, group))) {
             (judged.js_class, judged.js_class_p_value) = (Some(distance), Some(p_value));
         }
         if let Some(marginals) = marginals
@@ -95,11 +86,11 @@ impl Exact {
         judged
     }
 
-    fn strata(&self, sample: &Sample, rows: usize, own: &std::ops::Range<usize>) -> Strata {
+    fn strata(&self, sample: &Sample, own: &std::ops::Range<usize>) -> Strata {
         if sample.blocks.is_empty() {
-            return Strata::whole(self.len() + rows, own.len());
+            return Strata::whole(self.len() + sample.latents.len(), own.len());
         }
-        let mut names: Vec<&str> = self.sample.blocks.iter().chain(&sample.blocks).map(String::as_str).collect();
+        let mut names: Vec<&str> = self.blocks.iter().chain(&sample.blocks).map(String::as_str).collect();
         let pooled = names.clone();
         names.sort_unstable();
         names.dedup();
@@ -113,8 +104,9 @@ impl Exact {
             return None;
         }
         let row = |i: usize| {
-            let (of, i) = if i < self.len() { (&self.sample, i) } else { (sample, i - self.len()) };
-            &of.probabilities[i * self.classes..][..self.classes]
+            let known = i.checked_sub(self.len());
+            let (of, i) = known.map_or((&self.probabilities, i), |i| (&sample.probabilities, i));
+            &of[i * self.classes..][..self.classes]
         };
         let add = |mut sums: Vec<f64>, row: &[f32]| {
             sums.iter_mut().zip(row).for_each(|(sum, p)| *sum += f64::from(*p));
@@ -123,7 +115,7 @@ impl Exact {
         let zeros = || vec![0.0; self.classes];
         let inside = group.iter().map(|i| row(*i as usize)).fold(zeros(), add);
         let every =
-            self.sample.probabilities.chunks_exact(self.classes).chain(sample.probabilities.chunks_exact(self.classes));
+            self.probabilities.chunks_exact(self.classes).chain(sample.probabilities.chunks_exact(self.classes));
         let outside: Vec<f64> =
             every.fold(zeros(), add).iter().zip(&inside).map(|(all, own)| (all - own).max(0.0)).collect();
         distance_of_weights(&inside, &outside)
@@ -137,14 +129,11 @@ fn tested_by(mut distances: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
     Some((observed, p_value(observed, &null)))
 }
 
-/// One kernel as wide as the median distance within a sample.
-pub(super) fn median_kernel(sample: &Sample, dimension: usize) -> Option<Kernel> {
+/// One kernel as wide as the median distance between points.
+pub(super) fn median_kernel(points: &Points) -> Option<Kernel> {
     // Of more, evenly chosen ones: a median needs no more.
     const MOST: usize = 2048;
-    let count = sample.latents.len() / dimension;
-    let step = count.div_ceil(MOST).max(1);
-    let mut points = Points::of_dimension(dimension);
-    sample.latents.chunks_exact(dimension).step_by(step).for_each(|point| points.push(point));
+    let points = points.select((0..points.len()).step_by(points.len().div_ceil(MOST).max(1)));
     let (mut distances, mut block) = (Vec::new(), Vec::new());
     for first in (0..points.len()).step_by(WIDE) {
         let rows = first..(first + WIDE).min(points.len());

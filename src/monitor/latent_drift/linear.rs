@@ -2,10 +2,7 @@
 
 use arrow::array::RecordBatch;
 
-use super::{
-    sample::{Columns, Sample},
-    table::Judged,
-};
+use super::{sample::Columns, table::Judged};
 use crate::{
     batch::{list_values, object_id},
     error::Result,
@@ -31,34 +28,26 @@ pub(super) struct Linear {
 
 impl Linear {
     pub(super) fn new(
-        sample: &Sample,
+        reference: &Points,
         kernel: &Kernel,
-        (frequencies, tosses, dimension): (usize, usize, usize),
+        (frequencies, tosses): (usize, usize),
         seed: u64,
         label: &str,
     ) -> Self {
         let mut draw = Stream::new(seed, "", "random_features");
-        let features = Features::draw(kernel, frequencies, dimension, &mut || draw.normal());
-        let reference = Sums::new(&features, tosses);
-        let mut linear = Self { features, reference, tosses, seed, label: label.to_owned() };
-        for (block, rows) in sample.latents.chunks(dimension * ROWS).enumerate() {
-            let points = Points::new(rows, dimension);
-            let coins: Vec<u64> =
-                (0..points.len()).flat_map(|row| linear.coins(&format!("reference[{}]", block * ROWS + row))).collect();
-            linear.reference.add(&linear.features, &points, &coins);
+        let features = Features::draw(kernel, frequencies, reference.dimension(), &mut || draw.normal());
+        let mut sums = Sums::new(&features, tosses);
+        let coins = |row: usize| coins(seed, label, tosses, &format!("reference[{row}]"));
+        for first in (0..reference.len()).step_by(ROWS) {
+            let rows = first..(first + ROWS).min(reference.len());
+            sums.add(&features, &reference.select(rows.clone()), &rows.flat_map(coins).collect::<Vec<_>>());
         }
-        linear
+        Self { features, reference: sums, tosses, seed, label: label.to_owned() }
     }
 
     /// Rows of the reference.
     pub(super) fn len(&self) -> u64 {
         self.reference.count()
-    }
-
-    /// The tosses of a row, by its name.
-    fn coins(&self, name: &str) -> Vec<u64> {
-        let mut stream = Stream::new(self.seed, name, &format!("{}/coins", self.label));
-        (0..self.tosses.div_ceil(64)).map(|_| stream.next_u64()).collect()
     }
 
     /// No rows yet.
@@ -90,7 +79,7 @@ impl Linear {
             let (mut points, mut coins) = (Points::of_dimension(dimension), Vec::new());
             for row in rows() {
                 points.push(&latents[row * dimension..][..dimension]);
-                coins.extend(self.coins(object_id(batch, row)?));
+                coins.extend(self::coins(self.seed, &self.label, self.tosses, object_id(batch, row)?));
             }
             sums.0[place].1.add(&self.features, &points, &coins);
         }
@@ -115,6 +104,12 @@ impl Linear {
     pub(super) const fn sum_bytes(frequencies: usize, tosses: usize) -> usize {
         8 * (tosses + 1) * (2 * frequencies + 1)
     }
+}
+
+/// The tosses of a row, by its name.
+fn coins(seed: u64, label: &str, tosses: usize, name: &str) -> Vec<u64> {
+    let mut stream = Stream::new(seed, name, &format!("{label}/coins"));
+    (0..tosses.div_ceil(64)).map(|_| stream.next_u64()).collect()
 }
 
 /// Rows of the reference that are summed at once.

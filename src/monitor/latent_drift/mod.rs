@@ -238,12 +238,12 @@ impl LatentDriftMonitor {
                     if i >= most {
                         return (
                             segment,
-                            Judged { n: sample.count(exact.dimension()), reason: Some(BEYOND), ..Judged::default() },
+                            Judged { n: sample.latents.len() as u64, reason: Some(BEYOND), ..Judged::default() },
                         );
                     }
                     let name = segment.as_deref().unwrap_or_default();
                     let mut stream = Stream::new(self.seed, name, &format!("{}/window {}", self.label, window.number));
-                    let judged = exact.judge(sample, level, &mut || stream.next_u64());
+                    let judged = exact.judge(&sample, level, &mut || stream.next_u64());
                     (segment, judged)
                 });
                 Ok(each.collect())
@@ -340,15 +340,14 @@ impl Monitor for LatentDriftMonitor {
         self.seed = run.seed;
         let LatentDrift { reference, reference_limit, method, permutations, features, .. } = &self.settings;
         let bound = self.bound()?;
-        let dimension = bound.table.dimension;
         let sample = bound.table.read(run.seed, *reference_limit)?;
         let few = |what: &str| Error::Data(format!("the reference `{}` {what}", reference.display()));
-        if sample.count(dimension) < 2 {
+        if sample.latents.len() < 2 {
             return Err(few("has fewer than 2 rows of its domain"));
         }
         let kernel = match &self.settings.kernel {
             KernelChoice::Named(KernelName::Paper) => Some(Kernel::paper()),
-            KernelChoice::Named(KernelName::Median) => median_kernel(&sample, dimension),
+            KernelChoice::Named(KernelName::Median) => median_kernel(&sample.latents),
             KernelChoice::Variances(variances) => Kernel::new(variances),
         };
         let kernel = kernel.ok_or_else(|| few("has no two different latents, so no median distance"))?;
@@ -356,16 +355,12 @@ impl Monitor for LatentDriftMonitor {
             Method::Permutation => {
                 let bins = (self.settings.bins > 0).then_some(self.settings.bins);
                 let classes = if bound.columns.with_probabilities { bound.classes } else { 0 };
-                let how = Exactly { dimension, classes, bins, permutations: *permutations };
+                let how = Exactly { classes, bins, permutations: *permutations };
                 Judge::Exact(Exact::new(sample, kernel, &how))
             }
-            Method::RandomFeatures => Judge::Linear(Linear::new(
-                &sample,
-                &kernel,
-                (*features, *permutations, dimension),
-                run.seed,
-                &self.label,
-            )),
+            Method::RandomFeatures => {
+                Judge::Linear(Linear::new(&sample.latents, &kernel, (*features, *permutations), run.seed, &self.label))
+            }
         });
         Ok(())
     }
@@ -409,6 +404,9 @@ impl Monitor for LatentDriftMonitor {
             Held::Sums(Segments(sums, _)) => sums.iter().for_each(|(_, sums)| bytes.extend(sums.to_bytes())),
             Held::Rows(held) => {
                 if let Some(first) = held.first() {
+                    // About what they take: a vector that grows is there twice.
+                    let row = 4 * self.bound.as_ref().map_or(0, |bound| bound.table.dimension + bound.classes) + 64;
+                    bytes.reserve(row * held.iter().map(RecordBatch::num_rows).sum::<usize>());
                     let mut writer = StreamWriter::try_new(&mut bytes, first.schema_ref())?;
                     held.iter().try_for_each(|rows| writer.write(rows))?;
                     writer.finish()?;

@@ -22,6 +22,7 @@ use super::{
 use crate::{
     batch::OBJECT_ID,
     error::{Code, Error, Mistake, Result, nearest},
+    stats::points::Points,
     survey::noise::rank,
 };
 
@@ -180,9 +181,9 @@ impl Table {
         })?;
         let mut kept = kept.into_vec();
         kept.sort_unstable_by_key(|kept| kept.place.1);
-        let mut sample = Sample::default();
+        let mut sample = Sample { latents: Points::of_dimension(self.dimension), ..Sample::default() };
         for Kept { latent, probability, block, .. } in kept {
-            sample.latents.extend(latent);
+            sample.latents.push(&latent);
             sample.probabilities.extend(probability);
             if self.block.is_some() {
                 sample.blocks.push(block);

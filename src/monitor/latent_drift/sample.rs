@@ -3,24 +3,16 @@
 use arrow::array::RecordBatch;
 
 use super::super::columns::{latent_column, probability_column, text};
-use crate::{batch::list_values, error::Result};
+use crate::{batch::list_values, error::Result, stats::points::Points};
 
 /// A sample: of the reference, of a window, of a segment of a window.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Sample {
-    /// `[n, D]`.
-    pub(super) latents: Vec<f32>,
+    pub(super) latents: Points,
     /// `[n, class]`; empty where classes are not compared.
     pub(super) probabilities: Vec<f32>,
     /// By row, where permutations stay within blocks; else empty.
     pub(super) blocks: Vec<String>,
-}
-
-impl Sample {
-    /// Rows, of latents of a dimension.
-    pub(super) const fn count(&self, dimension: usize) -> u64 {
-        (self.latents.len() / dimension) as u64
-    }
 }
 
 /// Which columns of the stream make a sample.
@@ -49,14 +41,14 @@ impl Columns {
                 let known = samples.iter().rposition(|(name, _)| *name == segment);
                 let place = known.unwrap_or(samples.len());
                 if known.is_none() {
-                    let mut sample = Sample::default();
+                    let mut latents = Points::of_dimension(dimension);
                     if self.segment.is_none() {
-                        sample.latents.reserve_exact(rows * dimension);
+                        latents.reserve(rows);
                     }
-                    samples.push((segment, sample));
+                    samples.push((segment, Sample { latents, ..Sample::default() }));
                 }
                 let sample = &mut samples[place].1;
-                sample.latents.extend_from_slice(&latents[row * dimension..][..dimension]);
+                sample.latents.push(&latents[row * dimension..][..dimension]);
                 if let Some((values, classes)) = probabilities {
                     sample.probabilities.extend_from_slice(&values[row * classes..][..classes]);
                 }
