@@ -22,8 +22,8 @@ pub(super) struct Exact {
     permutations: usize,
 }
 
-/// What a test of a window is to look like.
-pub(super) struct Exactly {
+/// What of two samples is compared, besides their discrepancy.
+pub(super) struct Comparison {
     /// How many classes there are probabilities of; 0 where they are not compared.
     pub(super) classes: usize,
     pub(super) bins: Option<usize>,
@@ -31,9 +31,9 @@ pub(super) struct Exactly {
 }
 
 impl Exact {
-    pub(super) fn new(sample: Sample, kernel: Kernel, how: &Exactly) -> Self {
+    pub(super) fn new(sample: Sample, kernel: Kernel, how: &Comparison) -> Self {
         let Sample { latents, probabilities, blocks } = sample;
-        let &Exactly { classes, bins, permutations } = how;
+        let &Comparison { classes, bins, permutations } = how;
         Self { reference: Reference::new(latents, kernel), probabilities, blocks, classes, bins, permutations }
     }
 

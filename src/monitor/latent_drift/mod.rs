@@ -37,7 +37,7 @@ use serde::{Deserialize, Serialize};
 pub use self::settings::{Control, KernelChoice, KernelName, LatentDrift, Method};
 
 use self::{
-    exact::{Exact, Exactly, median_kernel},
+    exact::{Comparison, Exact, median_kernel},
     linear::{Linear, Segments},
     reference::{Table, Wanted},
     sample::Columns,
@@ -355,7 +355,7 @@ impl Monitor for LatentDriftMonitor {
             Method::Permutation => {
                 let bins = (self.settings.bins > 0).then_some(self.settings.bins);
                 let classes = if bound.columns.with_probabilities { bound.classes } else { 0 };
-                let how = Exactly { classes, bins, permutations: *permutations };
+                let how = Comparison { classes, bins, permutations: *permutations };
                 Judge::Exact(Exact::new(sample, kernel, &how))
             }
             Method::RandomFeatures => {
