@@ -65,6 +65,8 @@ struct LatentDriftMonitor {
     bound: Option<Bound>,
     /// What the start loaded.
     judge: Option<Judge>,
+    /// Whether it was said that no window can be drift any more.
+    warned: bool,
     seed: u64,
     state: State,
     held: Held,
@@ -124,6 +126,7 @@ impl LatentDriftMonitor {
             settings,
             bound: None,
             judge: None,
+            warned: false,
             seed: 0,
             state,
             held,
@@ -191,6 +194,16 @@ impl LatentDriftMonitor {
             Control::None => self.settings.alpha,
             Control::Lord => self.state.lord.level(),
         };
+        if !self.settings.can_be_significant(threshold) && !std::mem::replace(&mut self.warned, true) {
+            let LatentDrift { permutations, .. } = self.settings;
+            tracing::warn!(
+                monitor = self.label,
+                window = window.number,
+                level = threshold,
+                permutations,
+                "from here on no window can be drift: its level is below the smallest p-value of so few permutations"
+            );
+        }
         let judged = self.judged(window, let_go, threshold)?;
         let p_values: Vec<f64> = judged.iter().filter_map(|(_, judged)| judged.p_value).collect();
         let mut adjusted = holm(&p_values).into_iter();

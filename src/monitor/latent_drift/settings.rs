@@ -9,6 +9,7 @@ use super::{LatentDriftMonitor, windows::Rule};
 use crate::{
     error::{Code, Mistake},
     stage::{Monitor, Settings},
+    stats::multiplicity::Lord,
 };
 
 /// Compares windows of the stream with a reference in latent space, and says when the stream has left the domain that the model knows.
@@ -223,6 +224,11 @@ impl LatentDrift {
         }
     }
 
+    /// Whether the smallest p-value that there can be, corrected for segments, is at this level or below.
+    pub(super) fn can_be_significant(&self, level: f64) -> bool {
+        (self.permutations + 1) as f64 * level >= self.most_segments() as f64 * (1.0 - 1e-12)
+    }
+
     fn mistakes(&self) -> Vec<Mistake> {
         let mut mistakes = Vec::new();
         let mut refuse = |key: &str, code, message: String, help: &str| {
@@ -267,14 +273,17 @@ impl LatentDrift {
             let message = "variances of kernels are numbers above 0, one at least".into();
             refuse("kernel", Code::OutOfRange, message, "or `paper`, or `median`");
         }
-        let needed = (self.most_segments() as f64 / self.alpha).ceil() - 1.0;
-        if ((self.permutations + 1) as f64) * self.alpha < self.most_segments() as f64 * (1.0 - 1e-12) {
-            let message = format!(
-                "{} permutations cannot make one of {} segments significant at {}",
-                self.permutations,
-                self.most_segments(),
-                self.alpha
-            );
+        // Levels of `lord` only fall from the first one on, until something is found.
+        let level = match self.control {
+            Control::None => self.alpha,
+            Control::Lord => Lord::new(self.alpha).level(),
+        };
+        if !self.can_be_significant(level) {
+            let (permutations, segments) = (self.permutations, self.most_segments());
+            let what = if segments == 1 { "a window".to_owned() } else { format!("one of {segments} segments") };
+            let shown = (level * 1e4).round() / 1e4;
+            let message = format!("{permutations} permutations cannot make {what} significant at {shown}");
+            let needed = (segments as f64 / level).ceil() - 1.0;
             refuse("permutations", Code::OutOfRange, message, &format!("{needed} are enough"));
         }
         mistakes

@@ -328,6 +328,8 @@ fn what_cannot_be_compared_is_a_mistake() {
     told(by_visit, "windows that a column cuts do not slide");
     let segments = LatentDrift { segment: Some("detector".into()), segments: 11, ..base.clone() };
     told(segments, "199 permutations cannot make one of 11 segments significant at 0.05");
+    let few = LatentDrift { control: Control::Lord, permutations: 80, ..base.clone() };
+    told(few, "80 permutations cannot make a window significant at 0.0109");
     let sliding = LatentDrift { method: Method::RandomFeatures, every: Some(3), ..base.clone() };
     told(sliding, "`every` needs the rows of a window");
     told(LatentDrift { kernel: KernelChoice::Variances(vec![0.0]), ..base.clone() }, "numbers above 0");
