@@ -8,6 +8,11 @@ with accuracies as (
     from accuracy
     where scope = 'total' and class = 'all'
 ),
+attacks as (
+    select 'regular' as model, object_id, success, flipped from regular_pixel
+    union all
+    select 'da', object_id, success, flipped from da_pixel
+),
 numbers as (
     select 2 as part, depth || ' accuracy' as quantity, model, accuracy as number from accuracies
     union all
@@ -17,15 +22,9 @@ numbers as (
     union all
     select 2, depth || ' F1', model, f1 from accuracies
     union all
-    select 3, 'galaxies attacked', model, count(distinct object_id)
-    from (
-        select 'regular' as model, * from regular_pixel union all select 'da', * from da_pixel
-    ) where success is not null group by model
+    select 3, 'galaxies attacked', model, count(distinct object_id) from attacks where success is not null group by model
     union all
-    select 3, 'galaxies flipped', model, count(distinct object_id)
-    from (
-        select 'regular' as model, * from regular_pixel union all select 'da', * from da_pixel
-    ) where flipped group by model
+    select 3, 'galaxies flipped', model, count(distinct object_id) from attacks where flipped group by model
 ),
 distances as (
     select 'Y10 to flipped' as moved, * from pixel_distance where scope = 'total'

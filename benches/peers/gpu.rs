@@ -83,7 +83,9 @@ pub(crate) fn measure(bench: &Bench, inputs: &Inputs) -> Result<Vec<Line>> {
     let mut lines = Vec::new();
     let parts: Vec<RecordBatch> =
         (0..IMAGES).step_by(BATCH).map(|first| rows.slice(first, BATCH.min(IMAGES - first))).collect();
-    for (subject, workers) in [("score on CUDA, one worker", 1), ("score on CUDA, four workers", 4)] {
+    for (subject, workers) in
+        [("score on CUDA, one worker, by wall time", 1), ("score on CUDA, four workers, by wall time", 4)]
+    {
         let ours = rate(bench, IMAGES, || Ok(by_workers(&gpu, &parts, workers)?))?;
         let (peer, equal) = (peer.clone(), alike.clone());
         lines.push(Line { subject, ours, peer, theirs: best.0, goal: Some(0.95), equal });
@@ -92,7 +94,7 @@ pub(crate) fn measure(bench: &Bench, inputs: &Inputs) -> Result<Vec<Line>> {
     Ok(lines)
 }
 
-/// Scores batches by so many workers, each every so manieth.
+/// Scores batches by so many workers, each taking every so many-th.
 fn by_workers(gpu: &OnnxScorer, parts: &[RecordBatch], workers: usize) -> std::result::Result<(), String> {
     let work = |worker: usize| {
         parts.iter().skip(worker).step_by(workers).try_for_each(|part| {
@@ -143,7 +145,7 @@ fn candidates(bench: &Bench, gpu: &OnnxScorer, cpu: &OnnxScorer, rows: &RecordBa
     let few = &some[..1];
     let theirs = rate(bench, POPULATION, || around(cpu, few).map(|logits| drop(black_box(logits))))?;
     Ok(Line {
-        subject: "candidates of one pixel on CUDA, populations of 400",
+        subject: "candidates of one pixel on CUDA, populations of 400, by wall time",
         ours,
         peer: "lucarne on one core of the CPU".into(),
         theirs,

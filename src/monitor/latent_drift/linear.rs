@@ -2,11 +2,10 @@
 
 use arrow::array::RecordBatch;
 
-use super::{sample::Columns, table::Judged};
+use super::{super::columns::latent_column, sample::Columns, table::Judged};
 use crate::{
     batch::{list_values, object_id},
     error::Result,
-    monitor::columns::latent_column,
     stats::{
         mmd::{
             Kernel,

@@ -23,6 +23,22 @@ fn tables_are_equal_bit_for_bit_for_every_number_of_threads_and_rows_of_a_batch(
 }
 
 #[test]
+fn a_batch_has_as_many_rows_as_a_score_wants_unless_the_settings_say() {
+    let mut rows = Vec::new();
+    for (asked, taken) in [(0, 70), (16, 16)] {
+        let mut recipe = Recipe::default();
+        recipe.engine.batch_rows = asked;
+        let dir = tempdir().unwrap();
+        run_recipe(&recipe, dir.path());
+        let run: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(dir.path().join("run.json")).unwrap()).unwrap();
+        assert_eq!(run["engine"]["batch_rows"], taken, "{run}");
+        rows.push(all_rows(dir.path()));
+    }
+    assert_eq!(rows[0], rows[1]);
+}
+
+#[test]
 fn every_row_of_the_source_is_written_filtered_or_rejected() {
     let dir = tempdir().unwrap();
     let summary = run_recipe(&Recipe::default(), dir.path());

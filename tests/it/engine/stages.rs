@@ -310,6 +310,10 @@ impl Scorer for Grade {
         with_columns(&rows, [(Field::new("model_class", DataType::Utf8, false), column)])
     }
 
+    fn rows_at_once(&self) -> Option<usize> {
+        Some(70)
+    }
+
     fn provenance(&self) -> serde_json::Value {
         json!({ "device": "mind", "model_digest": "0123" })
     }
