@@ -11,6 +11,7 @@ pub mod image;
 pub mod monitor;
 pub mod pipeline;
 pub mod query;
+pub mod report;
 pub mod score;
 pub mod sink;
 pub mod source;

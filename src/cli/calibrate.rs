@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf};
 
 use clap::Args;
 
-use super::{Exit, pipeline::PipelineArgs, report};
+use super::{Exit, pipeline::PipelineArgs, tell};
 use crate::{
     batch::{ImageLayout, Images},
     error::{Error, Result},
@@ -68,7 +68,7 @@ impl Calibrate {
         let json = calibration.to_json();
         match &self.output {
             Some(file) => fs::write(file, json).map_err(|error| Error::io("write", file, &error))?,
-            None => report::result(&format!("{}\n", json.trim_end()))?,
+            None => tell::result(&format!("{}\n", json.trim_end()))?,
         }
         Ok(Exit::Done)
     }

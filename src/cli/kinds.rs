@@ -5,7 +5,7 @@ use std::fmt::Write;
 use clap::Args;
 use serde_json::Value as Json;
 
-use super::{Exit, report};
+use super::{Exit, tell};
 use crate::{
     error::{Code, Mistake, Result, nearest},
     pipeline::{Family, kinds, schema},
@@ -24,7 +24,7 @@ pub(super) struct Kinds {
 impl Kinds {
     pub(super) fn run(&self) -> Result<Exit> {
         let Some(name) = &self.name else {
-            report::result(&if self.schema { pretty(&schema()) } else { list() })?;
+            tell::result(&if self.schema { pretty(&schema()) } else { list() })?;
             return Ok(Exit::Done);
         };
         let found = find(name)?;
@@ -35,7 +35,7 @@ impl Kinds {
             }
             out.push_str(&if self.schema { pretty(schema) } else { reference(*family, name, schema) });
         }
-        report::result(&out)?;
+        tell::result(&out)?;
         Ok(Exit::Done)
     }
 }

@@ -10,8 +10,8 @@ mod explain;
 mod kinds;
 mod pipeline;
 mod query;
-mod report;
 mod run;
+mod tell;
 
 use std::{
     io::IsTerminal,
@@ -80,7 +80,7 @@ pub fn main() -> ExitCode {
     }));
     match exit {
         Ok(Ok(exit)) => exit,
-        Ok(Err(error)) => report::error(&error).into(),
+        Ok(Err(error)) => tell::error(&error).into(),
         Err(_) => Exit::Failed.into(),
     }
 }

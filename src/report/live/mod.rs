@@ -1,0 +1,1 @@
+//! The page of a run that goes on, over HTTP.
