@@ -10,6 +10,7 @@ mod explain;
 mod kinds;
 mod pipeline;
 mod query;
+mod report;
 mod run;
 mod tell;
 
@@ -45,6 +46,7 @@ enum Command {
     Query(query::Query),
     Calibrate(calibrate::Calibrate),
     Compact(compact::Compact),
+    Report(report::Report),
 }
 
 /// How a command ended; its number is the exit code.
@@ -77,6 +79,7 @@ pub fn main() -> ExitCode {
         Command::Query(command) => command.run(),
         Command::Calibrate(command) => command.run().map(Into::into),
         Command::Compact(command) => command.run(cli.quiet).map(Into::into),
+        Command::Report(command) => command.run().map(Into::into),
     }));
     match exit {
         Ok(Ok(exit)) => exit,

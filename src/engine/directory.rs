@@ -260,6 +260,13 @@ fn lock(path: &Path) -> Result<File> {
     }
 }
 
+/// Whether a process is at work in a run directory now. A run record alone cannot say: a killed run left it as it was.
+pub fn is_running(run_dir: &Path) -> bool {
+    // Shared, and let go at once: a run that begins just now tries for longer than that.
+    let lock = File::open(run_dir.join(LOCK));
+    lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
 /// Whether there is nothing in a folder but, at most, a lock that a process left before it had begun.
 fn is_empty(folder: &Path) -> Result<bool> {
     Ok(names(folder)?.iter().all(|name| name == LOCK || (name.starts_with('.') && name.ends_with(".new"))))

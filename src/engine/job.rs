@@ -30,6 +30,32 @@ pub struct Job {
     pub engine: EngineSettings,
     /// The pipeline as it will run, all parameters filled in: kept in `run.json`, and its digest guards a resume.
     pub document: serde_json::Value,
+    /// What is told of it in `run.json` besides, for readers.
+    pub about: About,
+}
+
+/// What a pipeline is, in the words of its document and as a graph.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct About {
+    /// What the document says that it is.
+    #[serde(default)]
+    pub description: Option<String>,
+    /// Its declared steps, in order: source, transforms, scores, monitors, sinks.
+    #[serde(default)]
+    pub graph: Vec<Node>,
+}
+
+/// A declared step of a pipeline.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Node {
+    /// `source`, `transform`, `score`, `monitor` or `sink`.
+    pub family: String,
+    /// Its label.
+    pub label: String,
+    /// Its kind.
+    pub kind: String,
+    /// The labels of the steps whose columns it reads, or whose rows it follows.
+    pub reads: Vec<String>,
 }
 
 /// A step of the fused, stateless part of a pipeline.

@@ -17,7 +17,8 @@ mod summary;
 mod workers;
 
 pub use compact::{Compaction, compact};
-pub use job::{EngineSettings, Job, OnReject, Step, StepStage};
+pub use directory::is_running;
+pub use job::{About, EngineSettings, Job, Node, OnReject, Step, StepStage};
 pub use run::run;
 pub use stream::{Stream, stream};
 pub use summary::{Counts, Existing, RunOptions, StageWork, Status, Summary};

@@ -18,6 +18,7 @@ use crate::{
 pub(super) struct Provenance {
     begun: f64,
     document: Value,
+    about: Value,
     scorers: Map<String, Value>,
     engine: Value,
     tables: Vec<String>,
@@ -54,6 +55,7 @@ impl Provenance {
         Self {
             begun: before.and_then(|run| run["begun_unix_seconds"].as_f64()).unwrap_or_else(now),
             document: job.document.clone(),
+            about: json!(job.about),
             models: digests.collect(),
             scorers,
             engine,
@@ -90,6 +92,7 @@ impl Provenance {
             "error": error,
             "begun_unix_seconds": self.begun,
             "updated_unix_seconds": now(),
+            "description": self.about["description"],
             "seed": record.seed,
             "limit": record.limit,
             "pipeline_digest": record.digest,
@@ -102,6 +105,7 @@ impl Provenance {
             "findings": findings,
             "stages": record.stages,
             "metrics": metrics(&record.stages),
+            "graph": self.about["graph"],
             "document": self.document,
         });
         let mut text = serde_json::to_vec_pretty(&run).map_err(|error| crate::error::Error::Bug(error.to_string()))?;

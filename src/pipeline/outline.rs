@@ -1,10 +1,11 @@
 //! A plan without its stages: what `explain` shows.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 
 use arrow::datatypes::{Field, SchemaRef};
 
 use super::kinds::Family;
+use crate::engine::Node;
 
 /// The graph of a checked pipeline, with the schema on every edge.
 #[derive(Debug, Clone)]
@@ -49,13 +50,68 @@ pub struct OutlineStep {
 impl Outline {
     /// Every declared step but the source: label, kind, family.
     pub(super) fn labels(&self) -> Vec<(String, String, Family)> {
-        let steps = self.steps.iter().filter(|step| !step.label.starts_with('_') && step.family != Family::Source);
+        let steps = self.steps.iter().filter(|step| is_declared(step));
         let steps = steps.map(|step| (step.label.clone(), step.kind.clone(), step.family));
         let monitors =
             self.monitors.iter().map(|monitor| (monitor.label.clone(), monitor.kind.clone(), Family::Monitor));
         let sinks = self.sinks.iter().map(|(label, kind, _)| (label.clone(), kind.clone(), Family::Sink));
         steps.chain(monitors).chain(sinks).collect()
     }
+}
+
+impl Outline {
+    /// The declared steps, each with those that it takes from; hidden steps stand for what they read.
+    pub fn graph(&self) -> Vec<Node> {
+        let node = |family: Family, label: &str, kind: &str, reads: Vec<String>| Node {
+            family: family.name().into(),
+            label: label.into(),
+            kind: kind.into(),
+            reads,
+        };
+        let mut graph = vec![node(Family::Source, SOURCE, &self.source_kind, Vec::new())];
+        for step in self.steps.iter().filter(|step| is_declared(step)) {
+            graph.push(node(step.family, &step.label, &step.kind, self.makers(&step.reads)));
+        }
+        for OutlineMonitor { label, kind, reads, follows, .. } in &self.monitors {
+            let mut above = self.makers(reads);
+            above.extend(follows.iter().cloned());
+            graph.push(node(Family::Monitor, label, kind, above));
+        }
+        let sinks = self.sinks.iter().map(|(label, kind, kept)| node(Family::Sink, label, kind, self.makers(kept)));
+        graph.extend(sinks);
+        graph
+    }
+
+    /// The labels of the declared steps that made these columns, each once.
+    fn makers(&self, columns: &[String]) -> Vec<String> {
+        let mut makers: Vec<String> = Vec::new();
+        let mut left: Vec<&str> = columns.iter().rev().map(String::as_str).collect();
+        let mut seen = BTreeSet::new();
+        while let Some(column) = left.pop() {
+            if !seen.insert(column) {
+                continue;
+            }
+            match self.steps.iter().find(|step| step.made.iter().any(|field| field.name() == column)) {
+                Some(step) if !is_declared(step) && !step.reads.is_empty() => {
+                    left.extend(step.reads.iter().rev().map(String::as_str));
+                }
+                maker => {
+                    let maker = maker.filter(|step| is_declared(step)).map_or(SOURCE, |step| &step.label);
+                    if !makers.iter().any(|known| known == maker) {
+                        makers.push(maker.into());
+                    }
+                }
+            }
+        }
+        makers
+    }
+}
+
+/// The label of a source, which has none of its own.
+const SOURCE: &str = "source";
+
+fn is_declared(step: &OutlineStep) -> bool {
+    !step.label.starts_with('_') && step.family != Family::Source
 }
 
 /// A monitor, bound.

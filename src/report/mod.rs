@@ -1,3 +1,77 @@
 //! What a run shows: one page to read and to send, and its figures for papers.
+//!
+//! The page is made of the run record and of the tables alone, by SQL that stands beside every picture; it holds all that it
+//! needs and asks nothing of a network. A run that goes on, or that was killed, has a page of what it has committed, which says so.
 
-pub mod live;
+mod answer;
+mod chart;
+mod numbers;
+mod page;
+mod record;
+mod section;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use self::{
+    record::Record,
+    section::{Context, Section},
+};
+use crate::{
+    error::{Error, Result},
+    query::Run,
+};
+
+/// The report of a run directory, as of its last commit.
+pub struct Report {
+    run_dir: PathBuf,
+    record: Record,
+    run: Run,
+}
+
+impl Report {
+    /// Opens a run directory; nothing of it is changed.
+    ///
+    /// # Errors
+    /// [`Error::Data`] when it is none, or its records or tables cannot be read.
+    pub fn open(run_dir: &Path) -> Result<Self> {
+        let record = Record::read(run_dir)?;
+        Ok(Self { run_dir: run_dir.to_owned(), record, run: Run::open(run_dir)? })
+    }
+
+    /// The whole page, as HTML.
+    ///
+    /// # Errors
+    /// [`Error::Bug`] when the page cannot be written. A section that cannot be made says why in its place.
+    pub fn page(&self) -> Result<String> {
+        page::render(&self.run_dir, &self.record, &self.sections())
+    }
+
+    /// Writes every figure as `NAME.svg` and `NAME.png`, and its query as `NAME.sql`; gives the paths of the SVGs.
+    ///
+    /// # Errors
+    /// [`Error::Outside`] when a file cannot be written.
+    pub fn figures(&self, folder: &Path) -> Result<Vec<PathBuf>> {
+        fs::create_dir_all(folder).map_err(|error| Error::io("make", folder, &error))?;
+        let mut written = Vec::new();
+        for item in self.sections().iter().flat_map(|section| &section.items) {
+            let Some(svg) = &item.svg else { continue };
+            let path = |extension: &str| folder.join(format!("{}.{extension}", item.name));
+            write(&path("svg"), svg.as_bytes())?;
+            write(&path("png"), &chart::raster::png(svg)?)?;
+            write(&path("sql"), format!("{}\n", item.data.sql).as_bytes())?;
+            written.push(path("svg"));
+        }
+        Ok(written)
+    }
+
+    fn sections(&self) -> Vec<Section> {
+        section::all(&Context { record: &self.record, run: &self.run })
+    }
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    fs::write(path, bytes).map_err(|error| Error::io("write", path, &error))
+}

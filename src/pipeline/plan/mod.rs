@@ -18,7 +18,7 @@ use super::{
     outline::{Outline, OutlineMonitor, OutlineStep},
 };
 use crate::{
-    engine::{EngineSettings, Job, Step},
+    engine::{About, EngineSettings, Job, Step},
     error::{Code, Mistake},
     stage::{Monitor, Sink, Tables},
 };
@@ -162,9 +162,10 @@ impl Planner {
         }
         let (Some((source, _)), true) = (source, self.flaws.is_empty()) else { return Err(self.flaws) };
         let document = record(&draft, &outline);
+        let about = About { description: outline.description.clone(), graph: outline.graph() };
         let steps = self.steps.into_iter().map(|bound| bound.step).collect();
         let Draft { run: run_dir, seed, limit, engine, .. } = draft;
-        Ok((Job { run_dir, source, steps, monitors, sinks, output, seed, limit, engine, document }, outline))
+        Ok((Job { run_dir, source, steps, monitors, sinks, output, seed, limit, engine, document, about }, outline))
     }
 
     /// What stays to the end: what monitors read and sinks keep; all of it when the caller takes the rows as they come.

@@ -1,0 +1,47 @@
+//! `lucarne report`: the page of a run, and its figures.
+
+use std::{fs, path::PathBuf};
+
+use clap::Args;
+
+use super::{Exit, tell};
+use crate::{
+    error::{Error, Result},
+    report,
+};
+
+/// Writes what a run shows as one page that needs nothing else, and its figures for papers.
+#[derive(Args)]
+pub(super) struct Report {
+    /// The run directory; a run that goes on or was killed is shown as of its last commit.
+    run: PathBuf,
+    /// The page: `report.html` in the run directory where neither this nor `--figures` is given; `-` is standard output.
+    #[arg(short, long, value_name = "FILE.html")]
+    output: Option<PathBuf>,
+    /// Writes every figure into this folder, as SVG and PNG, with its SQL.
+    #[arg(long, value_name = "DIR")]
+    figures: Option<PathBuf>,
+}
+
+impl Report {
+    pub(super) fn run(&self) -> Result<Exit> {
+        let report = report::Report::open(&self.run)?;
+        if let Some(folder) = &self.figures {
+            for path in report.figures(folder)? {
+                tell::result(&format!("{}\n", path.display()))?;
+            }
+            if self.output.is_none() {
+                return Ok(Exit::Done);
+            }
+        }
+        let path = self.output.clone().unwrap_or_else(|| self.run.join("report.html"));
+        let page = report.page()?;
+        if path.as_os_str() == "-" {
+            tell::result(&page)?;
+        } else {
+            fs::write(&path, page).map_err(|error| Error::io("write", &path, &error))?;
+            tell::result(&format!("{}\n", path.display()))?;
+        }
+        Ok(Exit::Done)
+    }
+}

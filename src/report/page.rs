@@ -1,0 +1,137 @@
+//! The page: a template, filled.
+
+use std::path::Path;
+
+use askama::Template;
+use serde_json::Value;
+
+use super::{
+    chart::bug,
+    numbers::{count, instant, short, span},
+    record::{Record, Standing},
+    section::Section,
+};
+use crate::error::Result;
+
+#[derive(Template)]
+#[template(path = "page.html")]
+struct Page<'a> {
+    style: &'static str,
+    name: String,
+    description: &'a str,
+    standing: (&'static str, String),
+    counts: Vec<(&'static str, String)>,
+    findings: Vec<(&'a str, &'a str)>,
+    models: Vec<[String; 6]>,
+    provenance: Vec<(&'static str, String)>,
+    stages: Vec<[String; 7]>,
+    tables: Vec<(&'a str, String)>,
+    sections: &'a [Section],
+}
+
+/// The page of a run.
+pub(super) fn render(run_dir: &Path, record: &Record, sections: &[Section]) -> Result<String> {
+    let counts = record.counts;
+    let page = Page {
+        style: include_str!("templates/page.css"),
+        name: run_dir.file_name().unwrap_or(run_dir.as_os_str()).to_string_lossy().into_owned(),
+        description: record.description.as_deref().unwrap_or_default().trim(),
+        standing: standing(record),
+        counts: [
+            ("rows in", counts.source),
+            ("kept", counts.written),
+            ("filtered", counts.filtered),
+            ("rejected", counts.rejected),
+        ]
+        .map(|(name, n)| (name, count(n)))
+        .to_vec(),
+        findings: record.findings.iter().map(|finding| (finding.monitor.as_str(), finding.message.as_str())).collect(),
+        models: record.scorers.iter().map(|(label, model)| model_row(label, model)).collect(),
+        provenance: provenance(record),
+        stages: stages(record),
+        tables: record.tables.keys().map(|table| (table.as_str(), count(record.rows(table)))).collect(),
+        sections,
+    };
+    page.render().map_err(bug)
+}
+
+/// A word for how a run stands, and a sentence.
+fn standing(record: &Record) -> (&'static str, String) {
+    let last = instant(record.updated_unix_seconds);
+    match record.standing() {
+        Standing::Finished => ("finished", format!("It came to its end at {last}.")),
+        Standing::Running => ("running", format!("It goes on; this is what it had committed at {last}.")),
+        Standing::Killed => (
+            "killed",
+            format!(
+                "It ended without a word after {last}; `--resume` goes on from its last commit, which is shown here."
+            ),
+        ),
+        Standing::Interrupted => {
+            ("interrupted", format!("It was stopped after a commit at {last}; `--resume` goes on from there."))
+        }
+        Standing::Failed(error) => ("failed", format!("It failed at {last}: {error}")),
+    }
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        Value::Array(values) => values.iter().map(text).collect::<Vec<_>>().join(", "),
+        other => other.to_string(),
+    }
+}
+
+fn model_row(label: &str, model: &Value) -> [String; 6] {
+    let digest: String = text(&model["sha256"]).chars().take(12).collect();
+    [
+        label.to_owned(),
+        text(&model["model"]),
+        digest,
+        text(&model["domain"]),
+        text(&model["trained_on"]),
+        text(&model["device"]),
+    ]
+}
+
+fn provenance(record: &Record) -> Vec<(&'static str, String)> {
+    let of = |map: &serde_json::Map<String, Value>, key: &str| map.get(key).map(text).unwrap_or_default();
+    let runtime = record.scorers.values().find_map(|scorer| scorer["onnxruntime"].as_str()).unwrap_or("not used");
+    vec![
+        ("Lucarne", record.lucarne.version.clone()),
+        ("ONNX Runtime", runtime.to_owned()),
+        ("begun", instant(record.begun_unix_seconds)),
+        ("last commit", instant(record.updated_unix_seconds)),
+        ("commits", record.commits.to_string()),
+        ("seed", record.seed.to_string()),
+        ("limit", record.limit.map_or_else(|| "none".into(), count)),
+        ("pipeline digest", record.pipeline_digest.clone()),
+        ("processor", of(&record.host, "cpu")),
+        ("cores", of(&record.host, "cores")),
+        ("threads", of(&record.engine, "threads")),
+    ]
+}
+
+/// Family, label, kind, rows, rejected and filtered, seconds, rows per second of work.
+fn stages(record: &Record) -> Vec<[String; 7]> {
+    let row = |stage: &crate::engine::StageWork| {
+        let kind = record.graph.iter().find(|node| node.label == stage.label).map_or(&stage.kind, |node| &node.kind);
+        let rate = if stage.seconds > 0.0 && stage.rows > 0 {
+            short(stage.rows as f64 / stage.seconds)
+        } else {
+            String::new()
+        };
+        let lost = stage.rejected + stage.filtered;
+        [
+            stage.family.clone(),
+            stage.label.clone(),
+            kind.clone(),
+            count(stage.rows),
+            count(lost),
+            span(stage.seconds),
+            rate,
+        ]
+    };
+    record.stages.iter().map(row).collect()
+}

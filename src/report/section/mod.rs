@@ -1,0 +1,119 @@
+//! The sections of a report: one file for every kind of monitor that has one.
+
+mod accuracy;
+mod church_window;
+mod isomap;
+mod latent_distance;
+mod latent_drift;
+mod one_pixel;
+mod rejects;
+
+use super::{
+    answer::{Answer, Data},
+    record::{Record, Standing},
+};
+use crate::{error::Result, query::Run};
+
+/// A part of the page under a heading.
+pub(super) struct Section {
+    /// Its anchor.
+    pub(super) id: &'static str,
+    pub(super) title: &'static str,
+    pub(super) items: Vec<Item>,
+    /// Why there is nothing, or what is missing.
+    pub(super) notes: Vec<String>,
+}
+
+/// What a section shows.
+pub(super) struct Item {
+    /// Its file name and anchor.
+    pub(super) name: String,
+    pub(super) title: String,
+    /// What one sees, and how to read it.
+    pub(super) caption: String,
+    pub(super) data: Data,
+    /// The picture; a table stands alone.
+    pub(super) svg: Option<String>,
+}
+
+impl Item {
+    fn table(name: String, title: String, caption: &str, answer: &Answer) -> Result<Self> {
+        Ok(Self { name, title, caption: caption.into(), data: answer.data()?, svg: None })
+    }
+
+    fn figure(name: String, title: String, caption: &str, answer: &Answer, svg: String) -> Result<Self> {
+        Ok(Self { svg: Some(svg), ..Self::table(name, title, caption, answer)? })
+    }
+}
+
+/// What sections are made of.
+pub(super) struct Context<'a> {
+    pub(super) record: &'a Record,
+    pub(super) run: &'a Run,
+}
+
+impl Context<'_> {
+    fn ask(&self, sql: &str) -> Result<Answer> {
+        Answer::of(self.run, sql)
+    }
+}
+
+type Show = fn(&Context<'_>, &str) -> Result<Vec<Item>>;
+
+/// The kinds of monitors that are shown: kind, heading, how.
+const KINDS: &[(&str, &str, Show)] = &[
+    ("accuracy", "Accuracy", accuracy::show),
+    ("latent_drift", "Drift", latent_drift::show),
+    ("latent_distance", "Distances in latent space", latent_distance::show),
+    ("isomap", "Isomaps", isomap::show),
+    ("church_window", "Church windows", church_window::show),
+    ("one_pixel", "One-pixel attacks", one_pixel::show),
+];
+
+/// All sections, in their order. A section that cannot be made says why; the others are not lost.
+pub(super) fn all(context: &Context<'_>) -> Vec<Section> {
+    let mut sections: Vec<Section> =
+        KINDS.iter().map(|(kind, title, show)| of_kind(context, kind, title, *show)).collect();
+    sections.push(rejects::section(context));
+    sections
+}
+
+fn of_kind(context: &Context<'_>, kind: &'static str, title: &'static str, show: Show) -> Section {
+    let mut section = Section { id: kind, title, items: Vec::new(), notes: Vec::new() };
+    let labels = context.record.monitors(kind);
+    if labels.is_empty() {
+        let note =
+            format!("The pipeline has no monitor of the kind `{kind}`; `lucarne kinds {kind}` says how to add one.");
+        section.notes.push(note);
+    }
+    for label in labels {
+        if context.record.rows(label) == 0 || !context.run.tables().iter().any(|table| table == label) {
+            section.notes.push(match context.record.standing() {
+                Standing::Finished => format!("`{label}` has no rows: nothing that it looks at came by."),
+                Standing::Running => format!("`{label}` has no rows yet."),
+                _ => format!("`{label}` has no rows: the run ended before it wrote any."),
+            });
+            continue;
+        }
+        match show(context, label) {
+            Ok(items) if items.is_empty() => section.notes.push(format!("`{label}` has nothing to show yet.")),
+            Ok(mut items) => section.items.append(&mut items),
+            Err(error) => section.notes.push(format!("`{label}` cannot be shown: {error}.")),
+        }
+    }
+    section
+}
+
+/// A label as SQL writes a name.
+fn quoted(label: &str) -> String {
+    if label.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_') {
+        label.to_owned()
+    } else {
+        format!("\"{}\"", label.replace('"', "\"\""))
+    }
+}
+
+/// Pairs of which both are known.
+fn pairs(x: &[Option<f64>], y: &[Option<f64>]) -> Vec<(f64, f64)> {
+    x.iter().zip(y).filter_map(|(x, y)| Some(((*x)?, (*y)?))).collect()
+}
