@@ -108,11 +108,6 @@ impl Answer {
         Ok(self.rows.schema_ref().field_with_name(name)?.clone())
     }
 
-    /// Whether there is such a column.
-    pub(super) fn has(&self, name: &str) -> bool {
-        self.rows.schema_ref().field_with_name(name).is_ok()
-    }
-
     fn column(&self, name: &str) -> Result<&ArrayRef> {
         let missing =
             || Error::Data(format!("the table has no column `{name}`: an earlier version may have written it"));

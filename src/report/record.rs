@@ -94,8 +94,9 @@ impl Record {
 
     /// The labels of the monitors of one kind, in order.
     pub(super) fn monitors(&self, kind: &str) -> Vec<&str> {
-        let monitors = self.graph.iter().filter(|node| node.family == "monitor" && node.kind == kind);
-        monitors.map(|node| node.label.as_str()).collect()
+        let monitors = self.document["monitor"].as_object().into_iter().flatten();
+        let is_kind = |step: &Value| step.as_object().is_some_and(|step| step.contains_key(kind));
+        monitors.filter(|(_, step)| is_kind(step)).map(|(label, _)| label.as_str()).collect()
     }
 
     /// A step's settings, by family and label; null where there are none.

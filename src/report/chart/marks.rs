@@ -3,12 +3,12 @@
 use std::f64::consts::TAU;
 
 use plotters::{
-    element::{Circle, DynElement, EmptyElement, IntoDynElement, PathElement, Polygon},
-    prelude::SVGBackend,
+    element::{Circle, PathElement, Polygon},
     style::{Color, RGBColor, ShapeStyle},
 };
 
-use super::palette::INK;
+use super::{bug, palette::INK, panel::Area};
+use crate::error::Result;
 
 /// The form of a mark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,39 +45,42 @@ impl Mark {
         }
     }
 
-    /// The mark at a place; `outlined` with a line of ink around it.
-    pub(in crate::report) fn at<'a, 'b: 'a, C: Clone + 'a>(
+    /// Draws the mark at a place, in pixels of the area; `outlined` with a line of ink around it.
+    pub(in crate::report) fn draw(
         self,
-        at: C,
+        area: &Area<'_>,
+        (x, y): (i32, i32),
         radius: f64,
         colour: RGBColor,
         outlined: bool,
-    ) -> DynElement<'a, SVGBackend<'b>, C> {
+    ) -> Result<()> {
         let size = radius.round() as i32;
-        let line = ShapeStyle::from(if outlined { INK } else { colour }.mix(1.0)).stroke_width(1);
-        let place = EmptyElement::at(at);
-        let corner = |(x, y): (f64, f64)| ((x * radius).round() as i32, (y * radius).round() as i32);
+        let line = ShapeStyle::from(INK).stroke_width(1);
+        let wide = ShapeStyle::from(colour).stroke_width(2);
         match self {
-            Self::Dot if outlined => {
-                (place + Circle::new((0, 0), size, colour.filled()) + Circle::new((0, 0), size, line)).into_dyn()
+            Self::Dot => {
+                area.draw(&Circle::new((x, y), size, colour.filled())).map_err(bug)?;
+                if outlined {
+                    area.draw(&Circle::new((x, y), size, line)).map_err(bug)?;
+                }
             }
-            Self::Dot => (place + Circle::new((0, 0), size, colour.filled())).into_dyn(),
-            Self::Ring => (place + Circle::new((0, 0), size, ShapeStyle::from(colour).stroke_width(2))).into_dyn(),
+            Self::Ring => area.draw(&Circle::new((x, y), size, wide)).map_err(bug)?,
             Self::Cross => {
-                let style = ShapeStyle::from(colour).stroke_width(2);
-                let stroke = |x: i32| PathElement::new(vec![(-x, -size), (x, size)], style);
-                (place + stroke(size) + stroke(-size)).into_dyn()
+                for slope in [size, -size] {
+                    let stroke = vec![(x - slope, y - size), (x + slope, y + size)];
+                    area.draw(&PathElement::new(stroke, wide)).map_err(bug)?;
+                }
             }
             _ => {
-                let corners: Vec<(i32, i32)> = self.corners().into_iter().map(corner).collect();
-                let mut around = corners.clone();
-                around.extend(corners.first());
+                let place = |(dx, dy): (f64, f64)| (x + (dx * radius).round() as i32, y + (dy * radius).round() as i32);
+                let corners: Vec<(i32, i32)> = self.corners().into_iter().map(place).collect();
+                let around = corners.iter().chain(corners.first()).copied().collect::<Vec<_>>();
+                area.draw(&Polygon::new(corners, colour.filled())).map_err(bug)?;
                 if outlined {
-                    return (place + Polygon::new(corners, colour.filled()) + PathElement::new(around, line))
-                        .into_dyn();
+                    area.draw(&PathElement::new(around, line)).map_err(bug)?;
                 }
-                (place + Polygon::new(corners, colour.filled())).into_dyn()
             }
         }
+        Ok(())
     }
 }

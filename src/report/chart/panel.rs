@@ -63,7 +63,8 @@ impl Layer {
     }
 }
 
-type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+/// Where pixels are drawn.
+pub(super) type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
 
 const LINE: u32 = 2;
@@ -124,12 +125,12 @@ impl Panel {
             mesh.disable_y_mesh();
         }
         mesh.draw().map_err(bug)?;
-        self.layers.iter().try_for_each(|layer| layer.draw(&mut chart))
+        self.layers.iter().try_for_each(|layer| layer.draw(&mut chart, area))
     }
 }
 
 impl Layer {
-    fn draw(&self, chart: &mut Chart<'_, '_>) -> Result<()> {
+    fn draw(&self, chart: &mut Chart<'_, '_>, area: &Area<'_>) -> Result<()> {
         let line = ShapeStyle::from(self.colour).stroke_width(LINE);
         match &self.shape {
             Shape::Line(points) => {
@@ -139,8 +140,11 @@ impl Layer {
                 chart.draw_series(DashedLineSeries::new(points.iter().copied(), 6, 4, line)).map_err(bug)?;
             }
             Shape::Marks { mark, radius, outlined, at } => {
-                let marks = at.iter().map(|at| mark.at(*at, *radius, self.colour, *outlined));
-                chart.draw_series(marks).map_err(bug)?;
+                let (left, top) = area.get_base_pixel();
+                for at in at {
+                    let (x, y) = chart.plotting_area().map_coordinate(at);
+                    mark.draw(area, (x - left, y - top), *radius, self.colour, *outlined)?;
+                }
             }
             Shape::Links(links) => {
                 let thin = ShapeStyle::from(self.colour).stroke_width(1);
@@ -202,7 +206,8 @@ impl<'a> Legend<'a> {
                     .and_then(|()| area.draw(&stroke(9, 15)))
                     .and_then(|()| area.draw(&stroke(18, 24))),
                 Shape::Marks { mark, radius, outlined, .. } => {
-                    area.draw(&mark.at((x + 12, y), radius.max(3.5), layer.colour, *outlined))
+                    mark.draw(area, (x + 12, y), radius.max(3.5), layer.colour, *outlined)?;
+                    Ok(())
                 }
                 Shape::Bars(_) => {
                     area.draw(&Rectangle::new([(x + 2, y - 6), (x + 22, y + 6)], layer.colour.mix(0.45).filled()))
@@ -213,7 +218,7 @@ impl<'a> Legend<'a> {
                 plotters::style::text_anchor::HPos::Left,
                 plotters::style::text_anchor::VPos::Center,
             );
-            let text = EmptyElement::at((x + 30, y)) + Text::new(*name, (0, 0), letters(INK).pos(middle));
+            let text = EmptyElement::at((x + 30, y)) + Text::new((*name).to_owned(), (0, 0), letters(INK).pos(middle));
             area.draw(&text).map_err(bug)?;
         }
         Ok(())
