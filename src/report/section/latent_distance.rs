@@ -24,9 +24,9 @@ pub(super) fn show(context: &Context<'_>, label: &str) -> Result<Vec<Item>> {
     ))?;
     let counts = context.ask(&format!(
         "with distances as (
-            select 'first' as pair, distance as d from {table} where scope = 'object' and coalesce(flipped, true)
+            select 'first' as pair, abs(distance) as d from {table} where scope = 'object' and coalesce(flipped, true)
             union all
-            select 'versus', versus_distance from {table} where scope = 'object' and coalesce(flipped, true)
+            select 'versus', abs(versus_distance) from {table} where scope = 'object' and coalesce(flipped, true)
         ),
         ends as (select min(d) as low, max(d) as high from distances)
         select pair, bin, low + bin * (high - low) / 20 as from_distance, low + (bin + 1) * (high - low) / 20 as to_distance, count(*) as n
