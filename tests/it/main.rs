@@ -13,6 +13,7 @@ mod observe_oracle;
 mod one_pixel;
 mod pixels;
 mod queries;
+mod report;
 mod score_onnx;
 
 /// The one of the command: how flat memory is depends on it.

@@ -14,7 +14,7 @@ use arrow::{
 };
 use lucarne::{
     batch::{self, ImageLayout, Unit, list_column, list_values, row_number, text_column, with_columns},
-    engine::{EngineSettings, Job, Step, StepStage},
+    engine::{About, EngineSettings, Job, Step, StepStage},
     error::{Mistake, Result},
     sink::parquet::Parquet,
     stage::{
@@ -115,6 +115,7 @@ impl Recipe {
             limit: self.limit,
             engine: self.engine.clone(),
             document,
+            about: About::default(),
         }
     }
 }
