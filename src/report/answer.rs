@@ -128,21 +128,25 @@ impl Answer {
 /// The first rows of a column, as texts.
 fn cells(column: &ArrayRef) -> Result<Vec<String>> {
     let column = column.slice(0, column.len().min(SHOWN));
-    let options = FormatOptions::default().with_null("");
-    let formatter = ArrayFormatter::try_new(&column, &options)?;
-    let written = |row: usize| Ok(formatter.value(row).try_to_string()?);
-    (0..column.len())
-        .map(|row| match column.data_type() {
-            _ if column.is_null(row) => Ok(String::new()),
-            DataType::Float64 | DataType::Float32 => {
-                Ok(short(cast(&column.slice(row, 1), &DataType::Float64)?.as_primitive::<Float64Type>().value(0)))
-            }
-            DataType::FixedSizeList(_, length) if usize::try_from(*length).is_ok_and(|n| n > LONGEST_LIST) => {
-                Ok(format!("[{length}]"))
-            }
-            _ => written(row),
-        })
-        .collect()
+    match column.data_type() {
+        DataType::Float64 | DataType::Float32 => {
+            let numbers = cast(&column, &DataType::Float64)?;
+            Ok(numbers
+                .as_primitive::<Float64Type>()
+                .iter()
+                .map(|number| number.map_or_else(String::new, short))
+                .collect())
+        }
+        DataType::FixedSizeList(_, length) if usize::try_from(*length).is_ok_and(|n| n > LONGEST_LIST) => Ok((0
+            ..column.len())
+            .map(|row| if column.is_null(row) { String::new() } else { format!("[{length}]") })
+            .collect()),
+        _ => {
+            let options = FormatOptions::default().with_null("");
+            let formatter = ArrayFormatter::try_new(&column, &options)?;
+            (0..column.len()).map(|row| Ok(formatter.value(row).try_to_string()?)).collect()
+        }
+    }
 }
 
 /// A query without the indentation of the code that it stands in.

@@ -102,7 +102,7 @@ fn provenance(record: &Record) -> Vec<(&'static str, String)> {
         ("Lucarne", record.lucarne.version.clone()),
         ("ONNX Runtime", runtime.to_owned()),
         ("begun", instant(record.begun_unix_seconds)),
-        ("last commit", instant(record.updated_unix_seconds)),
+        ("last written", instant(record.updated_unix_seconds)),
         ("commits", record.commits.to_string()),
         ("seed", record.seed.to_string()),
         ("limit", record.limit.map_or_else(|| "none".into(), count)),

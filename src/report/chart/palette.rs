@@ -51,8 +51,9 @@ pub(in crate::report) fn hex(RGBColor(red, green, blue): RGBColor) -> String {
 /// From paper (0) to a full colour (1): lightness falls evenly, so it reads without colour too. Stops of the map "cividis", which
 /// was made for colour-blind readers (Nunez, Anderton and Renslow 2018), from its light end.
 pub(in crate::report) fn shade(value: f64) -> RGBColor {
+    // Not the white of the paper, which the page turns dark: letters on it stay black.
     const STOPS: [RGBColor; 5] = [
-        RGBColor(0xFF, 0xFF, 0xFF),
+        RGBColor(0xFE, 0xFE, 0xFE),
         RGBColor(0xE8, 0xDC, 0x9B),
         RGBColor(0x9B, 0x94, 0x77),
         RGBColor(0x4F, 0x57, 0x6C),
@@ -89,5 +90,6 @@ mod tests {
         let lights: Vec<f64> = (0..=20).map(|i| light(shade(f64::from(i) / 20.0))).collect();
         assert!(lights.windows(2).all(|pair| pair[1] < pair[0]), "{lights:?}");
         assert_eq!((letters_on(shade(0.0)), letters_on(shade(1.0))), ("#000000", "#FEFEFE"));
+        assert_ne!(shade(0.0), PAPER, "the page would turn it dark under black letters");
     }
 }

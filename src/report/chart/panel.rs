@@ -7,7 +7,10 @@ use plotters::{
     element::{EmptyElement, PathElement, Rectangle, Text},
     prelude::{Cartesian2d, SVGBackend},
     series::{DashedLineSeries, LineSeries},
-    style::{Color, IntoFont, RGBColor, ShapeStyle, TextStyle},
+    style::{
+        Color, IntoFont, RGBColor, ShapeStyle, TextStyle,
+        text_anchor::{HPos, Pos, VPos},
+    },
 };
 
 use super::{
@@ -23,7 +26,6 @@ use crate::error::Result;
 /// A chart with axes.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::report) struct Panel {
-    pub(in crate::report) title: Option<String>,
     pub(in crate::report) x: Axis,
     pub(in crate::report) y: Axis,
     /// What is drawn, the first at the back.
@@ -103,9 +105,6 @@ impl Panel {
         let left = widest.map_or(64, |widest| (widest + 34).clamp(64, WIDTH / 3));
         let mut builder = ChartBuilder::on(area);
         builder.margin(6).margin_right(18).x_label_area_size(46).y_label_area_size(left);
-        if let Some(title) = &self.title {
-            builder.caption(title, letters(INK));
-        }
         let chart = builder.build_cartesian_2d(self.x.low..self.x.high, self.y.low..self.y.high);
         let mut chart = chart.map_err(bug)?;
         let (x, y) = (|at: &f64| self.x.tick(*at), |at: &f64| self.y.tick(*at));
@@ -214,10 +213,7 @@ impl<'a> Legend<'a> {
                 }
             }
             .map_err(bug)?;
-            let middle = plotters::style::text_anchor::Pos::new(
-                plotters::style::text_anchor::HPos::Left,
-                plotters::style::text_anchor::VPos::Center,
-            );
+            let middle = Pos::new(HPos::Left, VPos::Center);
             let text = EmptyElement::at((x + 30, y)) + Text::new((*name).to_owned(), (0, 0), letters(INK).pos(middle));
             area.draw(&text).map_err(bug)?;
         }

@@ -1,6 +1,6 @@
 //! SVG to PNG, with the letters of DejaVu whatever fonts a machine has.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use resvg::{
     tiny_skia::{Pixmap, Transform},
@@ -13,12 +13,18 @@ use crate::error::Result;
 /// Pixels of the PNG for one of the SVG: a figure of 720 is 1800 pixels wide, 300 dpi over 15 cm.
 const SCALE: f32 = 2.5;
 
-/// The picture as PNG.
-pub(in crate::report) fn png(svg: &str) -> Result<Vec<u8>> {
+const FAMILY: &str = "DejaVu Sans";
+
+static FONTS: LazyLock<Arc<Database>> = LazyLock::new(|| {
     let mut fonts = Database::new();
     fonts.load_font_data(dejavu::sans::regular().to_vec());
-    fonts.set_sans_serif_family("DejaVu Sans");
-    let options = Options { fontdb: Arc::new(fonts), font_family: "DejaVu Sans".into(), ..Options::default() };
+    fonts.set_sans_serif_family(FAMILY);
+    Arc::new(fonts)
+});
+
+/// The picture as PNG.
+pub(in crate::report) fn png(svg: &str) -> Result<Vec<u8>> {
+    let options = Options { fontdb: FONTS.clone(), font_family: FAMILY.into(), ..Options::default() };
     let tree = Tree::from_str(svg, &options).map_err(bug)?;
     let size = |length: f32| (length * SCALE).ceil() as u32;
     let pixmap = Pixmap::new(size(tree.size().width()), size(tree.size().height()));

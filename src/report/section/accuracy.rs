@@ -1,6 +1,6 @@
 //! How often scores are right.
 
-use super::{Context, Item, pairs, quoted};
+use super::{Context, Item, distinct, pairs, quoted};
 use crate::{
     error::Result,
     report::chart::{
@@ -38,7 +38,6 @@ fn totals(context: &Context<'_>, label: &str) -> Result<Option<Item>> {
     let dots = (0..names.len()).filter_map(|i| Some((at[i]?, place(i)))).collect();
     let ends = low.iter().chain(&high).chain(&at).copied().flatten();
     let panel = Panel {
-        title: None,
         x: Axis::over("accuracy, with its interval", ends),
         y: Axis::names("", names.iter().rev().cloned().collect()),
         layers: vec![
@@ -75,7 +74,7 @@ fn confusion(context: &Context<'_>, label: &str) -> Result<Option<Item>> {
             None => matrices.push((score, vec![line])),
         }
     }
-    let caption = "Objects by true and predicted class. Shades and percentages are fractions of the true class.";
+    let caption = "Objects by true class (down) and predicted class (across). Shades and percentages are fractions of the true class.";
     let title = format!("Confusion: {label}");
     Item::figure(format!("{label}-confusion"), title, caption, &answer, confusions(&matrices, &classes)?).map(Some)
 }
@@ -99,10 +98,8 @@ fn windows(context: &Context<'_>, label: &str) -> Result<Option<Item>> {
         return Ok(None);
     }
     let (scores, rows, accuracies) = (answer.texts("score")?, answer.numbers("last_row")?, answer.numbers("accuracy")?);
-    let mut names: Vec<String> = scores.iter().flatten().cloned().collect();
-    names.dedup();
     let mut layers = Vec::new();
-    for (i, name) in names.iter().enumerate() {
+    for (i, name) in distinct(&scores).iter().enumerate() {
         let of = |values: &[Option<f64>]| -> Vec<Option<f64>> {
             values
                 .iter()
@@ -117,7 +114,6 @@ fn windows(context: &Context<'_>, label: &str) -> Result<Option<Item>> {
         layers.push(Layer::new(name.clone(), series(i), marks));
     }
     let panel = Panel {
-        title: None,
         x: Axis::over("last row of the window", rows.iter().copied().flatten()),
         y: Axis::over("accuracy", accuracies.iter().copied().flatten()),
         layers,

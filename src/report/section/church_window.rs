@@ -47,6 +47,6 @@ pub(super) fn show(context: &Context<'_>, label: &str) -> Result<Vec<Item>> {
     let end = |key: &str| settings[key].as_str().unwrap_or(key).to_owned();
     let svg = windows(&drawn, &classes, (&end("across"), &end("up")), extent)?;
     let caption = "The class that the model gives on the plane through an object's latent and two others: of the attacked image to the right, \
-                   of another exposure upwards, in units of their distances.";
+                   of another exposure upwards, in units of their distances. The first 24 of the table.";
     Ok(vec![Item::figure(label.to_owned(), format!("Church windows: {label}"), caption, &answer, svg)?])
 }

@@ -1,6 +1,6 @@
 //! Latents in two dimensions.
 
-use super::{Context, Item, quoted};
+use super::{Context, Item, distinct, quoted};
 use crate::{
     error::Result,
     report::chart::{
@@ -27,15 +27,6 @@ pub(super) fn show(context: &Context<'_>, label: &str) -> Result<Vec<Item>> {
     }
     let (id, score, role) = (answer.texts("object_id")?, answer.texts("score")?, answer.texts("role")?);
     let (classes, x, y) = (answer.texts("class")?, answer.numbers("x")?, answer.numbers("y")?);
-    let distinct = |values: &[Option<String>]| {
-        let mut seen: Vec<String> = Vec::new();
-        for value in values.iter().flatten() {
-            if !seen.contains(value) {
-                seen.push(value.clone());
-            }
-        }
-        seen
-    };
     let at = |i: usize| Some((x[i]?, y[i]?));
     let is = |values: &[Option<String>], i: usize, wanted: &str| values[i].as_deref() == Some(wanted);
     let mut layers = Vec::new();
@@ -46,8 +37,11 @@ pub(super) fn show(context: &Context<'_>, label: &str) -> Result<Vec<Item>> {
                     && is(&classes, i, &of_class)
                     && (is(&role, i, "sample") || is(&role, i, "placed"))
             });
-            let marks = Shape::Marks { mark: form, radius: 3.0, outlined: false, at: own.filter_map(at).collect() };
-            layers.push(Layer::new(format!("{of_class}, {of_score}"), class(&of_class, place), marks));
+            let own: Vec<_> = own.filter_map(at).collect();
+            if !own.is_empty() {
+                let marks = Shape::Marks { mark: form, radius: 3.0, outlined: false, at: own };
+                layers.push(Layer::new(format!("{of_class}, {of_score}"), class(&of_class, place), marks));
+            }
         }
     }
     let roles = [("origin", Mark::Square), ("one_pixel", Mark::Triangle), ("noisy", Mark::Star)];
@@ -74,13 +68,13 @@ pub(super) fn show(context: &Context<'_>, label: &str) -> Result<Vec<Item>> {
         }
     }
     let panel = Panel {
-        title: None,
         x: Axis::over("first axis of the isomap", x.iter().copied().flatten()),
         y: Axis::over("second axis of the isomap", y.iter().copied().flatten()),
         layers,
         height: 520,
     };
     let caption = "Latents of a sample of objects, drawn so that distances along their neighbours are kept. Colours are true classes, marks \
-                   are scores; lines join an object, its attacked image and its noisy image.";
+                   are scores; lines join an object, its attacked image and its noisy image. Of more than 4,000 points every so \
+                   many-th is drawn, and all triplets.";
     Ok(vec![Item::figure(label.to_owned(), format!("Isomap: {label}"), caption, &answer, draw(&[panel])?)?])
 }

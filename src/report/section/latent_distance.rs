@@ -64,7 +64,6 @@ pub(super) fn show(context: &Context<'_>, label: &str) -> Result<Vec<Item>> {
         }
     }
     let panel = Panel {
-        title: None,
         x: Axis::over("distance in latent space", low.iter().chain(&high).copied().flatten()),
         y: Axis::between("objects", 0.0, most * 1.08),
         layers,

@@ -65,14 +65,12 @@ pub(super) fn show(context: &Context<'_>, label: &str) -> Result<Vec<Item>> {
     let what = if segment.iter().any(Option::is_some) { "segment, window after window" } else { "window" };
     let panels = [
         Panel {
-            title: None,
             x: x(what),
             y: Axis::over("MMD²", known(&mmd2, &limit)),
             layers: layers(&mmd2, &limit, "threshold of MMD², level of the test"),
             height: 250,
         },
         Panel {
-            title: None,
             x: x(what),
             y: log_p_axis,
             layers: layers(&log_p, &log_level, "threshold of MMD², level of the test"),
@@ -80,6 +78,7 @@ pub(super) fn show(context: &Context<'_>, label: &str) -> Result<Vec<Item>> {
         },
     ];
     let caption = "Maximum mean discrepancy of every window from the reference (without bias, so it may be negative) and the p-value of the \
-                   test, adjusted where several segments are tested. Where a point lies beyond the broken line, the window has drifted.";
+                   test, adjusted where several segments are tested. Where a point lies beyond the broken line, the window has drifted. Of more than 1,000 rows every so \
+                   many-th is drawn and those that drifted, 4,000 at most.";
     Ok(vec![Item::figure(label.to_owned(), format!("Drift: {label}"), caption, &answer, draw(&panels)?)?])
 }

@@ -53,6 +53,11 @@ pub(super) struct Context<'a> {
 }
 
 impl Context<'_> {
+    /// Whether a table is there: it has a committed part.
+    fn has(&self, table: &str) -> bool {
+        self.run.tables().iter().any(|known| known == table)
+    }
+
     fn ask(&self, sql: &str) -> Result<Answer> {
         Answer::of(self.run, sql)
     }
@@ -87,7 +92,7 @@ fn of_kind(context: &Context<'_>, kind: &'static str, title: &'static str, show:
         section.notes.push(note);
     }
     for label in labels {
-        if context.record.rows(label) == 0 || !context.run.tables().iter().any(|table| table == label) {
+        if context.record.rows(label) == 0 || !context.has(label) {
             section.notes.push(match context.record.standing() {
                 Standing::Finished => format!("`{label}` has no rows: nothing that it looks at came by."),
                 Standing::Running => format!("`{label}` has no rows yet."),
@@ -104,13 +109,20 @@ fn of_kind(context: &Context<'_>, kind: &'static str, title: &'static str, show:
     section
 }
 
-/// A label as SQL writes a name.
+/// A label as SQL writes a name: quoted, for `window` is a word of SQL too.
 fn quoted(label: &str) -> String {
-    if label.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_') {
-        label.to_owned()
-    } else {
-        format!("\"{}\"", label.replace('"', "\"\""))
+    format!("\"{}\"", label.replace('"', "\"\""))
+}
+
+/// Each value once, in the order in which they come.
+fn distinct(values: &[Option<String>]) -> Vec<String> {
+    let mut seen: Vec<String> = Vec::new();
+    for value in values.iter().flatten() {
+        if !seen.contains(value) {
+            seen.push(value.clone());
+        }
     }
+    seen
 }
 
 /// Pairs of which both are known.

@@ -38,7 +38,7 @@ pub(super) fn show(context: &Context<'_>, label: &str) -> Result<Vec<Item>> {
         &answer,
     )?];
     if !flips.is_empty() {
-        let caption = "The easiest flips first: the pixel, its new values, and the probability of the new class before and after.";
+        let caption = "The easiest flips first, 50 at most: the pixel, its new values, and the probability of the new class before and after.";
         items.push(Item::table(format!("{label}-flips"), format!("Flips: {label}"), caption, &flips)?);
     }
     Ok(items)

@@ -14,7 +14,7 @@ pub(super) fn section(context: &Context<'_>) -> Section {
     let mut section = Section { id: "rejects", title: "Rejects", items: Vec::new(), notes: Vec::new() };
     if context.record.counts.rejected == 0 {
         section.notes.push("No row was rejected.".into());
-    } else if !context.run.tables().iter().any(|table| table == "rejects") {
+    } else if !context.has("rejects") {
         section.notes.push("The rejects are not committed yet.".into());
     } else {
         match show(context) {
@@ -42,7 +42,6 @@ fn show(context: &Context<'_>) -> Result<Vec<Item>> {
         Some([(0.0, place - 0.35), (n[i]?, place + 0.35)])
     });
     let panel = Panel {
-        title: None,
         x: Axis::between("rows", 0.0, n.iter().copied().flatten().fold(1.0, f64::max) * 1.05),
         y: Axis::names("", names),
         layers: vec![Layer::new(None, ALARM, Shape::Bars(bars.collect()))],
