@@ -62,7 +62,8 @@ impl Place {
     /// A mistake at the setting that names a column.
     pub(super) fn need(&self, need: &Need, message: String) -> Flaw {
         let mistake = Mistake::at(&need.key, Code::UnknownColumn, message);
-        let (at, from) = self.at(&mistake.path, |item| need.column.starts_with(item));
+        let word = self.word(need);
+        let (at, from) = self.at(&mistake.path, |item| word.as_deref() == Some(item));
         Flaw { at, mistake, related: from.map(|from| (from, GIVEN)) }
     }
 

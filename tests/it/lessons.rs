@@ -66,6 +66,15 @@ fn attacks_meet_the_same_galaxies_and_are_the_same_with_any_threads_and_batches(
             |query: &str| -> Vec<_> { Run::open(&run).unwrap().query(query).unwrap().map(Result::unwrap).collect() };
         let same = "select distinct a.object_id from regular_pixel a join da_ray b on a.object_id = b.object_id";
         assert_eq!(rows(same).iter().map(RecordBatch::num_rows).sum::<usize>(), 6);
+        // An object has its images once if it is flipped, and never else.
+        let kept = |table: &str, image: &str| {
+            let flipped = "count(distinct case when flipped then object_id end)";
+            answer(&run, &format!("select count({image}) = {flipped} as same from {table}"))["same"]
+                .as_boolean()
+                .value(0)
+        };
+        assert!(["y10", "y1"].iter().all(|image| kept("regular_pixel", image) && kept("da_pixel", image)));
+        assert!(kept("regular_ray", "y10") && kept("da_ray", "y10"));
         let tables = [
             "regular_pixel",
             "da_pixel",

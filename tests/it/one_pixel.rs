@@ -2,7 +2,7 @@
 //! (`tests/golden/one_pixel/make.py`), in any batches, with any threads, and cut in the middle.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -21,6 +21,8 @@ use lucarne::{
         pixel_map::PixelMap,
         pixels::{AddTo, Electrons, Stretched, Values},
     },
+    pipeline::Pipeline,
+    query::Run,
     score::onnx::{Device, Onnx, OnnxScorer},
     stage::{Left, Monitor, Rejects, RunContext, Said, Scorer, Scorers, Settings, Tables},
 };
@@ -270,6 +272,7 @@ fn an_attack_that_is_cut_goes_on_where_it_was() {
     let settings = || OnePixel { limit: Some(4), ..case("two_pixels") };
     for limited in [false, true] {
         let settings = || if limited { settings() } else { case("two_pixels") };
+        let settings = || OnePixel { images: vec!["y1".into()], ..settings() };
         let expected = run(settings(), "attack", 2, 7, &rows, &scorers);
         assert_eq!(expected.num_rows(), if limited { 4 } else { 7 });
         for cut in [0, 3, 7] {
@@ -332,6 +335,110 @@ fn a_flipped_image_has_the_latent_that_the_model_gives_it() {
             .sqrt();
         let found = table.column_by_name("latent_dist_l2").unwrap().as_primitive::<Float64Type>().value(row);
         assert!((found - distance).abs() < 1e-12 * distance.max(1.0));
+    }
+}
+
+/// The images of an object in the column `image` of a monitor's table, by row; none where it is null.
+fn kept_images(table: &RecordBatch, image: &str) -> Vec<Option<Vec<f32>>> {
+    let column = table.column_by_name(image).unwrap().as_fixed_size_list();
+    (0..table.num_rows()).map(|row| column.is_valid(row).then(|| floats(table, image, row))).collect()
+}
+
+/// Whether a row is the first in which its object was flipped.
+fn first_flips(table: &RecordBatch) -> Vec<bool> {
+    let flipped = table.column_by_name("flipped").unwrap().as_boolean();
+    let id = |row: usize| text(table, "object_id", row);
+    let before = |row: usize| (0..row).any(|earlier| id(earlier) == id(row) && flipped.value(earlier));
+    (0..table.num_rows()).map(|row| flipped.value(row) && !before(row)).collect()
+}
+
+#[test]
+fn the_images_of_what_is_flipped_stand_in_the_first_row_that_flips_it_and_nowhere_else() {
+    let (rows, scorers) = all_golden();
+    let plain = run(case("paper"), "attack", 2, 7, &rows, &scorers);
+    let settings = OnePixel { images: vec!["y1".into()], ..case("paper") };
+    let kept = run(settings, "attack", 2, 7, &rows, &scorers);
+    let found = kept_images(&kept, "y1");
+    let first = first_flips(&kept);
+    // Some objects are flipped by the first attack, some by the second alone, some by none.
+    let of_two: Vec<_> = first.chunks(2).map(|rows| (rows[0], rows[1])).collect();
+    assert!([(true, false), (false, true), (false, false)].iter().all(|way| of_two.contains(way)), "{of_two:?}");
+    for (row, found) in found.iter().enumerate() {
+        let object: usize = text(&kept, "object_id", row).unwrap()["galaxy-".len()..].parse().unwrap();
+        assert_eq!(*found, first[row].then(|| images()[object].clone()), "row {row}");
+    }
+    let field = kept.schema().field_with_name("y1").unwrap().clone();
+    assert!(field.is_nullable());
+    assert_eq!(field.with_nullable(false), layout(Unit::Stretched).field("y1"));
+    // Nothing else changes.
+    let without: Vec<usize> = (0..plain.num_columns()).collect();
+    assert_eq!(kept.project(&without).unwrap(), plain);
+}
+
+#[test]
+fn what_is_kept_counts_in_the_bound_of_the_memory() {
+    let (rows, scorers) = all_golden();
+    let bound = |images: &[&str]| {
+        let images = images.iter().map(|image| (*image).to_owned()).collect();
+        let settings = OnePixel { images, limit: Some(5), ..OnePixel::of("da_y1", None) };
+        started(settings, "attack", 2, rows.schema_ref(), &scorers).state_bound_bytes()
+    };
+    // 5 objects and a queue of 16 for each of two threads, two targets, 192 numbers.
+    assert_eq!(bound(&["y1"]) - bound(&[]), (5 + 32) * 2 * 192 * 4);
+}
+
+/// All rows of a table of a run.
+fn stored(run: &Path, query: &str) -> RecordBatch {
+    let rows: Vec<RecordBatch> = Run::open(run).unwrap().query(query).unwrap().map(Result::unwrap).collect();
+    concat_batches(&rows[0].schema(), &rows).unwrap()
+}
+
+#[test]
+fn a_run_keeps_the_images_of_what_it_flips_bit_for_bit_and_as_the_stream_describes_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |name: &str, images: &str| {
+        let document = format!(
+            "{{ seed: 5, source: {{ simulated: {{ count: 12 }} }},
+              transform: {{
+                y10_sky: {{ observe: {{ image: image, survey: lsst, years: 10 }} }},
+                y1_sky: {{ observe: {{ image: image, survey: lsst, years: 1 }} }},
+                y10: {{ asinh_stretch: {{ image: y10_sky, constants: {{ model: models/convnet-da.onnx, domain: y10 }} }} }},
+                y1: {{ asinh_stretch: {{ image: y1_sky, constants: {{ model: models/convnet-da.onnx, domain: y1 }} }} }} }},
+              score: {{
+                da: {{ onnx: {{ model: models/convnet-da.onnx, image: y10 }} }},
+                noisy: {{ onnx: {{ model: models/convnet-da.onnx, image: y1 }} }} }},
+              monitor: {{
+                easy: {{ one_pixel: {{ score: da, popsize: 6, maxiter: 0, success_above: 0, images: [y1, y10_sky, y10] }} }},
+                hard: {{ one_pixel: {{ score: da, popsize: 6, maxiter: 0, limit: 3, images: [y10] }} }},
+                window: {{ church_window: {{ score: da, across: easy, up: noisy, step: 0.1 }} }} }},
+              sink: {{ objects: {{ parquet: {{ images: {images} }} }} }} }}"
+        );
+        let run = folder.path().join(name);
+        Pipeline::from_yaml(document).run(&run).unwrap();
+        run
+    };
+    let whole = run("whole", "[y10, y1, y10_sky]");
+    let easy = stored(&whole, "select * from easy");
+    let objects = stored(&whole, "select object_id, y10, y1, y10_sky from objects");
+    let first = first_flips(&easy);
+    assert!(first.iter().filter(|first| **first).count() >= 6, "{first:?}");
+    for image in ["y10", "y1", "y10_sky"] {
+        let bits = |values: Vec<f32>| values.into_iter().map(f32::to_bits).collect::<Vec<_>>();
+        for (row, found) in kept_images(&easy, image).into_iter().enumerate() {
+            let id = text(&easy, "object_id", row);
+            let object = (0..objects.num_rows()).find(|object| text(&objects, "object_id", *object) == id).unwrap();
+            let expected = first[row].then(|| floats(&objects, image, object));
+            assert_eq!(found.map(bits), expected.map(bits), "{image}, row {row}");
+        }
+        let field = |table: &RecordBatch| table.schema().field_with_name(image).unwrap().clone().with_nullable(true);
+        assert_eq!(field(&easy), field(&objects));
+        assert!(ImageLayout::of(&field(&easy)).is_some());
+    }
+    // The planner keeps them for the monitor whether or not a sink does.
+    let lean = run("lean", "[]");
+    for table in ["easy", "hard", "window"] {
+        let query = format!("select * from {table}");
+        assert_eq!(stored(&lean, &query), stored(&whole, &query), "{table}");
     }
 }
 
@@ -461,6 +568,9 @@ fn what_no_attack_can_do_is_a_mistake_before_the_run() {
         (OnePixel { mutation: Some(Range::Between([0.9, 0.2])), ..of() }, Code::OutOfRange, "mutation"),
         (OnePixel { popsize: Some(3), ..of() }, Code::OutOfRange, "popsize"),
         (OnePixel { truth: "y1".into(), ..of() }, Code::WrongColumn, "truth"),
+        (OnePixel { images: vec!["y10".into()], ..of() }, Code::UnknownColumn, "images"),
+        (OnePixel { images: vec!["da_y1_latent".into()], ..of() }, Code::WrongColumn, "images"),
+        (OnePixel { images: vec!["y1".into(), "y1".into()], ..of() }, Code::Conflict, "images"),
     ];
     for (settings, expected, path) in cases {
         assert_eq!(code(settings.clone()), [(expected, path.to_owned())], "{settings:?}");

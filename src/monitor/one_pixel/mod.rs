@@ -12,8 +12,12 @@
 //! responded most. That is a measured response to single pixels and no more; the column `screening_queries` says its price.
 //!
 //! `iterations` are generations after the first population, so 0 means that a random pixel was enough.
+//!
+//! `images` keeps image columns of the objects that are flipped, in the first row in which one is: with `pixel_row`, `pixel_column`
+//! and `pixel_values` of that row the image after the attack can be drawn, without the images of all the other objects.
 
 mod attack;
+mod images;
 mod preset;
 mod table;
 
@@ -115,6 +119,10 @@ pub struct OnePixel {
     #[serde(default = "twentieth")]
     #[schemars(range(min = 0, max = 1))]
     pub success_below: f64,
+    /// Keeps these images of the objects that it flips, in columns of their names: in the first row of an object in which it is
+    /// flipped, null in all other rows.
+    #[serde(default)]
+    pub images: Vec<String>,
 }
 
 /// The classes to turn an image into.
@@ -175,6 +183,7 @@ impl OnePixel {
             screening: None,
             success_above: half(),
             success_below: twentieth(),
+            images: Vec::new(),
         }
     }
 }
@@ -191,6 +200,7 @@ impl Settings<dyn Monitor> for OnePixel {
             let message = format!("a population of {} is too small for this strategy", search.population);
             mistakes.push(Mistake::at("popsize", Code::OutOfRange, message).help(format!("take at least {least}")));
         }
+        mistakes.extend(images::named_twice(&self.images));
         if !mistakes.is_empty() {
             return Err(mistakes);
         }
@@ -237,7 +247,8 @@ impl OnePixelStudy {
 impl Study for OnePixelStudy {
     fn needs(&self) -> Vec<Need> {
         let sky = self.settings.values.image().map(|image| Need::new("values.electrons.image", image));
-        self.asked.needs().into_iter().chain(sky).collect()
+        let images = self.settings.images.iter().map(|image| Need::new("images", image));
+        self.asked.needs().into_iter().chain(sky).chain(images).collect()
     }
 
     fn asks(&self) -> Vec<Need> {
@@ -261,6 +272,13 @@ impl Study for OnePixelStudy {
             let message = format!("{pixels} pixels are to change, the image of `{score}` has {}", layout.plane());
             mistakes.push(Mistake::at("pixels", Code::OutOfRange, message));
         }
+        let kept = match images::fields(&self.settings.images, input) {
+            Ok(kept) => kept,
+            Err(wrong) => {
+                mistakes.extend(wrong);
+                Vec::new()
+            }
+        };
         let pixels = match Pixels::new(*pixels, values, &layout, input) {
             Ok(pixels) if mistakes.is_empty() => pixels,
             pixels => {
@@ -270,10 +288,17 @@ impl Study for OnePixelStudy {
         };
         let mut search = Search::of(&self.settings);
         search.settle(pixels.dimensions());
-        let table = Table::new(&pixels, self.asked.latent, self.asked.file.as_deref());
+        let table = Table::new(&pixels, self.asked.latent, self.asked.file.as_deref()).with_images(kept)?;
         let schema = table.schema().clone();
         self.bound = Some(Bound { wanted, pixels, search, table });
         Ok(schema)
+    }
+
+    fn rows_of_one(&self) -> usize {
+        match self.settings.target {
+            Target::Each => self.asked.classes.len().saturating_sub(1).max(1),
+            _ => 1,
+        }
     }
 
     fn start(&mut self, run: &RunContext, scorers: &Scorers) -> Result<()> {

@@ -13,10 +13,11 @@ use arrow::{
 use super::{
     super::{asked::Before, pixels::Pixels},
     attack::{Goal, Outcome},
+    images,
 };
 use crate::{
     batch::{OBJECT_ID, ORIGIN, list_type, object_id, origin, tensor_metadata},
-    error::{Error, Result},
+    error::{Error, Mistake, Result},
     stats::distance::l2,
 };
 
@@ -26,6 +27,8 @@ pub(super) struct Table {
     schema: SchemaRef,
     pixels: Pixels,
     latent: Option<usize>,
+    /// The images that are kept, the last columns.
+    images: Vec<FieldRef>,
 }
 
 /// What all rows of an object share.
@@ -91,7 +94,17 @@ impl Table {
             fields.push(Field::new("latent_dist_l2", DataType::Float64, true));
         }
         fields.push(Field::new("seed", DataType::UInt64, false));
-        Self { schema: Arc::new(Schema::new(fields)), pixels: pixels.clone(), latent }
+        Self { schema: Arc::new(Schema::new(fields)), pixels: pixels.clone(), latent, images: Vec::new() }
+    }
+
+    /// The same table with images of what is flipped, in columns of their names.
+    pub(super) fn with_images(self, images: Vec<FieldRef>) -> Result<Self, Vec<Mistake>> {
+        let taken: Vec<Mistake> = images.iter().filter_map(|image| images::taken(image, &self.schema)).collect();
+        if !taken.is_empty() {
+            return Err(taken);
+        }
+        let fields: Vec<FieldRef> = self.schema.fields().iter().chain(&images).cloned().collect();
+        Ok(Self { schema: Arc::new(Schema::new(fields)), images, ..self })
     }
 
     pub(super) const fn schema(&self) -> &SchemaRef {
@@ -159,6 +172,10 @@ impl Table {
             columns.push(number(&|row| row.outcome.map(|outcome| l2(&before.said.latents, &outcome.latent))));
         }
         columns.push(Arc::new(rows.iter().map(|_| Some(*seed)).collect::<UInt64Array>()));
+        let flipped = rows.iter().position(|row| row.flipped);
+        for image in &self.images {
+            columns.push(images::column(subject, image.name(), flipped, rows.len())?);
+        }
         RecordBatch::try_new(self.schema.clone(), columns).map_err(Error::from)
     }
 

@@ -42,6 +42,10 @@ pub(super) trait Study: Send + Sync + 'static {
     fn asks(&self) -> Vec<Need>;
     /// The schema of its rows.
     fn bind(&mut self, input: &Schema, above: &Tables) -> Result<SchemaRef, Vec<Mistake>>;
+    /// The most rows that it makes of one object, once bound.
+    fn rows_of_one(&self) -> usize {
+        1
+    }
     /// Prepares for the run.
     fn start(&mut self, run: &RunContext, scorers: &Scorers) -> Result<()>;
     /// The rows about the one row of `subject`; `None` when it was told to stop, which it looks at often.
@@ -53,7 +57,9 @@ pub(super) struct Studied<S> {
     label: String,
     study: Arc<S>,
     sample: Sample,
+    /// Bytes of a row of the stream, and of all that is said of one.
     row_bytes: usize,
+    said_bytes: usize,
     run: RunContext,
     /// With a limit: the best objects so far; which they are is known at the end.
     smallest: Option<Smallest<RecordBatch>>,
@@ -73,6 +79,7 @@ impl<S: Study> Studied<S> {
             study: Arc::new(study),
             sample,
             row_bytes: 0,
+            said_bytes: 0,
             run: RunContext::default(),
             smallest: sample.limit.map(Smallest::new),
             pending: BTreeMap::new(),
@@ -127,10 +134,11 @@ impl<S: Study> Monitor for Studied<S> {
 
     fn bind(&mut self, input: &Schema, above: &Tables) -> Result<SchemaRef, Vec<Mistake>> {
         self.row_bytes = row_bytes(input);
-        match self.study_mut() {
-            Ok(study) => study.bind(input, above),
-            Err(error) => Err(vec![Mistake::at("", crate::error::Code::Conflict, error.to_string())]),
-        }
+        let study = self.study_mut();
+        let study = study.map_err(|error| vec![Mistake::at("", crate::error::Code::Conflict, error.to_string())])?;
+        let table = study.bind(input, above)?;
+        self.said_bytes = self.study.rows_of_one() * row_bytes(&table);
+        Ok(table)
     }
 
     fn start(&mut self, run: &RunContext, scorers: &Scorers) -> Result<()> {
@@ -198,7 +206,8 @@ impl<S: Study> Monitor for Studied<S> {
 
     fn state_bound_bytes(&self) -> usize {
         let rows = self.sample.limit.unwrap_or(0) + self.queue();
-        rows * (self.row_bytes + 1024)
+        // What is said of an object waits beside it while one before it is under way.
+        rows * (self.row_bytes + self.said_bytes + 1024)
     }
 }
 
@@ -216,7 +225,7 @@ fn row_of(batch: &RecordBatch, row: usize) -> Result<RecordBatch> {
 }
 
 /// About how many bytes a row takes: of lists their numbers, of texts a guess.
-fn row_bytes(input: &Schema) -> usize {
+fn row_bytes(schema: &Schema) -> usize {
     use arrow::datatypes::DataType;
     let bytes = |data_type: &DataType| match data_type {
         DataType::FixedSizeList(item, length) => {
@@ -224,7 +233,7 @@ fn row_bytes(input: &Schema) -> usize {
         }
         other => other.primitive_width().unwrap_or(256),
     };
-    input.fields().iter().map(|field| bytes(field.data_type())).sum()
+    schema.fields().iter().map(|field| bytes(field.data_type())).sum()
 }
 
 #[cfg(test)]

@@ -1,0 +1,60 @@
+//! The images that are kept of objects that an attack flips: which columns they are, and in which row they stand.
+
+use std::sync::Arc;
+
+use arrow::{
+    array::{ArrayRef, RecordBatch, UInt32Array},
+    compute::take,
+    datatypes::{Field, FieldRef, Schema},
+};
+
+use crate::{
+    batch::{ImageLayout, column_of},
+    error::{Code, Mistake, Result, nearest},
+};
+
+/// A mistake if the setting names an image twice.
+pub(super) fn named_twice(names: &[String]) -> Option<Mistake> {
+    let twice = (1..names.len()).find(|&i| names[..i].contains(&names[i]))?;
+    Some(Mistake::at("images", Code::Conflict, format!("`images` names `{}` twice", names[twice])))
+}
+
+/// The fields of the images, as the stream has them, but nullable.
+pub(super) fn fields(names: &[String], input: &Schema) -> Result<Vec<FieldRef>, Vec<Mistake>> {
+    let (mut fields, mut mistakes) = (Vec::new(), Vec::new());
+    for name in names {
+        match input.field_with_name(name).ok().filter(|_| !name.starts_with('_')) {
+            Some(field) if ImageLayout::of(field).is_some() => {
+                fields.push(Arc::new(field.clone().with_nullable(true)));
+            }
+            found => mistakes.push(wrong(name, found, input)),
+        }
+    }
+    if mistakes.is_empty() { Ok(fields) } else { Err(mistakes) }
+}
+
+/// A mistake if the table has a column of the name of an image already.
+pub(super) fn taken(image: &Field, table: &Schema) -> Option<Mistake> {
+    table.field_with_name(image.name()).ok()?;
+    let message = format!("`images` names `{}`, and the table has a column of that name already", image.name());
+    Some(Mistake::at("images", Code::Conflict, message).help("choose another label for the image"))
+}
+
+/// The image of the one row of `subject` in row `row` of so many, null in the others.
+pub(super) fn column(subject: &RecordBatch, image: &str, row: Option<usize>, rows: usize) -> Result<ArrayRef> {
+    let places: UInt32Array = (0..rows).map(|at| (Some(at) == row).then_some(0)).collect();
+    Ok(take(column_of(subject, image)?, &places, None)?)
+}
+
+fn wrong(name: &str, found: Option<&Field>, input: &Schema) -> Mistake {
+    let images = input.fields().iter().filter(|field| ImageLayout::of(field).is_some());
+    let images = images.map(|field| field.name().as_str()).filter(|name| !name.starts_with('_'));
+    let mistake = match found {
+        Some(_) => Mistake::at("images", Code::WrongColumn, format!("the column `{name}` is no image")),
+        None => Mistake::at("images", Code::UnknownColumn, format!("no step above makes the column `{name}`")),
+    };
+    match nearest(name, images) {
+        Some(near) => mistake.help(format!("did you mean `{near}`?")),
+        None => mistake.help("name images that the steps above make"),
+    }
+}
