@@ -21,6 +21,9 @@
 //! A folder of runs is asked as one: each table has the rows of every run that has it, by the runs' names, and a last column
 //! `run` that says whose row it is.
 //!
+//! Filters on numbers and texts are asked while the parts are read, so that of a few objects few images are decoded; filters on
+//! lists are asked of the rows that the others leave.
+//!
 //! Rows come in the order of the run where the query does not say another. Queries block; inside an asynchronous
 //! program they belong on a thread for blocking work.
 
@@ -187,6 +190,9 @@ fn context(widest_row_bytes: usize) -> Result<SessionContext, DataFusionError> {
         // One: rows keep their order, and there is one thread anyway.
         .with_target_partitions(1)
         .with_information_schema(true)
+        // The columns of a filter are read first, the others (images) only where it holds.
+        .set_bool("datafusion.execution.parquet.pushdown_filters", true)
+        .set_bool("datafusion.execution.parquet.reorder_filters", true)
         .set_bool("datafusion.execution.parquet.skip_metadata", false)
         .set_bool("datafusion.execution.parquet.schema_force_view_types", false)
         .set_bool("datafusion.sql_parser.map_string_types_to_utf8view", false);

@@ -203,7 +203,8 @@ pub fn part_number(name: &str) -> Option<u64> {
 
 impl WriteOptions {
     /// What the Parquet writer is told. Dictionaries and statistics where they help; lists of float32 (images, latents)
-    /// get neither, and their bytes are grouped by significance, which zstd packs tighter.
+    /// get neither, and their bytes are grouped by significance, which zstd packs tighter. Where statistics of pages are,
+    /// readers also ask where the pages begin, and read of images only those that they want.
     ///
     /// # Errors
     /// [`Error::Bug`] when zstd has no such level.
@@ -214,7 +215,7 @@ impl WriteOptions {
             .set_compression(Compression::ZSTD(level))
             .set_max_row_group_row_count(Some(1 << 20))
             .set_max_row_group_bytes(Some(self.row_group_bytes.max(1)))
-            .set_statistics_enabled(EnabledStatistics::Chunk)
+            .set_statistics_enabled(EnabledStatistics::Page)
             .set_created_by(concat!("lucarne ", env!("CARGO_PKG_VERSION")).to_owned());
         Ok(schema.fields().iter().fold(builder, |builder, field| column_properties(builder, field)).build())
     }

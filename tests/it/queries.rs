@@ -49,7 +49,7 @@ fn objects_schema() -> SchemaRef {
     ]))
 }
 
-/// Rows `from..to` of six.
+/// Rows `from..to`: texts and magnitudes of six, over and over.
 fn objects(from: usize, to: usize) -> RecordBatch {
     let rows = from..to;
     let label = [Some("spiral"), Some("elliptical"), Some("merger"), None, Some("spiral"), Some("merger")];
@@ -59,13 +59,14 @@ fn objects(from: usize, to: usize) -> RecordBatch {
         [[0.75, 0.125, 0.125], [0.25, 0.5, 0.25], [0.5, 0.0, 0.5], [0.0, 0.25, 0.75], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]];
     // Latents differ by `row` in 16 of the 20 numbers: their distance is 4 row.
     let latent = |row: usize, other: usize| (0..20).map(move |i| (i + if i < 16 { row * other } else { 0 }) as f32);
+    let of = |row: usize| row % 6;
     let list = |values: Vec<f32>, length| list_column(values, length).unwrap();
     let columns: Vec<ArrayRef> = vec![
         Arc::new(StringArray::from_iter_values(rows.clone().map(|row| format!("galaxy-{row}")))),
-        Arc::new(StringArray::from(label[rows.clone()].to_vec())),
-        Arc::new(Float64Array::from(mag[rows.clone()].to_vec())),
-        Arc::new(class[rows.clone()].iter().copied().collect::<DictionaryArray<Int32Type>>()),
-        list(probability[rows.clone()].concat(), 3),
+        Arc::new(rows.clone().map(|row| label[of(row)]).collect::<StringArray>()),
+        Arc::new(rows.clone().map(|row| mag[of(row)]).collect::<Float64Array>()),
+        Arc::new(rows.clone().map(|row| class[of(row)]).collect::<DictionaryArray<Int32Type>>()),
+        list(rows.clone().flat_map(|row| probability[of(row)]).collect(), 3),
         list(rows.clone().flat_map(|row| latent(row, 0)).collect(), 20),
         list(rows.clone().flat_map(|row| latent(row, 1)).collect(), 20),
         list(rows.flat_map(|row| (0..60).map(move |i| (row * 100 + i) as f32)).collect(), 60),
@@ -75,9 +76,20 @@ fn objects(from: usize, to: usize) -> RecordBatch {
 
 /// Writes a table in parts; the last one stays in staging, if asked.
 fn write(run: &Path, table: &str, schema: SchemaRef, parts: &[RecordBatch], leave_last: bool) -> Vec<Part> {
+    write_with(run, table, schema, parts, leave_last, WriteOptions::default())
+}
+
+fn write_with(
+    run: &Path,
+    table: &str,
+    schema: SchemaRef,
+    parts: &[RecordBatch],
+    leave_last: bool,
+    options: WriteOptions,
+) -> Vec<Part> {
     let (staging, folder) = (run.join("_staging").join(table), run.join(table));
     fs::create_dir_all(&folder).unwrap();
-    let mut writer = TableWriter::new(schema, &staging, &folder, WriteOptions::default()).unwrap();
+    let mut writer = TableWriter::new(schema, &staging, &folder, options).unwrap();
     let mut all = Vec::new();
     for batch in parts {
         writer.write(batch).unwrap();
@@ -239,6 +251,155 @@ fn a_folder_of_runs_is_asked_as_one() {
     let by_run = "-- format: csv\nselect run, count(*) as n, max(mag) as faintest from objects where run <> 'seed 2' group by run";
     assert_eq!(answer(&runs, by_run), "run,n,faintest\nseed-1,6,20.5\n");
     assert_eq!(answer(&runs, "-- format: csv\nselect count(*) as n from rejects"), "n\n0\n");
+}
+
+/// All rows of an answer.
+fn rows(run: &Run, sql: &str) -> RecordBatch {
+    let rows = run.query(sql).unwrap();
+    let schema = rows.schema();
+    let batches: Vec<RecordBatch> = rows.map(Result::unwrap).collect();
+    arrow::compute::concat_batches(&schema, &batches).unwrap()
+}
+
+/// A run whose table `objects` has so many rows, in three parts of several row groups.
+fn fill_with_many(run: &Path, count: usize) {
+    fs::create_dir_all(run.join("_commits")).unwrap();
+    let cuts = [0, count / 3, count / 2, count];
+    let parts: Vec<RecordBatch> = cuts.windows(2).map(|cut| objects(cut[0], cut[1])).collect();
+    let options = WriteOptions { row_group_bytes: 1 << 19, ..WriteOptions::default() };
+    let parts = write_with(run, "objects", objects_schema(), &parts, true, options);
+    let record = serde_json::json!({ "checkpoint": true, "tables": { "objects": parts } });
+    fs::write(lucarne::table::record_path(run, 0), record.to_string()).unwrap();
+}
+
+const CONDITIONS: [&str; 18] = [
+    "object_id = 'galaxy-4321'",
+    "object_id in ('galaxy-5999', 'galaxy-7', 'galaxy-3000', 'galaxy-8')",
+    "object_id like 'galaxy-%99'",
+    "object_id = 'galaxy-none'",
+    "da_class = 'merger' and object_id > 'galaxy-5990'",
+    "da_class <> 'merger'",
+    "label = 'merger'",
+    "label <> 'merger'",
+    "label is null",
+    "label is distinct from 'merger'",
+    "not (mag > 18)",
+    "mag is null or mag > 20",
+    "coalesce(mag, 0) = 0 and label = 'merger'",
+    "mag > 1e9",
+    "l2_distance(da_latent, other_latent) between 3000 and 3100",
+    "l2_distance(da_latent, other_latent) > 23000 and mag > 17",
+    "array_argmax(da_probability) = 3 and object_id < 'galaxy-2'",
+    "image[1] = 4200 or object_id = 'galaxy-1'",
+];
+
+#[test]
+fn a_filter_takes_the_rows_of_which_it_holds_in_their_order_however_it_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    fill_with_many(folder.path(), 6000);
+    let run = Run::open(folder.path()).unwrap();
+    let all = rows(&run, "select * from objects");
+    for condition in CONDITIONS {
+        // Said of every row, a condition is no filter.
+        let holds = rows(&run, &format!("select ({condition}) as holds from objects"));
+        let expected = arrow::compute::filter_record_batch(&all, holds["holds"].as_boolean()).unwrap();
+        assert_eq!(rows(&run, &format!("select * from objects where {condition}")), expected, "{condition}");
+        let first = expected.slice(0, expected.num_rows().min(3));
+        assert_eq!(rows(&run, &format!("select * from objects where {condition} limit 3")), first, "{condition}");
+        let later = expected.slice(expected.num_rows().min(2), expected.num_rows().saturating_sub(2).min(1));
+        let found = rows(&run, &format!("select * from objects where {condition} limit 1 offset 2"));
+        assert_eq!(found, later, "{condition}");
+        let images = rows(&run, &format!("select image from objects where {condition}"));
+        assert_eq!(images["image"].to_data(), expected["image"].to_data(), "{condition}");
+        let counted = rows(&run, &format!("select count(*)::double as n from objects where {condition}"));
+        assert_eq!(counted["n"].as_primitive::<Float64Type>().value(0), expected.num_rows() as f64, "{condition}");
+    }
+}
+
+#[test]
+fn a_filter_of_several_runs_takes_the_same_rows_of_each() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, count) in [("seed 2", 700), ("seed-1", 6000)] {
+        fill_with_many(&folder.path().join(name), count);
+    }
+    let runs = Run::open(folder.path()).unwrap();
+    let all = rows(&runs, "select * from objects");
+    assert_eq!(all.num_rows(), 6700);
+    let of_runs = [
+        "run = 'seed 2'",
+        "run <> 'seed 2' and object_id = 'galaxy-42'",
+        "run = 'seed 2' or mag > 20",
+        "run = 'seed 2' or l2_distance(da_latent, other_latent) > 23900",
+        "case when run = 'seed 2' then label = 'merger' else label is null end",
+        "run || object_id = 'seed-1galaxy-42'",
+        "run = 'no run'",
+        "run is null",
+    ];
+    for condition in CONDITIONS.into_iter().chain(of_runs) {
+        let holds = rows(&runs, &format!("select ({condition}) as holds from objects"));
+        let expected = arrow::compute::filter_record_batch(&all, holds["holds"].as_boolean()).unwrap();
+        assert_eq!(rows(&runs, &format!("select * from objects where {condition}")), expected, "{condition}");
+        let first = expected.slice(0, expected.num_rows().min(3));
+        assert_eq!(rows(&runs, &format!("select * from objects where {condition} limit 3")), first, "{condition}");
+    }
+}
+
+/// What a query does, by the physical plan.
+fn physical_plan(run: &Run, sql: &str) -> String {
+    let plan = rows(run, &format!("explain {sql}"));
+    let kinds = plan["plan_type"].as_string::<i32>().iter();
+    let physical = kinds.flatten().position(|kind| kind == "physical_plan").unwrap();
+    plan["plan"].as_string::<i32>().value(physical).to_owned()
+}
+
+#[test]
+fn what_a_filter_says_of_numbers_and_texts_is_asked_before_images_are_read() {
+    let folder = run_directory();
+    let run = Run::open(folder.path()).unwrap();
+    for condition in ["object_id = 'galaxy-3'", "da_class = 'merger'", "mag > 17 and label is not null"] {
+        let plan = physical_plan(&run, &format!("select image from objects where {condition}"));
+        let scan = plan.lines().find(|line| line.contains("DataSourceExec")).unwrap();
+        assert!(scan.contains("predicate="), "{plan}");
+        // Nothing is left to be asked of rows that were read.
+        assert!(!plan.contains("FilterExec"), "{plan}");
+    }
+    // A function of lists is asked of rows as they come, of those alone of which the rest holds.
+    let condition = "l2_distance(da_latent, other_latent) > 3 and mag > 17";
+    let plan = physical_plan(&run, &format!("select image from objects where {condition}"));
+    let line = |kind: &str| plan.lines().find(|line| line.contains(kind)).unwrap().to_owned();
+    assert!(line("FilterExec").contains("l2_distance") && !line("FilterExec").contains("mag@"), "{plan}");
+    assert!(line("DataSourceExec").contains("predicate=mag"), "{plan}");
+}
+
+#[test]
+fn of_one_object_the_images_near_it_are_read_and_no_others() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir_all(folder.path().join("_commits")).unwrap();
+    // One row group; its images are noise, five pages of 1 MiB.
+    let smooth = objects(0, 20_000);
+    let mut state = 1_u64;
+    let mut noise = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        f32::from_bits(0x3f80_0000 | (state >> 41) as u32)
+    };
+    let mut columns = smooth.columns().to_vec();
+    columns[7] = list_column((0..20_000 * 60).map(|_| noise()).collect(), 60).unwrap();
+    let noisy = RecordBatch::try_new(objects_schema(), columns).unwrap();
+    let parts = write(folder.path(), "objects", objects_schema(), &[noisy], false);
+    let record = serde_json::json!({ "checkpoint": true, "tables": { "objects": parts } });
+    fs::write(lucarne::table::record_path(folder.path(), 0), record.to_string()).unwrap();
+    let run = Run::open(folder.path()).unwrap();
+    let bytes = |sql: &str| {
+        let plan = rows(&run, &format!("explain analyze {sql}"));
+        let text = plan["plan"].as_string::<i32>().iter().flatten().collect::<String>();
+        let (_, rest) = text.split_once("bytes_scanned=").unwrap();
+        let mut words = rest[..rest.find(',').unwrap()].split(' ');
+        let number: f64 = words.next().unwrap().parse().unwrap();
+        number * words.next().map_or(1.0, |unit| if unit == "K" { 1e3 } else { 1e6 })
+    };
+    let whole = bytes("select image from objects");
+    let one = bytes("select image from objects where object_id = 'galaxy-4200'");
+    assert!(one < whole / 3.0, "{one} of {whole}");
 }
 
 #[test]
