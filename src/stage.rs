@@ -297,6 +297,10 @@ pub trait Monitor: Send {
     fn restore(&mut self, snapshot: &[u8]) -> Result<()>;
     /// The most bytes that its state will ever take.
     fn state_bound_bytes(&self) -> usize;
+    /// How many objects it has accepted and not yet worked on, where it works on objects beside the stream.
+    fn waiting(&self) -> Option<usize> {
+        None
+    }
 }
 
 /// Whether a monitor has work left.

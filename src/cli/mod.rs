@@ -12,6 +12,7 @@ mod pipeline;
 mod query;
 mod report;
 mod run;
+mod serve;
 mod tell;
 
 use std::{

@@ -1,11 +1,15 @@
 //! `lucarne run`: runs a pipeline, with a bar on a terminal, and stops after a commit when asked to.
 
-use std::{fmt::Write, io::IsTerminal, path::PathBuf};
+use std::{fmt::Write, io::IsTerminal, net::SocketAddr, path::PathBuf};
 
 use clap::Args;
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 
-use super::{Exit, pipeline::PipelineArgs};
+use super::{
+    Exit,
+    pipeline::PipelineArgs,
+    serve::{self, Live},
+};
 use crate::{
     engine::{Counts, Existing, RunOptions, Status, Stop, Summary},
     error::{Error, Result},
@@ -34,6 +38,10 @@ pub(super) struct Run {
     /// Removes the tables of an earlier run first.
     #[arg(long)]
     overwrite: bool,
+    /// Shows the run in a browser while it goes on, and its metrics at `/metrics` for Prometheus; without ADDR at
+    /// 127.0.0.1:8080. A port alone is one of 127.0.0.1.
+    #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = "127.0.0.1:8080", value_parser = serve::address)]
+    serve: Option<SocketAddr>,
 }
 
 impl Run {
@@ -58,13 +66,18 @@ impl Run {
             _ => Existing::Refuse,
         };
         let stop = stop_on_signals()?;
+        let live = Live::start(self.serve, &plan, quiet)?;
         let bar = Bar::new(quiet);
-        let outcome = plan.run(&RunOptions { existing }, &stop, &mut |status| bar.show(status));
+        let outcome = plan.run(&RunOptions { existing }, &stop, &mut |status| {
+            bar.show(status);
+            live.show(status);
+        });
         bar.clear();
-        let summary = outcome?;
-        if !quiet {
-            eprint!("{}", tell(&summary));
+        if let (Ok(summary), false) = (&outcome, quiet) {
+            eprint!("{}", tell(summary));
         }
+        live.end(&outcome);
+        let summary = outcome?;
         Ok(if summary.findings.is_empty() && !too_many_rejects(&summary.counts) { Exit::Done } else { Exit::Found })
     }
 }
@@ -98,7 +111,7 @@ impl Bar {
         Self((!quiet && std::io::stderr().is_terminal()).then(ProgressBar::no_length))
     }
 
-    fn show(&self, status: &Status) {
+    fn show(&self, status: &Status<'_>) {
         let Some(bar) = &self.0 else { return };
         let template = match (status.total, bar.length()) {
             (Some(total), None) => {

@@ -243,6 +243,12 @@ impl Back {
         Ok(states)
     }
 
+    /// How many objects wait in the studies of monitors, by label.
+    pub(super) fn waiting(&self) -> Vec<(&str, usize)> {
+        let waits = |watcher: &Watcher| watcher.monitor.waiting();
+        self.monitors.iter().filter_map(|watcher| Some((watcher.label.as_str(), waits(watcher)?))).collect()
+    }
+
     pub(super) fn splits(&self) -> &[Split] {
         &self.splits
     }

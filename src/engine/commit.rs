@@ -174,8 +174,9 @@ impl Ledger {
         self.last.commit
     }
 
-    pub(super) fn findings(&self) -> usize {
-        self.findings.len()
+    /// The findings that commits keep.
+    pub(super) fn findings(&self) -> &[Finding] {
+        &self.findings
     }
 
     fn write_run_record(&self, standing: &Standing<'_>) -> Result<()> {

@@ -19,7 +19,7 @@ use arrow::array::RecordBatch;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 
 use super::{
-    Step,
+    Queues, Step,
     memory::{Permit, Permits},
     order::Resequencer,
     workers::{Worked, bytes_of, fork, guarded, work},
@@ -83,6 +83,8 @@ type Outcome = (u64, Result<Option<Box<Fed>>>);
 
 /// The running front of a run. Dropping it stops and joins its threads.
 pub(super) struct Feed {
+    /// To see how many batches wait for a worker; given up first, for the source to notice when the workers are gone.
+    raws: Option<Receiver<Raw>>,
     outcomes: Receiver<Outcome>,
     order: Resequencer<Result<Option<Box<Fed>>>>,
     permits: Arc<Permits>,
@@ -100,8 +102,14 @@ impl Feed {
         let weight = Arc::new(RowWeight::default());
         let (send_raw, raws) = bounded::<Raw>(threads);
         let (send, outcomes) = unbounded::<Outcome>();
-        let mut feed =
-            Self { outcomes, order: Resequencer::new(), permits, cancelled: cancelled.clone(), threads: Vec::new() };
+        let mut feed = Self {
+            raws: Some(raws.clone()),
+            outcomes,
+            order: Resequencer::new(),
+            permits,
+            cancelled: cancelled.clone(),
+            threads: Vec::new(),
+        };
         let mut forks: Vec<Vec<Step>> = (1..threads).map(|_| fork(&plan.steps)).collect();
         let reading = Reading {
             splits: plan.splits,
@@ -149,6 +157,21 @@ impl Feed {
         }
     }
 
+    /// What waits where.
+    pub(super) fn queues(&self) -> Queues {
+        let (batches, bytes) = self.permits.used();
+        let (batches_bound, bytes_bound) = self.permits.bounds();
+        Queues {
+            unworked: self.raws.as_ref().map_or(0, Receiver::len),
+            unworked_bound: self.raws.as_ref().and_then(Receiver::capacity).unwrap_or(0),
+            early: self.order.early() + self.outcomes.len(),
+            batches,
+            batches_bound,
+            bytes,
+            bytes_bound,
+        }
+    }
+
     fn spawn(&mut self, name: String, body: impl FnOnce() + Send + 'static) -> Result<()> {
         let thread = thread::Builder::new().name(name).spawn(body);
         self.threads.push(thread.map_err(|error| Error::Outside(format!("cannot start a thread: {error}")))?);
@@ -160,6 +183,7 @@ impl Drop for Feed {
     fn drop(&mut self) {
         self.cancelled.store(true, Ordering::Release);
         self.permits.close();
+        self.raws = None;
         for thread in self.threads.drain(..) {
             // Panics of stages were caught where they happened.
             let _ = thread.join();

@@ -45,6 +45,17 @@ impl Permits {
         Some(Permit { permits: self.clone(), bytes })
     }
 
+    /// Batches and bytes under way.
+    pub(super) fn used(&self) -> (usize, usize) {
+        let state = self.lock();
+        (state.batches, state.bytes)
+    }
+
+    /// The most batches and bytes under way.
+    pub(super) const fn bounds(&self) -> (usize, usize) {
+        (self.max_batches, self.max_bytes)
+    }
+
     /// Lets everyone go who waits, empty-handed.
     pub(super) fn close(&self) {
         self.lock().closed = true;
@@ -115,6 +126,7 @@ mod tests {
         let permits = Permits::new(10, 4);
         let mut first = permits.acquire(10).expect("a permit");
         first.resize(4);
+        assert_eq!((permits.used(), permits.bounds()), ((1, 4), (4, 10)));
         assert!(permits.acquire(6).is_some());
     }
 }

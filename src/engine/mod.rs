@@ -21,6 +21,6 @@ pub use directory::is_running;
 pub use job::{About, EngineSettings, Job, Node, OnReject, Step, StepStage};
 pub use run::run;
 pub use stream::{Stream, stream};
-pub use summary::{Counts, Existing, RunOptions, StageWork, Status, Summary};
+pub use summary::{Counts, Existing, Queues, RunOptions, StageWork, Status, Summary};
 
 pub use crate::stage::Stop;

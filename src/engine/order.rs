@@ -13,6 +13,11 @@ impl<T> Resequencer<T> {
         Self { next: 0, early: BTreeMap::new() }
     }
 
+    /// How many items came too early.
+    pub(super) fn early(&self) -> usize {
+        self.early.len()
+    }
+
     /// Takes the item with a number.
     pub(super) fn put(&mut self, number: u64, item: T) {
         self.early.insert(number, item);
@@ -46,5 +51,6 @@ mod tests {
         let mut order = Resequencer::new();
         order.put(1, 'b');
         assert_eq!(order.take(), None);
+        assert_eq!(order.early(), 1);
     }
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    Job, RunOptions, Status, Summary,
+    Job, Queues, RunOptions, Status, Summary,
     back::{Back, REJECTS},
     commit::Ledger,
     directory::{Past, RunDir},
@@ -31,7 +31,7 @@ const PATIENCE: Duration = Duration::from_millis(50);
 /// # Errors
 /// [`Error::Interrupted`] after [`Stop::request`] and a commit; otherwise by whose fault it is. What was committed stays and
 /// can be resumed.
-pub fn run(mut job: Job, options: &RunOptions, stop: &Stop, progress: &mut dyn FnMut(&Status)) -> Result<Summary> {
+pub fn run(mut job: Job, options: &RunOptions, stop: &Stop, progress: &mut dyn FnMut(&Status<'_>)) -> Result<Summary> {
     let begun = Instant::now();
     let path =
         job.run_dir.clone().ok_or_else(|| Error::Bug("a job without a run directory can only be streamed".into()))?;
@@ -84,21 +84,26 @@ fn go(
     splits: Arc<[Split]>,
     ledger: &mut Ledger,
     stop: &Stop,
-    progress: &mut dyn FnMut(&Status),
+    progress: &mut dyn FnMut(&Status<'_>),
 ) -> Result<Back> {
     let begun = Instant::now();
     let mut back = Back::start(&mut job, context, ledger.dir(), past, splits.clone())?;
     let total = splits.iter().map(|split| split.rows).sum::<Option<u64>>();
     let total = total.map(|rows| rows.min(job.limit.unwrap_or(u64::MAX)));
     let before = back.counts.source;
-    let mut report = |back: &Back, ledger: &Ledger| {
+    let mut report = |back: &Back, ledger: &Ledger, queues: Queues| {
         let rows = (back.counts.source - before) as f64;
         progress(&Status {
             counts: back.counts,
             total,
             rows_per_second: rows / begun.elapsed().as_secs_f64().max(1e-9),
             commits: ledger.commits(),
-            findings: ledger.findings() + back.findings.len(),
+            findings: ledger.findings().len() + back.findings.len(),
+            committed_findings: ledger.findings(),
+            new_findings: &back.findings,
+            stages: &back.stages,
+            queues,
+            waiting: &back.waiting(),
         });
     };
     let every = (job.engine.commit_rows.max(1), Duration::from_secs_f64(job.engine.commit_seconds.clamp(0.001, 1e9)));
@@ -112,7 +117,7 @@ fn go(
         batch_rows: context.batch_rows,
         memory_bytes: job.engine.memory_mib << 20,
     })?;
-    report(&back, ledger);
+    report(&back, ledger, feed.queues());
     loop {
         if stop.requested() {
             drop(feed);
@@ -126,9 +131,9 @@ fn go(
         match next {
             Ok(Next::Batch(fed)) => {
                 back.take(*fed)?;
-                report(&back, ledger);
+                report(&back, ledger, feed.queues());
             }
-            Ok(Next::Idle) => {}
+            Ok(Next::Idle) => report(&back, ledger, feed.queues()),
             Ok(Next::End) => break,
             Err(error) => {
                 drop(feed);
@@ -139,7 +144,7 @@ fn go(
         }
         if ledger.is_due(&back, every) {
             ledger.commit(&mut back, false)?;
-            report(&back, ledger);
+            report(&back, ledger, feed.queues());
         }
     }
     drop(feed);
@@ -151,11 +156,11 @@ fn go(
         if ledger.has_waited(every.1) {
             ledger.commit(&mut back, false)?;
         }
-        report(&back, ledger);
+        report(&back, ledger, Queues::default());
     }
     back.finish()?;
     ledger.commit(&mut back, true)?;
-    report(&back, ledger);
+    report(&back, ledger, Queues::default());
     Ok(back)
 }
 

@@ -256,11 +256,16 @@ impl Plan {
         &self.outline
     }
 
-    /// Runs it. `progress` is called after every batch and commit, on this thread.
+    /// The run directory, where the document or the caller names one.
+    pub fn run_dir(&self) -> Option<&Path> {
+        self.job.run_dir.as_deref()
+    }
+
+    /// Runs it. `progress` is called after every batch and commit, and now and then while nothing comes, on this thread.
     ///
     /// # Errors
     /// A mistake when there is no run directory; else whatever ends a run.
-    pub fn run(self, options: &RunOptions, stop: &Stop, progress: &mut dyn FnMut(&Status)) -> Result<Summary> {
+    pub fn run(self, options: &RunOptions, stop: &Stop, progress: &mut dyn FnMut(&Status<'_>)) -> Result<Summary> {
         if self.job.run_dir.is_none() {
             let mistake = Mistake::at("", Code::MissingKey, "the pipeline names no run directory");
             return Err(Error::Pipeline(vec![

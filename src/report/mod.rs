@@ -5,6 +5,7 @@
 
 mod answer;
 mod chart;
+pub mod live;
 mod numbers;
 mod page;
 mod record;

@@ -209,6 +209,10 @@ impl<S: Study> Monitor for Studied<S> {
         // What is said of an object waits beside it while one before it is under way.
         rows * (self.row_bytes + self.said_bytes + 1024)
     }
+
+    fn waiting(&self) -> Option<usize> {
+        Some(self.pending.len() + self.smallest.as_ref().map_or(0, Smallest::len))
+    }
 }
 
 /// Says what is done, as far as nothing before it is not.

@@ -55,6 +55,11 @@ impl<T> Smallest<T> {
         }
     }
 
+    /// How many are kept.
+    pub(super) fn len(&self) -> usize {
+        self.kept.len()
+    }
+
     /// All that are kept, by their numbers.
     pub(super) fn iter(&self) -> impl Iterator<Item = (u64, &T)> {
         self.kept.iter().map(|((_, number), object)| (*number, object))

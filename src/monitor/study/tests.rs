@@ -104,8 +104,9 @@ fn a_limit_is_worked_on_at_the_end_in_the_order_of_the_stream() {
     let sample = Sample { fraction: Some(0.9), limit: Some(10) };
     let mut monitor = started(sample, 3, None);
     assert!(monitor.observe(&rows(0..60)).expect("observed").rows.is_empty());
+    assert_eq!(monitor.waiting(), Some(10));
     let whole = all(&mut monitor, Vec::new());
-    assert_eq!(whole.num_rows(), 10);
+    assert_eq!((whole.num_rows(), monitor.waiting()), (10, Some(0)));
     let mut again = started(sample, 1, None);
     (0..60).for_each(|i| assert!(again.observe(&rows(i..i + 1)).expect("observed").rows.is_empty()));
     assert_eq!(all(&mut again, Vec::new()), whole);

@@ -3,6 +3,7 @@
 mod child;
 mod compact;
 mod failures;
+mod live;
 mod memory;
 mod order;
 mod parquet;
