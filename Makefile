@@ -16,6 +16,7 @@ PEERS := .lucarne/bench/installed
 demo: build
 	$(LUCARNE) run pipelines/01_first_light.yaml --overwrite
 	$(LUCARNE) query runs/first_light -f pipelines/01_first_light.sql
+	$(LUCARNE) report runs/first_light
 
 build: $(ORT)
 	cargo build --release --locked

@@ -9,7 +9,10 @@ use crate::{
     engine::{Status, Summary},
     error::Result,
     pipeline::Plan,
-    report::live::{Board, Server, empty_page, is_loopback},
+    report::{
+        Report,
+        live::{Board, Server, is_loopback},
+    },
 };
 
 /// The port where none is given.
@@ -25,8 +28,8 @@ impl Live {
     pub(super) fn start(address: Option<SocketAddr>, plan: &Plan, quiet: bool) -> Result<Self> {
         let (Some(address), Some(run_dir)) = (address, plan.run_dir()) else { return Ok(Self(None)) };
         let name = run_dir.file_name().unwrap_or(run_dir.as_os_str()).to_string_lossy().into_owned();
-        let board = Board::new(name.clone());
-        let page = move || Ok(empty_page(&name, "rows, rates and findings of the run as it goes on"));
+        let (board, run_dir) = (Board::new(name), run_dir.to_owned());
+        let page = move || Report::open(&run_dir)?.live_page();
         let server = Server::start(address, board.clone(), page)?;
         if !quiet {
             let address = server.address();

@@ -17,6 +17,7 @@ use std::{
 };
 
 use self::{
+    page::Purpose,
     record::Record,
     section::{Context, Section},
 };
@@ -47,10 +48,19 @@ impl Report {
     /// # Errors
     /// [`Error::Bug`] when the page cannot be written. A section that cannot be made says why in its place.
     pub fn page(&self) -> Result<String> {
-        page::render(&self.run_dir, &self.record, &self.sections())
+        page::render(&self.run_dir, &self.record, &self.sections(), Purpose::Keep)
     }
 
-    /// Writes every figure as `NAME.svg` and `NAME.png`, and its query as `NAME.sql`; gives the paths of the SVGs.
+    /// The page for a [`live::Server`]: with the strip of what the run does now in place of how it stands.
+    ///
+    /// # Errors
+    /// As of [`page`](Self::page).
+    pub fn live_page(&self) -> Result<String> {
+        page::render(&self.run_dir, &self.record, &self.sections(), Purpose::Watch)
+    }
+
+    /// Writes every figure as `NAME.svg` and `NAME.png`, one of three dimensions as a turning `NAME.apng` too, and its query as
+    /// `NAME.sql`; gives the paths of the SVGs.
     ///
     /// # Errors
     /// [`Error::Outside`] when a file cannot be written.
@@ -63,6 +73,9 @@ impl Report {
             write(&path("svg"), svg.as_bytes())?;
             write(&path("png"), &chart::raster::png(svg)?)?;
             write(&path("sql"), format!("{}\n", item.data.sql).as_bytes())?;
+            if let Some(space) = &item.space {
+                write(&path("apng"), &space.turn()?)?;
+            }
             written.push(path("svg"));
         }
         Ok(written)

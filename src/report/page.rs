@@ -4,39 +4,97 @@ use std::path::Path;
 
 use askama::Template;
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use super::{
     chart::bug,
+    live,
     numbers::{count, instant, short, span},
     record::{Record, Standing},
     section::Section,
 };
 use crate::error::Result;
 
+/// What a page is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// To be kept and sent: it says how the run stands.
+    Keep,
+    /// To be served while the run goes on: what has changed is put in its place by the script of the live view.
+    Watch,
+}
+
 #[derive(Template)]
 #[template(path = "page.html")]
 struct Page<'a> {
-    style: &'static str,
+    styles: &'static [&'static str],
+    scripts: &'static [&'static str],
+    is_live: bool,
     name: String,
     description: &'a str,
     standing: (&'static str, String),
+    parts: Vec<Part<'a>>,
+}
+
+/// A part of the page under a heading, written out.
+struct Part<'a> {
+    id: &'a str,
+    title: &'a str,
+    html: String,
+    /// Of the HTML: by it the live view knows which parts have changed.
+    digest: String,
+}
+
+#[derive(Template)]
+#[template(path = "summary.html")]
+struct Summary<'a> {
     counts: Vec<(&'static str, String)>,
     findings: Vec<(&'a str, &'a str)>,
     models: Vec<[String; 6]>,
     provenance: Vec<(&'static str, String)>,
     stages: Vec<[String; 7]>,
     tables: Vec<(&'a str, String)>,
-    sections: &'a [Section],
 }
 
+#[derive(Template)]
+#[template(path = "section.html")]
+struct Body<'a> {
+    section: &'a Section,
+}
+
+const STYLE: &str = include_str!("templates/page.css");
+const TURN: &str = include_str!("templates/space.js");
+
 /// The page of a run.
-pub(super) fn render(run_dir: &Path, record: &Record, sections: &[Section]) -> Result<String> {
-    let counts = record.counts;
+pub(super) fn render(run_dir: &Path, record: &Record, sections: &[Section], purpose: Purpose) -> Result<String> {
+    let is_live = purpose == Purpose::Watch;
+    let mut parts = vec![Part::new("summary", "Summary", &summary(record))?];
+    for section in sections {
+        parts.push(Part::new(section.id, section.title, &Body { section })?);
+    }
     let page = Page {
-        style: include_str!("templates/page.css"),
+        styles: if is_live { &[STYLE, live::CSS] } else { &[STYLE] },
+        scripts: if is_live { &[TURN, live::JS] } else { &[TURN] },
+        is_live,
         name: run_dir.file_name().unwrap_or(run_dir.as_os_str()).to_string_lossy().into_owned(),
         description: record.description.as_deref().unwrap_or_default().trim(),
         standing: standing(record),
+        parts,
+    };
+    page.render().map_err(bug)
+}
+
+impl<'a> Part<'a> {
+    fn new(id: &'a str, title: &'a str, body: &impl Template) -> Result<Self> {
+        let html = body.render().map_err(bug)?;
+        let digest = Sha256::digest(&html).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        Ok(Self { id, title, html, digest })
+    }
+}
+
+fn summary(record: &Record) -> Summary<'_> {
+    let counts = record.counts;
+    Summary {
         counts: [
             ("rows in", counts.source),
             ("kept", counts.written),
@@ -50,9 +108,7 @@ pub(super) fn render(run_dir: &Path, record: &Record, sections: &[Section]) -> R
         provenance: provenance(record),
         stages: stages(record),
         tables: record.tables.keys().map(|table| (table.as_str(), count(record.rows(table)))).collect(),
-        sections,
-    };
-    page.render().map_err(bug)
+    }
 }
 
 /// A word for how a run stands, and a sentence.

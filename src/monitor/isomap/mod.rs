@@ -54,8 +54,8 @@ pub struct Isomap {
     #[serde(default = "five")]
     #[schemars(range(min = 1, max = 1000))]
     pub neighbours: usize,
-    /// The dimensions of the drawing.
-    #[serde(default = "two")]
+    /// The dimensions of the drawing. The first two are the same with and without the third.
+    #[serde(default = "three")]
     #[schemars(range(min = 2, max = 3))]
     pub components: usize,
     /// The label of a `one_pixel` monitor above: objects that it flipped are drawn as triplets.
@@ -82,8 +82,8 @@ const fn five() -> usize {
     5
 }
 
-const fn two() -> usize {
-    2
+const fn three() -> usize {
+    3
 }
 
 const fn ten() -> usize {
@@ -102,7 +102,7 @@ impl Isomap {
             score: scores.into_iter().collect(),
             n: two_hundred_and_fifty(),
             neighbours: five(),
-            components: two(),
+            components: three(),
             attacked: None,
             triplets: ten(),
             truth: None,

@@ -33,7 +33,7 @@ fn batch(objects: impl IntoIterator<Item = usize>) -> RecordBatch {
 
 /// Of 60 objects 20 are drawn, and 6 are placed.
 fn settings() -> Isomap {
-    Isomap { n: 20, place: 6, truth: Some(LABEL.into()), ..Isomap::of(["a", "b"]) }
+    Isomap { n: 20, place: 6, components: 2, truth: Some(LABEL.into()), ..Isomap::of(["a", "b"]) }
 }
 
 /// The same with triplets of the 4 flipped objects with the smallest ranks.

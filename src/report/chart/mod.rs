@@ -4,12 +4,14 @@
 //! Everything is drawn in the colours of [`palette`] on white; the page turns ink and paper around in the dark by its style sheet.
 
 pub(super) mod axis;
+mod film;
 pub(super) mod marks;
 pub(super) mod palette;
 pub(super) mod panel;
 pub(super) mod pixels;
 pub(super) mod raster;
 pub(super) mod small;
+pub(super) mod space;
 
 use crate::error::Error;
 

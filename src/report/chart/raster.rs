@@ -24,11 +24,16 @@ static FONTS: LazyLock<Arc<Database>> = LazyLock::new(|| {
 
 /// The picture as PNG.
 pub(in crate::report) fn png(svg: &str) -> Result<Vec<u8>> {
+    pixmap(svg, SCALE)?.encode_png().map_err(bug)
+}
+
+/// The picture in pixels, `scale` of them for one of the SVG.
+pub(super) fn pixmap(svg: &str, scale: f32) -> Result<Pixmap> {
     let options = Options { fontdb: FONTS.clone(), font_family: FAMILY.into(), ..Options::default() };
     let tree = Tree::from_str(svg, &options).map_err(bug)?;
-    let size = |length: f32| (length * SCALE).ceil() as u32;
+    let size = |length: f32| (length * scale).ceil() as u32;
     let pixmap = Pixmap::new(size(tree.size().width()), size(tree.size().height()));
     let mut pixmap = pixmap.ok_or_else(|| bug("it has no size"))?;
-    resvg::render(&tree, Transform::from_scale(SCALE, SCALE), &mut pixmap.as_mut());
-    pixmap.encode_png().map_err(bug)
+    resvg::render(&tree, Transform::from_scale(scale, scale), &mut pixmap.as_mut());
+    Ok(pixmap)
 }

@@ -10,6 +10,7 @@ mod rejects;
 
 use super::{
     answer::{Answer, Data},
+    chart::space::{FIRST, Space},
     record::{Record, Standing},
 };
 use crate::{error::Result, query::Run};
@@ -34,15 +35,22 @@ pub(super) struct Item {
     pub(super) data: Data,
     /// The picture; a table stands alone.
     pub(super) svg: Option<String>,
+    /// Where the picture is one of three dimensions, what it is a view of.
+    pub(super) space: Option<Space>,
 }
 
 impl Item {
     fn table(name: String, title: String, caption: &str, answer: &Answer) -> Result<Self> {
-        Ok(Self { name, title, caption: caption.into(), data: answer.data()?, svg: None })
+        Ok(Self { name, title, caption: caption.into(), data: answer.data()?, svg: None, space: None })
     }
 
     fn figure(name: String, title: String, caption: &str, answer: &Answer, svg: String) -> Result<Self> {
         Ok(Self { svg: Some(svg), ..Self::table(name, title, caption, answer)? })
+    }
+
+    fn turning(name: String, title: String, caption: &str, answer: &Answer, space: Space) -> Result<Self> {
+        let svg = space.svg(FIRST)?;
+        Ok(Self { space: Some(space), ..Self::figure(name, title, caption, answer, svg)? })
     }
 }
 
