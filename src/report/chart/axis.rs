@@ -83,6 +83,11 @@ pub(in crate::report) fn clipped(text: &str, most: usize) -> String {
     text.chars().take(most.saturating_sub(1)).chain(['…']).collect()
 }
 
+/// A text among others, whatever direction it is written in: marks of Unicode (UAX 9) keep it to itself.
+pub(in crate::report) fn isolated(text: &str) -> String {
+    format!("\u{2068}{text}\u{2069}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

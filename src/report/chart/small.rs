@@ -16,7 +16,7 @@ struct Windows<'a> {
     across: &'a str,
     up: &'a str,
     legend: Vec<(u32, String, &'a str)>,
-    windows: Vec<(u32, u32, &'a str, String)>,
+    windows: Vec<(u32, u32, &'a str, &'a str)>,
     /// From the middle to the mark at 1, pixels.
     unit: u32,
 }
@@ -54,7 +54,7 @@ pub(in crate::report) fn windows(
         windows: windows
             .iter()
             .enumerate()
-            .map(|(i, window)| (place(i).0, place(i).1, window.image.as_str(), clipped(&window.title, 24)))
+            .map(|(i, window)| (place(i).0, place(i).1, window.image.as_str(), window.title.as_str()))
             .collect(),
         unit: (f64::from(SIDE) / 2.0 / extent.max(1e-9)).round() as u32,
     }

@@ -18,8 +18,8 @@ use crate::{error::Result, report::numbers::short};
 /// unit sphere. (The three axes have one scale: distances are what such a picture shows.)
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::report) struct Space {
-    /// What stands at the axes, with the range of each.
-    axes: [String; 3],
+    /// The range of each axis.
+    range: [(f64, f64); 3],
     /// From the middle of the box to its faces.
     half: Place,
     clouds: Vec<Cloud>,
@@ -56,11 +56,15 @@ pub(in crate::report) const FIRST: View = View { azimuth_deg: 30.0, elevation_de
 const FRAMES: u32 = 90;
 
 /// Pixels of the unit.
-const UNIT: f64 = 240.0;
+const UNIT: f64 = 250.0;
 /// From the eye to the middle.
 const EYE: f64 = 4.0;
-const PLOT: u32 = 520;
+const PLOT: u32 = 480;
+/// The line with the ranges of the axes.
+const RANGES: u32 = 24;
 const LEGEND_ROW: u32 = 22;
+/// How far along an axis its number stands, for one to its end.
+const NAMED: f64 = 1.08;
 /// The edges of the box, by the signs of their ends; the first three are the axes.
 const EDGES: [[[f64; 3]; 2]; 12] = [
     [[-1.0, -1.0, -1.0], [1.0, -1.0, -1.0]],
@@ -85,7 +89,9 @@ struct Picture<'a> {
     legend: Vec<(Drawn, f64, f64, &'a str)>,
     /// Grid, then axes.
     lines: Vec<(String, [(f64, f64); 2])>,
-    names: Vec<(f64, f64, &'a str)>,
+    /// Where the number of each axis stands.
+    names: [(f64, f64, usize); 3],
+    ranges: String,
     links: Vec<[(f64, f64); 2]>,
     marks: Vec<Drawn>,
 }
@@ -105,7 +111,7 @@ enum Form {
 
 impl Space {
     /// The points of the clouds, and lines between some of them.
-    pub(in crate::report) fn new(axes: [&str; 3], clouds: Vec<Cloud>, links: Vec<[Place; 2]>) -> Self {
+    pub(in crate::report) fn new(clouds: Vec<Cloud>, links: Vec<[Place; 2]>) -> Self {
         let all = || clouds.iter().flat_map(|cloud| &cloud.at);
         let range = [0, 1, 2].map(|axis| extent(all().map(|at| at[axis])).unwrap_or((0.0, 0.0)));
         let middle = range.map(|(low, high)| (low + high) / 2.0);
@@ -113,12 +119,8 @@ impl Space {
         let corner = half.iter().map(|half| half * half).sum::<f64>().sqrt();
         let scale = if corner > 0.0 { corner.recip() } else { 1.0 };
         let moved = |at: Place| [0, 1, 2].map(|axis| (at[axis] - middle[axis]) * scale);
-        let named = [0, 1, 2].map(|axis| {
-            let (low, high) = range[axis];
-            format!("{}, {} to {}", axes[axis], short(low), short(high))
-        });
         Self {
-            axes: named,
+            range,
             half: half.map(|half| half * scale),
             links: links.into_iter().map(|link| link.map(moved)).collect(),
             clouds: clouds
@@ -149,19 +151,14 @@ impl Space {
         marks.sort_by(|(a, _), (b, _)| b.total_cmp(a));
         Picture {
             width: WIDTH,
-            height: top + PLOT,
+            height: top + PLOT + RANGES,
             legend,
             lines: lines.collect(),
-            names: self
-                .axes
-                .iter()
-                .zip(EDGES)
-                .map(|(name, [_, end])| {
-                    let (x, y) = seen(self.corner(end).map(|along| along * 1.06));
-                    let room = f64::from(text_width(name, LETTERS)) / 2.0 + 4.0;
-                    (x.clamp(room, f64::from(WIDTH) - room), y, name.as_str())
-                })
-                .collect(),
+            names: [0, 1, 2].map(|axis| {
+                let (x, y) = seen(self.corner(EDGES[axis][1]).map(|along| along * NAMED));
+                (x, y + 4.5, axis + 1)
+            }),
+            ranges: self.ranges(),
             links: self.links.iter().map(|ends| ends.map(seen)).collect(),
             marks: marks.into_iter().map(|(_, mark)| mark).collect(),
         }
@@ -199,17 +196,25 @@ impl Space {
         let top = self.legend().1;
         json!({
             "width": WIDTH,
-            "height": top + PLOT,
+            "height": top + PLOT + RANGES,
+            "top": top,
+            "bottom": top + PLOT,
             "middle": middle(top),
             "unit": UNIT,
             "eye": EYE,
             "view": [FIRST.azimuth_deg, FIRST.elevation_deg],
-            "axes": self.axes,
+            "named": NAMED,
             "edges": EDGES.map(|ends| ends.map(|signs| whole(&self.corner(signs)))),
             "clouds": clouds.collect::<Vec<Value>>(),
             "links": self.links.iter().flatten().flat_map(whole).collect::<Vec<_>>(),
         })
         .to_string()
+    }
+
+    fn ranges(&self) -> String {
+        let range =
+            |(i, (low, high)): (usize, &(f64, f64))| format!("axis {}: {} to {}", i + 1, short(*low), short(*high));
+        self.range.iter().enumerate().map(range).collect::<Vec<_>>().join(" · ")
     }
 
     fn corner(&self, signs: [f64; 3]) -> Place {
@@ -318,8 +323,8 @@ mod tests {
     #[test]
     fn all_that_is_drawn_stays_in_the_picture() {
         let at: Vec<Place> = EDGES.iter().flatten().map(|[x, y, z]| [40.0 * x, 7.0 + 40.0 * y, 40.0 * z]).collect();
-        let space = Space::new(["first axis", "second", "third"], vec![cloud(at, Mark::Dot)], Vec::new());
-        assert_eq!(space.axes[1], "second, -33 to 47");
+        let space = Space::new(vec![cloud(at, Mark::Dot)], Vec::new());
+        assert_eq!(space.ranges(), "axis 1: -40 to 40 · axis 2: -33 to 47 · axis 3: -40 to 40");
         let (_, top) = space.legend();
         for azimuth in 0..90 {
             let view = View { azimuth_deg: f64::from(4 * azimuth), elevation_deg: 20.0 };
@@ -333,11 +338,11 @@ mod tests {
     #[test]
     fn near_marks_are_drawn_over_far_ones_and_names_are_text() {
         let clouds = vec![cloud(vec![[0.0, -1.0, 0.0]], Mark::Dot), cloud(vec![[0.0, 1.0, 0.0]], Mark::Star)];
-        let space = Space::new(["a", "b", "c<"], clouds, vec![[[0.0, -1.0, 0.0], [0.0, 1.0, 0.0]]]);
+        let space = Space::new(clouds, vec![[[0.0, -1.0, 0.0], [0.0, 1.0, 0.0]]]);
         let svg = space.svg(View { azimuth_deg: 0.0, elevation_deg: 0.0 }).expect("a picture");
         let still = svg.split_once("data-still").expect("a part that turns").1;
         assert!(still.find("<circle") > still.find("z\""), "the star is behind the dot: {still}");
-        assert!(svg.contains("&#60;i&#62;") && svg.contains("c&#60;") && !svg.contains("<i>"), "{svg}");
+        assert!(svg.contains("&#60;i&#62;") && !svg.contains("<i>"), "{svg}");
         raster::png(&svg).expect("a PNG");
         let json: Value = serde_json::from_str(&space.json()).expect("json");
         assert_eq!(json["clouds"][0]["at"], json!([0, -1000, 0]));
@@ -347,8 +352,7 @@ mod tests {
     #[test]
     fn points_in_one_place_and_no_points_can_be_drawn() {
         for at in [vec![[2.0; 3]; 2], Vec::new()] {
-            let svg =
-                Space::new(["a", "b", "c"], vec![cloud(at, Mark::Ring)], Vec::new()).svg(FIRST).expect("a picture");
+            let svg = Space::new(vec![cloud(at, Mark::Ring)], Vec::new()).svg(FIRST).expect("a picture");
             assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
         }
     }

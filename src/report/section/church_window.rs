@@ -4,6 +4,7 @@ use super::{Context, Item, quoted};
 use crate::{
     error::Result,
     report::chart::{
+        axis::{clipped, isolated},
         palette::class,
         pixels::indexed,
         small::{Window, windows},
@@ -40,7 +41,10 @@ pub(super) fn show(context: &Context<'_>, label: &str) -> Result<Vec<Item>> {
         let places: Vec<u8> =
             flipped.map(|place| (*place as usize).min(colours.len().saturating_sub(1)) as u8).collect();
         let id = id[row].as_deref().unwrap_or_default();
-        let title = truth[row].as_ref().map_or_else(|| id.to_owned(), |truth| format!("{id} {truth}"));
+        let title = match &truth[row] {
+            Some(truth) => format!("{} {truth}", isolated(&clipped(id, 14))),
+            None => isolated(&clipped(id, 24)),
+        };
         drawn.push(Window { image: indexed(side, &places, &colours)?, title });
     }
     let settings = context.record.settings("monitor", label);

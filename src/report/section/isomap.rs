@@ -64,7 +64,7 @@ fn turning(context: &Context<'_>, label: &str) -> Result<Option<Item>> {
     }
     let Drawing { points, links, triplets } = Drawing::of(&answer)?;
     let clouds = points.into_iter().chain(triplets).collect();
-    let space = Space::new(["first axis", "second axis", "third axis"], clouds, links);
+    let space = Space::new(clouds, links);
     let caption = "The same in three dimensions: distances along neighbours, in the units of the latents. On the page it is turned by the \
                    mouse, a finger, the arrow keys or the button; plus and minus change its size. Of more than 2,000 points every so \
                    many-th is drawn, and all triplets.";

@@ -51,10 +51,10 @@
       const pen = canvas.getContext("2d");
       pen.setTransform(pixels, 0, 0, pixels, 0, 0);
       pen.clearRect(0, 0, width, height);
-      // No further up than the legend.
+      // Between the legend and the ranges of the axes.
       pen.save();
       pen.beginPath();
-      pen.rect(0, height - 2 * (height - space.middle[1]), width, height);
+      pen.rect(0, space.top, width, space.bottom - space.top);
       pen.clip();
       const style = getComputedStyle(document.documentElement);
       const [ink, muted, grid] = ["--ink", "--muted", "--line"].map((name) => style.getPropertyValue(name));
@@ -69,7 +69,7 @@
         pen.lineTo(b.x, b.y);
         pen.stroke();
       };
-      space.edges.forEach(([from, to], i) => line(from, to, i < space.axes.length ? muted : grid));
+      space.edges.forEach(([from, to], i) => line(from, to, i < 3 ? muted : grid));
       for (let i = 0; i < space.links.length; i += 6) line(space.links.slice(i, i + 3), space.links.slice(i + 3, i + 6), ink);
       marks.forEach((mark) => see(mark.at, mark));
       marks.sort((a, b) => b.depth - a.depth);
@@ -105,10 +105,9 @@
       pen.fillStyle = ink;
       pen.font = "13px sans-serif";
       pen.textAlign = "center";
-      space.axes.forEach((name, i) => {
-        const end = see(space.edges[i][1].map((along) => along * 1.06), {});
-        const room = pen.measureText(name).width / 2 + 4;
-        pen.fillText(name, Math.min(Math.max(end.x, room), width - room), end.y);
+      space.edges.slice(0, 3).forEach(([, end], i) => {
+        const { x, y } = see(end.map((along) => along * space.named), {});
+        pen.fillText(i + 1, x, y + 4.5);
       });
       pen.restore();
       canvas.dataset.azimuth = azimuth.toFixed(1);
