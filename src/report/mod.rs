@@ -60,13 +60,18 @@ impl Report {
     }
 
     /// Writes every figure as `NAME.svg` and `NAME.png`, one of three dimensions as a turning `NAME.apng` too, and its query as
-    /// `NAME.sql`; gives the paths of the SVGs.
+    /// `NAME.sql`, and the graph of the pipeline as `pipeline.svg` and `pipeline.png`; gives the paths of the SVGs.
     ///
     /// # Errors
     /// [`Error::Outside`] when a file cannot be written.
     pub fn figures(&self, folder: &Path) -> Result<Vec<PathBuf>> {
         fs::create_dir_all(folder).map_err(|error| Error::io("make", folder, &error))?;
         let mut written = Vec::new();
+        if let Some(svg) = page::pipeline(&self.record)? {
+            write(&folder.join("pipeline.svg"), svg.as_bytes())?;
+            write(&folder.join("pipeline.png"), &chart::raster::png(&svg)?)?;
+            written.push(folder.join("pipeline.svg"));
+        }
         for item in self.sections().iter().flat_map(|section| &section.items) {
             let Some(svg) = &item.svg else { continue };
             let path = |extension: &str| folder.join(format!("{}.{extension}", item.name));

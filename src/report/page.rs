@@ -7,7 +7,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::{
-    chart::bug,
+    chart::{bug, graph::graph},
     live,
     numbers::{count, instant, short, span},
     record::{Record, Standing},
@@ -48,6 +48,8 @@ struct Part<'a> {
 #[derive(Template)]
 #[template(path = "summary.html")]
 struct Summary<'a> {
+    /// The pipeline as a picture; runs of earlier versions did not write it down.
+    graph: Option<String>,
     counts: Vec<(&'static str, String)>,
     findings: Vec<(&'a str, &'a str)>,
     models: Vec<[String; 6]>,
@@ -68,7 +70,7 @@ const TURN: &str = include_str!("templates/space.js");
 /// The page of a run.
 pub(super) fn render(run_dir: &Path, record: &Record, sections: &[Section], purpose: Purpose) -> Result<String> {
     let is_live = purpose == Purpose::Watch;
-    let mut parts = vec![Part::new("summary", "Summary", &summary(record))?];
+    let mut parts = vec![Part::new("summary", "Summary", &summary(record)?)?];
     for section in sections {
         parts.push(Part::new(section.id, section.title, &Body { section })?);
     }
@@ -92,9 +94,10 @@ impl<'a> Part<'a> {
     }
 }
 
-fn summary(record: &Record) -> Summary<'_> {
+fn summary(record: &Record) -> Result<Summary<'_>> {
     let counts = record.counts;
-    Summary {
+    Ok(Summary {
+        graph: pipeline(record)?,
         counts: [
             ("rows in", counts.source),
             ("kept", counts.written),
@@ -108,7 +111,12 @@ fn summary(record: &Record) -> Summary<'_> {
         provenance: provenance(record),
         stages: stages(record),
         tables: record.tables.keys().map(|table| (table.as_str(), count(record.rows(table)))).collect(),
-    }
+    })
+}
+
+/// The graph of the pipeline.
+pub(super) fn pipeline(record: &Record) -> Result<Option<String>> {
+    if record.graph.is_empty() { Ok(None) } else { graph(&record.graph).map(Some) }
 }
 
 /// A word for how a run stands, and a sentence.

@@ -5,6 +5,8 @@
 
 pub(super) mod axis;
 mod film;
+pub(super) mod graph;
+mod layered;
 pub(super) mod marks;
 pub(super) mod palette;
 pub(super) mod panel;

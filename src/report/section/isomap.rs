@@ -77,7 +77,7 @@ fn ask(context: &Context<'_>, label: &str, condition: &str, most: u32) -> Result
     context.ask(&format!(
         "select object_id, score, role, coalesce(label_true, class, 'unknown') as class, x, y, z
         from (
-            select *, row_number() over () - 1 as place, 1 + count(*) over () / {most} as together
+            select *, row_number() over (partition by score, role) - 1 as place, 1 + count(*) over () / {most} as together
             from {}
             where x is not null and y is not null {condition}
         )
