@@ -45,6 +45,18 @@ impl Asinh {
     }
 }
 
+impl Asinh {
+    /// What a stretched value was before, clipped as the stretch clips: x = sinh(2 y - 1) / c.
+    pub fn undo(self, y: f32) -> f64 {
+        (2.0 * f64::from(y) - 1.0).sinh() / self.c
+    }
+
+    /// The upper clip: the value that a stretch takes for the top.
+    pub fn top(self) -> f64 {
+        f64::from(self.hi)
+    }
+}
+
 #[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2", "x86_64+avx"))]
 fn stretch(pixels: &[f32], out: &mut [f32], factor: f32, lo: f32, hi: f32, c: f32) {
     for (y, x) in out.iter_mut().zip(pixels) {
@@ -125,6 +137,21 @@ mod tests {
         let mut y = [0.0; 2];
         stretch.apply(4.0, &[2.0, 8.0], &mut y);
         assert_eq!(y, [one(stretch, 8.0), one(stretch, 10.0)]);
+    }
+
+    #[test]
+    fn a_stretch_is_undone() {
+        let (lo, hi) = (-1136.0, 23822.0);
+        let stretch = Asinh::new(lo, hi).expect("a stretch");
+        for x in [-1136.0, -400.0, -3.5, 0.0, 1.0, 250.0, 8_000.0, 23_822.0] {
+            // Half a unit in the last place of y, and the error of the polynomial.
+            let error = (stretch.undo(one(stretch, x)) - f64::from(x)).abs();
+            assert!(error < 2.0 * 1.8e-7 * hi / 0.85 * 1.4, "{x}: {error}");
+        }
+        assert_eq!(stretch.undo(one(stretch, 1e9)).round(), hi);
+        assert_eq!(stretch.undo(0.5), 0.0);
+        // A value that no flux has, as attacks take: sinh(1) / 0.85 of the top.
+        assert!((stretch.undo(1.0) / stretch.top() - 1.382_590).abs() < 1e-5);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use arrow::{
     array::{Array, ArrayRef, AsArray, RecordBatch},
     compute::{cast, concat_batches},
-    datatypes::{DataType, Field, Float64Type},
+    datatypes::{DataType, Field, Fields, Float64Type},
     util::display::{ArrayFormatter, FormatOptions},
 };
 
@@ -106,6 +106,11 @@ impl Answer {
     /// The field of a column, with its metadata.
     pub(super) fn field(&self, name: &str) -> Result<Field> {
         Ok(self.rows.schema_ref().field_with_name(name)?.clone())
+    }
+
+    /// The fields of all columns.
+    pub(super) fn fields(&self) -> &Fields {
+        self.rows.schema_ref().fields()
     }
 
     fn column(&self, name: &str) -> Result<&ArrayRef> {

@@ -94,9 +94,14 @@ impl Record {
 
     /// The labels of the monitors of one kind, in order.
     pub(super) fn monitors(&self, kind: &str) -> Vec<&str> {
-        let monitors = self.document["monitor"].as_object().into_iter().flatten();
+        self.labels("monitor", kind)
+    }
+
+    /// The labels of the steps of one kind of a family, in order.
+    pub(super) fn labels(&self, family: &str, kind: &str) -> Vec<&str> {
+        let steps = self.document[family].as_object().into_iter().flatten();
         let is_kind = |step: &Value| step.as_object().is_some_and(|step| step.contains_key(kind));
-        monitors.filter(|(_, step)| is_kind(step)).map(|(label, _)| label.as_str()).collect()
+        steps.filter(|(_, step)| is_kind(step)).map(|(label, _)| label.as_str()).collect()
     }
 
     /// A step's settings, by family and label; null where there are none.

@@ -59,7 +59,7 @@ impl Axis {
     pub(in crate::report) fn asked(&self, room_px: u32) -> usize {
         let fit = (room_px / 60).clamp(2, 12) as usize;
         match &self.ticks {
-            Ticks::Names(names) => (2 * names.len() + 1).min(4 * fit),
+            Ticks::Names(names) => (2 * names.len() + 1).min(4 * (room_px / 60).max(2) as usize),
             Ticks::Decades => (self.high - self.low).ceil().max(1.0) as usize + 1,
             Ticks::Numbers => fit,
         }

@@ -4,14 +4,18 @@
 //! Everything is drawn in the colours of [`palette`] on white; the page turns ink and paper around in the dark by its style sheet.
 
 pub(super) mod axis;
+pub(super) mod cutout;
 mod film;
+pub(super) mod flips;
 pub(super) mod graph;
 mod layered;
+pub(super) mod maps;
 pub(super) mod marks;
 pub(super) mod palette;
 pub(super) mod panel;
 pub(super) mod pixels;
 pub(super) mod raster;
+pub(super) mod reliability;
 pub(super) mod small;
 pub(super) mod space;
 

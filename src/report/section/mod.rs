@@ -1,11 +1,13 @@
 //! The sections of a report: one file for every kind of monitor that has one.
 
 mod accuracy;
+mod calibration;
 mod church_window;
 mod isomap;
 mod latent_distance;
 mod latent_drift;
 mod one_pixel;
+mod pixel_map;
 mod rejects;
 
 use super::{
@@ -76,11 +78,13 @@ type Show = fn(&Context<'_>, &str) -> Result<Vec<Item>>;
 /// The kinds of monitors that are shown: kind, heading, how.
 const KINDS: &[(&str, &str, Show)] = &[
     ("accuracy", "Accuracy", accuracy::show),
+    ("calibration", "Calibration", calibration::show),
     ("latent_drift", "Drift", latent_drift::show),
     ("latent_distance", "Distances in latent space", latent_distance::show),
     ("isomap", "Isomaps", isomap::show),
     ("church_window", "Church windows", church_window::show),
     ("one_pixel", "One-pixel attacks", one_pixel::show),
+    ("pixel_map", "Maps of pixels", pixel_map::show),
 ];
 
 /// All sections, in their order. A section that cannot be made says why; the others are not lost.
@@ -120,6 +124,11 @@ fn of_kind(context: &Context<'_>, kind: &'static str, title: &'static str, show:
 /// A label as SQL writes a name: quoted, for `window` is a word of SQL too.
 fn quoted(label: &str) -> String {
     format!("\"{}\"", label.replace('"', "\"\""))
+}
+
+/// A text as SQL writes it.
+fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
 }
 
 /// Each value once, in the order in which they come.

@@ -1,6 +1,7 @@
 //! The report of a real run: what it shows, and that what stands in files is shown as text.
 
 mod browser;
+mod flips;
 mod live;
 mod page;
 mod structure;
@@ -124,7 +125,7 @@ fn a_report_shows_what_a_run_found() {
     let html = page(run);
     assert!(html.contains("<span class=\"state finished\">finished</span>"));
     assert!(!html.contains("cannot be shown"), "a section failed: {html}");
-    for name in FIGURES.iter().chain(&["attack", "attack-flips", "moved-total", "rejects-examples"]) {
+    for name in FIGURES.iter().chain(&["attack", "attack-gallery", "attack-flips", "moved-total", "rejects-examples"]) {
         assert!(html.contains(&format!("<figure id=\"figure-{name}\">")), "no figure `{name}`");
     }
     // No request to anywhere: the only addresses are names of XML and images in the text.

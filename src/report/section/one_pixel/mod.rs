@@ -1,6 +1,9 @@
 //! How few pixels change a model's mind.
 
-use super::{Context, Item, quoted};
+mod gallery;
+mod kept;
+
+use super::{Context, Item, literal, quoted};
 use crate::error::Result;
 
 pub(super) fn show(context: &Context<'_>, label: &str) -> Result<Vec<Item>> {
@@ -37,9 +40,19 @@ pub(super) fn show(context: &Context<'_>, label: &str) -> Result<Vec<Item>> {
          after the first population, so 0 means that a random pixel was enough.",
         &answer,
     )?];
-    if !flips.is_empty() {
-        let caption = "The easiest flips first, 50 at most: the pixel, its new values, and the probability of the new class before and after.";
-        items.push(Item::table(format!("{label}-flips"), format!("Flips: {label}"), caption, &flips)?);
+    if flips.is_empty() {
+        return Ok(items);
     }
+    let gallery = gallery::figure(context, label)?;
+    let mut caption = "The easiest flips first, 50 at most: the pixel, its new values, and the probability of the new class before and after."
+        .to_owned();
+    if gallery.is_none() {
+        let image = kept::attacked(context, label).unwrap_or("the image of its score");
+        caption.push_str(&format!(
+            " No image of them was kept that could be shown here: `images: [{image}]` in the settings of `{label}` keeps them."
+        ));
+    }
+    items.extend(gallery);
+    items.push(Item::table(format!("{label}-flips"), format!("Flips: {label}"), &caption, &flips)?);
     Ok(items)
 }
