@@ -40,7 +40,7 @@ struct Step {
     what: String,
 }
 
-/// The steps of a pipeline, as wide as it is deep.
+/// The steps of a pipeline, as wide as it is deep; a page may show it a fifth smaller, and scrolls it where that is too wide.
 pub(in crate::report) fn graph(nodes: &[Node]) -> Result<String> {
     let place = |label: &String| nodes.iter().position(|node| node.label == *label);
     let reads: Vec<Vec<usize>> = nodes.iter().map(|node| node.reads.iter().filter_map(place).collect()).collect();

@@ -142,6 +142,7 @@ fn a_report_shows_what_a_run_found() {
         assert!(png.starts_with(b"\x89PNG") && svg.with_extension("sql").exists(), "{}", svg.display());
         structure::check(name, &fs::read_to_string(svg).unwrap());
     }
+    structure::check("pipeline", &fs::read_to_string(folder.path().join("figures/pipeline.svg")).unwrap());
     let turning = File::open(folder.path().join("figures/drawn-3d.apng")).unwrap();
     let turning = png::Decoder::new(std::io::BufReader::new(turning)).read_info().unwrap();
     assert_eq!(turning.info().animation_control().unwrap().num_frames, 90);
