@@ -8,7 +8,7 @@
 
 use crate::{
     batch::{ImageLayout, Unit},
-    image::{percentile::percentiles, stretch::Asinh},
+    image::{percentile::percentiles, stretch::of_top},
 };
 
 /// What the fluxes of a cutout are in. Only those in the same can be shown on one scale.
@@ -82,15 +82,14 @@ fn percentiles_of<const N: usize>(numbers: impl Iterator<Item = f64>, percents: 
 
 /// What brings the numbers of an image back to fluxes, by band, and what those are in.
 fn unstretching(layout: &ImageLayout) -> (Scale, impl Fn(usize, f64) -> f64) {
-    let asinh = layout.stretch.filter(|_| layout.unit == Unit::Stretched).and_then(|of| Asinh::new(of.lo, of.hi));
     let gain = layout.electrons_per_njy.clone().filter(|_| layout.unit == Unit::Electron);
-    let scale = match (layout.unit, asinh, &gain) {
-        (_, Some(_), _) => Scale::OfTop,
-        (Unit::NanoJansky, ..) | (_, _, Some(_)) => Scale::Flux,
-        (unit, ..) => Scale::Given(unit),
+    let scale = match (layout.unit, &gain) {
+        (Unit::Stretched, _) => Scale::OfTop,
+        (Unit::NanoJansky, _) | (_, Some(_)) => Scale::Flux,
+        (unit, None) => Scale::Given(unit),
     };
-    let undo = move |band: usize, value: f64| match (asinh, &gain) {
-        (Some(asinh), _) => asinh.undo(value as f32) / asinh.top(),
+    let undo = move |band: usize, value: f64| match (scale, &gain) {
+        (Scale::OfTop, _) => of_top(value as f32),
         (_, Some(gain)) => value / gain.get(band).copied().unwrap_or(1.0),
         _ => value,
     };
@@ -204,7 +203,7 @@ impl Tone {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::batch::Stretch;
+    use crate::{batch::Stretch, image::stretch::Asinh};
 
     fn layout(bands: &[&str], unit: Unit) -> ImageLayout {
         ImageLayout {
@@ -296,9 +295,9 @@ mod tests {
         let layout = ImageLayout { electrons_per_njy: gain, ..layout(&["g", "r", "i"], Unit::Electron) };
         let cutout = Cutout::of(&layout, &[10.0, 20.0, 20.0, 40.0, 40.0, 80.0]);
         assert_eq!((cutout.scale, cutout.fluxes.as_slice()), (Scale::Flux, [[1.0; 3], [2.0; 3]].as_slice()));
-        let layout = ImageLayout { electrons_per_njy: None, unit: Unit::Stretched, ..layout };
+        let layout = ImageLayout { electrons_per_njy: None, unit: Unit::Unknown, ..layout };
         let cutout = Cutout::of(&layout, &[0.5, 0.9, 0.5, 0.9, 0.4, 0.4]);
-        assert_eq!((cutout.scale, cutout.fluxes[0]), (Scale::Given(Unit::Stretched), [0.4, 0.5, 0.5]));
+        assert_eq!((cutout.scale, cutout.fluxes[0]), (Scale::Given(Unit::Unknown), [0.4, 0.5, 0.5]));
         for (found, expected) in cutout.black().into_iter().zip([0.4, 0.7, 0.7]) {
             assert!((found - expected).abs() < 1e-6, "the usual number is black");
         }

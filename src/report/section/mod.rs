@@ -146,3 +146,14 @@ fn distinct(values: &[Option<String>]) -> Vec<String> {
 fn pairs(x: &[Option<f64>], y: &[Option<f64>]) -> Vec<(f64, f64)> {
     x.iter().zip(y).filter_map(|(x, y)| Some(((*x)?, (*y)?))).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_texts_end_where_they_should() {
+        assert_eq!(quoted("a\" or \"b"), "\"a\"\" or \"\"b\"");
+        assert_eq!(literal("O'Neill's galaxy"), "'O''Neill''s galaxy'");
+    }
+}

@@ -50,14 +50,14 @@ fn drawn(context: &Context<'_>, label: &str) -> Result<Option<Item>> {
     ))?;
     let field = answer.field("drop")?;
     let (id, class) = (answer.texts("object_id")?, answer.texts("label_pred")?);
-    let (flipping, largest) = (answer.numbers("flipping_pixels")?, answer.numbers("largest_drop")?);
+    let flipping = answer.numbers("flipping_pixels")?;
     let mut shown = Vec::new();
     for (i, drops) in answer.lists("drop")?.into_iter().enumerate() {
         let Some(drops) = drops else { continue };
         let flips = flipping[i].unwrap_or(0.0) as usize;
         let named = clipped(class[i].as_deref().unwrap_or_default(), 12);
         let what = match flips {
-            0 => format!("certified, drop {:.2}", largest[i].unwrap_or(0.0)),
+            0 => "certified".to_owned(),
             1 => "1 pixel flips it".to_owned(),
             n => format!("{n} pixels flip it"),
         };

@@ -228,6 +228,7 @@ fn values(
         (Unit::Stretched, Some(_)) => format!("{value:.2}"),
         _ => short(value),
     };
+    let unit = if layout.unit == Unit::Electron { " e⁻" } else { "" };
     let line = |band: usize| {
         let at = band * layout.plane() + row * layout.width + column;
         let name = &layout.bands[band];
@@ -236,7 +237,7 @@ fn values(
         // Where the numbers are electrons themselves, those added need not be told besides.
         let more = added.filter(|_| layout.unit == Unit::Stretched);
         let more = more.map_or_else(String::new, |added| format!(" {added:+.0} e⁻"));
-        (added != Some(0.0)).then(|| format!("{name} {}{to}{more}", number(before[at])))
+        (added != Some(0.0)).then(|| format!("{name} {}{to}{unit}{more}", number(before[at])))
     };
     let mut lines: Vec<String> = (0..layout.bands.len()).filter_map(line).collect();
     let more = lines.len().saturating_sub(BANDS);
@@ -285,13 +286,13 @@ fn caption(context: &Context<'_>, label: &str, shown: &Kept, other: Option<&Kept
     };
     parts.push(weights);
     let scale = match Scale::of(&shown.layout) {
+        Scale::OfTop if shown.layout.stretch.is_none() => {
+            "All images of a row have one scale, in units of the upper clips of their stretches, which are undone; the clips are of each image."
+        }
         Scale::OfTop => {
             "All images of a row have one scale, in units of the upper clips of their stretches, which are undone: so exposures compare."
         }
         Scale::Flux => "All images of a row have one scale of flux.",
-        Scale::Given(Unit::Stretched) => {
-            "The stretch cannot be undone, as its constants differ from image to image: stretched numbers are shown, on one scale for a row."
-        }
         Scale::Given(_) => "Numbers are shown as they were kept, on one scale for a row.",
     };
     parts.push(scale.to_owned());
@@ -336,7 +337,7 @@ mod tests {
         assert_eq!(told(None, 3)[2], "and 2 pixels more");
         let sky = ImageLayout { unit: Unit::Electron, ..layout() };
         let told = values(&sky, (0, 1), &before, Some(&replaced), Some(&[0.5, 0.0]), 1);
-        assert_eq!(told, ["g 0.5 → 1"]);
+        assert_eq!(told, ["g 0.5 → 1 e⁻"]);
     }
 
     #[test]
