@@ -164,6 +164,14 @@ pub fn tensor_metadata(shape: &[usize], dim_names: &[&str]) -> HashMap<String, S
     HashMap::from([(EXTENSION_NAME.into(), TENSOR.into()), (EXTENSION_METADATA.into(), extension.to_string())])
 }
 
+/// The shape of a tensor column of any shape; `None` where the column is no tensor.
+pub fn tensor_shape(field: &Field) -> Option<Vec<usize>> {
+    let metadata = field.metadata();
+    let is_tensor = metadata.get(EXTENSION_NAME).is_some_and(|name| name == TENSOR);
+    let extension = metadata.get(EXTENSION_METADATA).filter(|_| is_tensor)?;
+    Some(serde_json::from_str::<TensorShape>(extension).ok()?.shape)
+}
+
 /// The Arrow type of a list of `length` float32.
 ///
 /// The child is nullable though it never is null: with a non-null child pyarrow shows a plain list, not a tensor.

@@ -9,6 +9,8 @@ use arrow::{
     util::display::{ArrayFormatter, FormatOptions},
 };
 
+use crate::batch::tensor_shape;
+
 /// Lists up to this length are shown in full.
 const LONGEST: usize = 16;
 
@@ -81,11 +83,6 @@ fn texts(column: &ArrayRef, instead: impl Fn(usize) -> Option<String>) -> Result
 
 /// The shape of a tensor column, `3x100x100`.
 fn shape(field: &Field) -> Option<String> {
-    let metadata = field.metadata();
-    if metadata.get("ARROW:extension:name")? != "arrow.fixed_shape_tensor" {
-        return None;
-    }
-    let extension: serde_json::Value = serde_json::from_str(metadata.get("ARROW:extension:metadata")?).ok()?;
-    let sizes = extension["shape"].as_array()?.iter().map(ToString::to_string);
+    let sizes = tensor_shape(field)?.into_iter().map(|size| size.to_string());
     Some(sizes.collect::<Vec<_>>().join("x"))
 }

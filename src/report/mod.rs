@@ -14,6 +14,7 @@ mod section;
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::OnceLock,
 };
 
 use self::{
@@ -31,6 +32,8 @@ pub struct Report {
     run_dir: PathBuf,
     record: Record,
     run: Run,
+    /// Made when first asked for: a page and its figures ask the tables once.
+    sections: OnceLock<Vec<Section>>,
 }
 
 impl Report {
@@ -40,7 +43,7 @@ impl Report {
     /// [`Error::Data`] when it is none, or its records or tables cannot be read.
     pub fn open(run_dir: &Path) -> Result<Self> {
         let record = Record::read(run_dir)?;
-        Ok(Self { run_dir: run_dir.to_owned(), record, run: Run::open(run_dir)? })
+        Ok(Self { run_dir: run_dir.to_owned(), record, run: Run::open(run_dir)?, sections: OnceLock::new() })
     }
 
     /// The whole page, as HTML.
@@ -48,7 +51,7 @@ impl Report {
     /// # Errors
     /// [`Error::Bug`] when the page cannot be written. A section that cannot be made says why in its place.
     pub fn page(&self) -> Result<String> {
-        page::render(&self.run_dir, &self.record, &self.sections(), Purpose::Keep)
+        page::render(&self.run_dir, &self.record, self.sections(), Purpose::Keep)
     }
 
     /// The page for a [`live::Server`]: with the strip of what the run does now in place of how it stands.
@@ -56,7 +59,7 @@ impl Report {
     /// # Errors
     /// As of [`page`](Self::page).
     pub fn live_page(&self) -> Result<String> {
-        page::render(&self.run_dir, &self.record, &self.sections(), Purpose::Watch)
+        page::render(&self.run_dir, &self.record, self.sections(), Purpose::Watch)
     }
 
     /// Writes every figure as `NAME.svg` and `NAME.png`, one of three dimensions as a turning `NAME.apng` too, and its query as
@@ -86,8 +89,8 @@ impl Report {
         Ok(written)
     }
 
-    fn sections(&self) -> Vec<Section> {
-        section::all(&Context { record: &self.record, run: &self.run })
+    fn sections(&self) -> &[Section] {
+        self.sections.get_or_init(|| section::all(&Context { record: &self.record, run: &self.run }))
     }
 }
 

@@ -14,6 +14,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    batch::tensor_shape,
     error::{Code, Error, Mistake, Result, nearest},
     stage::{Need, Part, RunContext, Settings, Sink},
     table::{TableWriter, WriteOptions},
@@ -144,7 +145,7 @@ impl Parquet {
 
 /// Images, and the companions that have their shape.
 fn is_image(field: &Field) -> bool {
-    field.metadata().get("ARROW:extension:name").is_some_and(|name| name == "arrow.fixed_shape_tensor")
+    tensor_shape(field).is_some()
 }
 
 fn unknown(key: &str, name: &str, input: &Schema) -> Option<Mistake> {

@@ -321,7 +321,7 @@ impl Image {
             return Err(format!("column `{name}` has lists of {}, not of floats", item.data_type()));
         }
         let depth = self.bands.len();
-        let (height, width) = match (self.size, tensor_shape(field).as_deref()) {
+        let (height, width) = match (self.size, batch::tensor_shape(field).as_deref()) {
             (None, Some(&[bands, height, width])) if bands == depth => (height, width),
             (None, Some(&[height, width])) if depth == 1 => (height, width),
             (None, Some(shape)) => {
@@ -345,11 +345,6 @@ impl Image {
             electrons_per_njy: None,
         })
     }
-}
-
-fn tensor_shape(field: &Field) -> Option<Vec<usize>> {
-    let extension: serde_json::Value = serde_json::from_str(field.metadata().get("ARROW:extension:metadata")?).ok()?;
-    extension["shape"].as_array()?.iter().map(|length| usize::try_from(length.as_u64()?).ok()).collect()
 }
 
 impl Columns {

@@ -1,6 +1,6 @@
 //! Axes: their ranges, and how their ticks are written.
 
-use super::super::numbers::short;
+use super::{super::numbers::short, text_width};
 
 /// An axis of a panel.
 #[derive(Debug, Clone, PartialEq)]
@@ -83,6 +83,12 @@ pub(in crate::report) fn clipped(text: &str, most: usize) -> String {
     text.chars().take(most.saturating_sub(1)).chain(['…']).collect()
 }
 
+/// A text of at most so many pixels.
+pub(in crate::report) fn fitted(text: &str, most_px: u32, size_px: u32) -> String {
+    let fits = |letters: &usize| text_width(&clipped(text, *letters), size_px) <= most_px;
+    clipped(text, (1..=text.chars().count()).rev().find(fits).unwrap_or(1))
+}
+
 /// A text among others, whatever direction it is written in: marks of Unicode (UAX 9) keep it to itself.
 pub(in crate::report) fn isolated(text: &str) -> String {
     format!("\u{2068}{text}\u{2069}")
@@ -99,6 +105,14 @@ mod tests {
         let one = Axis::over("x", [5.0]);
         assert!(one.low < 5.0 && one.high > 5.0);
         assert_eq!(Axis::over("x", []).tick(0.5), "0.5");
+    }
+
+    #[test]
+    fn a_text_is_clipped_to_letters_or_to_pixels() {
+        assert_eq!((clipped("abcdef", 6), clipped("abcdef", 4)), ("abcdef".into(), "abc…".into()));
+        assert_eq!(fitted("abcdef", text_width("abcdef", 10), 10), "abcdef");
+        assert_eq!(fitted("abcdef", text_width("abcdef", 10) - 1, 10), "abcd…");
+        assert_eq!((fitted("ab", 1, 10), fitted("", 9, 10)), ("…".into(), String::new()));
     }
 
     #[test]

@@ -4,7 +4,10 @@
 
 use askama::Template;
 
-use super::{axis::clipped, bug, text_width};
+use super::{
+    axis::{clipped, fitted},
+    bug,
+};
 use crate::error::Result;
 
 /// A cutout as a `data:` address.
@@ -159,10 +162,7 @@ pub(in crate::report) fn gallery(name: &str, headings: &Headings, flips: &[Flip]
         }
     });
     let rows: Vec<Row<'_>> = rows.collect();
-    let titles = titles.into_iter().map(|(x, title)| {
-        let fit = (1..=title.chars().count()).rev().find(|n| text_width(&clipped(&title, *n), 11) <= SIDE).unwrap_or(1);
-        (x, clipped(&title, fit))
-    });
+    let titles = titles.into_iter().map(|(x, title)| (x, fitted(&title, SIDE, 11)));
     Gallery {
         width,
         height: TOP + rows.len() as u32 * (SIDE + GAP),

@@ -1,20 +1,26 @@
 //! The graph of a pipeline: its steps from left to right, joined by what they read.
 
 use askama::Template;
+use plotters::style::RGBColor;
 
 use super::{
-    axis::clipped,
+    axis::fitted,
     bug,
     layered::{self, Layout},
-    palette::{hex, series},
+    palette::{MUTED, hex, series},
+    printable,
 };
 use crate::{engine::Node, error::Result};
 
 /// A box, pixels.
-const WIDTH: f64 = 142.0;
+const WIDTH: f64 = 164.0;
 const HEIGHT: f64 = 38.0;
 /// Between layers.
-const GAP: f64 = 40.0;
+const GAP: f64 = 34.0;
+/// Letters of a label and below it, and what of a box is theirs.
+const LABEL: u32 = 13;
+const BELOW: u32 = 10;
+const ROOM: u32 = WIDTH as u32 - 16;
 /// Of a node with the room around it, and of a line that passes.
 const ROW: f64 = HEIGHT + 12.0;
 const PASSING: f64 = 12.0;
@@ -49,9 +55,9 @@ pub(in crate::report) fn graph(nodes: &[Node]) -> Result<String> {
     let boxes = nodes.iter().zip(&layout.nodes).map(|(node, (layer, y))| Step {
         x: left(*layer),
         y: MARGIN + y - HEIGHT / 2.0,
-        colour: hex(series(family(&node.family))),
-        label: clipped(&node.label, 19),
-        what: clipped(&format!("{} · {}", node.family, node.kind), 24),
+        colour: hex(family(&node.family)),
+        label: fitted(&node.label, ROOM, LABEL),
+        what: fitted(&format!("{} · {}", node.family, node.kind), ROOM, BELOW),
     });
     Graph {
         // A pipeline without steps is a picture too, of nothing.
@@ -63,6 +69,7 @@ pub(in crate::report) fn graph(nodes: &[Node]) -> Result<String> {
         boxes: boxes.collect(),
     }
     .render()
+    .map(printable)
     .map_err(bug)
 }
 
@@ -88,9 +95,10 @@ fn lines(layout: &Layout) -> Vec<(String, (f64, f64))> {
     layout.lines.iter().map(curve).collect()
 }
 
-/// The place of a family among the colours.
-fn family(name: &str) -> usize {
-    ["source", "transform", "score", "monitor", "sink"].iter().position(|known| *known == name).unwrap_or(5)
+/// The colour of a family.
+fn family(name: &str) -> RGBColor {
+    let place = ["source", "transform", "score", "monitor", "sink"].iter().position(|known| *known == name);
+    place.map_or(MUTED, series)
 }
 
 #[cfg(test)]
@@ -113,7 +121,7 @@ mod tests {
         ];
         let svg = graph(&nodes).expect("a picture");
         assert_eq!((svg.matches("<rect").count(), svg.matches("<path").count()), (1 + 2 * 5, 2 * 4));
-        assert!(svg.contains("&#60;b&#62;") && !svg.contains("<b>") && svg.contains("a label that is mu…"), "{svg}");
+        assert!(svg.contains("&#60;b&#62;") && !svg.contains("<b>") && svg.contains("a label that is muc…"), "{svg}");
         assert!(svg.contains("score · kind"));
         raster::png(&svg).expect("a PNG");
         assert_eq!(graph(&nodes).expect("a picture"), svg);

@@ -14,9 +14,9 @@ use plotters::{
 };
 
 use super::{
-    LETTERS, WIDTH,
+    LEGEND_LINE, LETTERS, WIDTH,
     axis::{Axis, Ticks},
-    bug,
+    bug, in_lines, legend_height,
     marks::Mark,
     palette::{GRID, INK, MUTED, PAPER},
     text_width,
@@ -70,7 +70,6 @@ pub(super) type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
 
 const LINE: u32 = 2;
-const LEGEND_ROW: u32 = 22;
 
 /// The panels as SVG, [`WIDTH`] wide.
 pub(in crate::report) fn draw(panels: &[Panel]) -> Result<String> {
@@ -165,37 +164,29 @@ impl Layer {
 
 /// The names of all panels, each once, in lines that fit.
 struct Legend<'a> {
-    entries: Vec<(&'a Layer, &'a str, (i32, i32))>,
-    rows: u32,
+    named: Vec<(&'a Layer, &'a str)>,
+    places: Vec<(u32, u32)>,
 }
 
 impl<'a> Legend<'a> {
     fn of(panels: &'a [Panel]) -> Self {
-        let mut entries: Vec<(&Layer, &str, (i32, i32))> = Vec::new();
-        let (mut x, mut row) = (8, 0);
+        let mut named: Vec<(&Layer, &str)> = Vec::new();
         for layer in panels.iter().flat_map(|panel| &panel.layers) {
-            let Some(name) = layer.name.as_deref().filter(|name| entries.iter().all(|(_, known, _)| known != name))
-            else {
-                continue;
-            };
-            let wide = 30 + text_width(name, LETTERS) as i32 + 16;
-            if x > 8 && x + wide > WIDTH as i32 {
-                (x, row) = (8, row + 1);
+            if let Some(name) = layer.name.as_deref().filter(|name| named.iter().all(|(_, known)| known != name)) {
+                named.push((layer, name));
             }
-            entries.push((layer, name, (x, row)));
-            x += wide;
         }
-        let rows = if entries.is_empty() { 0 } else { row as u32 + 1 };
-        Self { entries, rows }
+        let places = in_lines(named.iter().map(|(_, name)| 30 + text_width(name, LETTERS) + 16));
+        Self { named, places }
     }
 
-    const fn height(&self) -> u32 {
-        if self.rows == 0 { 0 } else { self.rows * LEGEND_ROW + 8 }
+    fn height(&self) -> u32 {
+        legend_height(&self.places)
     }
 
     fn draw(&self, area: &Area<'_>) -> Result<()> {
-        for (layer, name, (x, row)) in &self.entries {
-            let y = 6 + *row * LEGEND_ROW as i32 + LEGEND_ROW as i32 / 2;
+        for ((layer, name), (x, line)) in self.named.iter().zip(&self.places) {
+            let (x, y) = (*x as i32, (6 + line * LEGEND_LINE + LEGEND_LINE / 2) as i32);
             let line = ShapeStyle::from(layer.colour).stroke_width(LINE);
             let stroke = |from: i32, to: i32| PathElement::new(vec![(x + from, y), (x + to, y)], line);
             match &layer.shape {

@@ -5,9 +5,9 @@ use plotters::style::RGBColor;
 use serde_json::{Value, json};
 
 use super::{
-    LETTERS, WIDTH,
+    LEGEND_LINE, LETTERS, WIDTH,
     axis::extent,
-    bug, film,
+    bug, film, in_lines, legend_height,
     marks::Mark,
     palette::{GRID, MUTED, hex},
     raster, text_width,
@@ -62,7 +62,6 @@ const EYE: f64 = 4.0;
 const PLOT: u32 = 480;
 /// The line with the ranges of the axes.
 const RANGES: u32 = 24;
-const LEGEND_ROW: u32 = 22;
 /// How far along an axis its number stands, for one to its end.
 const NAMED: f64 = 1.08;
 /// The edges of the box, by the signs of their ends; the first three are the axes.
@@ -223,20 +222,14 @@ impl Space {
 
     /// Marks and names in lines that fit, and their height.
     fn legend(&self) -> (Vec<(Drawn, f64, f64, &str)>, u32) {
-        let (mut x, mut row) = (8, 0);
-        let mut entries: Vec<(Drawn, f64, f64, &str)> = Vec::new();
-        for cloud in &self.clouds {
-            let Some(name) = cloud.name.as_deref() else { continue };
-            let wide = 26 + text_width(name, LETTERS) + 16;
-            if x > 8 && x + wide > WIDTH {
-                (x, row) = (8, row + 1);
-            }
-            let (left, middle) = (f64::from(x), f64::from(6 + row * LEGEND_ROW + LEGEND_ROW / 2));
-            entries.push((cloud.drawn(left + 10.0, middle, cloud.radius.max(4.0)), left + 22.0, middle + 4.5, name));
-            x += wide;
-        }
-        let height = if entries.is_empty() { 0 } else { (row + 1) * LEGEND_ROW + 8 };
-        (entries, height)
+        let named: Vec<(&Cloud, &str)> =
+            self.clouds.iter().filter_map(|cloud| Some((cloud, cloud.name.as_deref()?))).collect();
+        let places = in_lines(named.iter().map(|(_, name)| 26 + text_width(name, LETTERS) + 16));
+        let entry = |((cloud, name), (x, line)): (&(&Cloud, _), &(u32, u32))| {
+            let (left, middle) = (f64::from(*x), f64::from(6 + line * LEGEND_LINE + LEGEND_LINE / 2));
+            (cloud.drawn(left + 10.0, middle, cloud.radius.max(4.0)), left + 22.0, middle + 4.5, *name)
+        };
+        (named.iter().zip(&places).map(entry).collect(), legend_height(&places))
     }
 }
 

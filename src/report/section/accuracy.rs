@@ -1,11 +1,11 @@
 //! How often scores are right.
 
-use super::{Context, Item, distinct, pairs, quoted};
+use super::{Context, Item, curves, distinct, quoted};
 use crate::{
     error::Result,
     report::chart::{
         axis::Axis,
-        marks::{FORMS, Mark},
+        marks::Mark,
         palette::series,
         panel::{Layer, Panel, Shape, draw},
         small::confusions,
@@ -98,21 +98,7 @@ fn windows(context: &Context<'_>, label: &str) -> Result<Option<Item>> {
         return Ok(None);
     }
     let (scores, rows, accuracies) = (answer.texts("score")?, answer.numbers("last_row")?, answer.numbers("accuracy")?);
-    let mut layers = Vec::new();
-    for (i, name) in distinct(&scores).iter().enumerate() {
-        let of = |values: &[Option<f64>]| -> Vec<Option<f64>> {
-            values
-                .iter()
-                .zip(&scores)
-                .filter(|(_, score)| score.as_ref() == Some(name))
-                .map(|(value, _)| *value)
-                .collect()
-        };
-        let points = pairs(&of(&rows), &of(&accuracies));
-        layers.push(Layer::new(None, series(i), Shape::Line(points.clone())));
-        let marks = Shape::Marks { mark: FORMS[i % FORMS.len()], radius: 4.0, outlined: false, at: points };
-        layers.push(Layer::new(name.clone(), series(i), marks));
-    }
+    let layers = curves(&distinct(&scores), &scores, &rows, &accuracies);
     let panel = Panel {
         x: Axis::over("last row of the window", rows.iter().copied().flatten()),
         y: Axis::over("accuracy", accuracies.iter().copied().flatten()),

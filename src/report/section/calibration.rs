@@ -1,13 +1,13 @@
 //! Whether probabilities mean what they say.
 
-use super::{Context, Item, distinct, pairs, quoted};
+use super::{Context, Item, curves, distinct, pairs, quoted};
 use crate::{
     error::Result,
     report::{
         answer::Answer,
         chart::{
             axis::Axis,
-            marks::{FORMS, Mark},
+            marks::Mark,
             palette::{ALARM, series},
             panel::{Layer, Panel, Shape, draw},
             reliability::{Bin, Curve, reliability},
@@ -121,20 +121,10 @@ fn errors(label: &str, totals: &Answer) -> Result<Item> {
 fn abstention(label: &str, totals: &Answer, bins: &Answer) -> Result<Item> {
     let (coverage, accuracy, score) = (bins.numbers("coverage")?, bins.numbers("kept_accuracy")?, bins.texts("score")?);
     let names = scores(totals)?;
-    let mut layers = Vec::new();
-    let (mut kept, mut right) = (Vec::new(), Vec::new());
-    for (i, name) in names.iter().take(CURVES).enumerate() {
-        let own = (0..bins.len()).filter(|&row| score[row].as_ref() == Some(name));
-        let points: Vec<(f64, f64)> = own.filter_map(|row| Some((coverage[row]?, accuracy[row]?))).collect();
-        kept.extend(points.iter().map(|(kept, _)| *kept));
-        right.extend(points.iter().map(|(_, right)| *right));
-        layers.push(Layer::new(None, series(i), Shape::Line(points.clone())));
-        let marks = Shape::Marks { mark: FORMS[i % FORMS.len()], radius: 3.5, outlined: false, at: points };
-        layers.push(Layer::new(name.clone(), series(i), marks));
-    }
+    let layers = curves(&names[..names.len().min(CURVES)], &score, &coverage, &accuracy);
     let panel = Panel {
-        x: Axis::over("fraction of the objects that is kept", kept),
-        y: Axis::over("accuracy of those", right),
+        x: Axis::over("fraction of the objects that is kept", coverage.iter().copied().flatten()),
+        y: Axis::over("accuracy of those", accuracy.iter().copied().flatten()),
         layers,
         height: 320,
     };
@@ -168,14 +158,7 @@ fn windows(context: &Context<'_>, label: &str) -> Result<Option<Item>> {
     }
     let (score, rows, ece) = (answer.texts("score")?, answer.numbers("last_row")?, answer.numbers("mean_ece")?);
     let names = distinct(&score);
-    let mut layers = Vec::new();
-    for (i, name) in names.iter().take(CURVES).enumerate() {
-        let own = (0..answer.len()).filter(|&row| score[row].as_ref() == Some(name));
-        let points: Vec<(f64, f64)> = own.filter_map(|row| Some((rows[row]?, ece[row]?))).collect();
-        layers.push(Layer::new(None, series(i), Shape::Line(points.clone())));
-        let marks = Shape::Marks { mark: FORMS[i % FORMS.len()], radius: 4.0, outlined: false, at: points };
-        layers.push(Layer::new(name.clone(), series(i), marks));
-    }
+    let layers = curves(&names[..names.len().min(CURVES)], &score, &rows, &ece);
     let panel = Panel {
         x: Axis::over("last row of the window", rows.iter().copied().flatten()),
         y: Axis::over("expected calibration error", ece.iter().copied().flatten().chain([0.0])),

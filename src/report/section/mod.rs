@@ -12,7 +12,13 @@ mod rejects;
 
 use super::{
     answer::{Answer, Data},
-    chart::space::{FIRST, Space},
+    chart::{
+        marks::FORMS,
+        palette::series,
+        panel::{Layer, Shape},
+        printable,
+        space::{FIRST, Space},
+    },
     record::{Record, Standing},
 };
 use crate::{error::Result, query::Run};
@@ -47,7 +53,7 @@ impl Item {
     }
 
     fn figure(name: String, title: String, caption: &str, answer: &Answer, svg: String) -> Result<Self> {
-        Ok(Self { svg: Some(svg), ..Self::table(name, title, caption, answer)? })
+        Ok(Self { svg: Some(printable(svg)), ..Self::table(name, title, caption, answer)? })
     }
 
     fn turning(name: String, title: String, caption: &str, answer: &Answer, space: Space) -> Result<Self> {
@@ -145,6 +151,17 @@ fn distinct(values: &[Option<String>]) -> Vec<String> {
 /// Pairs of which both are known.
 fn pairs(x: &[Option<f64>], y: &[Option<f64>]) -> Vec<(f64, f64)> {
     x.iter().zip(y).filter_map(|(x, y)| Some(((*x)?, (*y)?))).collect()
+}
+
+/// A line with marks for each of the names, through its rows.
+fn curves(names: &[String], of: &[Option<String>], x: &[Option<f64>], y: &[Option<f64>]) -> Vec<Layer> {
+    let curve = |(place, name): (usize, &String)| {
+        let own = (0..of.len()).filter(|&row| of[row].as_ref() == Some(name));
+        let points: Vec<(f64, f64)> = own.filter_map(|row| Some((x[row]?, y[row]?))).collect();
+        let marks = Shape::Marks { mark: FORMS[place % FORMS.len()], radius: 4.0, outlined: false, at: points.clone() };
+        [Layer::new(None, series(place), Shape::Line(points)), Layer::new(name.clone(), series(place), marks)]
+    };
+    names.iter().enumerate().flat_map(curve).collect()
 }
 
 #[cfg(test)]

@@ -1,7 +1,10 @@
 //! What every pixel could do to a class, and which images are certified.
 
+use arrow::datatypes::Field;
+
 use super::{Context, Item, quoted};
 use crate::{
+    batch::tensor_shape,
     error::Result,
     report::chart::{
         axis::clipped,
@@ -82,11 +85,9 @@ fn drawn(context: &Context<'_>, label: &str) -> Result<Option<Item>> {
 }
 
 /// Pixels of a row of the map, as the field's shape says; of a square where it does not.
-fn columns(field: &arrow::datatypes::Field, pixels: usize) -> usize {
-    let square = (pixels as f64).sqrt().round() as usize;
-    let Some(shape) = field.metadata().get("ARROW:extension:metadata") else { return square };
-    let shape: serde_json::Value = serde_json::from_str(shape).unwrap_or_default();
-    shape["shape"][1].as_u64().and_then(|width| usize::try_from(width).ok()).unwrap_or(square)
+fn columns(field: &Field, pixels: usize) -> usize {
+    let shape = tensor_shape(field).unwrap_or_default();
+    shape.get(1).copied().unwrap_or_else(|| (pixels as f64).sqrt().round() as usize)
 }
 
 /// The places of the greatest numbers, so many.

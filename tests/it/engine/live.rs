@@ -259,8 +259,8 @@ fn a_page_that_cannot_be_made_says_so_and_keeps_the_strip() {
     let board = Board::new("young & new");
     let server = Server::start(local(), board, || Err(Error::Data("no run in <here>".into()))).unwrap();
     let page = get(server.address(), "/");
-    assert!(page.contains("there is no page yet: no run in &lt;here&gt;"), "{page}");
-    assert!(page.contains("<div id=\"live\"></div>") && page.contains("young &amp; new"), "{page}");
+    assert!(page.contains("there is no page yet: no run in &#60;here&#62;"), "{page}");
+    assert!(page.contains("<div id=\"live\"></div>") && page.contains("young &#38; new"), "{page}");
 }
 
 #[test]

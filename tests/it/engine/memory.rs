@@ -6,7 +6,12 @@ use tempfile::tempdir;
 
 use super::child;
 
-/// The most memory that a child on a recipe ever held, MiB.
+/// The most memory that a child on a recipe ever held, MiB: the least of three, for one peak alone varies by a fifth from run to run.
+fn least_peak_mib(recipe: &str, folder: &Path) -> f64 {
+    let peaks = (0..3).map(|i| peak_mib(recipe, &folder.join(format!("{recipe} {i}"))));
+    peaks.fold(f64::INFINITY, f64::min)
+}
+
 fn peak_mib(recipe: &str, run_dir: &Path) -> f64 {
     let output = child::spawn(recipe, run_dir).wait_with_output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -21,8 +26,8 @@ fn ten_times_the_images_and_a_slow_monitor_take_no_more_memory() {
         return;
     }
     let dir = tempdir().unwrap();
-    let short = peak_mib("large 2000", &dir.path().join("short"));
-    let long = peak_mib("large 20000", &dir.path().join("long"));
+    let short = least_peak_mib("large 2000", dir.path());
+    let long = least_peak_mib("large 20000", dir.path());
     println!("peak memory of 2,000 images {short:.1} MiB, of 20,000 images {long:.1} MiB");
     // 20,000 images of 120 kB are 2,300 MiB. A tenth, and what the allocator has not given back yet at the worst moment of a
     // long run: on a quiet machine both peaks are the same, on a busy one they are not.

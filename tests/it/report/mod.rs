@@ -52,7 +52,8 @@ const HOSTILE: &str = "<script>window.hacked = 1</script><img src=x onerror='win
 const LONG: &str = "NGC_NGC_NGC_NGC_NGC_NGC_NGC_NGC_NGC_NGC_NGC_NGC_NGC_NGC_NGC_NGC_NGC_NGC_NGC_NGC_NGC_NGC_NGC_NGC_";
 const RIGHT_TO_LEFT: &str = "גלקסיה ספירלית \u{202e}abc";
 
-const NAMES: [&str; 4] = [HOSTILE, LONG, RIGHT_TO_LEFT, "Messier "];
+/// The last has a character that XML does not allow.
+const NAMES: [&str; 4] = [HOSTILE, LONG, RIGHT_TO_LEFT, "Messier \u{1}"];
 
 /// A file that tests leave, for people to look at.
 fn scratch(name: &str) -> PathBuf {
