@@ -7,12 +7,13 @@ use std::{
 
 use crate::{
     engine::{Status, Summary},
-    error::Result,
+    error::{Error, Result},
     pipeline::Plan,
     report::{
         Report,
         live::{Board, Server, is_loopback},
     },
+    table::RUN_RECORD,
 };
 
 /// The port where none is given.
@@ -29,7 +30,12 @@ impl Live {
         let (Some(address), Some(run_dir)) = (address, plan.run_dir()) else { return Ok(Self(None)) };
         let name = run_dir.file_name().unwrap_or(run_dir.as_os_str()).to_string_lossy().into_owned();
         let (board, run_dir) = (Board::new(name), run_dir.to_owned());
-        let page = move || Report::open(&run_dir)?.live_page();
+        let page = move || {
+            if !run_dir.join(RUN_RECORD).exists() {
+                return Err(Error::Data("the run has not committed anything".into()));
+            }
+            Report::open(&run_dir)?.live_page()
+        };
         let server = Server::start(address, board.clone(), page)?;
         if !quiet {
             let address = server.address();

@@ -8,7 +8,6 @@ use sha2::{Digest, Sha256};
 
 use super::{
     chart::{bug, graph::graph},
-    live,
     numbers::{count, instant, short, span},
     record::{Record, Standing},
     section::Section,
@@ -34,6 +33,8 @@ struct Page<'a> {
     description: &'a str,
     standing: (&'static str, String),
     parts: Vec<Part<'a>>,
+    /// Why there are no parts yet.
+    note: Option<&'a str>,
 }
 
 /// A part of the page under a heading, written out.
@@ -66,6 +67,8 @@ struct Body<'a> {
 
 const STYLE: &str = include_str!("templates/page.css");
 const TURN: &str = include_str!("templates/space.js");
+const LIVE_STYLE: &str = include_str!("templates/live.css");
+const LIVE: &str = include_str!("templates/live.js");
 
 /// The page of a run.
 pub(super) fn render(run_dir: &Path, record: &Record, sections: &[Section], purpose: Purpose) -> Result<String> {
@@ -75,13 +78,29 @@ pub(super) fn render(run_dir: &Path, record: &Record, sections: &[Section], purp
         parts.push(Part::new(section.id, section.title, &Body { section })?);
     }
     let page = Page {
-        styles: if is_live { &[STYLE, live::CSS] } else { &[STYLE] },
-        scripts: if is_live { &[TURN, live::JS] } else { &[TURN] },
+        styles: if is_live { &[STYLE, LIVE_STYLE] } else { &[STYLE] },
+        scripts: if is_live { &[TURN, LIVE] } else { &[TURN] },
         is_live,
         name: run_dir.file_name().unwrap_or(run_dir.as_os_str()).to_string_lossy().into_owned(),
         description: record.description.as_deref().unwrap_or_default().trim(),
         standing: standing(record),
         parts,
+        note: None,
+    };
+    page.render().map_err(bug)
+}
+
+/// The page to watch of a run of which there is nothing to show yet, and why. Its script fills it.
+pub(super) fn empty(name: &str, note: &str) -> Result<String> {
+    let page = Page {
+        styles: &[STYLE, LIVE_STYLE],
+        scripts: &[TURN, LIVE],
+        is_live: true,
+        name: name.to_owned(),
+        description: "",
+        standing: ("", String::new()),
+        parts: Vec::new(),
+        note: Some(note),
     };
     page.render().map_err(bug)
 }
@@ -198,4 +217,17 @@ fn stages(record: &Record) -> Vec<[String; 7]> {
         ]
     };
     record.stages.iter().map(row).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_empty_page_shows_names_as_they_are_and_runs_none() {
+        let page = empty("<b>run</b> & \"co\"", "no <script>").expect("a page");
+        assert!(page.contains("<title>&#60;b&#62;run&#60;/b&#62; &#38; &#34;co&#34;: report</title>"), "{page}");
+        assert!(page.contains("<p class=\"note\">no &#60;script&#62;</p>"), "{page}");
+        assert_eq!((page.matches("<script>").count(), page.matches("</script>").count()), (2, 2));
+    }
 }

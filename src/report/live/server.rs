@@ -3,8 +3,8 @@
 use std::{
     net::{SocketAddr, TcpListener},
     sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
+        Arc, PoisonError,
+        atomic::{AtomicUsize, Ordering},
     },
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -26,11 +26,20 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Board, State, empty_page, hosts, metrics};
-use crate::error::{Error, Result};
+use super::{Board, State, hosts, metrics};
+use crate::{
+    error::{Error, Result},
+    report::page,
+};
 
 /// How long answers under way may take when the server stops.
-const GRACE: Duration = Duration::from_millis(300);
+const GRACE: Duration = Duration::from_secs(1);
+
+/// An open page has asked within so long a time: it asks every second, and later where it is busy.
+const OPEN: Duration = Duration::from_secs(5);
+
+/// So long after the end all open pages have asked.
+const ROUND: Duration = Duration::from_millis(1500);
 
 /// What every answer says of itself: it is never kept, never guessed at, and loads nothing from elsewhere.
 const HEADERS: [(HeaderName, &str); 5] = [
@@ -71,8 +80,10 @@ type Edition = (u64, State);
 #[derive(Default)]
 struct Readers {
     asked: std::sync::Mutex<Option<Instant>>,
-    know_the_end: AtomicBool,
-    have_the_last_page: AtomicBool,
+    /// How many were told that the run has ended: a page does not ask again after that.
+    told: AtomicUsize,
+    /// How many had the last page.
+    served: AtomicUsize,
 }
 
 impl Server {
@@ -111,12 +122,15 @@ impl Server {
         self.address
     }
 
-    /// Lets open pages see how the run ended, for so long at most; where none is open it waits for nothing. To be called when
-    /// the board has been told of the end.
+    /// Lets open pages see how the run ended, for so long at most, and as long as the last page is in the making; where none
+    /// is open it waits for nothing. To be called when the board has been told of the end.
     pub fn farewell(&self, patience: Duration) {
-        let until = Instant::now() + patience;
-        let readers = &self.view.readers;
-        while readers.are_there() && !readers.have_the_last_page.load(Ordering::Acquire) && Instant::now() < until {
+        let begun = Instant::now();
+        let View { readers, made, .. } = &*self.view;
+        while readers.are_there() && !(begun.elapsed() >= ROUND && readers.have_the_last_page()) {
+            if begun.elapsed() >= patience && made.try_lock().is_ok() {
+                return;
+            }
             thread::sleep(Duration::from_millis(20));
         }
     }
@@ -133,16 +147,20 @@ impl Drop for Server {
 }
 
 impl Readers {
-    /// A page is open: it asks every second, and has more time when it was told of the end and fetches the last page.
     fn are_there(&self) -> bool {
-        let asked = *self.asked.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let lately = |asked: Instant| asked.elapsed() < Duration::from_secs(3);
-        self.know_the_end.load(Ordering::Acquire) || asked.is_some_and(lately)
+        let asked = *self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        self.told.load(Ordering::Acquire) > 0 || asked.is_some_and(|asked| asked.elapsed() < OPEN)
+    }
+
+    fn have_the_last_page(&self) -> bool {
+        (1..=self.served.load(Ordering::Acquire)).contains(&self.told.load(Ordering::Acquire))
     }
 
     fn told(&self, state: State) {
-        *self.asked.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(Instant::now());
-        self.know_the_end.store(state != State::Running, Ordering::Release);
+        *self.asked.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        if state != State::Running {
+            self.told.fetch_add(1, Ordering::AcqRel);
+        }
     }
 }
 
@@ -163,13 +181,14 @@ impl View {
             }
         };
         if edition.1 != State::Running {
-            self.readers.have_the_last_page.store(true, Ordering::Release);
+            self.readers.served.fetch_add(1, Ordering::AcqRel);
         }
         page
     }
 
     fn empty_page(&self, note: &str) -> Bytes {
-        empty_page(&self.board.snapshot().run, note).into()
+        let page = page::empty(&self.board.snapshot().run, note);
+        page.unwrap_or_else(|error| format!("the page cannot be written: {error}")).into()
     }
 }
 

@@ -332,3 +332,20 @@ fn a_farewell_waits_for_no_one_where_no_one_has_asked() {
     server.farewell(Duration::from_secs(100_000));
     assert_eq!(board.snapshot().state, State::Finished);
 }
+
+#[test]
+fn a_farewell_waits_until_all_who_were_told_have_the_last_page() {
+    let board = Board::new("watched");
+    let server = Server::start(local(), board.clone(), || Ok("the last page".into())).unwrap();
+    let at = server.address();
+    board.end(None);
+    assert_eq!([status(at)["state"].clone(), status(at)["state"].clone()], ["finished", "finished"]);
+    get(at, "/");
+    let begun = Instant::now();
+    let patience = Duration::from_secs(3);
+    server.farewell(patience);
+    assert!(begun.elapsed() >= patience, "one is still without it");
+    get(at, "/");
+    // If it waited for more, the test would not end.
+    server.farewell(Duration::from_secs(100_000));
+}

@@ -139,8 +139,14 @@
     if (now) scrollBy({ top: top(now) - before, behavior: "instant" });
   };
 
-  // Puts sections that differ in place of the old ones; what was unfolded stays so.
-  const replaceSections = (main, fresh) => {
+  // Puts sections that differ in place of the old ones; what was unfolded stays so. A page without any takes the headings too.
+  const replaceSections = (page) => {
+    const [main, fresh] = [document, page].map((either) => either.querySelector("main"));
+    if (main.hasAttribute("data-empty")) {
+      document.querySelector("header").replaceWith(document.adoptNode(page.querySelector("header")));
+      main.querySelector(".note").remove();
+      main.removeAttribute("data-empty");
+    }
     const wanted = sections(fresh);
     let last = strip;
     for (const section of wanted) {
@@ -169,25 +175,20 @@
   };
 
   let edition = null; // The commits and the state that the sections tell of.
-  let isFetching = false;
+  let fetching = null;
   let notBefore = 0;
   const fetchPage = async (current) => {
-    isFetching = true;
     const begun = performance.now();
     try {
       const page = new DOMParser().parseFromString(await (await get("/", 120000)).text(), "text/html");
-      const [main, fresh] = [document.querySelector("main"), page.querySelector("main")];
-      if (fresh && !fresh.hasAttribute("data-empty")) {
-        if (main.hasAttribute("data-empty")) location.reload();
-        else keepPlace(() => replaceSections(main, fresh));
-      }
+      if (page.querySelector("main:not([data-empty])")) keepPlace(() => replaceSections(page));
       edition = current;
     } catch {
       // The sections stay as they are until the next news.
     }
     // A page that is long in the making is asked for less often: the run comes first.
     notBefore = performance.now() + 4 * (performance.now() - begun);
-    isFetching = false;
+    fetching = null;
   };
 
   let news = null;
@@ -201,17 +202,21 @@
       failures += 1;
     }
     const current = `${news?.commits} ${news?.state}`;
-    const hasEnded = news !== null && news.state !== "running";
-    if (failures > 0 && !hasEnded) {
+    if (failures > 0) {
       const last = news ? `; the last news came at ${time(news.updated_unix_seconds)}` : "";
       say(state, `connection lost: the run has ended, or its machine cannot be reached${last}`);
       strip.dataset.state = "lost";
+    } else if (news.state !== "running") {
+      // Nothing is asked for after the last page: the server goes when all have it.
+      await fetching;
+      await fetchPage(current);
+      if (edition !== current) say(state, `${state.textContent} (what is below was there before)`);
+      return;
+    } else if (current !== edition && !fetching && performance.now() >= notBefore) {
+      fetching = fetchPage(current);
     }
-    const isDue = hasEnded || performance.now() >= notBefore;
-    if (failures === 0 && current !== edition && !isFetching && isDue) fetchPage(current);
-    // A run that has ended has no more news; a server that does not answer is asked less and less often.
-    const isOver = hasEnded && (failures > 0 || current === edition);
-    if (!isOver) setTimeout(poll, Math.min(1000 * 2 ** failures, 30000));
+    // A server that does not answer is asked less and less often.
+    setTimeout(poll, Math.min(1000 * 2 ** failures, 30000));
   };
   poll();
 })();
