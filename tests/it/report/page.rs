@@ -122,4 +122,10 @@ fn paper_shows_the_pictures_without_what_cannot_be_pressed() {
     let shown = window
         .ask("[...document.querySelectorAll('nav, button')].filter((element) => element.checkVisibility()).length");
     assert_eq!(shown, 0);
+    // Paper does not scroll: nothing is wider than a sheet.
+    window.on(Screen { name: "sheet", width: 560, height: 800, is_phone: false });
+    let cut = "[...document.querySelectorAll('.wide, pre')].filter((box) => box.scrollWidth > box.clientWidth).length";
+    assert_eq!(window.ask(cut), 0);
+    window.prefer("light", "screen");
+    assert_ne!(window.ask(cut), 0, "there was something to break");
 }
