@@ -210,7 +210,7 @@
       // Nothing is asked for after the last page: the server goes when all have it.
       await fetching;
       await fetchPage(current);
-      if (edition !== current) say(state, `${state.textContent} (what is below was there before)`);
+      if (edition !== current) say(state, `${state.textContent}; the report below is that of an earlier commit`);
       return;
     } else if (current !== edition && !fetching && performance.now() >= notBefore) {
       fetching = fetchPage(current);
