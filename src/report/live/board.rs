@@ -166,6 +166,7 @@ impl Board {
         snapshot.error = error.filter(|error| !matches!(error, Error::Interrupted)).map(ToString::to_string);
         snapshot.seconds_left = None;
         snapshot.queues = Queues::default();
+        snapshot.waiting.clear();
         snapshot.updated_unix_seconds = unix_seconds();
     }
 
@@ -281,6 +282,7 @@ pub(super) mod tests {
             board.end(error.as_ref());
             let seen = board.snapshot();
             assert_eq!((seen.state, seen.error.as_deref(), seen.seconds_left), (state, text, None));
+            assert_eq!((seen.queues, seen.waiting.len()), (Queues::default(), 0));
             assert_eq!(serde_json::to_value(seen).expect("json")["state"], state.name());
         }
     }
