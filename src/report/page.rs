@@ -70,17 +70,32 @@ const TURN: &str = include_str!("templates/space.js");
 const LIVE_STYLE: &str = include_str!("templates/live.css");
 const LIVE: &str = include_str!("templates/live.js");
 
+impl Purpose {
+    const fn styles(self) -> &'static [&'static str] {
+        match self {
+            Self::Keep => &[STYLE],
+            Self::Watch => &[STYLE, LIVE_STYLE],
+        }
+    }
+
+    const fn scripts(self) -> &'static [&'static str] {
+        match self {
+            Self::Keep => &[TURN],
+            Self::Watch => &[TURN, LIVE],
+        }
+    }
+}
+
 /// The page of a run.
 pub(super) fn render(run_dir: &Path, record: &Record, sections: &[Section], purpose: Purpose) -> Result<String> {
-    let is_live = purpose == Purpose::Watch;
     let mut parts = vec![Part::new("summary", "Summary", &summary(record)?)?];
     for section in sections {
         parts.push(Part::new(section.id, section.title, &Body { section })?);
     }
     let page = Page {
-        styles: if is_live { &[STYLE, LIVE_STYLE] } else { &[STYLE] },
-        scripts: if is_live { &[TURN, LIVE] } else { &[TURN] },
-        is_live,
+        styles: purpose.styles(),
+        scripts: purpose.scripts(),
+        is_live: purpose == Purpose::Watch,
         name: run_dir.file_name().unwrap_or(run_dir.as_os_str()).to_string_lossy().into_owned(),
         description: record.description.as_deref().unwrap_or_default().trim(),
         standing: standing(record),
@@ -93,8 +108,8 @@ pub(super) fn render(run_dir: &Path, record: &Record, sections: &[Section], purp
 /// The page to watch of a run of which there is nothing to show yet, and why. Its script fills it.
 pub(super) fn empty(name: &str, note: &str) -> Result<String> {
     let page = Page {
-        styles: &[STYLE, LIVE_STYLE],
-        scripts: &[TURN, LIVE],
+        styles: Purpose::Watch.styles(),
+        scripts: Purpose::Watch.scripts(),
         is_live: true,
         name: name.to_owned(),
         description: "",
