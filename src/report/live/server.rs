@@ -153,7 +153,8 @@ impl Readers {
     }
 
     fn have_the_last_page(&self) -> bool {
-        (1..=self.served.load(Ordering::Acquire)).contains(&self.told.load(Ordering::Acquire))
+        let told = self.told.load(Ordering::Acquire);
+        told > 0 && self.served.load(Ordering::Acquire) >= told
     }
 
     fn told(&self, state: State) {
