@@ -13,6 +13,7 @@ use arrow::{
 };
 use clap::Parser;
 use lucarne::{
+    random::Stream,
     stats::{
         interval::wilson,
         mmd::{
@@ -22,7 +23,6 @@ use lucarne::{
         permutation::{Groups, Strata},
         points::Points,
     },
-    survey::noise::Stream,
 };
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 

@@ -185,14 +185,14 @@ fn item() -> FieldRef {
 
 /// A column of `values.len() / length` lists of `length` float32.
 pub fn list_column(values: Vec<f32>, length: usize) -> Result<ArrayRef> {
-    let length = i32::try_from(length).map_err(|_| Error::Data(format!("a row of {length} numbers is too long")))?;
+    let length = i32::try_from(length).map_err(|_| Error::data(format!("a row of {length} numbers is too long")))?;
     Ok(Arc::new(FixedSizeListArray::try_new(item(), length, Arc::new(Float32Array::from(values)), None)?))
 }
 
 /// The numbers of a float32 list column, one row after the other, and the length of a row.
 pub fn list_values<'a>(batch: &'a RecordBatch, column: &str) -> Result<(&'a [f32], usize)> {
     let array = column_of(batch, column)?;
-    let wrong = || Error::Bug(format!("column `{column}` is {}, not a list of float32", array.data_type()));
+    let wrong = || Error::bug(format!("column `{column}` is {}, not a list of float32", array.data_type()));
     let lists = array.as_fixed_size_list_opt().ok_or_else(wrong)?;
     let length = lists.value_length() as usize;
     let values = lists.values().as_primitive_opt::<Float32Type>().ok_or_else(wrong)?.values();
@@ -213,7 +213,7 @@ impl<'a> Images<'a> {
     pub fn of(batch: &'a RecordBatch, column: &str) -> Result<Self> {
         let schema = batch.schema_ref();
         let field = schema.field_with_name(column).map_err(|_| missing(column))?;
-        let layout = ImageLayout::of(field).ok_or_else(|| Error::Bug(format!("column `{column}` is no image")))?;
+        let layout = ImageLayout::of(field).ok_or_else(|| Error::bug(format!("column `{column}` is no image")))?;
         let (pixels, _) = list_values(batch, column)?;
         Ok(Self { layout, pixels })
     }
@@ -236,12 +236,12 @@ pub fn column_of<'a>(batch: &'a RecordBatch, column: &str) -> Result<&'a ArrayRe
 }
 
 fn missing(column: &str) -> Error {
-    Error::Bug(format!("no column `{column}` in the batch"))
+    Error::bug(format!("no column `{column}` in the batch"))
 }
 
 /// A text column by name.
 pub fn text_column<'a>(batch: &'a RecordBatch, column: &str) -> Result<&'a StringArray> {
-    column_of(batch, column)?.as_string_opt().ok_or_else(|| Error::Bug(format!("column `{column}` is not utf8")))
+    column_of(batch, column)?.as_string_opt().ok_or_else(|| Error::bug(format!("column `{column}` is not utf8")))
 }
 
 /// The identity of a row.
@@ -257,7 +257,7 @@ pub fn origin(batch: &RecordBatch, row: usize) -> Result<&str> {
 /// The number of a row in its split.
 pub fn row_number(batch: &RecordBatch, row: usize) -> Result<u64> {
     let rows = column_of(batch, ROW)?.as_primitive_opt::<UInt64Type>();
-    Ok(rows.ok_or_else(|| Error::Bug(format!("column `{ROW}` is not uint64")))?.value(row))
+    Ok(rows.ok_or_else(|| Error::bug(format!("column `{ROW}` is not uint64")))?.value(row))
 }
 
 /// The batch with columns appended.

@@ -10,9 +10,9 @@ use arrow::{
 use lucarne::{
     batch::{Images, LABEL, with_columns},
     monitor::one_pixel::OnePixel,
+    random::Stream,
     score::onnx::{Device, Onnx, OnnxScorer},
-    stage::{Left, Rejects, Scorer, Scorers, Settings, Tables},
-    survey::noise::Stream,
+    stage::{Progress, Rejects, Scorer, Scorers, Settings, UpstreamSchemas},
 };
 
 use super::{
@@ -62,7 +62,7 @@ pub(crate) fn candidates(bench: &Bench, inputs: &Inputs) -> Result<Vec<Line>> {
         let mut out = Vec::new();
         for (i, image) in images.rows().enumerate() {
             let at = i * AROUND..(i + 1) * AROUND;
-            let mut around = model.around(image)?;
+            let mut around = model.pixel_evaluator(image)?;
             around.logits(1, &places[at.clone()], &values[3 * at.start..3 * at.end], &mut out)?;
         }
         Ok(out)
@@ -113,13 +113,13 @@ pub(crate) fn attack(bench: &Bench, inputs: &Inputs, objects: usize) -> Result<V
     let scorers = Scorers::from([("da".to_owned(), Arc::new(scorer) as Arc<dyn Scorer>)]);
     let run = || -> Result<Vec<RecordBatch>> {
         let mut monitor = OnePixel::of("da", None).build("attack").map_err(mistakes)?;
-        monitor.bind(rows.schema_ref(), &Tables::new()).map_err(mistakes)?;
+        monitor.bind(rows.schema_ref(), &UpstreamSchemas::new()).map_err(mistakes)?;
         monitor.start(&context(), &scorers)?;
         let mut said = monitor.observe(&rows)?.rows;
         loop {
-            let (emitted, left) = monitor.catch_up(std::time::Instant::now() + std::time::Duration::from_secs(1))?;
+            let (emitted, left) = monitor.drain(std::time::Instant::now() + std::time::Duration::from_secs(1))?;
             said.extend(emitted.rows);
-            if left == Left::Nothing {
+            if left == Progress::Done {
                 return Ok(said.into_iter().map(|said| said.rows).collect());
             }
         }

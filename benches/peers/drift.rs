@@ -3,13 +3,13 @@
 use std::hint::black_box;
 
 use lucarne::{
+    random::Stream,
     stats::{
         isomap::Isomap,
         mmd::{Kernel, PAPER, Reference, Tested},
         permutation::{Groups, Strata},
         points::Points,
     },
-    survey::noise::Stream,
 };
 
 use super::{

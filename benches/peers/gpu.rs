@@ -9,9 +9,9 @@ use arrow::{
 };
 use lucarne::{
     batch::Images,
+    random::Stream,
     score::onnx::{Device, Onnx, OnnxScorer},
     stage::{Rejects, RunContext, Scorer},
-    survey::noise::Stream,
 };
 
 use super::{
@@ -73,7 +73,7 @@ pub(crate) fn measure(bench: &Bench, inputs: &Inputs) -> Result<Vec<Line>> {
             best = (found, size);
         }
     }
-    let ours = gpu.model().ok_or("the scorer was not started")?.ask(pixels)?.logits;
+    let ours = gpu.model().ok_or("the scorer was not started")?.evaluate(pixels)?.logits;
     let theirs = read_npy(&logits)?.1;
     let worst = ours.iter().zip(&theirs).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
     if ours.len() != theirs.len() || worst.is_nan() || worst >= 1e-3 {
@@ -113,7 +113,7 @@ fn by_workers(gpu: &OnnxScorer, parts: &[RecordBatch], workers: usize) -> std::r
 fn alike(gpu: &OnnxScorer, cpu: &OnnxScorer, rows: &RecordBatch) -> Result<String> {
     let pixels = Images::of(rows, "y10")?.pixels;
     let logits = |scorer: &OnnxScorer| -> Result<Vec<f32>> {
-        Ok(scorer.model().ok_or("the scorer was not started")?.ask(pixels)?.logits)
+        Ok(scorer.model().ok_or("the scorer was not started")?.evaluate(pixels)?.logits)
     };
     let (on_gpu, on_cpu) = (logits(gpu)?, logits(cpu)?);
     let worst = on_gpu.iter().zip(&on_cpu).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
@@ -134,7 +134,7 @@ fn candidates(bench: &Bench, gpu: &OnnxScorer, cpu: &OnnxScorer, rows: &RecordBa
     let around = |scorer: &OnnxScorer, images: &[&[f32]]| -> Result<Vec<f32>> {
         let (model, mut out) = (scorer.model().ok_or("the scorer was not started")?, Vec::new());
         for image in images {
-            model.around(image)?.logits(1, &places, &values, &mut out)?;
+            model.pixel_evaluator(image)?.logits(1, &places, &values, &mut out)?;
         }
         Ok(out)
     };

@@ -111,6 +111,6 @@ pub(crate) fn context() -> RunContext {
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "the shape that `map_err` wants")]
-pub(crate) fn mistakes(mistakes: Vec<lucarne::error::Mistake>) -> String {
+pub(crate) fn mistakes(mistakes: Vec<lucarne::error::Diagnostic>) -> String {
     mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }

@@ -95,7 +95,7 @@ fn measure(
 fn steps(schema: &SchemaRef, noise: Switch) -> Result<Vec<Box<dyn Transform>>> {
     let settings = Observe { years: Some(YEARS.into()), noise, ..Observe::default() };
     let exposure = settings.build("sky").map_err(mistakes)?;
-    let mut steps: Vec<_> = exposure.shared().into_iter().map(|(_, step)| step).collect();
+    let mut steps: Vec<_> = exposure.prerequisites().into_iter().map(|(_, step)| step).collect();
     steps.push(exposure);
     let mut fields = schema.fields().to_vec();
     for step in &mut steps {

@@ -22,7 +22,7 @@ pub(crate) struct Python {
 }
 
 #[derive(Deserialize)]
-struct Said {
+struct RowsOut {
     objects: usize,
     cpu_seconds: f64,
 }
@@ -68,7 +68,7 @@ pub(crate) fn spent(command: &mut Command) -> Result<Spent> {
     let output = command.stderr(Stdio::inherit()).output()?;
     let said = String::from_utf8_lossy(&output.stdout);
     let last = said.lines().last().filter(|_| output.status.success());
-    let said: Said = serde_json::from_str(last.ok_or_else(|| format!("{command:?} failed"))?)?;
+    let said: RowsOut = serde_json::from_str(last.ok_or_else(|| format!("{command:?} failed"))?)?;
     Ok(Spent { objects: said.objects, cpu_seconds: said.cpu_seconds })
 }
 

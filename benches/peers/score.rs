@@ -53,7 +53,7 @@ pub(crate) fn measure(bench: &Bench, inputs: &Inputs) -> Result<Vec<Line>> {
     let bare = |size: usize| bare_ort::run(&library, &bench.model, &images, size, &logits);
     let mut worst = 0f32;
     if bench.profile_seconds.is_none() {
-        let ours = scorer.model().ok_or("the scorer was not started")?.ask(&pixels)?.logits;
+        let ours = scorer.model().ok_or("the scorer was not started")?.evaluate(&pixels)?.logits;
         for loops in [&bare as &dyn Fn(usize) -> Result<Spent>, &python] {
             loops(BATCH_SIZES[0])?;
             let (_, theirs) = read_npy(&logits)?;

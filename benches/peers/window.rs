@@ -3,8 +3,8 @@
 use std::hint::black_box;
 
 use lucarne::{
+    random::Stream,
     stats::church_window::{Grid, Plane},
-    survey::noise::Stream,
 };
 
 use super::{

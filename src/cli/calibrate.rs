@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf};
 
 use clap::Args;
 
-use super::{Exit, pipeline::PipelineArgs, tell};
+use super::{Exit, pipeline::PipelineArgs, terminal};
 use crate::{
     batch::{ImageLayout, Images},
     error::{Error, Result},
@@ -58,7 +58,7 @@ impl Calibrate {
         let pipeline = if let Some(limit) = self.limit { pipeline.limit(limit) } else { pipeline };
         let measured = measure(pipeline.images(&columns)?, &asked)?;
         let mut calibration = match &self.output {
-            Some(file) if file.exists() => Calibration::read(file).map_err(|error| Error::Data(error.to_string()))?,
+            Some(file) if file.exists() => Calibration::read(file).map_err(|error| Error::data(error.to_string()))?,
             _ => Calibration::default(),
         };
         for one in measured {
@@ -67,8 +67,8 @@ impl Calibrate {
         }
         let json = calibration.to_json();
         match &self.output {
-            Some(file) => fs::write(file, json).map_err(|error| Error::io("write", file, &error))?,
-            None => tell::result(&format!("{}\n", json.trim_end()))?,
+            Some(file) => fs::write(file, json).map_err(|error| Error::io("write", file, error))?,
+            None => terminal::result(&format!("{}\n", json.trim_end()))?,
         }
         Ok(Exit::Done)
     }
@@ -78,7 +78,7 @@ impl Calibrate {
         let found = Domain::of(&pixels, self.low, self.high).ok_or_else(|| {
             let message =
                 format!("no stretch comes of the {images} images of `{column}`: they hold no flux above zero");
-            Error::Data(message)
+            Error::data(message)
         })?;
         let measured_on = format!("{} of {}", column, self.pipeline.path.display());
         let found = Domain {

@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
-use super::{Exit, pipeline::PipelineArgs, tell};
+use super::{Exit, pipeline::PipelineArgs, terminal};
 use crate::{
     error::Result,
     pipeline::{mermaid, text},
@@ -29,7 +29,7 @@ enum Format {
 impl Explain {
     pub(super) fn run(&self) -> Result<Exit> {
         let plan = self.pipeline.pipeline()?.check()?;
-        tell::result(&match self.format {
+        terminal::result(&match self.format {
             Format::Text => text(plan.outline()),
             Format::Mermaid => mermaid(plan.outline()),
         })?;

@@ -5,9 +5,9 @@ use std::fmt::Write;
 use clap::Args;
 use serde_json::Value as Json;
 
-use super::{Exit, tell};
+use super::{Exit, terminal};
 use crate::{
-    error::{Code, Mistake, Result, nearest},
+    error::{Code, Diagnostic, Result, did_you_mean},
     pipeline::{Family, kinds, schema},
 };
 
@@ -24,7 +24,7 @@ pub(super) struct Kinds {
 impl Kinds {
     pub(super) fn run(&self) -> Result<Exit> {
         let Some(name) = &self.name else {
-            tell::result(&if self.schema { pretty(&schema()) } else { list() })?;
+            terminal::result(&if self.schema { pretty(&schema()) } else { list() })?;
             return Ok(Exit::Done);
         };
         let found = find(name)?;
@@ -35,7 +35,7 @@ impl Kinds {
             }
             out.push_str(&if self.schema { pretty(schema) } else { reference(*family, name, schema) });
         }
-        tell::result(&out)?;
+        terminal::result(&out)?;
         Ok(Exit::Done)
     }
 }
@@ -55,8 +55,8 @@ fn find(wanted: &str) -> Result<Vec<(Family, &'static str, Json)>> {
         all().filter(|(family, name, _)| *name == wanted || wanted == format!("{}.{name}", family.name())).collect();
     if found.is_empty() {
         let names: Vec<&str> = all().map(|(_, name, _)| name).collect();
-        let mistake = Mistake::at("", Code::UnknownKind, format!("there is no kind `{wanted}`"));
-        let help = nearest(wanted, names).map(|near| format!("did you mean `{near}`?"));
+        let mistake = Diagnostic::at("", Code::UnknownKind, format!("there is no kind `{wanted}`"));
+        let help = did_you_mean(wanted, names);
         return Err(vec![mistake.help(help.unwrap_or_else(|| "`lucarne kinds` lists them".into()))].into());
     }
     Ok(found)

@@ -13,7 +13,7 @@ mod query;
 mod report;
 mod run;
 mod serve;
-mod tell;
+mod terminal;
 
 use std::{
     io::IsTerminal,
@@ -84,7 +84,7 @@ pub fn main() -> ExitCode {
     }));
     match exit {
         Ok(Ok(exit)) => exit,
-        Ok(Err(error)) => tell::error(&error).into(),
+        Ok(Err(error)) => terminal::error(&error).into(),
         Err(_) => Exit::Failed.into(),
     }
 }

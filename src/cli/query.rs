@@ -83,11 +83,11 @@ impl Query {
 
     fn text(&self, mut input: impl Read) -> Result<String, QueryError> {
         match (&self.file, self.sql.as_deref()) {
-            (Some(file), _) => Ok(fs::read_to_string(file).map_err(|error| Error::io("read", file, &error))?),
+            (Some(file), _) => Ok(fs::read_to_string(file).map_err(|error| Error::io("read", file, error))?),
             (None, Some("-")) => {
                 let mut text = String::new();
                 let read = input.read_to_string(&mut text);
-                read.map_err(|error| Error::Outside(format!("cannot read standard input: {error}")))?;
+                read.map_err(|error| Error::environment(format!("cannot read standard input: {error}")))?;
                 Ok(text)
             }
             (None, sql) => Ok(sql.unwrap_or(TABLES).to_owned()),

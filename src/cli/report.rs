@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf};
 
 use clap::Args;
 
-use super::{Exit, tell};
+use super::{Exit, terminal};
 use crate::{
     error::{Error, Result},
     report,
@@ -28,7 +28,7 @@ impl Report {
         let report = report::Report::open(&self.run)?;
         if let Some(folder) = &self.figures {
             for path in report.figures(folder)? {
-                tell::result(&format!("{}\n", path.display()))?;
+                terminal::result(&format!("{}\n", path.display()))?;
             }
             if self.output.is_none() {
                 return Ok(Exit::Done);
@@ -37,10 +37,10 @@ impl Report {
         let path = self.output.clone().unwrap_or_else(|| self.run.join("report.html"));
         let page = report.page()?;
         if path.as_os_str() == "-" {
-            tell::result(&page)?;
+            terminal::result(&page)?;
         } else {
-            fs::write(&path, page).map_err(|error| Error::io("write", &path, &error))?;
-            tell::result(&format!("{}\n", path.display()))?;
+            fs::write(&path, page).map_err(|error| Error::io("write", &path, error))?;
+            terminal::result(&format!("{}\n", path.display()))?;
         }
         Ok(Exit::Done)
     }

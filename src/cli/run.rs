@@ -94,7 +94,7 @@ fn stop_on_signals() -> Result<Stop> {
         asked.request();
         eprintln!("stopping after a commit; once more aborts");
     })
-    .map_err(|error| Error::Outside(format!("cannot listen for signals: {error}")))?;
+    .map_err(|error| Error::environment(format!("cannot listen for signals: {error}")))?;
     Ok(stop)
 }
 

@@ -32,7 +32,7 @@ impl Live {
         let (board, run_dir) = (Board::new(name), run_dir.to_owned());
         let page = move || {
             if !run_dir.join(RUN_RECORD).exists() {
-                return Err(Error::Data("the run has not committed anything".into()));
+                return Err(Error::data("the run has not committed anything"));
             }
             Report::open(&run_dir)?.live_page()
         };

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     batch::{OBJECT_ID, ORIGIN},
     error::{Error, Result},
-    stage::{Emitted, Finding, Left, Monitor, Part, Reject, RunContext, Said, Sink, Split},
+    stage::{Finding, Monitor, MonitorOutput, Progress, Reject, RowsOut, RunContext, Sink, Split, TablePart},
     table::{TableWriter, WriteOptions, write_durably},
 };
 
@@ -98,13 +98,13 @@ impl Back {
                 let snapshot = read_state(dir, past, &label)?;
                 guarded(&label, || monitor.restore(&snapshot))?;
             }
-            let follows = monitor.follows().into_iter().map(|need| need.column).collect();
+            let follows = monitor.upstream().into_iter().map(|need| need.column).collect();
             monitors.push(Watcher { table: table(&label, schema)?, label, monitor, follows });
         }
         let mut sinks = std::mem::take(&mut job.sinks);
         for (label, sink) in &mut sinks {
             let staging = dir.staging(label);
-            fs::create_dir_all(&staging).map_err(|error| Error::io("make", &staging, &error))?;
+            fs::create_dir_all(&staging).map_err(|error| Error::io("make", &staging, error))?;
             guarded(label, || sink.start(run, &staging, &dir.table(label)))?;
         }
         let progression = match past {
@@ -133,7 +133,7 @@ impl Back {
         let first = fed.unreadable.iter().chain(&fed.worked.rejects.rejected).min_by_key(|reject| reject.row);
         match (self.on_reject, first) {
             (OnReject::Fail, Some(Reject { origin, stage, reason, .. })) => {
-                Err(Error::Data(format!("a row of `{origin}` was refused by `{stage}`: {reason}")))
+                Err(Error::data(format!("a row of `{origin}` was refused by `{stage}`: {reason}")))
             }
             _ => Ok(()),
         }
@@ -193,17 +193,17 @@ impl Back {
     }
 
     /// Lets monitors work for a while on what they have accepted, when the stream has ended.
-    pub(super) fn catch_up(&mut self, until: Instant) -> Result<Left> {
+    pub(super) fn drain(&mut self, until: Instant) -> Result<Progress> {
         let first = self.stages.len() - self.sinks.len() - self.monitors.len();
         let mut stages = self.stages[first..].iter_mut();
         let mut round = Round::new(&mut self.findings);
-        let mut left = Left::Nothing;
+        let mut left = Progress::Done;
         for watcher in &mut self.monitors {
             let begun = Instant::now();
             round.turn(watcher, |monitor| {
-                let (emitted, own) = monitor.catch_up(until)?;
-                if own == Left::Work {
-                    left = Left::Work;
+                let (emitted, own) = monitor.drain(until)?;
+                if own == Progress::Pending {
+                    left = Progress::Pending;
                 }
                 Ok(emitted)
             })?;
@@ -219,7 +219,7 @@ impl Back {
     }
 
     /// Closes what was written since the last commit and makes it durable.
-    pub(super) fn prepare(&mut self) -> Result<BTreeMap<String, Vec<Part>>> {
+    pub(super) fn prepare(&mut self) -> Result<BTreeMap<String, Vec<TablePart>>> {
         let mut tables = BTreeMap::new();
         for (label, sink) in &mut self.sinks {
             tables.insert(label.clone(), guarded(label, || sink.prepare())?);
@@ -244,8 +244,8 @@ impl Back {
     }
 
     /// How many objects wait in the studies of monitors, by label.
-    pub(super) fn waiting(&self) -> Vec<(&str, usize)> {
-        let waits = |watcher: &Watcher| watcher.monitor.waiting();
+    pub(super) fn pending_objects(&self) -> Vec<(&str, usize)> {
+        let waits = |watcher: &Watcher| watcher.monitor.pending_objects();
         self.monitors.iter().filter_map(|watcher| Some((watcher.label.as_str(), waits(watcher)?))).collect()
     }
 
@@ -258,19 +258,19 @@ impl Back {
         if source == written + filtered + rejected {
             return Ok(());
         }
-        Err(Error::Bug(format!(
+        Err(Error::bug(format!(
             "{source} rows came, but {written} written + {filtered} filtered + {rejected} rejected left"
         )))
     }
 }
 
 fn read_state(dir: &RunDir, past: &Past, label: &str) -> Result<Vec<u8>> {
-    let missing = || Error::Data(format!("the last commit has no state of monitor `{label}`"));
+    let missing = || Error::data(format!("the last commit has no state of monitor `{label}`"));
     let state = past.last.monitors.get(label).ok_or_else(missing)?;
     let path = dir.commits().join(&state.file);
-    let snapshot = fs::read(&path).map_err(|error| Error::io("read", &path, &error))?;
+    let snapshot = fs::read(&path).map_err(|error| Error::io("read", &path, error))?;
     if digest_of_bytes(&snapshot) != state.digest {
-        return Err(Error::Data(format!("`{}` is not the state that the commit record names", path.display())));
+        return Err(Error::data(format!("`{}` is not the state that the commit record names", path.display())));
     }
     Ok(snapshot)
 }
@@ -278,7 +278,7 @@ fn read_state(dir: &RunDir, past: &Past, label: &str) -> Result<Vec<u8>> {
 /// One turn of every monitor, in order: each hears what those that it follows said before it in the same round.
 struct Round<'a> {
     findings: &'a mut Vec<Finding>,
-    said: Vec<(String, Vec<Said>)>,
+    said: Vec<(String, Vec<RowsOut>)>,
 }
 
 impl<'a> Round<'a> {
@@ -286,12 +286,16 @@ impl<'a> Round<'a> {
         Self { findings, said: Vec::new() }
     }
 
-    fn turn(&mut self, watcher: &mut Watcher, part: impl FnOnce(&mut dyn Monitor) -> Result<Emitted>) -> Result<()> {
+    fn turn(
+        &mut self,
+        watcher: &mut Watcher,
+        part: impl FnOnce(&mut dyn Monitor) -> Result<MonitorOutput>,
+    ) -> Result<()> {
         let Watcher { label, monitor, follows, table } = watcher;
-        let mut emitted = Emitted::default();
+        let mut emitted = MonitorOutput::default();
         for (speaker, said) in self.said.iter().filter(|(speaker, _)| follows.contains(speaker)) {
             for said in said {
-                emitted.append(guarded(label, || monitor.follow(speaker, said))?);
+                emitted.append(guarded(label, || monitor.observe_upstream(speaker, said))?);
             }
         }
         emitted.append(guarded(label, || part(monitor.as_mut()))?);

@@ -73,7 +73,7 @@ impl Ledger {
         // First of all the run record: it makes the folder a run directory and names the tables.
         ledger.write_run_record(&Standing::Running)?;
         let commits = ledger.dir.commits();
-        fs::create_dir_all(&commits).map_err(|error| Error::io("make", &commits, &error))?;
+        fs::create_dir_all(&commits).map_err(|error| Error::io("make", &commits, error))?;
         sync_folder(ledger.dir.path())?;
         Ok(ledger)
     }

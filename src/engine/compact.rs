@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    stage::Part,
+    stage::TablePart,
     table::{PartFile, WriteOptions, part_number, sync_folder},
 };
 
@@ -65,7 +65,7 @@ pub fn compact(run_dir: &Path, part_bytes: u64) -> Result<Compaction> {
 }
 
 /// Neighbours that together make a part; a part that is large enough, or no Parquet, stays alone.
-fn groups(parts: &[Part], part_bytes: u64) -> Vec<&[Part]> {
+fn groups(parts: &[TablePart], part_bytes: u64) -> Vec<&[TablePart]> {
     let mut groups = Vec::new();
     let (mut begin, mut bytes) = (0, 0);
     for (index, part) in parts.iter().enumerate() {
@@ -83,9 +83,9 @@ fn groups(parts: &[Part], part_bytes: u64) -> Vec<&[Part]> {
 }
 
 /// One part of several. Its number is that of its last, so that names stay in the order of the rows.
-fn merge(dir: &RunDir, table: &str, parts: &[Part], commit: u64) -> Result<Part> {
+fn merge(dir: &RunDir, table: &str, parts: &[TablePart], commit: u64) -> Result<TablePart> {
     let staging = dir.staging(table);
-    fs::create_dir_all(&staging).map_err(|error| Error::io("make", &staging, &error))?;
+    fs::create_dir_all(&staging).map_err(|error| Error::io("make", &staging, error))?;
     let number = parts.last().and_then(|part| part_number(&part.file)).unwrap_or(0);
     let paths: Vec<PathBuf> = parts.iter().map(|part| dir.table(table).join(&part.file)).collect();
     let first = open(&paths[0])?.1;
@@ -94,7 +94,7 @@ fn merge(dir: &RunDir, table: &str, parts: &[Part], commit: u64) -> Result<Part>
     let mut part = PartFile::create(&staging, name, first.schema().clone(), properties)?;
     for path in &paths {
         let (file, footer) = open(path)?;
-        let broken = |error: &dyn std::fmt::Display| Error::Data(format!("cannot read `{}`: {error}", path.display()));
+        let broken = |error: &dyn std::fmt::Display| Error::data(format!("cannot read `{}`: {error}", path.display()));
         let rows = batch_rows(&footer);
         let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file, footer).with_batch_size(rows).build();
         for batch in reader.map_err(|error| broken(&error))? {
@@ -104,7 +104,7 @@ fn merge(dir: &RunDir, table: &str, parts: &[Part], commit: u64) -> Result<Part>
     let part = part.finish()?;
     let expected: u64 = parts.iter().map(|part| part.rows).sum();
     if part.rows != expected {
-        return Err(Error::Data(format!(
+        return Err(Error::data(format!(
             "the parts of `{table}` have {} rows, their records say {expected}",
             part.rows
         )));
@@ -114,9 +114,9 @@ fn merge(dir: &RunDir, table: &str, parts: &[Part], commit: u64) -> Result<Part>
 }
 
 fn open(path: &Path) -> Result<(File, ArrowReaderMetadata)> {
-    let file = File::open(path).map_err(|error| Error::io("open", path, &error))?;
+    let file = File::open(path).map_err(|error| Error::io("open", path, error))?;
     let footer = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new());
-    Ok((file, footer.map_err(|error| Error::Data(format!("cannot read `{}`: {error}", path.display())))?))
+    Ok((file, footer.map_err(|error| Error::data(format!("cannot read `{}`: {error}", path.display())))?))
 }
 
 /// Rows that take about 8 MiB.
@@ -134,16 +134,17 @@ mod tests {
 
     #[test]
     fn neighbours_are_grouped_up_to_the_size_of_a_part_and_large_ones_stay_alone() {
-        let part = |number: u64, bytes: u64| Part { file: format!("part-{number:08}.parquet"), rows: 1, bytes };
-        let parts: Vec<Part> = [10, 20, 100, 30, 60, 20, 5].iter().zip(1..).map(|(bytes, n)| part(n, *bytes)).collect();
-        let sizes = |group: &&[Part]| group.iter().map(|part| part.bytes).collect::<Vec<_>>();
+        let part = |number: u64, bytes: u64| TablePart { file: format!("part-{number:08}.parquet"), rows: 1, bytes };
+        let parts: Vec<TablePart> =
+            [10, 20, 100, 30, 60, 20, 5].iter().zip(1..).map(|(bytes, n)| part(n, *bytes)).collect();
+        let sizes = |group: &&[TablePart]| group.iter().map(|part| part.bytes).collect::<Vec<_>>();
         let groups: Vec<Vec<u64>> = groups(&parts, 100).iter().map(sizes).collect();
         assert_eq!(groups, [vec![10, 20], vec![100], vec![30, 60], vec![20, 5]]);
     }
 
     #[test]
     fn files_that_are_no_parts_are_never_merged() {
-        let cutout = |name: &str| Part { file: name.into(), rows: 1, bytes: 1 };
+        let cutout = |name: &str| TablePart { file: name.into(), rows: 1, bytes: 1 };
         assert_eq!(groups(&[cutout("a.fits"), cutout("b.fits")], 100).len(), 2);
     }
 }

@@ -16,7 +16,7 @@ use crate::{
     error::{Error, Result},
     stage::Finding,
     table::{
-        self, COMMITS, Part, RUN_RECORD, STAGING, chain, is_run, record_path, records, sync_folder, write_durably,
+        self, COMMITS, RUN_RECORD, STAGING, TablePart, chain, is_run, record_path, records, sync_folder, write_durably,
     },
 };
 
@@ -44,17 +44,17 @@ pub(super) struct Past {
 impl RunDir {
     /// Opens a folder as a run directory, and tells what it had come to if it is to be resumed.
     pub(super) fn open(path: &Path, existing: Existing) -> Result<(Self, Option<Past>)> {
-        fs::create_dir_all(path).map_err(|error| Error::io("make", path, &error))?;
+        fs::create_dir_all(path).map_err(|error| Error::io("make", path, error))?;
         let ours = is_run(path);
         if !ours && !is_empty(path)? {
             let path = path.display();
-            return Err(Error::Outside(format!(
+            return Err(Error::environment(format!(
                 "`{path}` is not empty and is no run directory: choose another folder"
             )));
         }
         let dir = Self { path: path.to_owned(), _lock: lock(path)? };
         match existing {
-            Existing::Refuse if ours => Err(Error::Outside(format!(
+            Existing::Refuse if ours => Err(Error::environment(format!(
                 "`{}` holds a run already: resume it, overwrite it, or choose another folder",
                 path.display()
             ))),
@@ -62,7 +62,7 @@ impl RunDir {
                 let past = dir.past()?;
                 let commits = dir.run_record().and_then(|run| run["commits"].as_u64());
                 if past.is_none() && commits.is_some_and(|commits| commits > 0) {
-                    return Err(Error::Data(format!(
+                    return Err(Error::data(format!(
                         "the commit records of `{}` are gone: its tables cannot be believed; overwrite it to begin again",
                         path.display()
                     )));
@@ -76,7 +76,7 @@ impl RunDir {
     /// Locks an existing run to work on its tables.
     pub(super) fn open_existing(path: &Path) -> Result<(Self, Option<Past>)> {
         if !is_run(path) {
-            return Err(Error::Outside(format!("`{}` is no run directory", path.display())));
+            return Err(Error::environment(format!("`{}` is no run directory", path.display())));
         }
         Self::open(path, Existing::Resume)
     }
@@ -139,7 +139,10 @@ impl RunDir {
         self.remove_temporaries(&self.path)?;
         let in_the_way = tables.iter().map(|table| self.table(table)).find(|folder| folder.exists());
         in_the_way.map_or(Ok(()), |folder| {
-            Err(Error::Outside(format!("`{}` is in the way of a table and is not of an earlier run", folder.display())))
+            Err(Error::environment(format!(
+                "`{}` is in the way of a table and is not of an earlier run",
+                folder.display()
+            )))
         })
     }
 
@@ -149,7 +152,7 @@ impl RunDir {
         for (table, parts) in &last.tables {
             let missing = parts.iter().map(|part| self.table(table).join(&part.file)).find(|path| !path.exists());
             if let Some(path) = missing {
-                return Err(Error::Data(format!("`{}` is missing, which commit {} made", path.display(), last.commit)));
+                return Err(Error::data(format!("`{}` is missing, which commit {} made", path.display(), last.commit)));
             }
         }
         remove_folder(&self.path.join(STAGING))?;
@@ -160,12 +163,12 @@ impl RunDir {
 
     /// Renames a record into place: the commit.
     pub(super) fn write_record(&self, record: &Record) -> Result<()> {
-        let text = serde_json::to_vec(record).map_err(|error| Error::Bug(format!("a commit record: {error}")))?;
+        let text = serde_json::to_vec(record).map_err(|error| Error::bug(format!("a commit record: {error}")))?;
         write_durably(&record_path(&self.path, record.commit), &text)
     }
 
     /// Moves the parts that a record names from staging to their tables. Doing it twice does no harm.
-    pub(super) fn publish(&self, tables: &BTreeMap<String, Vec<Part>>) -> Result<()> {
+    pub(super) fn publish(&self, tables: &BTreeMap<String, Vec<TablePart>>) -> Result<()> {
         for (table, parts) in tables {
             let (staging, folder) = (self.staging(table), self.table(table));
             let mut moved = false;
@@ -174,8 +177,8 @@ impl RunDir {
                 if !from.exists() {
                     continue;
                 }
-                fs::create_dir_all(&folder).map_err(|error| Error::io("make", &folder, &error))?;
-                fs::rename(&from, folder.join(&part.file)).map_err(|error| Error::io("move", &from, &error))?;
+                fs::create_dir_all(&folder).map_err(|error| Error::io("make", &folder, error))?;
+                fs::rename(&from, folder.join(&part.file)).map_err(|error| Error::io("move", &from, error))?;
                 moved = true;
             }
             if moved {
@@ -206,7 +209,7 @@ impl RunDir {
         let older: Vec<u64> = records(&self.path)?.into_iter().filter(|number| *number < checkpoint.commit).collect();
         for number in &older {
             let path = record_path(&self.path, *number);
-            let text = fs::read(&path).map_err(|error| Error::io("read", &path, &error))?;
+            let text = fs::read(&path).map_err(|error| Error::io("read", &path, error))?;
             let Ok(old) = serde_json::from_slice::<Record>(&text) else { continue };
             for (table, parts) in &old.tables {
                 let kept = checkpoint.tables.get(table).map(Vec::as_slice).unwrap_or_default();
@@ -229,7 +232,7 @@ impl RunDir {
     }
 
     /// All parts of all tables, as the records have them now.
-    pub(super) fn all_parts(&self) -> Result<BTreeMap<String, Vec<Part>>> {
+    pub(super) fn all_parts(&self) -> Result<BTreeMap<String, Vec<TablePart>>> {
         table::tables(&self.path)
     }
 
@@ -244,7 +247,7 @@ impl RunDir {
 fn lock(path: &Path) -> Result<File> {
     let path = path.join(LOCK);
     let file = File::options().create(true).truncate(false).write(true).open(&path);
-    let file = file.map_err(|error| Error::io("open", &path, &error))?;
+    let file = file.map_err(|error| Error::io("open", &path, error))?;
     // A child that this process is just starting holds a copy of the lock that a run before has let go, until its `exec`.
     let patience = Instant::now() + Duration::from_millis(500);
     loop {
@@ -253,9 +256,9 @@ fn lock(path: &Path) -> Result<File> {
             Err(TryLockError::WouldBlock) if Instant::now() < patience => thread::sleep(Duration::from_millis(10)),
             Err(TryLockError::WouldBlock) => {
                 let folder = path.parent().unwrap_or(&path).display();
-                return Err(Error::Outside(format!("another process is at work in `{folder}`")));
+                return Err(Error::environment(format!("another process is at work in `{folder}`")));
             }
-            Err(TryLockError::Error(error)) => return Err(Error::io("lock", &path, &error)),
+            Err(TryLockError::Error(error)) => return Err(Error::io("lock", &path, error)),
         }
     }
 }
@@ -276,18 +279,18 @@ fn names(folder: &Path) -> Result<Vec<String>> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(Error::io("read", folder, &error)),
+        Err(error) => return Err(Error::io("read", folder, error)),
     };
     let name = |entry: io::Result<fs::DirEntry>| entry.map(|entry| entry.file_name().to_string_lossy().into_owned());
-    entries.map(name).collect::<io::Result<_>>().map_err(|error| Error::io("read", folder, &error))
+    entries.map(name).collect::<io::Result<_>>().map_err(|error| Error::io("read", folder, error))
 }
 
 fn remove_folder(folder: &Path) -> Result<()> {
-    unless_gone(fs::remove_dir_all(folder)).map_err(|error| Error::io("remove", folder, &error))
+    unless_gone(fs::remove_dir_all(folder)).map_err(|error| Error::io("remove", folder, error))
 }
 
 fn remove_file(file: &Path) -> Result<()> {
-    unless_gone(fs::remove_file(file)).map_err(|error| Error::io("remove", file, &error))
+    unless_gone(fs::remove_file(file)).map_err(|error| Error::io("remove", file, error))
 }
 
 fn unless_gone(result: io::Result<()>) -> io::Result<()> {

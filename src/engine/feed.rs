@@ -151,7 +151,7 @@ impl Feed {
                 Ok((number, item)) => self.order.put(number, item),
                 Err(RecvTimeoutError::Timeout) => return Ok(Next::Idle),
                 Err(RecvTimeoutError::Disconnected) => {
-                    return Err(Error::Bug("the workers ended before the source".into()));
+                    return Err(Error::bug("the workers ended before the source"));
                 }
             }
         }
@@ -174,7 +174,7 @@ impl Feed {
 
     fn spawn(&mut self, name: String, body: impl FnOnce() + Send + 'static) -> Result<()> {
         let thread = thread::Builder::new().name(name).spawn(body);
-        self.threads.push(thread.map_err(|error| Error::Outside(format!("cannot start a thread: {error}")))?);
+        self.threads.push(thread.map_err(|error| Error::environment(format!("cannot start a thread: {error}")))?);
         Ok(())
     }
 }
@@ -254,7 +254,7 @@ impl Reading {
                     return Ok(());
                 }
                 let begun = Instant::now();
-                let before = reader.position();
+                let before = reader.offset();
                 let most = self.batch_rows.min(usize::try_from(left).unwrap_or(usize::MAX));
                 let (rows, unreadable) = match reader.next(most, begun + PATIENCE)? {
                     Read::Batch { rows, rejects } => (rows, rejects),
@@ -262,7 +262,7 @@ impl Reading {
                     Read::End => break,
                 };
                 let source_rows = (rows.num_rows() + unreadable.len()) as u64;
-                let after = reader.position();
+                let after = reader.offset();
                 check(split, (before, after), source_rows, most as u64)?;
                 left -= source_rows;
                 let source_seconds = begun.elapsed().as_secs_f64();
@@ -285,7 +285,7 @@ fn check(split: &Split, (before, after): (u64, u64), rows: u64, most: u64) -> Re
     if before + rows == after && rows <= most {
         return Ok(());
     }
-    Err(Error::Bug(format!(
+    Err(Error::bug(format!(
         "the source gave {rows} rows of `{}` when asked for {most}, and says that it went from position {before} to {after}",
         split.id
     )))

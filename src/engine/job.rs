@@ -31,23 +31,23 @@ pub struct Job {
     /// The pipeline as it will run, all parameters filled in: kept in `run.json`, and its digest guards a resume.
     pub document: serde_json::Value,
     /// What is told of it in `run.json` besides, for readers.
-    pub about: About,
+    pub about: PipelineMetadata,
 }
 
 /// What a pipeline is, in the words of its document and as a graph.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct About {
+pub struct PipelineMetadata {
     /// What the document says that it is.
     #[serde(default)]
     pub description: Option<String>,
     /// Its declared steps, in order: source, transforms, scores, monitors, sinks.
     #[serde(default)]
-    pub graph: Vec<Node>,
+    pub graph: Vec<GraphNode>,
 }
 
 /// A declared step of a pipeline.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Node {
+pub struct GraphNode {
     /// `source`, `transform`, `score`, `monitor` or `sink`.
     pub family: String,
     /// Its label.

@@ -18,7 +18,7 @@ mod workers;
 
 pub use compact::{Compaction, compact};
 pub use directory::is_running;
-pub use job::{About, EngineSettings, Job, Node, OnReject, Step, StepStage};
+pub use job::{EngineSettings, GraphNode, Job, OnReject, PipelineMetadata, Step, StepStage};
 pub use run::run;
 pub use stream::{Stream, stream};
 pub use summary::{Counts, Existing, Queues, RunOptions, StageWork, Status, Summary};

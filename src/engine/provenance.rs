@@ -108,7 +108,7 @@ impl Provenance {
             "graph": self.about["graph"],
             "document": self.document,
         });
-        let mut text = serde_json::to_vec_pretty(&run).map_err(|error| crate::error::Error::Bug(error.to_string()))?;
+        let mut text = serde_json::to_vec_pretty(&run).map_err(|error| crate::error::Error::bug(error.to_string()))?;
         text.push(b'\n');
         write_atomically(&run_dir.join(RUN_RECORD), &text)
     }

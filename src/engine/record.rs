@@ -10,7 +10,7 @@ use super::{Counts, Job, StageWork};
 use crate::{
     error::{Error, Result},
     stage::{Finding, Split},
-    table::{Link, Part},
+    table::{Link, TablePart},
 };
 
 /// One commit. Counts, positions and monitors are as of this commit; tables and findings are what it adds to the one before,
@@ -30,7 +30,7 @@ pub(super) struct Record {
     pub(super) stages: Vec<StageWork>,
     /// The states of the monitors, by label.
     pub(super) monitors: BTreeMap<String, State>,
-    pub(super) tables: BTreeMap<String, Vec<Part>>,
+    pub(super) tables: BTreeMap<String, Vec<TablePart>>,
     pub(super) findings: Vec<Finding>,
     pub(super) finished: bool,
 }
@@ -95,7 +95,7 @@ impl Progression {
             return Ok(progression);
         }
         let id = position.id.as_deref().unwrap_or("none");
-        Err(Error::Data(format!(
+        Err(Error::data(format!(
             "the source has changed: its splits up to `{id}`, where the run had come to, are not what they were; restore them, or begin again with overwrite"
         )))
     }
@@ -110,7 +110,7 @@ pub(super) fn check_same(last: &Record, job: &Job, digest: &str, before: Option<
     let begin_again = "use the pipeline that the run began with, another run directory, or overwrite";
     if last.seed != job.seed {
         let (old, new) = (last.seed, job.seed);
-        return Err(Error::Data(format!(
+        return Err(Error::data(format!(
             "cannot resume with seed {new}: the run began with seed {old}; {begin_again}"
         )));
     }
@@ -118,12 +118,12 @@ pub(super) fn check_same(last: &Record, job: &Job, digest: &str, before: Option<
         let say =
             |limit: Option<u64>| limit.map_or_else(|| "no limit".into(), |limit| format!("a limit of {limit} rows"));
         let (old, new) = (say(last.limit), say(job.limit));
-        return Err(Error::Data(format!("cannot resume with {new}: the run began with {old}; {begin_again}")));
+        return Err(Error::data(format!("cannot resume with {new}: the run began with {old}; {begin_again}")));
     }
     if last.digest != digest {
         let places = before.map(|before| differences(&relevant(before), &relevant(&job.document))).unwrap_or_default();
         let places = if places.is_empty() { String::new() } else { format!(" ({})", places.join(", ")) };
-        return Err(Error::Data(format!(
+        return Err(Error::data(format!(
             "cannot resume: the pipeline is not the one the run began with{places}; {begin_again}"
         )));
     }
@@ -134,7 +134,7 @@ pub(super) fn check_same(last: &Record, job: &Job, digest: &str, before: Option<
 pub(super) fn check_models(last: &Record, models: &BTreeMap<String, String>) -> Result<()> {
     let changed = models.iter().find(|(label, digest)| last.models.get(*label).is_some_and(|old| old != *digest));
     changed.map_or(Ok(()), |(label, _)| {
-        Err(Error::Data(format!("cannot resume: the model of `{label}` is not the file that the run began with")))
+        Err(Error::data(format!("cannot resume: the model of `{label}` is not the file that the run began with")))
     })
 }
 

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    stage::{Left, Split, Stop},
+    stage::{Progress, Split, Stop},
 };
 
 /// How long the caller's thread waits for a batch before it looks at the stop flag and the clock.
@@ -33,8 +33,7 @@ const PATIENCE: Duration = Duration::from_millis(50);
 /// can be resumed.
 pub fn run(mut job: Job, options: &RunOptions, stop: &Stop, progress: &mut dyn FnMut(&Status<'_>)) -> Result<Summary> {
     let begun = Instant::now();
-    let path =
-        job.run_dir.clone().ok_or_else(|| Error::Bug("a job without a run directory can only be streamed".into()))?;
+    let path = job.run_dir.clone().ok_or_else(|| Error::bug("a job without a run directory can only be streamed"))?;
     let (dir, past) = RunDir::open(&path, options.existing)?;
     let digest = digest(&job.document);
     let run_record = dir.run_record();
@@ -103,7 +102,7 @@ fn go(
             new_findings: &back.findings,
             stages: &back.stages,
             queues,
-            waiting: &back.waiting(),
+            waiting: &back.pending_objects(),
         });
     };
     let every = (job.engine.commit_rows.max(1), Duration::from_secs_f64(job.engine.commit_seconds.clamp(0.001, 1e9)));
@@ -148,7 +147,7 @@ fn go(
         }
     }
     drop(feed);
-    while back.catch_up(Instant::now() + PATIENCE)? == Left::Work {
+    while back.drain(Instant::now() + PATIENCE)? == Progress::Pending {
         if stop.requested() {
             ledger.commit(&mut back, false)?;
             return Err(Error::Interrupted);

@@ -22,7 +22,7 @@ pub(super) fn start_stages(job: &mut Job, stop: &Stop) -> Result<RunContext> {
         guarded(&step.label, || match &mut step.stage {
             StepStage::Transform(transform) => transform.start(&run),
             StepStage::Score(scorer) => Arc::get_mut(scorer)
-                .ok_or_else(|| Error::Bug(format!("scorer `{}` is shared before it has started", step.label)))?
+                .ok_or_else(|| Error::bug(format!("scorer `{}` is shared before it has started", step.label)))?
                 .start(&run),
         })?;
     }
@@ -35,7 +35,7 @@ pub(super) fn start_stages(job: &mut Job, stop: &Stop) -> Result<RunContext> {
         })
         .collect();
     if job.engine.batch_rows == 0 {
-        let wanted = scorers.values().filter_map(|scorer| scorer.rows_at_once());
+        let wanted = scorers.values().filter_map(|scorer| scorer.preferred_batch_rows());
         run.batch_rows = wanted.fold(BATCH_ROWS, usize::max);
         job.engine.batch_rows = run.batch_rows;
     }

@@ -87,7 +87,7 @@ impl Stream {
             rejects.extend(fed.worked.rejects.rejected);
             rejects.sort_by_key(|reject| reject.row);
             if let (OnReject::Fail, Some(Reject { origin, stage, reason, .. })) = (self.on_reject, rejects.first()) {
-                return Err(Error::Data(format!("a row of `{origin}` was refused by `{stage}`: {reason}")));
+                return Err(Error::data(format!("a row of `{origin}` was refused by `{stage}`: {reason}")));
             }
             self.counts.source += fed.source_rows;
             self.counts.written += fed.worked.rows.num_rows() as u64;

@@ -71,7 +71,7 @@ pub(super) fn work(steps: &mut [Step], mut rows: RecordBatch) -> Result<Worked> 
             seconds: begun.elapsed().as_secs_f64(),
         };
         if rows.num_rows() as u64 + work.rejected + work.filtered != work.rows {
-            return Err(Error::Bug(format!(
+            return Err(Error::bug(format!(
                 "stage `{}` was given {} rows and answers for {} + {} rejected + {} filtered",
                 step.label,
                 work.rows,
@@ -107,7 +107,7 @@ fn without(rows: RecordBatch, columns: &[String]) -> Result<RecordBatch> {
 /// Runs a part of a stage; a panic in it is a bug that names the stage.
 pub(super) fn guarded<T>(label: &str, part: impl FnOnce() -> Result<T>) -> Result<T> {
     catch_unwind(AssertUnwindSafe(part))
-        .unwrap_or_else(|panic| Err(Error::Bug(format!("stage `{label}` panicked: {}", said(panic.as_ref())))))
+        .unwrap_or_else(|panic| Err(Error::bug(format!("stage `{label}` panicked: {}", said(panic.as_ref())))))
 }
 
 fn said(panic: &(dyn Any + Send)) -> &str {

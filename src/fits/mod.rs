@@ -119,7 +119,7 @@ impl std::error::Error for FitsError {}
 
 impl From<FitsError> for Error {
     fn from(error: FitsError) -> Self {
-        Self::Data(error.to_string())
+        Self::data(error.to_string())
     }
 }
 

@@ -7,8 +7,8 @@ use arrow::{array::RecordBatch, datatypes::Schema};
 use super::columns::{class_column, classes_of, image_of, latent_size, model_of, needs_text, text};
 use crate::{
     batch::{ImageLayout, Images, column_of},
-    error::{Error, Mistake, Result},
-    stage::{Model, Need, Outputs, RunContext, Scorer, Scorers},
+    error::{Diagnostic, Error, Result},
+    stage::{ColumnRef, Model, ModelOutputs, RunContext, Scorer, Scorers},
     stats::softmax::argmax,
 };
 
@@ -34,7 +34,7 @@ pub(super) struct Before<'a> {
     pub(super) image: &'a [f32],
     pub(super) truth: Option<String>,
     /// What the model says.
-    pub(super) said: Outputs,
+    pub(super) said: ModelOutputs,
     /// The class that the model gives.
     pub(super) class: usize,
     pub(super) is_right: bool,
@@ -62,17 +62,17 @@ impl Asked {
         }
     }
 
-    pub(super) fn needs(&self) -> Vec<Need> {
-        vec![Need::new("truth", &self.truth), Need::new("score", class_column(&self.score))]
+    pub(super) fn required_columns(&self) -> Vec<ColumnRef> {
+        vec![ColumnRef::new("truth", &self.truth), ColumnRef::new("score", class_column(&self.score))]
     }
 
-    pub(super) fn asks(&self) -> Vec<Need> {
-        vec![Need::new("score", &self.score)]
+    pub(super) fn model_queries(&self) -> Vec<ColumnRef> {
+        vec![ColumnRef::new("score", &self.score)]
     }
 
     /// The layout of the image that is scored.
-    pub(super) fn bind(&mut self, input: &Schema) -> Result<ImageLayout, Vec<Mistake>> {
-        let mut mistakes: Vec<Mistake> = needs_text(input, "truth", &self.truth).into_iter().collect();
+    pub(super) fn bind(&mut self, input: &Schema) -> Result<ImageLayout, Vec<Diagnostic>> {
+        let mut mistakes: Vec<Diagnostic> = needs_text(input, "truth", &self.truth).into_iter().collect();
         match image_of(input, "score", &self.score) {
             Ok((image, layout)) if mistakes.is_empty() => {
                 self.image = image;
@@ -90,9 +90,9 @@ impl Asked {
 
     pub(super) fn start(&mut self, run: &RunContext, scorers: &Scorers) -> Result<()> {
         let scorer =
-            scorers.get(&self.score).ok_or_else(|| Error::Bug(format!("no score `{}` was started", self.score)))?;
+            scorers.get(&self.score).ok_or_else(|| Error::bug(format!("no score `{}` was started", self.score)))?;
         if scorer.model().is_none() {
-            return Err(Error::Data(format!("the model of `{}` cannot be asked about other images", self.score)));
+            return Err(Error::data(format!("the model of `{}` cannot be asked about other images", self.score)));
         }
         (self.seed, self.scorer) = (run.seed, Some(scorer.clone()));
         Ok(())
@@ -100,7 +100,7 @@ impl Asked {
 
     pub(super) fn model(&self) -> Result<&dyn Model> {
         let model = self.scorer.as_ref().and_then(|scorer| scorer.model());
-        model.ok_or_else(|| Error::Bug(format!("the model of `{}` was not started", self.score)))
+        model.ok_or_else(|| Error::bug(format!("the model of `{}` was not started", self.score)))
     }
 
     /// The one object of a row of the stream.
@@ -108,7 +108,7 @@ impl Asked {
         let image = Images::of(subject, &self.image)?.pixels;
         let truth = text(column_of(subject, &self.truth)?)?;
         let truth = truth.iter().next().flatten().filter(|name| !name.is_empty()).map(str::to_owned);
-        let said = self.model()?.ask(image)?;
+        let said = self.model()?.evaluate(image)?;
         let class = argmax(&said.logits);
         let is_right = truth.is_some() && truth.as_deref() == self.classes.get(class).map(String::as_str);
         Ok(Before { image, truth, said, class, is_right })

@@ -8,7 +8,7 @@ use arrow::{
 
 use crate::{
     batch::ImageLayout,
-    error::{Code, Mistake, Result},
+    error::{Code, Diagnostic, Result},
 };
 
 /// The column with the class that a score gives.
@@ -35,13 +35,13 @@ pub(super) fn classes_of(input: &Schema, score: &str) -> Option<Vec<String>> {
 }
 
 /// The image column that a score is of, and its layout.
-pub(super) fn image_of(input: &Schema, key: &str, score: &str) -> Result<(String, ImageLayout), Mistake> {
+pub(super) fn image_of(input: &Schema, key: &str, score: &str) -> Result<(String, ImageLayout), Diagnostic> {
     let field = input.field_with_name(&class_column(score)).ok();
     let image = field.and_then(|field| field.metadata().get("image"));
     let layout = image.and_then(|image| ImageLayout::of(input.field_with_name(image).ok()?));
     image.cloned().zip(layout).ok_or_else(|| {
         let message = format!("`{score}` does not say in `{}` which image it is of", class_column(score));
-        Mistake::at(key, Code::WrongColumn, message).help("name a score of a model that looks at images")
+        Diagnostic::at(key, Code::WrongColumn, message).help("name a score of a model that looks at images")
     })
 }
 
@@ -70,12 +70,12 @@ pub(super) fn list_length(input: &Schema, column: &str) -> Option<usize> {
 }
 
 /// A mistake unless a column holds text.
-pub(super) fn needs_text(input: &Schema, key: &str, column: &str) -> Option<Mistake> {
+pub(super) fn needs_text(input: &Schema, key: &str, column: &str) -> Option<Diagnostic> {
     match input.field_with_name(column) {
         Ok(field) if is_text(field.data_type()) => None,
         found => {
             let found = found.map_or_else(|_| "not there".to_owned(), |field| field.data_type().to_string());
-            Some(Mistake::at(key, Code::WrongColumn, format!("`{key}` takes a text column, `{column}` is {found}")))
+            Some(Diagnostic::at(key, Code::WrongColumn, format!("`{key}` takes a text column, `{column}` is {found}")))
         }
     }
 }

@@ -10,7 +10,7 @@ use arrow::{
 
 use crate::{
     batch::{LABEL, OBJECT_ID, ORIGIN, list_column, list_type},
-    stage::{Emitted, Finding, Monitor, Said},
+    stage::{Finding, Monitor, MonitorOutput, RowsOut},
 };
 
 pub(super) const CLASSES: [&str; 3] = ["spiral", "elliptical", "merger"];
@@ -71,7 +71,7 @@ pub(super) fn attacks(with_latents: bool) -> SchemaRef {
 
 /// What an attack says of the one row `about`: for every target whether it succeeded, and the latent after it. Without targets,
 /// that the object was misclassified.
-pub(super) fn attacked(about: &RecordBatch, targets: &[(bool, [f32; 2])]) -> Said {
+pub(super) fn attacked(about: &RecordBatch, targets: &[(bool, [f32; 2])]) -> RowsOut {
     let n = targets.len().max(1);
     let column = |name: &str| about.column_by_name(name).expect("a column").clone();
     let repeat = |name: &str| arrow::compute::concat(&vec![column(name).as_ref(); n]).expect("repeated");
@@ -92,24 +92,29 @@ pub(super) fn attacked(about: &RecordBatch, targets: &[(bool, [f32; 2])]) -> Sai
         Arc::new(FixedSizeListArray::from_iter_primitive::<Float32Type, _, _>(lists, 2)),
     ];
     let rows = RecordBatch::try_new(attacks(true), arrays).expect("rows of an attack");
-    Said { rows, about: Some(about.clone()) }
+    RowsOut { rows, about: Some(about.clone()) }
 }
 
 /// All rows that were said, and the findings.
-pub(super) fn told(emitted: impl IntoIterator<Item = Emitted>) -> (RecordBatch, Vec<Finding>) {
-    let mut all = Emitted::default();
+pub(super) fn told(emitted: impl IntoIterator<Item = MonitorOutput>) -> (RecordBatch, Vec<Finding>) {
+    let mut all = MonitorOutput::default();
     emitted.into_iter().for_each(|emitted| all.append(emitted));
     let rows: Vec<RecordBatch> = all.rows.into_iter().map(|said| said.rows).collect();
     (concat_batches(rows[0].schema_ref(), &rows).expect("one table"), all.findings)
 }
 
 /// Lets a monitor hear what others say, in the order of the letters: `a` and `b` each speak of their next object.
-pub(super) fn hear(monitor: &mut dyn Monitor, labels: [&str; 2], says: [&[Said]; 2], order: &str) -> Vec<Emitted> {
+pub(super) fn hear(
+    monitor: &mut dyn Monitor,
+    labels: [&str; 2],
+    says: [&[RowsOut]; 2],
+    order: &str,
+) -> Vec<MonitorOutput> {
     let mut next = [0, 0];
     let mut emitted = Vec::new();
     for letter in order.bytes() {
         let speaker = usize::from(letter - b'a');
-        emitted.push(monitor.follow(labels[speaker], &says[speaker][next[speaker]]).expect("heard"));
+        emitted.push(monitor.observe_upstream(labels[speaker], &says[speaker][next[speaker]]).expect("heard"));
         next[speaker] += 1;
     }
     emitted

@@ -47,7 +47,7 @@ impl<T> Heard<T> {
         self.waiting[monitor].push_back((key.clone(), part));
         if !is_last {
             return if self.waiting[monitor].len() > MOST_AHEAD {
-                Err(Error::Data(format!(
+                Err(Error::data(format!(
                     "more than {MOST_AHEAD} objects wait for what another monitor says of them: give the monitors that \
                      are named the same `sample` and `limit`"
                 )))

@@ -1,12 +1,12 @@
 //! One label or several, as a setting of a monitor names them.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-use crate::error::{Code, Mistake};
+use crate::error::{Code, Diagnostic};
 
 /// One label, or several.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Labels {
     /// One.
@@ -25,16 +25,16 @@ impl Labels {
     }
 
     /// The labels of the setting `score`: one at least, none twice.
-    pub(super) fn scores(&self) -> Result<Vec<String>, Vec<Mistake>> {
+    pub(super) fn scores(&self) -> Result<Vec<String>, Vec<Diagnostic>> {
         let scores = self.list();
         if scores.is_empty() {
-            return Err(vec![Mistake::at("score", Code::OutOfRange, "`score` names no score")]);
+            return Err(vec![Diagnostic::at("score", Code::OutOfRange, "`score` names no score")]);
         }
         match (1..scores.len()).find(|&i| scores[..i].contains(&scores[i])) {
             None => Ok(scores.to_vec()),
             Some(i) => {
                 let message = format!("`score` names `{}` twice", scores[i]);
-                Err(vec![Mistake::at("score", Code::Conflict, message)])
+                Err(vec![Diagnostic::at("score", Code::Conflict, message)])
             }
         }
     }

@@ -8,8 +8,8 @@ use arrow::{
 use super::columns::{latent_column, latent_size, model_of};
 use crate::{
     batch::{column_of, object_id, origin, text_column},
-    error::{Code, Error, Mistake, Result},
-    stage::{Need, Said, Tables},
+    error::{Code, Diagnostic, Error, Result},
+    stage::{ColumnRef, RowsOut, UpstreamSchemas},
 };
 
 /// The column of a monitor's table with the latents of what it has made.
@@ -51,26 +51,26 @@ impl Named {
         Self { is_monitor: true, ..Self::score(key, label) }
     }
 
-    pub(super) fn meet(&mut self, monitors: &[String]) {
+    pub(super) fn resolve_labels(&mut self, monitors: &[String]) {
         self.is_monitor |= self.may_be && monitors.contains(&self.label);
     }
 
-    pub(super) fn need(&self) -> Option<Need> {
-        let need = Need::new(self.key, latent_column(&self.label));
-        (!self.is_monitor).then(|| if self.may_be { need.or_monitor() } else { need })
+    pub(super) fn need(&self) -> Option<ColumnRef> {
+        let need = ColumnRef::new(self.key, latent_column(&self.label));
+        (!self.is_monitor).then(|| if self.may_be { need.may_name_monitor() } else { need })
     }
 
-    pub(super) fn follows(&self) -> Option<Need> {
-        self.is_monitor.then(|| Need::new(self.key, &self.label))
+    pub(super) fn upstream(&self) -> Option<ColumnRef> {
+        self.is_monitor.then(|| ColumnRef::new(self.key, &self.label))
     }
 
     /// Where the latents lie; a mistake when there are none.
-    pub(super) fn space(&self, input: &Schema, above: &Tables) -> Result<Space, Mistake> {
+    pub(super) fn space(&self, input: &Schema, above: &UpstreamSchemas) -> Result<Space, Diagnostic> {
         let Self { key, label, .. } = self;
         if !self.is_monitor {
             let size = latent_size(input, label).ok_or_else(|| {
                 let message = format!("the column `{}` holds no latents", latent_column(label));
-                Mistake::at(key, Code::WrongColumn, message).help("name a score of a model with latents")
+                Diagnostic::at(key, Code::WrongColumn, message).help("name a score of a model with latents")
             })?;
             return Ok(Space { size, model: model_of(input, &latent_column(label)).map(str::to_owned) });
         }
@@ -78,36 +78,36 @@ impl Named {
         let field = above.get(label).and_then(|table| table.field_with_name(LATENT_AFTER).ok());
         let (Some(field), Some(DataType::FixedSizeList(_, size))) = (field, field.map(Field::data_type)) else {
             let message = format!("the table of `{label}` has no latents: the model that it asks gives none");
-            return Err(Mistake::at(key, Code::WrongColumn, message));
+            return Err(Diagnostic::at(key, Code::WrongColumn, message));
         };
         let model = field.metadata().get("model").cloned();
         Ok(Space { size: usize::try_from(*size).unwrap_or(0), model })
     }
 
     /// A mistake unless the monitor says which objects it has flipped.
-    pub(super) fn flips(&self, above: &Tables) -> Result<(), Mistake> {
+    pub(super) fn flips(&self, above: &UpstreamSchemas) -> Result<(), Diagnostic> {
         let table = above.get(&self.label);
         match table.and_then(|table| table.field_with_name(FLIPPED).ok()) {
             Some(field) if *field.data_type() == DataType::Boolean => Ok(()),
             _ => {
                 let message = format!("the monitor `{}` flips no objects", self.label);
-                Err(Mistake::at(self.key, Code::WrongColumn, message).help("name a `one_pixel` monitor"))
+                Err(Diagnostic::at(self.key, Code::WrongColumn, message).help("name a `one_pixel` monitor"))
             }
         }
     }
 
     /// A mistake unless both lie in one space.
-    pub(super) fn together(&self, space: &Space, other: &Self, with: &Space) -> Result<(), Mistake> {
+    pub(super) fn together(&self, space: &Space, other: &Self, with: &Space) -> Result<(), Diagnostic> {
         let (own, label) = (&self.label, &other.label);
         if space.size != with.size {
             let message = format!("latents of `{label}` have {} numbers, those of `{own}` {}", with.size, space.size);
-            return Err(Mistake::at(other.key, Code::Conflict, message));
+            return Err(Diagnostic::at(other.key, Code::Conflict, message));
         }
         match (&space.model, &with.model) {
             (Some(first), Some(second)) if first != second => {
                 let message = format!("`{label}` is of the model `{second}`, `{own}` of `{first}`");
                 let help = "latents of two models have nothing in common: name those of one";
-                Err(Mistake::at(other.key, Code::Conflict, message).help(help))
+                Err(Diagnostic::at(other.key, Code::Conflict, message).help(help))
             }
             _ => Ok(()),
         }
@@ -115,9 +115,9 @@ impl Named {
 }
 
 /// The monitors that settings name, each once.
-pub(super) fn speakers<'a>(named: impl IntoIterator<Item = &'a Named>) -> Vec<Need> {
-    let mut speakers: Vec<Need> = Vec::new();
-    for need in named.into_iter().filter_map(Named::follows) {
+pub(super) fn speakers<'a>(named: impl IntoIterator<Item = &'a Named>) -> Vec<ColumnRef> {
+    let mut speakers: Vec<ColumnRef> = Vec::new();
+    for need in named.into_iter().filter_map(Named::upstream) {
         if !speakers.iter().any(|known| known.column == need.column) {
             speakers.push(need);
         }
@@ -140,10 +140,10 @@ pub(super) struct Verdict {
 }
 
 impl Verdict {
-    pub(super) fn of(said: &Said) -> Result<Self> {
+    pub(super) fn of(said: &RowsOut) -> Result<Self> {
         let rows = &said.rows;
         if rows.num_rows() == 0 {
-            return Err(Error::Bug("a monitor has said nothing about an object".into()));
+            return Err(Error::bug("a monitor has said nothing about an object"));
         }
         let flipped = column_of(rows, FLIPPED)?.as_boolean();
         let place = (0..rows.num_rows()).find(|row| flipped.is_valid(*row) && flipped.value(*row));

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     batch::{ImageLayout, Unit},
-    error::{Code, Mistake},
+    error::{Code, Diagnostic},
     image::stretch::Asinh,
 };
 
@@ -93,13 +93,13 @@ impl Values {
         }
     }
 
-    pub(super) fn mistakes(&self) -> Vec<Mistake> {
+    pub(super) fn mistakes(&self) -> Vec<Diagnostic> {
         let (low, high, key) = self.range();
         if low.is_finite() && high.is_finite() && low < high {
             return Vec::new();
         }
         let message = format!("`low` has to be below `high`, they are {low} and {high}");
-        vec![Mistake::at(key, Code::OutOfRange, message)]
+        vec![Diagnostic::at(key, Code::OutOfRange, message)]
     }
 }
 
@@ -133,7 +133,7 @@ enum Added {
 
 impl Pixels {
     /// Checks values against the layout of the image that is scored, and of the image before its stretch.
-    pub(super) fn new(count: usize, values: &Values, layout: &ImageLayout, input: &Schema) -> Result<Self, Mistake> {
+    pub(super) fn new(count: usize, values: &Values, layout: &ImageLayout, input: &Schema) -> Result<Self, Diagnostic> {
         let (low, high, key) = values.range();
         let way = match values {
             Values::Stretched(_) => {
@@ -142,7 +142,7 @@ impl Pixels {
                     let message = format!(
                         "no pixel can have values from {low} to {high}: the stretch gives {bottom:.4} to {top:.4}"
                     );
-                    return Err(Mistake::at(key, Code::OutOfRange, message));
+                    return Err(Diagnostic::at(key, Code::OutOfRange, message));
                 }
                 Way::Replace
             }
@@ -301,22 +301,22 @@ fn reach(stretch: Asinh) -> (f64, f64) {
     (f64::from(ends[0]), f64::from(ends[1]))
 }
 
-fn added(to: &AddTo, layout: &ImageLayout) -> Result<Added, Mistake> {
+fn added(to: &AddTo, layout: &ImageLayout) -> Result<Added, Diagnostic> {
     match to {
         AddTo::OneBand => Ok(Added::Chosen),
         AddTo::AllBands => Ok(Added::All),
         AddTo::Band(name) => layout.bands.iter().position(|band| band == name).map(Added::Given).ok_or_else(|| {
             let message = format!("the image has no band `{name}`");
             let help = format!("its bands are {}", layout.bands.join(", "));
-            Mistake::at("values.electrons.add_to.band", Code::OutOfRange, message).help(help)
+            Diagnostic::at("values.electrons.add_to.band", Code::OutOfRange, message).help(help)
         }),
     }
 }
 
 /// The stretch that makes the scored image of the one that electrons are added to.
-fn stretch_before(image: &str, layout: &ImageLayout, input: &Schema) -> Result<Asinh, Mistake> {
+fn stretch_before(image: &str, layout: &ImageLayout, input: &Schema) -> Result<Asinh, Diagnostic> {
     let wrong =
-        |message: String, help: &str| Mistake::at("values.electrons.image", Code::WrongColumn, message).help(help);
+        |message: String, help: &str| Diagnostic::at("values.electrons.image", Code::WrongColumn, message).help(help);
     let before = input.field_with_name(image).ok().and_then(ImageLayout::of);
     let before =
         before.ok_or_else(|| wrong(format!("`{image}` is no image column"), "name the image before its stretch"))?;

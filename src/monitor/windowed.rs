@@ -51,7 +51,7 @@ struct State<T> {
     /// Whether the last full window of a score was beyond the threshold.
     beyond: Vec<bool>,
     /// A truth that is no class, to be named.
-    stranger: Option<String>,
+    unknown_class: Option<String>,
 }
 
 impl<T: Clone + Serialize + DeserializeOwned> Windowed<T> {
@@ -59,7 +59,7 @@ impl<T: Clone + Serialize + DeserializeOwned> Windowed<T> {
         let size = size.filter(|size| *size > 0);
         let empty = vec![empty; scores];
         let (total, window) = (empty.clone(), empty.clone());
-        let state = State { rows: 0, total, window, beyond: vec![false; scores], stranger: None };
+        let state = State { rows: 0, total, window, beyond: vec![false; scores], unknown_class: None };
         Self { size, empty, state }
     }
 
@@ -68,14 +68,14 @@ impl<T: Clone + Serialize + DeserializeOwned> Windowed<T> {
     }
 
     /// Remembers the first truth that is no class.
-    pub(super) fn meet(&mut self, stranger: Option<String>) {
-        if self.state.stranger.is_none() {
-            self.state.stranger = stranger;
+    pub(super) fn note_unknown_class(&mut self, unknown_class: Option<String>) {
+        if self.state.unknown_class.is_none() {
+            self.state.unknown_class = unknown_class;
         }
     }
 
-    pub(super) fn stranger(&self) -> Option<&str> {
-        self.state.stranger.as_deref()
+    pub(super) fn unknown_class(&self) -> Option<&str> {
+        self.state.unknown_class.as_deref()
     }
 
     /// Takes so many rows; `add` counts one (tally, score, row). Gives the windows that ended.
@@ -116,15 +116,15 @@ impl<T: Clone + Serialize + DeserializeOwned> Windowed<T> {
     }
 
     pub(super) fn snapshot(&self) -> Result<Vec<u8>> {
-        serde_json::to_vec(&self.state).map_err(|error| Error::Bug(error.to_string()))
+        serde_json::to_vec(&self.state).map_err(|error| Error::bug(error.to_string()))
     }
 
     /// Goes on from a snapshot, unless it is of other scores, or of tallies that do not fit.
     pub(super) fn restore(&mut self, monitor: &str, snapshot: &[u8], fits: impl Fn(&T) -> bool) -> Result<()> {
-        let state: State<T> = serde_json::from_slice(snapshot).map_err(|error| Error::Bug(error.to_string()))?;
+        let state: State<T> = serde_json::from_slice(snapshot).map_err(|error| Error::bug(error.to_string()))?;
         let fit = |tallies: &[T]| tallies.len() == self.empty.len() && tallies.iter().all(&fits);
         if !fit(&state.total) || !fit(&state.window) || state.beyond.len() != self.empty.len() {
-            return Err(Error::Bug(format!("the snapshot of `{monitor}` is of other scores or classes")));
+            return Err(Error::bug(format!("the snapshot of `{monitor}` is of other scores or classes")));
         }
         self.state = state;
         Ok(())

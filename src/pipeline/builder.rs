@@ -2,14 +2,14 @@
 
 use super::{
     Pipeline,
+    diagnostic::SpannedDiagnostic,
     document::bad_label,
     draft::{Declared, Draft, Place},
-    flaw::Flaw,
     kinds::Family,
 };
 use crate::{
     engine::EngineSettings,
-    error::{Code, Mistake},
+    error::{Code, Diagnostic},
     stage::{Monitor, Scorer, Settings, Sink, Source, Transform},
 };
 
@@ -19,11 +19,11 @@ pub trait IntoStage<T: ?Sized> {
     ///
     /// # Errors
     /// The mistakes of the settings.
-    fn into_stage(self, label: &str) -> Result<(&'static str, Box<T>), Vec<Mistake>>;
+    fn into_stage(self, label: &str) -> Result<(&'static str, Box<T>), Vec<Diagnostic>>;
 }
 
 impl<T: ?Sized, S: Settings<T>> IntoStage<T> for S {
-    fn into_stage(self, label: &str) -> Result<(&'static str, Box<T>), Vec<Mistake>> {
+    fn into_stage(self, label: &str) -> Result<(&'static str, Box<T>), Vec<Diagnostic>> {
         Ok((S::NAME, self.build(label)?))
     }
 }
@@ -31,7 +31,7 @@ impl<T: ?Sized, S: Settings<T>> IntoStage<T> for S {
 macro_rules! boxed_stages {
     ($($family:ident),*) => { $(
         impl IntoStage<dyn $family> for Box<dyn $family> {
-            fn into_stage(self, _label: &str) -> Result<(&'static str, Self), Vec<Mistake>> {
+            fn into_stage(self, _label: &str) -> Result<(&'static str, Self), Vec<Diagnostic>> {
                 Ok(("custom", self))
             }
         }
@@ -43,7 +43,7 @@ boxed_stages!(Source, Transform, Scorer, Monitor, Sink);
 #[derive(Default)]
 pub struct Builder {
     draft: Draft,
-    flaws: Vec<Flaw>,
+    flaws: Vec<SpannedDiagnostic>,
     labels: Vec<String>,
 }
 
@@ -108,12 +108,12 @@ impl Builder {
     }
 
     fn declare<T: ?Sized>(&mut self, family: Option<Family>, label: &str, stage: impl IntoStage<T>) -> Declared<T> {
-        let mut flaw = |mistake: Mistake| self.flaws.push(Flaw { at: None, mistake, related: None });
+        let mut flaw = |mistake: Diagnostic| self.flaws.push(SpannedDiagnostic { at: None, mistake, related: None });
         if let Some((message, help)) = family.and_then(|family| bad_label(family, label)) {
-            flaw(Mistake::at("", Code::BadLabel, message).help(help));
+            flaw(Diagnostic::at("", Code::BadLabel, message).help(help));
         }
         if self.labels.iter().any(|taken| taken == label) {
-            flaw(Mistake::at("", Code::DuplicateLabel, format!("the label `{label}` is taken already")));
+            flaw(Diagnostic::at("", Code::DuplicateLabel, format!("the label `{label}` is taken already")));
         }
         self.labels.push(label.to_owned());
         let (kind, stage) = match stage.into_stage(label) {

@@ -5,8 +5,8 @@ use std::{collections::HashMap, path::PathBuf};
 use serde_json::{Map, Value as Json, json};
 
 use super::{
+    diagnostic::SpannedDiagnostic,
     draft::{Declared, Draft, Place},
-    flaw::{Flaw, list, meant},
     kinds::{Family, Kinds},
     parameters::{self, Argument},
     settings::{Check, repeated},
@@ -15,7 +15,7 @@ use super::{
 use crate::{
     batch::RESERVED,
     engine::EngineSettings,
-    error::Code,
+    error::{Code, quoted_list},
     stage::{Kind, Source},
 };
 
@@ -33,28 +33,31 @@ pub(super) struct Arguments {
 }
 
 /// Reads a document. What could be read is given even where there are mistakes, so that more of them can be found.
-pub(super) fn read(origin: &str, yaml: &str, arguments: &Arguments, kinds: Kinds) -> (Draft, Vec<Flaw>) {
+pub(super) fn read(origin: &str, yaml: &str, arguments: &Arguments, kinds: Kinds) -> (Draft, Vec<SpannedDiagnostic>) {
     let mut draft = Draft::default();
     let mut flaws = Vec::new();
     draft.texts.add(origin, yaml);
     let mut root = match tree::parse(yaml, 0) {
         Ok(root) => root,
         Err(error) => {
-            flaws.push(Flaw::new(error.at, Code::Syntax, error.message));
+            flaws.push(SpannedDiagnostic::new(error.at, Code::Syntax, error.message));
             draft.unread = true;
             return (draft, flaws);
         }
     };
     if !matches!(root.value, Value::Map(_)) {
         let message = format!("a pipeline is a map of sections, found {}", root.kind_of_value());
-        flaws.push(Flaw::new(root.at, Code::WrongType, message).help(format!("its keys: {}", list(&KEYS))));
+        flaws.push(
+            SpannedDiagnostic::new(root.at, Code::WrongType, message).help(format!("its keys: {}", quoted_list(&KEYS))),
+        );
         draft.unread = true;
         return (draft, flaws);
     }
     flaws.extend(repeated(root.entries()));
     for entry in root.entries().iter().filter(|entry| !KEYS.contains(&entry.key.as_str())) {
-        let flaw = Flaw::new(entry.key_at, Code::UnknownKey, format!("a pipeline has no key `{}`", entry.key));
-        flaws.push(flaw.help(meant(&entry.key, &KEYS, "its keys")));
+        let flaw =
+            SpannedDiagnostic::new(entry.key_at, Code::UnknownKey, format!("a pipeline has no key `{}`", entry.key));
+        flaws.push(flaw.suggest(&entry.key, &KEYS, "keys"));
     }
     for one in &arguments.configure {
         parameters::configure(&mut root, one, &mut draft.texts, &mut flaws);
@@ -72,7 +75,7 @@ pub(super) fn read(origin: &str, yaml: &str, arguments: &Arguments, kinds: Kinds
 /// Reads the sections of one document.
 struct Reader<'a> {
     root: &'a Node,
-    flaws: &'a mut Vec<Flaw>,
+    flaws: &'a mut Vec<SpannedDiagnostic>,
     labels: HashMap<String, Span>,
 }
 
@@ -102,7 +105,7 @@ impl Reader<'_> {
         if text.as_deref().is_none_or(str::is_empty) {
             let at = entry.node.place_of(&[], entry.key_at);
             let message = format!("`{key}` takes text, found {}", entry.node.kind_of_value());
-            self.flaws.push(Flaw::new(at, Code::WrongType, message));
+            self.flaws.push(SpannedDiagnostic::new(at, Code::WrongType, message));
         }
         text
     }
@@ -128,7 +131,7 @@ impl Reader<'_> {
             return EngineSettings::default();
         }
         serde_json::from_value(node.json()).unwrap_or_else(|error| {
-            self.flaws.push(Flaw::new(entry.key_at, Code::WrongType, error.to_string()));
+            self.flaws.push(SpannedDiagnostic::new(entry.key_at, Code::WrongType, error.to_string()));
             EngineSettings::default()
         })
     }
@@ -136,9 +139,9 @@ impl Reader<'_> {
     fn source(&mut self, draft: &mut Draft, kinds: &[Kind<dyn Source>], record: &mut Map<String, Json>) {
         let Some(entry) = self.root.get("source") else {
             let at = Span { line: 1, column: 1, length: 1, text: 0 };
-            let flaw = Flaw::new(at, Code::MissingKey, "a pipeline needs a `source`");
+            let flaw = SpannedDiagnostic::new(at, Code::MissingKey, "a pipeline needs a `source`");
             let names: Vec<&str> = kinds.iter().map(|kind| kind.name).collect();
-            self.flaws.push(flaw.help(format!("its kinds: {}", list(&names))));
+            self.flaws.push(flaw.help(format!("its kinds: {}", quoted_list(&names))));
             return;
         };
         let declared = self.step(Family::Source, "source", entry, kinds, |kind, settings| {
@@ -157,7 +160,7 @@ impl Reader<'_> {
         let Some(entry) = self.root.get(section) else { return Vec::new() };
         if !matches!(entry.node.value, Value::Map(_) | Value::Null) {
             let message = format!("`{section}` takes a map of labels and steps, found {}", entry.node.kind_of_value());
-            let flaw = Flaw::new(entry.node.place_of(&[], entry.key_at), Code::WrongType, message);
+            let flaw = SpannedDiagnostic::new(entry.node.place_of(&[], entry.key_at), Code::WrongType, message);
             self.flaws.push(flaw.help(format!("write `{section}: {{ label: {{ kind: {{ ... }} }} }}`")));
             return Vec::new();
         }
@@ -184,7 +187,11 @@ impl Reader<'_> {
     fn label(&mut self, family: Family, entry: &Entry) -> Option<bool> {
         let label = entry.key.as_str();
         if let Some(first) = self.labels.get(label) {
-            let flaw = Flaw::new(entry.key_at, Code::DuplicateLabel, format!("the label `{label}` is taken already"));
+            let flaw = SpannedDiagnostic::new(
+                entry.key_at,
+                Code::DuplicateLabel,
+                format!("the label `{label}` is taken already"),
+            );
             self.flaws.push(
                 flaw.related(*first, "first here").help("a label is the name of what one step makes: choose another"),
             );
@@ -192,7 +199,7 @@ impl Reader<'_> {
         }
         self.labels.insert(label.to_owned(), entry.key_at);
         if let Some((message, help)) = bad_label(family, label) {
-            self.flaws.push(Flaw::new(entry.key_at, Code::BadLabel, message).help(help));
+            self.flaws.push(SpannedDiagnostic::new(entry.key_at, Code::BadLabel, message).help(help));
             return Some(false);
         }
         Some(true)
@@ -218,12 +225,12 @@ impl Reader<'_> {
                         format!("`{label}` takes a kind with its settings, found {}", entry.node.kind_of_value());
                     let word = entry.node.scalar_text().filter(|word| names.contains(&word.as_str()));
                     let word = word.unwrap_or_else(|| "kind".into());
-                    Flaw::new(at, Code::WrongType, message)
+                    SpannedDiagnostic::new(at, Code::WrongType, message)
                         .help(format!("write `{}: {{ {word}: {{ ... }} }}`", entry.key))
                 }
                 [first, second, ..] => {
                     let message = format!("`{label}` takes one kind, not `{}` and `{}`", first.key, second.key);
-                    Flaw::new(second.key_at, Code::Conflict, message).related(first.key_at, "the first")
+                    SpannedDiagnostic::new(second.key_at, Code::Conflict, message).related(first.key_at, "the first")
                 }
                 [_] => unreachable!("one kind is what the pattern above takes"),
             };
@@ -232,8 +239,9 @@ impl Reader<'_> {
         };
         let Some(kind) = kinds.iter().find(|kind| kind.name == one.key) else {
             let message = format!("`{}` is no kind of {}", one.key, family.name());
-            let what = format!("the kinds of {}", family.name());
-            self.flaws.push(Flaw::new(one.key_at, Code::UnknownKind, message).help(meant(&one.key, &names, &what)));
+            let what = format!("{} kinds", family.name());
+            self.flaws
+                .push(SpannedDiagnostic::new(one.key_at, Code::UnknownKind, message).suggest(&one.key, &names, &what));
             return broken(&one.key, place);
         };
         let schema = (kind.schema)().to_value();

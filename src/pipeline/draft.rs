@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use serde_json::{Map, Value as Json};
 
 use super::{
-    flaw::{Flaw, GIVEN, Texts},
+    diagnostic::{GIVEN, SpannedDiagnostic, Texts},
     tree::{Node, Span, Value},
 };
 use crate::{
     engine::EngineSettings,
-    error::{Code, Mistake},
-    stage::{Monitor, Need, Scorer, Sink, Source, Transform},
+    error::{Code, Diagnostic},
+    stage::{ColumnRef, Monitor, Scorer, Sink, Source, Transform},
 };
 
 /// A pipeline before its plan.
@@ -54,27 +54,27 @@ pub(super) struct Place {
 
 impl Place {
     /// A stage's mistake at the key that it names.
-    pub(super) fn flaw(&self, mistake: Mistake) -> Flaw {
+    pub(super) fn flaw(&self, mistake: Diagnostic) -> SpannedDiagnostic {
         let (at, from) = self.at(&mistake.path, |item| mistake.message.contains(&format!("`{item}`")));
-        Flaw { at, mistake, related: from.map(|from| (from, GIVEN)) }
+        SpannedDiagnostic { at, mistake, related: from.map(|from| (from, GIVEN)) }
     }
 
     /// A mistake at the setting that names a column.
-    pub(super) fn need(&self, need: &Need, message: String) -> Flaw {
-        let mistake = Mistake::at(&need.key, Code::UnknownColumn, message);
+    pub(super) fn need(&self, need: &ColumnRef, message: String) -> SpannedDiagnostic {
+        let mistake = Diagnostic::at(&need.key, Code::UnknownColumn, message);
         let word = self.word(need);
         let (at, from) = self.at(&mistake.path, |item| word.as_deref() == Some(item));
-        Flaw { at, mistake, related: from.map(|from| (from, GIVEN)) }
+        SpannedDiagnostic { at, mistake, related: from.map(|from| (from, GIVEN)) }
     }
 
     /// A mistake of the label.
-    pub(super) fn of_label(&self, code: Code, message: String) -> Flaw {
-        Flaw { at: self.label, mistake: Mistake::at("", code, message), related: None }
+    pub(super) fn of_label(&self, code: Code, message: String) -> SpannedDiagnostic {
+        SpannedDiagnostic { at: self.label, mistake: Diagnostic::at("", code, message), related: None }
     }
 
     /// The word that names a column in the settings: `da_y1` of the column `da_y1_class`.
-    pub(super) fn word(&self, need: &Need) -> Option<String> {
-        let node = self.settings.as_ref()?.find(&Mistake::at(&need.key, Code::UnknownColumn, "").path)?;
+    pub(super) fn word(&self, need: &ColumnRef) -> Option<String> {
+        let node = self.settings.as_ref()?.find(&Diagnostic::at(&need.key, Code::UnknownColumn, "").path)?;
         let words = node.items().iter().chain([node]).filter_map(Node::scalar_text);
         words.filter(|word| need.column.starts_with(word.as_str())).max_by_key(String::len)
     }

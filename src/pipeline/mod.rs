@@ -30,11 +30,11 @@
 //! them are told at once.
 
 mod builder;
+mod diagnostic;
 mod document;
 mod draft;
 mod drops;
 mod explain;
-mod flaw;
 mod kinds;
 mod outline;
 mod parameters;
@@ -58,16 +58,16 @@ pub use self::{
     whole::schema,
 };
 use self::{
+    diagnostic::SpannedDiagnostic,
     document::Arguments,
     draft::Draft,
-    flaw::Flaw,
     kinds::Kinds,
     parameters::Argument,
     plan::{Purpose, plan},
 };
 use crate::{
     engine::{self, Job, RunOptions, Status, Stop, Stream, Summary},
-    error::{Code, Error, Mistake, Result},
+    error::{Code, Diagnostic, Error, Result},
 };
 
 /// A pipeline, from a document or from a [`Builder`], not yet checked.
@@ -78,7 +78,7 @@ pub struct Pipeline {
 
 enum Origin {
     Document { name: String, yaml: String, arguments: Arguments },
-    Code(Box<(Draft, Vec<Flaw>)>),
+    Code(Box<(Draft, Vec<SpannedDiagnostic>)>),
 }
 
 /// What the caller says over the document.
@@ -105,7 +105,7 @@ impl Pipeline {
         let path = path.as_ref();
         let yaml = fs::read_to_string(path).map_err(|error| {
             let message = format!("cannot read the pipeline `{}`: {error}", path.display());
-            Error::Pipeline(vec![Mistake::at("", Code::MissingFile, message)])
+            Error::Pipeline(vec![Diagnostic::at("", Code::MissingFile, message)])
         })?;
         Ok(Self::document(path.display().to_string(), yaml))
     }
@@ -119,7 +119,7 @@ impl Pipeline {
         Self { origin: Origin::Document { name, yaml, arguments: Arguments::default() }, changes: Changes::default() }
     }
 
-    fn of_draft(draft: Draft, flaws: Vec<Flaw>) -> Self {
+    fn of_draft(draft: Draft, flaws: Vec<SpannedDiagnostic>) -> Self {
         Self { origin: Origin::Code(Box::new((draft, flaws))), changes: Changes::default() }
     }
 
@@ -131,8 +131,8 @@ impl Pipeline {
             Origin::Document { arguments, .. } => arguments.set.push(argument),
             Origin::Code(code) => {
                 let message = format!("a pipeline built in code has no parameter `{}`", argument.name);
-                let mistake = Mistake::at("", Code::UnknownKey, message);
-                code.1.push(Flaw { at: None, mistake, related: None });
+                let mistake = Diagnostic::at("", Code::UnknownKey, message);
+                code.1.push(SpannedDiagnostic { at: None, mistake, related: None });
             }
         }
         self
@@ -146,8 +146,8 @@ impl Pipeline {
             Origin::Document { arguments, .. } => arguments.configure.push(argument),
             Origin::Code(code) => {
                 let message = format!("`{}`: the settings of a pipeline built in code are fixed", argument.name);
-                let mistake = Mistake::at("", Code::UnknownKey, message);
-                code.1.push(Flaw { at: None, mistake, related: None });
+                let mistake = Diagnostic::at("", Code::UnknownKey, message);
+                code.1.push(SpannedDiagnostic { at: None, mistake, related: None });
             }
         }
         self
@@ -267,7 +267,7 @@ impl Plan {
     /// A mistake when there is no run directory; else whatever ends a run.
     pub fn run(self, options: &RunOptions, stop: &Stop, progress: &mut dyn FnMut(&Status<'_>)) -> Result<Summary> {
         if self.job.run_dir.is_none() {
-            let mistake = Mistake::at("", Code::MissingKey, "the pipeline names no run directory");
+            let mistake = Diagnostic::at("", Code::MissingKey, "the pipeline names no run directory");
             return Err(Error::Pipeline(vec![
                 mistake.help("add `run: DIR` to the document, or give it with `-o DIR`"),
             ]));

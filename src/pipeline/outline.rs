@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 use arrow::datatypes::{Field, SchemaRef};
 
 use super::kinds::Family;
-use crate::engine::Node;
+use crate::engine::GraphNode;
 
 /// The graph of a checked pipeline, with the schema on every edge.
 #[derive(Debug, Clone)]
@@ -61,8 +61,8 @@ impl Outline {
 
 impl Outline {
     /// The declared steps, each with those that it takes from; hidden steps stand for what they read.
-    pub fn graph(&self) -> Vec<Node> {
-        let node = |family: Family, label: &str, kind: &str, reads: Vec<String>| Node {
+    pub fn graph(&self) -> Vec<GraphNode> {
+        let node = |family: Family, label: &str, kind: &str, reads: Vec<String>| GraphNode {
             family: family.name().into(),
             label: label.into(),
             kind: kind.into(),

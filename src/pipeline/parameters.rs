@@ -4,7 +4,7 @@
 //! written out and the whole is read again, so `"${n}e3"` can be a number. `$${` is a plain `${`.
 
 use super::{
-    flaw::{Flaw, Texts, meant},
+    diagnostic::{SpannedDiagnostic, Texts},
     settings::repeated,
     tree::{self, Entry, Node, Span, Value},
 };
@@ -27,7 +27,7 @@ pub(super) fn argument(
     flag: &str,
     argument: &Argument,
     texts: &mut Texts,
-    flaws: &mut Vec<Flaw>,
+    flaws: &mut Vec<SpannedDiagnostic>,
 ) -> Option<(Span, Node)> {
     let written = format!("{flag} {}={}", argument.name, argument.value);
     let text = texts.add(COMMAND_LINE, &written);
@@ -36,7 +36,7 @@ pub(super) fn argument(
     match tree::parse(&argument.value, text) {
         Ok(node) => Some((at, Node { filled: Some(argument.value.clone()), ..node.moved(value_at) })),
         Err(error) => {
-            flaws.push(Flaw::new(value_at, Code::Syntax, error.message));
+            flaws.push(SpannedDiagnostic::new(value_at, Code::Syntax, error.message));
             None
         }
     }
@@ -47,12 +47,12 @@ pub(super) fn parameters(
     section: Option<&Entry>,
     set: &[Argument],
     texts: &mut Texts,
-    flaws: &mut Vec<Flaw>,
+    flaws: &mut Vec<SpannedDiagnostic>,
 ) -> Vec<Entry> {
     let declared = section.map_or(&[][..], |section| section.node.entries());
     if let Some(section) = section.filter(|section| !matches!(section.node.value, Value::Map(_) | Value::Null)) {
         let message = format!("`parameters` takes a map of names and values, found {}", section.node.kind_of_value());
-        flaws.push(Flaw::new(section.key_at, Code::WrongType, message));
+        flaws.push(SpannedDiagnostic::new(section.key_at, Code::WrongType, message));
     }
     flaws.extend(repeated(declared));
     let mut given = Vec::new();
@@ -62,8 +62,9 @@ pub(super) fn parameters(
             given.push(Entry { key: one.name.clone(), key_at: at, node });
         } else {
             let known: Vec<&str> = declared.iter().map(|entry| entry.key.as_str()).collect();
-            let flaw = Flaw::new(at, Code::UnknownKey, format!("the document has no parameter `{}`", one.name));
-            flaws.push(flaw.help(meant(&one.name, &known, "its parameters")));
+            let flaw =
+                SpannedDiagnostic::new(at, Code::UnknownKey, format!("the document has no parameter `{}`", one.name));
+            flaws.push(flaw.suggest(&one.name, &known, "parameters"));
         }
     }
     let mut known: Vec<Entry> = Vec::new();
@@ -76,7 +77,7 @@ pub(super) fn parameters(
 }
 
 /// Fills the parameters into all scalars below a node.
-pub(super) fn fill(node: &mut Node, parameters: &[Entry], flaws: &mut Vec<Flaw>) {
+pub(super) fn fill(node: &mut Node, parameters: &[Entry], flaws: &mut Vec<SpannedDiagnostic>) {
     match &mut node.value {
         Value::List(items) => items.iter_mut().for_each(|item| fill(item, parameters, flaws)),
         Value::Map(entries) => entries.iter_mut().for_each(|entry| fill(&mut entry.node, parameters, flaws)),
@@ -89,7 +90,7 @@ pub(super) fn fill(node: &mut Node, parameters: &[Entry], flaws: &mut Vec<Flaw>)
 }
 
 /// What a text with parameters in it stands for.
-fn filled(text: &str, at: Span, parameters: &[Entry], flaws: &mut Vec<Flaw>) -> Node {
+fn filled(text: &str, at: Span, parameters: &[Entry], flaws: &mut Vec<SpannedDiagnostic>) -> Node {
     let mut written = String::new();
     let mut rest = text;
     let mut whole = None;
@@ -103,7 +104,7 @@ fn filled(text: &str, at: Span, parameters: &[Entry], flaws: &mut Vec<Flaw>) -> 
         }
         written.push_str(&rest[..start]);
         let Some(end) = rest[start..].find('}') else {
-            let flaw = Flaw::new(at, Code::Syntax, format!("`{}` has no end", &rest[start..]));
+            let flaw = SpannedDiagnostic::new(at, Code::Syntax, format!("`{}` has no end", &rest[start..]));
             flaws.push(flaw.help("close it with `}`, or write `$${` for a plain `${`"));
             return Node::new(Value::Text(text.to_owned()), at);
         };
@@ -117,7 +118,10 @@ fn filled(text: &str, at: Span, parameters: &[Entry], flaws: &mut Vec<Flaw>) -> 
                     None if whole.is_some() => {}
                     None => {
                         let message = format!("`{name}` is {}, which has no place inside text", node.kind_of_value());
-                        flaws.push(Flaw::new(at, Code::WrongType, message).help(format!("use `${{{name}}}` alone")));
+                        flaws.push(
+                            SpannedDiagnostic::new(at, Code::WrongType, message)
+                                .help(format!("use `${{{name}}}` alone")),
+                        );
                     }
                 }
             }
@@ -147,15 +151,15 @@ fn filled(text: &str, at: Span, parameters: &[Entry], flaws: &mut Vec<Flaw>) -> 
 /// Stands for a value that is not known, so that no other mistake is told of it.
 pub(super) const UNSET: &str = "\0unset";
 
-fn value<'a>(name: &str, at: Span, parameters: &'a [Entry]) -> Result<&'a Node, Box<Flaw>> {
+fn value<'a>(name: &str, at: Span, parameters: &'a [Entry]) -> Result<&'a Node, Box<SpannedDiagnostic>> {
     let known: Vec<&str> = parameters.iter().map(|entry| entry.key.as_str()).collect();
     match parameters.iter().rev().find(|entry| entry.key == name) {
         None => {
-            let flaw = Flaw::new(at, Code::UnsetParameter, format!("there is no parameter `{name}`"));
-            Err(Box::new(flaw.help(meant(name, &known, "the parameters"))))
+            let flaw = SpannedDiagnostic::new(at, Code::UnsetParameter, format!("there is no parameter `{name}`"));
+            Err(Box::new(flaw.suggest(name, &known, "parameters")))
         }
         Some(entry) if entry.node.value == Value::Null => {
-            let flaw = Flaw::new(at, Code::UnsetParameter, format!("the parameter `{name}` has no value"));
+            let flaw = SpannedDiagnostic::new(at, Code::UnsetParameter, format!("the parameter `{name}` has no value"));
             let flaw = flaw.related(entry.key_at, "declared here");
             Err(Box::new(flaw.help(format!("give it one with `--set {name}=...`"))))
         }
@@ -164,10 +168,10 @@ fn value<'a>(name: &str, at: Span, parameters: &'a [Entry]) -> Result<&'a Node, 
 }
 
 /// Puts `-c label:key=value` over the settings of one step. `source`, and the keys of `engine`, are reached by those words.
-pub(super) fn configure(root: &mut Node, one: &Argument, texts: &mut Texts, flaws: &mut Vec<Flaw>) {
+pub(super) fn configure(root: &mut Node, one: &Argument, texts: &mut Texts, flaws: &mut Vec<SpannedDiagnostic>) {
     let Some((at, node)) = argument("-c", one, texts, flaws) else { return };
     let Some((label, path)) = one.name.split_once(':') else {
-        let flaw = Flaw::new(at, Code::Syntax, format!("`{}` names no setting of a step", one.name));
+        let flaw = SpannedDiagnostic::new(at, Code::Syntax, format!("`{}` names no setting of a step", one.name));
         return flaws.push(flaw.help("write `-c label:key=value`"));
     };
     let label_at = Span { length: label.chars().count(), ..at };
@@ -204,11 +208,11 @@ pub(super) fn configure(root: &mut Node, one: &Argument, texts: &mut Texts, flaw
     }
     let Some(target) = found else {
         let known: Vec<&str> = labels.iter().map(String::as_str).collect();
-        let flaw = Flaw::new(label_at, Code::UnknownKey, format!("no step has the label `{label}`"));
-        return flaws.push(flaw.help(meant(label, &known, "the labels")));
+        let flaw = SpannedDiagnostic::new(label_at, Code::UnknownKey, format!("no step has the label `{label}`"));
+        return flaws.push(flaw.suggest(label, &known, "labels"));
     };
     if let Err(message) = put(target, path.split('.'), path_at, node) {
-        flaws.push(Flaw::new(path_at, Code::WrongType, message));
+        flaws.push(SpannedDiagnostic::new(path_at, Code::WrongType, message));
     }
 }
 

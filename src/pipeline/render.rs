@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::parameters::COMMAND_LINE;
-use crate::error::{Mistake, Place};
+use crate::error::{Diagnostic, Location};
 
 /// How to paint: plain text, or with the colours of a terminal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -37,7 +37,7 @@ impl Paint {
 }
 
 /// All mistakes one after the other, and how many there are.
-pub fn render(mistakes: &[Mistake], paint: Paint) -> String {
+pub fn render(mistakes: &[Diagnostic], paint: Paint) -> String {
     let mut out = String::new();
     for mistake in mistakes {
         one(&mut out, mistake, paint);
@@ -48,10 +48,10 @@ pub fn render(mistakes: &[Mistake], paint: Paint) -> String {
     out
 }
 
-fn one(out: &mut String, mistake: &Mistake, paint: Paint) {
+fn one(out: &mut String, mistake: &Diagnostic, paint: Paint) {
     let code = paint.red(&format!("error[{}]", mistake.code.name()));
     let _ = writeln!(out, "{code}{}", paint.bold(&format!(": {}", printable(&mistake.message))));
-    let Some(place) = mistake.place.as_deref() else {
+    let Some(place) = mistake.location.as_deref() else {
         if !mistake.path.is_empty() {
             let _ = writeln!(out, "  {} at `{}`", paint.blue("="), mistake.path.join("."));
         }
@@ -68,7 +68,7 @@ fn one(out: &mut String, mistake: &Mistake, paint: Paint) {
     if marks.iter().all(|mark| mark.place.origin == place.origin) {
         marks.sort_by_key(|mark| (mark.place.line, mark.place.column));
     }
-    let mut before: Option<&Place> = None;
+    let mut before: Option<&Location> = None;
     for Mark { place, why, sign } in marks {
         match before {
             Some(before) if before.origin != place.origin => {
@@ -94,17 +94,17 @@ fn one(out: &mut String, mistake: &Mistake, paint: Paint) {
 
 /// A place to underline.
 struct Mark<'a> {
-    place: &'a Place,
+    place: &'a Location,
     why: &'static str,
     sign: char,
 }
 
 /// File, line and column; the command line has but one line.
-fn whence(Place { origin, line, column, .. }: &Place) -> String {
+fn whence(Location { origin, line, column, .. }: &Location) -> String {
     if origin == COMMAND_LINE { origin.clone() } else { format!("{origin}:{line}:{column}") }
 }
 
-fn help(out: &mut String, mistake: &Mistake, margin: usize, paint: Paint) {
+fn help(out: &mut String, mistake: &Diagnostic, margin: usize, paint: Paint) {
     if let Some(help) = &mistake.help {
         let _ = writeln!(out, "{}{} help: {}", " ".repeat(margin), paint.blue("="), printable(help));
     }
@@ -130,9 +130,10 @@ mod tests {
     use super::*;
     use crate::error::Code;
 
-    fn mistake(source: &str, column: usize, length: usize) -> Mistake {
-        let place = Place { origin: "a.yaml".into(), line: 12, column, length, source: source.into(), related: None };
-        Mistake { place: Some(Box::new(place)), ..Mistake::at("", Code::UnknownKey, "`b` is wrong") }
+    fn mistake(source: &str, column: usize, length: usize) -> Diagnostic {
+        let place =
+            Location { origin: "a.yaml".into(), line: 12, column, length, source: source.into(), related: None };
+        Diagnostic { location: Some(Box::new(place)), ..Diagnostic::at("", Code::UnknownKey, "`b` is wrong") }
     }
 
     #[test]

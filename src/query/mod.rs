@@ -48,7 +48,7 @@ pub use write::Format;
 
 use self::parts::Parts;
 use crate::{
-    error::{Error, nearest},
+    error::{Error, did_you_mean},
     table,
 };
 
@@ -83,18 +83,18 @@ impl Run {
     /// different columns.
     pub fn open(folder: &Path) -> Result<Self, Error> {
         if !folder.is_dir() {
-            return Err(Error::Data(format!("there is no run directory `{}`", folder.display())));
+            return Err(Error::data(format!("there is no run directory `{}`", folder.display())));
         }
         let tables = if table::is_run(folder) { tables_of_run(folder)? } else { tables_of_runs(folder)? };
-        let outside = |error: std::io::Error| Error::Outside(format!("cannot start to query: {error}"));
+        let outside = |error: std::io::Error| Error::environment(format!("cannot start to query: {error}"));
         let runtime = Builder::new_current_thread().build().map_err(outside)?;
         let widest = tables.values().map(Parts::list_bytes).max().unwrap_or(0);
-        let context = context(widest).map_err(|error| Error::Outside(plain(&error)))?;
+        let context = context(widest).map_err(|error| Error::environment(plain(&error)))?;
         let names = tables.keys().cloned().collect();
         for (name, parts) in tables {
             // Bare, as a reference without a schema: a label is not SQL.
             let reference = TableReference::bare(name);
-            context.register_table(reference, Arc::new(parts)).map_err(|error| Error::Bug(plain(&error)))?;
+            context.register_table(reference, Arc::new(parts)).map_err(|error| Error::bug(plain(&error)))?;
         }
         Ok(Self { context, tables: names, runtime })
     }
@@ -141,8 +141,8 @@ impl Run {
         let tables = self.tables.iter().map(|table| format!("`{table}`")).collect::<Vec<_>>().join(", ");
         let meant = match self.tables.iter().find(|table| table.eq_ignore_ascii_case(unknown)) {
             Some(table) => format!("; write \"{table}\" in double quotes, other names are read in lower case"),
-            None => nearest(unknown, self.tables.iter().map(String::as_str))
-                .map_or_else(String::new, |table| format!(" (did you mean `{table}`?)")),
+            None => did_you_mean(unknown, self.tables.iter().map(String::as_str))
+                .map_or_else(String::new, |help| format!(" ({help})")),
         };
         Err(QueryError::Sql(format!("no table `{unknown}`{meant}; the tables of this run are {tables}")))
     }
@@ -160,15 +160,15 @@ fn tables_of_run(run_dir: &Path) -> Result<BTreeMap<String, Parts>, Error> {
 
 /// The tables of all runs that lie in a folder.
 fn tables_of_runs(folder: &Path) -> Result<BTreeMap<String, Parts>, Error> {
-    let entries = fs::read_dir(folder).map_err(|error| Error::io("read", folder, &error))?;
+    let entries = fs::read_dir(folder).map_err(|error| Error::io("read", folder, error))?;
     let mut runs = entries
-        .map(|entry| entry.map(|entry| entry.path()).map_err(|error| Error::io("read", folder, &error)))
+        .map(|entry| entry.map(|entry| entry.path()).map_err(|error| Error::io("read", folder, error)))
         .collect::<Result<Vec<_>, _>>()?;
     runs.retain(|path| table::is_run(path));
     runs.sort();
     if runs.is_empty() {
         let folder = folder.display();
-        return Err(Error::Data(format!("`{folder}` is no run directory: it has no commit records, nor runs in it")));
+        return Err(Error::data(format!("`{folder}` is no run directory: it has no commit records, nor runs in it")));
     }
     let mut tables: BTreeMap<String, Parts> = BTreeMap::new();
     for run in runs {

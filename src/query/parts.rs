@@ -27,7 +27,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use crate::{
     error::{Error, Result},
-    table::{Part, locate},
+    table::{TablePart, locate},
 };
 
 /// The column that says the run, where there are several.
@@ -45,17 +45,17 @@ pub(super) struct Parts {
 #[derive(Debug)]
 struct RunParts {
     run_dir: PathBuf,
-    parts: Vec<Part>,
+    parts: Vec<TablePart>,
 }
 
 impl Parts {
     /// The table with these parts; its schema is read from the first, with the metadata of its fields.
-    pub(super) fn open(run_dir: &Path, table: &str, parts: Vec<Part>) -> Result<Option<Self>> {
+    pub(super) fn open(run_dir: &Path, table: &str, parts: Vec<TablePart>) -> Result<Option<Self>> {
         let Some(first) = parts.first() else { return Ok(None) };
         let path = locate(run_dir, table, first);
-        let file = fs::File::open(&path).map_err(|error| Error::io("open", &path, &error))?;
+        let file = fs::File::open(&path).map_err(|error| Error::io("open", &path, error))?;
         let reader = ParquetRecordBatchReaderBuilder::try_new(file)
-            .map_err(|error| Error::Data(format!("cannot read `{}`: {error}", path.display())))?;
+            .map_err(|error| Error::data(format!("cannot read `{}`: {error}", path.display())))?;
         let schema = TableSchema::from(reader.schema().clone());
         let runs = vec![RunParts { run_dir: run_dir.to_owned(), parts }];
         Ok(Some(Self { table: table.to_owned(), runs, schema }))
@@ -71,7 +71,7 @@ impl Parts {
         let (ours, theirs) = (columns(&self), columns(&other));
         if let Some(differing) = (0..ours.len().max(theirs.len())).find(|&i| ours.get(i) != theirs.get(i)) {
             let told = |columns: &[String]| columns.get(differing).map_or("no more columns".to_owned(), Clone::clone);
-            return Err(Error::Data(format!(
+            return Err(Error::data(format!(
                 "the table `{}` is not the same in all runs: `{}` has {}, `{}` has {}; query them one by one",
                 self.table,
                 self.runs[0].run_dir.display(),
@@ -88,7 +88,7 @@ impl Parts {
     pub(super) fn naming_runs(self) -> Result<Self> {
         if self.schema.file_schema().field_with_name(RUN).is_ok() {
             let message = format!("the table `{}` has a column `{RUN}` already; query its runs one by one", self.table);
-            return Err(Error::Data(message));
+            return Err(Error::data(message));
         }
         let column = Arc::new(Field::new(RUN, DataType::Utf8, false));
         let schema = TableSchema::builder(self.schema.file_schema().clone()).with_table_partition_cols(vec![column]);
@@ -108,7 +108,7 @@ impl Parts {
     /// Parts are looked up at every query: the engine may have moved them meanwhile.
     fn files(&self) -> Result<Vec<PartitionedFile>, DataFusionError> {
         let several = !self.schema.table_partition_cols().is_empty();
-        let file = |(run_dir, part): (&PathBuf, &Part)| {
+        let file = |(run_dir, part): (&PathBuf, &TablePart)| {
             let path = locate(run_dir, &self.table, part);
             let mut file = PartitionedFile::new("", fs::metadata(&path)?.len());
             file.object_meta.location = ObjectPath::from_absolute_path(path.canonicalize()?)?;

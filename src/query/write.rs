@@ -97,5 +97,5 @@ fn write_parquet(rows: Rows<'_>, out: &mut (impl Write + Send)) -> Result<(), Qu
 }
 
 fn failed(error: &ArrowError) -> QueryError {
-    QueryError::Run(Error::Outside(format!("cannot write the answer: {error}")))
+    QueryError::Run(Error::environment(format!("cannot write the answer: {error}")))
 }

@@ -54,7 +54,7 @@ impl Answer {
             Ok(concat_batches(&schema, &batches).map_err(Error::from)?)
         };
         let rows = ask().map_err(|error| match error {
-            QueryError::Sql(message) => Error::Data(message),
+            QueryError::Sql(message) => Error::data(message),
             QueryError::Run(error) => error,
         })?;
         Ok(Self { sql, rows })
@@ -95,7 +95,7 @@ impl Answer {
             let values: ArrayRef = match column.data_type() {
                 DataType::FixedSizeList(..) => column.as_fixed_size_list().value(row),
                 DataType::List(_) => column.as_list::<i32>().value(row),
-                other => return Err(Error::Data(format!("`{name}` is {other}, no list"))),
+                other => return Err(Error::data(format!("`{name}` is {other}, no list"))),
             };
             let values = cast(&values, &DataType::Float64)?;
             Ok(Some(values.as_primitive::<Float64Type>().iter().map(|value| value.unwrap_or(f64::NAN)).collect()))
@@ -115,7 +115,7 @@ impl Answer {
 
     fn column(&self, name: &str) -> Result<&ArrayRef> {
         let missing =
-            || Error::Data(format!("the table has no column `{name}`: an earlier version may have written it"));
+            || Error::data(format!("the table has no column `{name}`: an earlier version may have written it"));
         self.rows.column_by_name(name).ok_or_else(missing)
     }
 

@@ -66,9 +66,9 @@ impl Report {
     /// `NAME.sql`, and the graph of the pipeline as `pipeline.svg` and `pipeline.png`; gives the paths of the SVGs.
     ///
     /// # Errors
-    /// [`Error::Outside`] when a file cannot be written.
+    /// [`Error::Environment`] when a file cannot be written.
     pub fn figures(&self, folder: &Path) -> Result<Vec<PathBuf>> {
-        fs::create_dir_all(folder).map_err(|error| Error::io("make", folder, &error))?;
+        fs::create_dir_all(folder).map_err(|error| Error::io("make", folder, error))?;
         let mut written = Vec::new();
         if let Some(svg) = page::pipeline(&self.record)? {
             write(&folder.join("pipeline.svg"), svg.as_bytes())?;
@@ -95,5 +95,5 @@ impl Report {
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    fs::write(path, bytes).map_err(|error| Error::io("write", path, &error))
+    fs::write(path, bytes).map_err(|error| Error::io("write", path, error))
 }

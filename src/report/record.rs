@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::{
-    engine::{Counts, Node, StageWork, is_running},
+    engine::{Counts, GraphNode, StageWork, is_running},
     error::{Error, Result},
     stage::Finding,
     table::{self, RUN_RECORD},
@@ -37,7 +37,7 @@ pub(super) struct Record {
     pub(super) findings: Vec<Finding>,
     pub(super) stages: Vec<StageWork>,
     #[serde(default)]
-    pub(super) graph: Vec<Node>,
+    pub(super) graph: Vec<GraphNode>,
     pub(super) document: Value,
     /// Of the run directory, when it was read.
     #[serde(skip)]
@@ -66,18 +66,18 @@ impl Record {
     pub(super) fn read(run_dir: &Path) -> Result<Self> {
         let shown = run_dir.display();
         if !run_dir.is_dir() {
-            return Err(Error::Data(format!("there is no run directory `{shown}`")));
+            return Err(Error::data(format!("there is no run directory `{shown}`")));
         }
         let path = run_dir.join(RUN_RECORD);
         if !path.exists() {
             let several = fs::read_dir(run_dir)
                 .is_ok_and(|mut entries| entries.any(|entry| entry.is_ok_and(|entry| table::is_run(&entry.path()))));
             let instead = if several { "; it is a folder of runs: report them one by one" } else { "" };
-            return Err(Error::Data(format!("`{shown}` is no run directory: it has no `{RUN_RECORD}`{instead}")));
+            return Err(Error::data(format!("`{shown}` is no run directory: it has no `{RUN_RECORD}`{instead}")));
         }
-        let text = fs::read(&path).map_err(|error| Error::io("read", &path, &error))?;
+        let text = fs::read(&path).map_err(|error| Error::io("read", &path, error))?;
         let record: Self = serde_json::from_slice(&text)
-            .map_err(|error| Error::Data(format!("`{}` is no run record: {error}", path.display())))?;
+            .map_err(|error| Error::data(format!("`{}` is no run record: {error}", path.display())))?;
         Ok(Self { is_running: is_running(run_dir), ..record })
     }
 

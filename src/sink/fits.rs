@@ -21,9 +21,9 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     batch::{self, ImageLayout, Images, Unit},
-    error::{Code, Error, Mistake, Result, nearest},
+    error::{Code, Diagnostic, Error, Result},
     fits::{Value, Writer},
-    stage::{Need, Part, RunContext, Settings, Sink},
+    stage::{ColumnRef, RunContext, Settings, Sink, TablePart},
 };
 
 /// Writes image columns as FITS files: one for each object, or many objects in one.
@@ -49,21 +49,21 @@ fn one() -> usize {
 impl Settings<dyn Sink> for Fits {
     const NAME: &'static str = "fits";
 
-    fn build(self, label: &str) -> Result<Box<dyn Sink>, Vec<Mistake>> {
+    fn build(self, label: &str) -> Result<Box<dyn Sink>, Vec<Diagnostic>> {
         let mut mistakes = Vec::new();
         if self.images.is_empty() {
             let message = "no image column is named";
-            mistakes.push(Mistake::at("images", Code::MissingKey, message).help("`images: [image]`"));
+            mistakes.push(Diagnostic::at("images", Code::MissingKey, message).help("`images: [image]`"));
         }
         if self.objects_per_file == 0 {
             let message = "a file holds at least one object";
-            mistakes.push(Mistake::at("objects_per_file", Code::OutOfRange, message).help("1 or more"));
+            mistakes.push(Diagnostic::at("objects_per_file", Code::OutOfRange, message).help("1 or more"));
         }
         for key in self.keys.iter().flat_map(std::collections::BTreeMap::keys) {
             if STRUCTURE.contains(&key.to_ascii_uppercase().as_str()) || key.is_empty() || !key.is_ascii() {
                 let message = format!("`{key}` cannot be a key of a column");
                 let help = "the keys of the image itself are written anyway";
-                mistakes.push(Mistake::at(&format!("keys.{key}"), Code::OutOfRange, message).help(help));
+                mistakes.push(Diagnostic::at(&format!("keys.{key}"), Code::OutOfRange, message).help(help));
             }
         }
         if !mistakes.is_empty() {
@@ -94,11 +94,11 @@ struct Out {
     /// Name and rows of the file being filled.
     name: String,
     rows: u64,
-    done: Vec<Part>,
+    done: Vec<TablePart>,
 }
 
 impl Sink for FitsSink {
-    fn bind(&mut self, input: &Schema) -> Result<Vec<Need>, Vec<Mistake>> {
+    fn bind(&mut self, input: &Schema) -> Result<Vec<ColumnRef>, Vec<Diagnostic>> {
         let mut mistakes = Vec::new();
         for (index, image) in self.settings.images.iter().enumerate() {
             let path = format!("images.{index}");
@@ -106,7 +106,7 @@ impl Sink for FitsSink {
                 Ok(field) if ImageLayout::of(field).is_some() => {}
                 Ok(_) => {
                     let message = format!("column `{image}` is no image");
-                    mistakes.push(Mistake::at(&path, Code::WrongColumn, message).help("image columns only"));
+                    mistakes.push(Diagnostic::at(&path, Code::WrongColumn, message).help("image columns only"));
                 }
                 Err(_) => mistakes.push(unknown(&path, image, input)),
             }
@@ -123,7 +123,8 @@ impl Sink for FitsSink {
                             let message =
                                 format!("column `{column}` is {}, which no header key holds", field.data_type());
                             let help = "columns of text and numbers only";
-                            mistakes.push(Mistake::at(&format!("keys.{key}"), Code::WrongColumn, message).help(help));
+                            mistakes
+                                .push(Diagnostic::at(&format!("keys.{key}"), Code::WrongColumn, message).help(help));
                         }
                         Err(_) => mistakes.push(unknown(&format!("keys.{key}"), column, input)),
                     }
@@ -142,10 +143,10 @@ impl Sink for FitsSink {
         if !mistakes.is_empty() {
             return Err(mistakes);
         }
-        let columns = self.settings.images.iter().map(|image| Need::new("images", image));
-        let keys = self.keys.iter().map(|(_, column)| Need::new("keys", column));
-        let identity = [batch::OBJECT_ID, batch::ORIGIN].map(|column| Need::new("", column));
-        let mut needs: Vec<Need> = columns.chain(keys).chain(identity).collect();
+        let columns = self.settings.images.iter().map(|image| ColumnRef::new("images", image));
+        let keys = self.keys.iter().map(|(_, column)| ColumnRef::new("keys", column));
+        let identity = [batch::OBJECT_ID, batch::ORIGIN].map(|column| ColumnRef::new("", column));
+        let mut needs: Vec<ColumnRef> = columns.chain(keys).chain(identity).collect();
         let mut seen = std::collections::HashSet::new();
         needs.retain(|need| seen.insert(need.column.clone()));
         Ok(needs)
@@ -158,7 +159,7 @@ impl Sink for FitsSink {
     }
 
     fn write(&mut self, rows: &RecordBatch) -> Result<()> {
-        let out = self.out.as_mut().ok_or_else(|| Error::Bug("the sink `fits` is written before it starts".into()))?;
+        let out = self.out.as_mut().ok_or_else(|| Error::bug("the sink `fits` is written before it starts"))?;
         let images: Vec<(&String, Images<'_>)> =
             self.settings.images.iter().map(|name| Ok((name, Images::of(rows, name)?))).collect::<Result<_>>()?;
         let several = self.settings.objects_per_file > 1;
@@ -185,14 +186,14 @@ impl Sink for FitsSink {
         Ok(())
     }
 
-    fn prepare(&mut self) -> Result<Vec<Part>> {
-        let out = self.out.as_mut().ok_or_else(|| Error::Bug("the sink `fits` is prepared before it starts".into()))?;
+    fn prepare(&mut self) -> Result<Vec<TablePart>> {
+        let out = self.out.as_mut().ok_or_else(|| Error::bug("the sink `fits` is prepared before it starts"))?;
         out.close()?;
         if !out.done.is_empty() {
             // The names themselves have to be durable, too.
             File::open(&out.staging)
                 .and_then(|folder| folder.sync_all())
-                .map_err(|error| Error::io("sync", &out.staging, &error))?;
+                .map_err(|error| Error::io("sync", &out.staging, error))?;
         }
         Ok(std::mem::take(&mut out.done))
     }
@@ -209,20 +210,16 @@ impl Out {
             file.write_all(&bytes)?;
             file.sync_all()
         });
-        written.map_err(|error| Error::io("write", &path, &error))?;
+        written.map_err(|error| Error::io("write", &path, error))?;
         let file = std::mem::take(&mut self.name);
-        self.done.push(Part { file, rows: std::mem::take(&mut self.rows), bytes: bytes.len() as u64 });
+        self.done.push(TablePart { file, rows: std::mem::take(&mut self.rows), bytes: bytes.len() as u64 });
         Ok(())
     }
 }
 
-fn unknown(path: &str, column: &str, input: &Schema) -> Mistake {
+fn unknown(path: &str, column: &str, input: &Schema) -> Diagnostic {
     let names = input.fields().iter().map(|field| field.name().as_str()).filter(|name| !name.starts_with('_'));
-    let help = nearest(column, names.clone()).map_or_else(
-        || format!("columns: {}", names.collect::<Vec<_>>().join(", ")),
-        |near| format!("did you mean `{near}`?"),
-    );
-    Mistake::at(path, Code::UnknownColumn, format!("no column `{column}`")).help(help)
+    Diagnostic::at(path, Code::UnknownColumn, format!("no column `{column}`")).suggest(column, names, "columns")
 }
 
 /// A name that every file system takes, and that no other row has: what can be kept of the identity, and a digest of

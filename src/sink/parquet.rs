@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     batch::tensor_shape,
-    error::{Code, Error, Mistake, Result, nearest},
-    stage::{Need, Part, RunContext, Settings, Sink},
+    error::{Code, Diagnostic, Error, Result},
+    stage::{ColumnRef, RunContext, Settings, Sink, TablePart},
     table::{TableWriter, WriteOptions},
 };
 
@@ -58,7 +58,7 @@ impl Default for Parquet {
 impl Settings<dyn Sink> for Parquet {
     const NAME: &'static str = "parquet";
 
-    fn build(self, _label: &str) -> Result<Box<dyn Sink>, Vec<Mistake>> {
+    fn build(self, _label: &str) -> Result<Box<dyn Sink>, Vec<Diagnostic>> {
         Ok(Box::new(ParquetSink { settings: self, schema: Arc::new(Schema::empty()), writer: None }))
     }
 }
@@ -70,11 +70,11 @@ struct ParquetSink {
 }
 
 impl Sink for ParquetSink {
-    fn bind(&mut self, input: &Schema) -> Result<Vec<Need>, Vec<Mistake>> {
+    fn bind(&mut self, input: &Schema) -> Result<Vec<ColumnRef>, Vec<Diagnostic>> {
         let kept = self.settings.choose(input)?;
         let fields: Vec<Field> = kept.iter().map(|(_, field)| (*field).clone()).collect();
         self.schema = Arc::new(Schema::new(fields));
-        Ok(kept.into_iter().map(|(key, field)| Need::new(key, field.name())).collect())
+        Ok(kept.into_iter().map(|(key, field)| ColumnRef::new(key, field.name())).collect())
     }
 
     fn start(&mut self, _run: &RunContext, staging: &Path, table: &Path) -> Result<()> {
@@ -91,31 +91,31 @@ impl Sink for ParquetSink {
         self.writer()?.write(batch)
     }
 
-    fn prepare(&mut self) -> Result<Vec<Part>> {
+    fn prepare(&mut self) -> Result<Vec<TablePart>> {
         self.writer()?.prepare()
     }
 }
 
 impl ParquetSink {
     fn writer(&mut self) -> Result<&mut TableWriter> {
-        self.writer.as_mut().ok_or_else(|| Error::Bug("a parquet sink was written to before it was started".into()))
+        self.writer.as_mut().ok_or_else(|| Error::bug("a parquet sink was written to before it was started"))
     }
 }
 
 impl Parquet {
     /// The columns to keep, in the order in which they were made, each with the setting that asks for it.
-    fn choose<'a>(&self, input: &'a Schema) -> Result<Vec<(&'static str, &'a Field)>, Vec<Mistake>> {
+    fn choose<'a>(&self, input: &'a Schema) -> Result<Vec<(&'static str, &'a Field)>, Vec<Diagnostic>> {
         let (named_key, named): (_, &[String]) = match &self.columns {
             Some(Columns::Include(names)) => ("columns.include", names),
             Some(Columns::Exclude(names)) => ("columns.exclude", names),
             None => ("columns", &[]),
         };
-        let mut mistakes: Vec<Mistake> = named.iter().filter_map(|name| unknown(named_key, name, input)).collect();
+        let mut mistakes: Vec<Diagnostic> = named.iter().filter_map(|name| unknown(named_key, name, input)).collect();
         for name in &self.images {
             match input.field_with_name(name) {
                 Ok(field) if !is_image(field) => {
                     let message = format!("column `{name}` is no image: it is kept without being named here");
-                    mistakes.push(Mistake::at("images", Code::WrongColumn, message));
+                    mistakes.push(Diagnostic::at("images", Code::WrongColumn, message));
                 }
                 _ => mistakes.extend(unknown("images", name, input)),
             }
@@ -126,7 +126,7 @@ impl Parquet {
         let fields = input.fields().iter().map(AsRef::as_ref).filter(|field: &&Field| !field.name().starts_with('_'));
         let kept: Vec<_> = fields.filter_map(|field| Some((self.key_of(field)?, field))).collect();
         if kept.is_empty() {
-            return Err(vec![Mistake::at(named_key, Code::Conflict, "no column is left to keep")]);
+            return Err(vec![Diagnostic::at(named_key, Code::Conflict, "no column is left to keep")]);
         }
         Ok(kept)
     }
@@ -148,16 +148,13 @@ fn is_image(field: &Field) -> bool {
     tensor_shape(field).is_some()
 }
 
-fn unknown(key: &str, name: &str, input: &Schema) -> Option<Mistake> {
+fn unknown(key: &str, name: &str, input: &Schema) -> Option<Diagnostic> {
     if input.field_with_name(name).is_ok() && !name.starts_with('_') {
         return None;
     }
-    let mistake = Mistake::at(key, Code::UnknownColumn, format!("no column `{name}`"));
+    let mistake = Diagnostic::at(key, Code::UnknownColumn, format!("no column `{name}`"));
     let known = input.fields().iter().map(|field| field.name().as_str()).filter(|name| !name.starts_with('_'));
-    Some(match nearest(name, known) {
-        Some(near) => mistake.help(format!("did you mean `{near}`?")),
-        None => mistake,
-    })
+    Some(mistake.suggest(name, known, "columns"))
 }
 
 #[cfg(test)]

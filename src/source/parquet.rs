@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use self::rows::FileReader;
 use crate::{
     batch::{self, ImageLayout, OBJECT_ID, ORIGIN, ROW, Unit},
-    error::{Code, Error, Mistake, Result, nearest},
+    error::{Code, Diagnostic, Error, Result},
     stage::{Reader, RunContext, Settings, Source, Split},
     table,
 };
@@ -66,13 +66,13 @@ pub struct Image {
 impl Settings<dyn Source> for Parquet {
     const NAME: &'static str = "parquet";
 
-    fn build(self, _label: &str) -> Result<Box<dyn Source>, Vec<Mistake>> {
+    fn build(self, _label: &str) -> Result<Box<dyn Source>, Vec<Diagnostic>> {
         let mut mistakes = Vec::new();
         if self.paths.is_empty() == self.run.is_none() {
-            mistakes.push(Mistake::at("", Code::Conflict, "needs either `paths` or `run`"));
+            mistakes.push(Diagnostic::at("", Code::Conflict, "needs either `paths` or `run`"));
         }
         if self.table.is_some() && self.run.is_none() {
-            mistakes.push(Mistake::at("table", Code::Conflict, "`table` is a table of `run`, which is not set"));
+            mistakes.push(Diagnostic::at("table", Code::Conflict, "`table` is a table of `run`, which is not set"));
         }
         if mistakes.is_empty() { Ok(Box::new(ParquetSource { settings: self, plan: None })) } else { Err(mistakes) }
     }
@@ -101,7 +101,7 @@ struct Columns {
 }
 
 impl Source for ParquetSource {
-    fn bind(&mut self) -> Result<SchemaRef, Vec<Mistake>> {
+    fn bind(&mut self) -> Result<SchemaRef, Vec<Diagnostic>> {
         let files = self.settings.files()?;
         let first = files.first().ok_or_else(|| vec![self.settings.nothing()])?;
         let footer = footer(first).map_err(|error| vec![self.settings.unreadable(&error)])?;
@@ -126,7 +126,7 @@ impl Source for ParquetSource {
 
     fn open(&self, split: &Split, position: u64) -> Result<Box<dyn Reader>> {
         let Plan { files, columns } = self.plan()?;
-        let gone = || Error::Bug(format!("no split `{}`", split.id));
+        let gone = || Error::bug(format!("no split `{}`", split.id));
         let path = files.iter().find(|path| path.display().to_string() == split.id).ok_or_else(gone)?;
         let footer = footer(path)?;
         columns.check(path, footer.schema())?;
@@ -144,17 +144,17 @@ impl Source for ParquetSource {
 
 impl ParquetSource {
     fn plan(&self) -> Result<&Plan> {
-        self.plan.as_ref().ok_or_else(|| Error::Bug("a parquet source was read before it was bound".into()))
+        self.plan.as_ref().ok_or_else(|| Error::bug("a parquet source was read before it was bound"))
     }
 }
 
 fn footer(path: &Path) -> Result<ArrowReaderMetadata> {
-    let file = File::open(path).map_err(|error| Error::io("open", path, &error))?;
+    let file = File::open(path).map_err(|error| Error::io("open", path, error))?;
     ArrowReaderMetadata::load(&file, ArrowReaderOptions::new()).map_err(|error| broken(path, &error))
 }
 
 fn broken(path: &Path, error: &dyn std::fmt::Display) -> Error {
-    Error::Data(format!("cannot read `{}` as Parquet: {error}", path.display()))
+    Error::data(format!("cannot read `{}` as Parquet: {error}", path.display()))
 }
 
 impl Parquet {
@@ -162,24 +162,25 @@ impl Parquet {
         if self.run.is_some() { "run" } else { "paths" }
     }
 
-    fn nothing(&self) -> Mistake {
+    fn nothing(&self) -> Diagnostic {
         let what = self.run.clone().unwrap_or_else(|| self.paths.join("`, `"));
-        Mistake::at(self.key(), Code::MissingFile, format!("no Parquet file in `{what}`"))
+        Diagnostic::at(self.key(), Code::MissingFile, format!("no Parquet file in `{what}`"))
     }
 
-    fn unreadable(&self, error: &Error) -> Mistake {
-        Mistake::at(self.key(), Code::MissingFile, error.to_string())
+    fn unreadable(&self, error: &Error) -> Diagnostic {
+        Diagnostic::at(self.key(), Code::MissingFile, error.to_string())
     }
 
     /// The files to read, in order.
-    fn files(&self) -> Result<Vec<PathBuf>, Vec<Mistake>> {
+    fn files(&self) -> Result<Vec<PathBuf>, Vec<Diagnostic>> {
         if let Some(run) = &self.run {
             let name = self.table.as_deref().unwrap_or("objects");
             let folder = Path::new(run);
             let parts = table::part_files(folder, name).map_err(|error| vec![self.unreadable(&error)])?;
             return parts.ok_or_else(|| {
                 let tables: Vec<String> = table::tables(folder).unwrap_or_default().into_keys().collect();
-                let mistake = Mistake::at("run", Code::MissingFile, format!("`{run}` is no run with a table `{name}`"));
+                let mistake =
+                    Diagnostic::at("run", Code::MissingFile, format!("`{run}` is no run with a table `{name}`"));
                 vec![if tables.is_empty() {
                     mistake
                 } else {
@@ -192,10 +193,10 @@ impl Parquet {
         for path in &self.paths {
             match listed(path) {
                 Ok(found) if found.is_empty() => {
-                    mistakes.push(Mistake::at("paths", Code::MissingFile, format!("no Parquet file at `{path}`")));
+                    mistakes.push(Diagnostic::at("paths", Code::MissingFile, format!("no Parquet file at `{path}`")));
                 }
                 Ok(found) => files.extend(found),
-                Err(error) => mistakes.push(Mistake::at("paths", Code::MissingFile, error)),
+                Err(error) => mistakes.push(Diagnostic::at("paths", Code::MissingFile, error)),
             }
         }
         let mut seen = HashSet::with_capacity(files.len());
@@ -203,20 +204,23 @@ impl Parquet {
             files.iter().find(|file| !seen.insert(file.canonicalize().unwrap_or_else(|_| (*file).clone())))
         {
             let message = format!("`{}` is named twice", file.display());
-            mistakes.push(Mistake::at("paths", Code::Conflict, message).help("every file is read once"));
+            mistakes.push(Diagnostic::at("paths", Code::Conflict, message).help("every file is read once"));
         }
         if mistakes.is_empty() { Ok(files) } else { Err(mistakes) }
     }
 
     /// The columns that the rows will have, given those of a file.
-    fn columns(&self, file: &Schema) -> Result<Columns, Vec<Mistake>> {
+    fn columns(&self, file: &Schema) -> Result<Columns, Vec<Diagnostic>> {
         let mut mistakes = Vec::new();
         let mut look_up = |key: &str, name: &str| {
             let found = file.field_with_name(name).ok();
             if found.is_none() {
-                let mistake = Mistake::at(key, Code::UnknownColumn, format!("the file has no column `{name}`"));
-                let near = nearest(name, file.fields().iter().map(|field| field.name().as_str()));
-                mistakes.push(near.map_or(mistake.clone(), |near| mistake.help(format!("did you mean `{near}`?"))));
+                let mistake = Diagnostic::at(key, Code::UnknownColumn, format!("the file has no column `{name}`"));
+                mistakes.push(mistake.suggest(
+                    name,
+                    file.fields().iter().map(|field| field.name().as_str()),
+                    "columns",
+                ));
             }
             found
         };
@@ -232,7 +236,7 @@ impl Parquet {
         for (name, image, field) in declared {
             match field.map(|field| image.layout(field)) {
                 Some(Ok(layout)) => images.push((name.clone(), layout)),
-                Some(Err(reason)) => mistakes.push(Mistake::at("images", Code::WrongColumn, reason)),
+                Some(Err(reason)) => mistakes.push(Diagnostic::at("images", Code::WrongColumn, reason)),
                 None => {}
             }
         }
@@ -361,7 +365,7 @@ impl Columns {
 
     /// Whether another file has the columns of the first.
     fn check(&self, path: &Path, file: &Schema) -> Result<()> {
-        let differs = |what: String| Error::Data(format!("`{}` {what}, unlike the first file", path.display()));
+        let differs = |what: String| Error::data(format!("`{}` {what}, unlike the first file", path.display()));
         for field in self.schema.fields() {
             let Some(name) = self.read(field) else { continue };
             let found = file.field_with_name(name).map_err(|_| differs(format!("has no column `{name}`")))?;

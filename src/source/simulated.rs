@@ -18,12 +18,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     batch::{self, DEC, ImageLayout, LABEL, OBJECT_ID, ORIGIN, RA, ROW, Unit},
-    error::{Code, Error, Mistake, Result},
-    stage::{Need, Read, Reader, Rejects, RunContext, Settings, Source, Split, Transform},
-    survey::{
-        galaxy::{self, Class, Galaxy, Renderer, Stamp},
-        noise::Stream,
-    },
+    error::{Code, Diagnostic, Error, Result},
+    random::Stream,
+    stage::{ColumnRef, Read, Reader, Rejects, RunContext, Settings, Source, Split, Transform},
+    survey::galaxy::{self, Class, Galaxy, Renderer, Stamp},
 };
 
 /// The column that the pixels come in.
@@ -38,7 +36,7 @@ const FIELD: ([f64; 2], f64) = ([150.1, 2.2], 0.7);
 /// Galaxies of three classes (spiral, elliptical, merger), drawn from the seed of the run: noise-free images in nJy, not
 /// blurred, with their truth. Gives the columns `image`, `label`, `ra`, `dec`, `magnitude_r`, `half_light_radius_arcsec`,
 /// `axis_ratio`, `position_angle_deg` and `neighbour`, and with `visits` also `visit` and `years`.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Simulated {
     /// How many objects.
@@ -127,18 +125,18 @@ pub enum BandName {
 impl Settings<dyn Source> for Simulated {
     const NAME: &'static str = "simulated";
 
-    fn build(self, _label: &str) -> Result<Box<dyn Source>, Vec<Mistake>> {
+    fn build(self, _label: &str) -> Result<Box<dyn Source>, Vec<Diagnostic>> {
         let mistakes = self.mistakes();
         if mistakes.is_empty() { Ok(Box::new(Simulation { settings: self, seed: None })) } else { Err(mistakes) }
     }
 }
 
 impl Simulated {
-    fn mistakes(&self) -> Vec<Mistake> {
+    fn mistakes(&self) -> Vec<Diagnostic> {
         let mut mistakes = Vec::new();
         let mut refuse = |wrong: bool, key: &str, message: String| {
             if wrong {
-                mistakes.push(Mistake::at(key, Code::OutOfRange, message));
+                mistakes.push(Diagnostic::at(key, Code::OutOfRange, message));
             }
         };
         let [bright, faint] = self.magnitude_r;
@@ -236,7 +234,7 @@ struct Simulation {
 }
 
 impl Source for Simulation {
-    fn bind(&mut self) -> Result<SchemaRef, Vec<Mistake>> {
+    fn bind(&mut self) -> Result<SchemaRef, Vec<Diagnostic>> {
         Ok(schema(&self.settings))
     }
 
@@ -256,8 +254,8 @@ impl Source for Simulation {
     }
 
     fn open(&self, split: &Split, position: u64) -> Result<Box<dyn Reader>> {
-        let seed = self.seed.ok_or_else(|| Error::Bug("a simulation was opened before its start".into()))?;
-        let unknown = || Error::Data(format!("split `{}` is not of this simulation", split.id));
+        let seed = self.seed.ok_or_else(|| Error::bug("a simulation was opened before its start"))?;
+        let unknown = || Error::data(format!("split `{}` is not of this simulation", split.id));
         let (first, rows) = split.id.split_once('+').ok_or_else(unknown)?;
         let first = first.parse().map_err(|_| unknown())?;
         let rows = rows.parse().map_err(|_| unknown())?;
@@ -313,7 +311,7 @@ impl Reader for SplitReader {
         Ok(Read::Batch { rows, rejects: Vec::new() })
     }
 
-    fn position(&self) -> u64 {
+    fn offset(&self) -> u64 {
         self.position
     }
 }
@@ -375,11 +373,11 @@ impl Draw {
 }
 
 impl Transform for Draw {
-    fn needs(&self) -> Vec<Need> {
-        vec![Need::new("", INDEX)]
+    fn required_columns(&self) -> Vec<ColumnRef> {
+        vec![ColumnRef::new("", INDEX)]
     }
 
-    fn bind(&mut self, _input: &Schema) -> Result<Vec<Field>, Vec<Mistake>> {
+    fn bind(&mut self, _input: &Schema) -> Result<Vec<Field>, Vec<Diagnostic>> {
         Ok(vec![self.settings.layout().field(IMAGE)])
     }
 
@@ -390,8 +388,8 @@ impl Transform for Draw {
 
     fn apply(&mut self, batch: RecordBatch, _rejects: &mut Rejects) -> Result<RecordBatch> {
         let Self { settings, renderer, seed } = self;
-        let seed = seed.ok_or_else(|| Error::Bug("galaxies were drawn before the start".into()))?;
-        let wrong = || Error::Bug(format!("column `{INDEX}` is not uint64"));
+        let seed = seed.ok_or_else(|| Error::bug("galaxies were drawn before the start"))?;
+        let wrong = || Error::bug(format!("column `{INDEX}` is not uint64"));
         let indices = batch::column_of(&batch, INDEX)?.as_primitive_opt::<UInt64Type>().ok_or_else(wrong)?;
         let layout = settings.layout();
         let bands: Vec<galaxy::Band> = settings.bands.iter().map(|band| band.drawn()).collect();
@@ -435,7 +433,7 @@ mod tests {
                 assert_eq!(rows.schema(), schema);
                 batches.push(decoder.apply(rows, &mut Rejects::default()).unwrap());
             }
-            assert_eq!(Some(reader.position()), split.rows);
+            assert_eq!(Some(reader.offset()), split.rows);
         }
         batches
     }

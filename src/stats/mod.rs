@@ -11,7 +11,6 @@ pub mod isomap;
 pub mod jensen_shannon;
 pub mod marginals;
 pub mod mmd;
-pub mod morphology;
 pub mod multiplicity;
 pub mod permutation;
 pub mod points;

@@ -2,10 +2,8 @@
 
 use multiversion::multiversion;
 
-use super::{
-    noise::Stream,
-    poisson::{GROUP, draw},
-};
+use super::poisson::{GROUP, draw};
+use crate::random::Stream;
 
 /// What happens to the pixels of one band of one object.
 #[derive(Debug, Clone, Copy, PartialEq)]

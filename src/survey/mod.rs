@@ -2,7 +2,6 @@
 
 pub mod exposure;
 pub mod galaxy;
-pub mod noise;
 pub mod photometry;
 pub mod poisson;
 pub mod preset;

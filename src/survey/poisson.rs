@@ -11,7 +11,7 @@
 
 use multiversion::multiversion;
 
-use super::noise::{Stream, ln, philox_blocks};
+use crate::random::{Stream, ln, philox_blocks};
 
 /// Pixels that are drawn together.
 pub const GROUP: usize = 64;

@@ -55,11 +55,11 @@ impl Survey {
     /// A preset by its name, or a file like `src/survey/lsst.yaml` by its path.
     pub fn load(name_or_path: &str) -> Result<Self> {
         if name_or_path == "lsst" {
-            return Self::parse(LSST).map_err(|error| Error::Bug(format!("preset `lsst`: {error}")));
+            return Self::parse(LSST).map_err(|error| Error::bug(format!("preset `lsst`: {error}")));
         }
         let path = Path::new(name_or_path);
-        let text = std::fs::read_to_string(path).map_err(|error| Error::io("read survey", path, &error))?;
-        Self::parse(&text).map_err(|error| Error::Data(format!("survey `{name_or_path}`: {error}")))
+        let text = std::fs::read_to_string(path).map_err(|error| Error::io("read survey", path, error))?;
+        Self::parse(&text).map_err(|error| Error::data(format!("survey `{name_or_path}`: {error}")))
     }
 
     /// A survey from YAML; errors say what is wrong in it.
@@ -115,6 +115,6 @@ mod tests {
         let message = Survey::parse(&text).expect_err("a negative wavelength");
         assert!(message.contains("bands.u.wavelength_angstrom"), "{message}");
         assert!(Survey::parse(&LSST.replace("airmass", "air_mass")).is_err());
-        assert!(matches!(Survey::load("no/such/survey.yaml"), Err(Error::Outside(_))));
+        assert!(matches!(Survey::load("no/such/survey.yaml"), Err(Error::Environment { .. })));
     }
 }

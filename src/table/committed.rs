@@ -11,7 +11,7 @@ use std::{
 
 use serde::{Deserialize, de::DeserializeOwned};
 
-use super::Part;
+use super::TablePart;
 use crate::error::{Error, Result};
 
 /// The folder of the commit records in a run directory.
@@ -30,7 +30,7 @@ pub trait Link: DeserializeOwned {
 #[derive(Deserialize)]
 struct Committed {
     checkpoint: bool,
-    tables: BTreeMap<String, Vec<Part>>,
+    tables: BTreeMap<String, Vec<TablePart>>,
 }
 
 impl Link for Committed {
@@ -60,11 +60,11 @@ pub fn records(run_dir: &Path) -> Result<Vec<u64>> {
     let entries = match fs::read_dir(&folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(Error::io("read", &folder, &error)),
+        Err(error) => return Err(Error::io("read", &folder, error)),
     };
     let mut numbers = Vec::new();
     for entry in entries {
-        let name = entry.map_err(|error| Error::io("read", &folder, &error))?.file_name();
+        let name = entry.map_err(|error| Error::io("read", &folder, error))?.file_name();
         numbers.extend(name.to_str().and_then(|name| name.strip_suffix(".json")?.parse::<u64>().ok()));
     }
     numbers.sort_unstable();
@@ -74,7 +74,7 @@ pub fn records(run_dir: &Path) -> Result<Vec<u64>> {
 /// The latest checkpoint and the records after it, in order; empty before the first commit.
 ///
 /// # Errors
-/// [`Error::Outside`] when a record cannot be read, [`Error::Data`] when one is missing or is no record.
+/// [`Error::Environment`] when a record cannot be read, [`Error::Data`] when one is missing or is no record.
 pub fn chain<T: Link>(run_dir: &Path) -> Result<Vec<T>> {
     // A compaction may remove old records while they are read; what it wrote instead is there then.
     let mut attempts = 0;
@@ -83,7 +83,7 @@ pub fn chain<T: Link>(run_dir: &Path) -> Result<Vec<T>> {
         match read_chain(run_dir)? {
             Ok(chain) => return Ok(chain),
             Err(_) if attempts < 5 => {}
-            Err(missing) => return Err(Error::Data(format!("the commit record `{}` is missing", missing.display()))),
+            Err(missing) => return Err(Error::data(format!("the commit record `{}` is missing", missing.display()))),
         }
     }
 }
@@ -96,10 +96,10 @@ fn read_chain<T: Link>(run_dir: &Path) -> Result<Result<Vec<T>, PathBuf>> {
         let text = match fs::read(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Err(path)),
-            Err(error) => return Err(Error::io("read", &path, &error)),
+            Err(error) => return Err(Error::io("read", &path, error)),
         };
         let record: T = serde_json::from_slice(&text)
-            .map_err(|error| Error::Data(format!("`{}` is no commit record: {error}", path.display())))?;
+            .map_err(|error| Error::data(format!("`{}` is no commit record: {error}", path.display())))?;
         let done = record.is_checkpoint();
         chain.push(record);
         if done {
@@ -114,8 +114,8 @@ fn read_chain<T: Link>(run_dir: &Path) -> Result<Result<Vec<T>, PathBuf>> {
 ///
 /// # Errors
 /// When the records cannot be read.
-pub fn tables(run_dir: &Path) -> Result<BTreeMap<String, Vec<Part>>> {
-    let mut tables: BTreeMap<String, Vec<Part>> = BTreeMap::new();
+pub fn tables(run_dir: &Path) -> Result<BTreeMap<String, Vec<TablePart>>> {
+    let mut tables: BTreeMap<String, Vec<TablePart>> = BTreeMap::new();
     for record in chain::<Committed>(run_dir)? {
         for (table, parts) in record.tables {
             tables.entry(table).or_default().extend(parts);
@@ -125,7 +125,7 @@ pub fn tables(run_dir: &Path) -> Result<BTreeMap<String, Vec<Part>>> {
 }
 
 /// Where a committed part lies: in its table, or still in staging.
-pub fn locate(run_dir: &Path, table: &str, part: &Part) -> PathBuf {
+pub fn locate(run_dir: &Path, table: &str, part: &TablePart) -> PathBuf {
     let moved = run_dir.join(table).join(&part.file);
     let staged = run_dir.join(STAGING).join(table).join(&part.file);
     if moved.exists() || !staged.exists() { moved } else { staged }

@@ -7,20 +7,19 @@
 //! ```
 
 mod committed;
-mod files;
 mod writer;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::io::files::{sync_folder, write_atomically, write_durably};
 pub use committed::{
     COMMITS, Link, RUN_RECORD, STAGING, chain, is_run, locate, part_files, record_path, records, tables,
 };
-pub use files::{sync_folder, write_atomically, write_durably};
 pub use writer::{PartFile, TableWriter, WriteOptions, part_number};
 
 /// A finished file of a table: durable in staging, and moved into the table's folder once a commit record names it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Part {
+pub struct TablePart {
     /// Its name, in staging and in the table.
     pub file: String,
     /// Rows in it.

@@ -19,7 +19,7 @@ use parquet::{
     schema::types::ColumnPath,
 };
 
-use super::{Part, sync_folder};
+use super::{TablePart, sync_folder};
 use crate::{
     batch,
     error::{Error, Result},
@@ -53,7 +53,7 @@ pub struct TableWriter {
     /// Whether the table has a part already, which gives it its schema.
     has_part: bool,
     open: Option<PartFile>,
-    closed: Vec<Part>,
+    closed: Vec<TablePart>,
 }
 
 impl TableWriter {
@@ -62,7 +62,7 @@ impl TableWriter {
     /// # Errors
     /// When the folders cannot be made or read.
     pub fn new(schema: SchemaRef, staging: &Path, table: &Path, options: WriteOptions) -> Result<Self> {
-        fs::create_dir_all(staging).map_err(|error| Error::io("make", staging, &error))?;
+        fs::create_dir_all(staging).map_err(|error| Error::io("make", staging, error))?;
         let last = last_number(table)?;
         let properties = options.properties(&schema)?;
         Ok(Self {
@@ -85,7 +85,7 @@ impl TableWriter {
     /// Appends rows: the columns of the table, by name, out of those of the batch.
     ///
     /// # Errors
-    /// [`Error::Outside`] when the disk is full, [`Error::Bug`] when a column is missing or of another type.
+    /// [`Error::Environment`] when the disk is full, [`Error::Bug`] when a column is missing or of another type.
     pub fn write(&mut self, batch: &RecordBatch) -> Result<()> {
         if batch.num_rows() == 0 {
             return Ok(());
@@ -109,8 +109,8 @@ impl TableWriter {
     /// without rows, for its schema.
     ///
     /// # Errors
-    /// [`Error::Outside`] when the disk is full.
-    pub fn prepare(&mut self) -> Result<Vec<Part>> {
+    /// [`Error::Environment`] when the disk is full.
+    pub fn prepare(&mut self) -> Result<Vec<TablePart>> {
         if self.open.is_none() && !self.has_part {
             self.open = Some(self.begin()?);
         }
@@ -148,20 +148,20 @@ impl PartFile {
     /// When the file cannot be made.
     pub fn create(staging: &Path, name: String, schema: SchemaRef, properties: WriterProperties) -> Result<Self> {
         let path = staging.join(&name);
-        let file = File::create(&path).map_err(|error| Error::io("create", &path, &error))?;
+        let file = File::create(&path).map_err(|error| Error::io("create", &path, error))?;
         let trouble = Trouble::default();
         let watched = Watched { file, trouble: trouble.clone() };
         let writer = ArrowWriter::try_new(watched, schema, Some(properties));
-        let writer = writer.map_err(|error| trouble.explain(&path, &error))?;
+        let writer = writer.map_err(|error| trouble.explain(&path, error))?;
         Ok(Self { path, name, rows: 0, writer, trouble })
     }
 
     /// Appends rows of the part's schema.
     ///
     /// # Errors
-    /// [`Error::Outside`] when the disk is full.
+    /// [`Error::Environment`] when the disk is full.
     pub fn write(&mut self, rows: &RecordBatch) -> Result<()> {
-        self.writer.write(rows).map_err(|error| self.trouble.explain(&self.path, &error))?;
+        self.writer.write(rows).map_err(|error| self.trouble.explain(&self.path, error))?;
         self.rows += rows.num_rows() as u64;
         Ok(())
     }
@@ -174,13 +174,13 @@ impl PartFile {
     /// Closes the part and makes its content durable (its name is, once its folder is synced).
     ///
     /// # Errors
-    /// [`Error::Outside`] when the disk is full.
-    pub fn finish(mut self) -> Result<Part> {
-        self.writer.finish().map_err(|error| self.trouble.explain(&self.path, &error))?;
+    /// [`Error::Environment`] when the disk is full.
+    pub fn finish(mut self) -> Result<TablePart> {
+        self.writer.finish().map_err(|error| self.trouble.explain(&self.path, error))?;
         let file = &self.writer.inner().file;
-        file.sync_all().map_err(|error| Error::io("sync", &self.path, &error))?;
-        let bytes = file.metadata().map_err(|error| Error::io("read", &self.path, &error))?.len();
-        Ok(Part { file: self.name, rows: self.rows, bytes })
+        file.sync_all().map_err(|error| Error::io("sync", &self.path, error))?;
+        let bytes = file.metadata().map_err(|error| Error::io("read", &self.path, error))?.len();
+        Ok(TablePart { file: self.name, rows: self.rows, bytes })
     }
 }
 
@@ -189,7 +189,7 @@ fn last_number(table: &Path) -> Result<Option<u64>> {
     let entries = match fs::read_dir(table) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(Error::io("read", table, &error)),
+        Err(error) => return Err(Error::io("read", table, error)),
     };
     let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
     Ok(names.filter_map(|name| part_number(&name)).max())
@@ -210,7 +210,7 @@ impl WriteOptions {
     /// [`Error::Bug`] when zstd has no such level.
     pub fn properties(self, schema: &SchemaRef) -> Result<WriterProperties> {
         let level = ZstdLevel::try_new(self.compression_level)
-            .map_err(|_| Error::Bug(format!("zstd has no level {}", self.compression_level)))?;
+            .map_err(|_| Error::bug(format!("zstd has no level {}", self.compression_level)))?;
         let builder = WriterProperties::builder()
             .set_compression(Compression::ZSTD(level))
             .set_max_row_group_row_count(Some(1 << 20))
@@ -262,10 +262,10 @@ impl Trouble {
         *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(copy);
     }
 
-    fn explain(&self, path: &Path, error: &ParquetError) -> Error {
-        match &*self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner) {
+    fn explain(&self, path: &Path, error: ParquetError) -> Error {
+        match self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take() {
             Some(io) => Error::io("write", path, io),
-            None => Error::Bug(format!("cannot write `{}`: {error}", path.display())),
+            None => Error::bug(format!("cannot write `{}`", path.display())).caused_by(error),
         }
     }
 }
@@ -307,7 +307,7 @@ mod tests {
         TableWriter::new(rows.schema(), &folder.join("staging"), &folder.join("table"), options).expect("a writer")
     }
 
-    fn read(folder: &Path, part: &Part) -> SerializedFileReader<File> {
+    fn read(folder: &Path, part: &TablePart) -> SerializedFileReader<File> {
         SerializedFileReader::new(File::open(folder.join("staging").join(&part.file)).expect("a file"))
             .expect("Parquet")
     }

@@ -17,10 +17,11 @@ use super::{
 };
 use crate::{
     batch::ImageLayout,
-    error::{Code, Mistake},
+    error::{Code, Diagnostic},
     image::blur::{Blur as Convolution, Kernel, Scratch},
+    random::Stream,
     stage::{Settings, Transform},
-    survey::{noise::Stream, psf},
+    survey::psf,
 };
 
 /// Blurs an image by one more PSF. Its variance and PSF follow, its mask is kept.
@@ -51,7 +52,7 @@ pub enum Profile {
 impl Settings<dyn Transform> for Blur {
     const NAME: &'static str = "blur";
 
-    fn build(self, label: &str) -> Result<Box<dyn Transform>, Vec<Mistake>> {
+    fn build(self, label: &str) -> Result<Box<dyn Transform>, Vec<Diagnostic>> {
         let image = self.image.clone();
         Ok(Perturbed::boxed(label, &image, Blurring { settings: self, scale: 0.0, planes: None, psf: None }))
     }
@@ -117,10 +118,10 @@ impl Perturbation for Blurring {
         vec![("fwhm_arcsec", &self.settings.fwhm_arcsec)]
     }
 
-    fn bind(&mut self, input: &Schema, image: &ImageLayout) -> Result<Vec<Bound>, Vec<Mistake>> {
+    fn bind(&mut self, input: &Schema, image: &ImageLayout) -> Result<Vec<Bound>, Vec<Diagnostic>> {
         let Some(scale) = image.pixel_scale_arcsec.filter(|scale| *scale > 0.0) else {
             let message = format!("the pixel scale of image `{}` is not known", self.settings.image);
-            let mistake = Mistake::at("image", Code::WrongColumn, message);
+            let mistake = Diagnostic::at("image", Code::WrongColumn, message);
             return Err(vec![mistake.help("set `pixel_scale_arcsec` in the source")]);
         };
         self.scale = scale;

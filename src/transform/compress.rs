@@ -16,10 +16,10 @@ use super::{
 };
 use crate::{
     batch::ImageLayout,
-    error::{Code, Mistake},
+    error::{Code, Diagnostic},
     fits::compress::{self, Compression},
+    random::Stream,
     stage::{Settings, Transform},
-    survey::noise::Stream,
 };
 
 /// Shows what is left of an image that was stored as tile-compressed FITS. Its variance, mask and PSF are kept.
@@ -75,10 +75,10 @@ pub enum Dither {
 impl Settings<dyn Transform> for Compress {
     const NAME: &'static str = "compress";
 
-    fn build(self, label: &str) -> Result<Box<dyn Transform>, Vec<Mistake>> {
+    fn build(self, label: &str) -> Result<Box<dyn Transform>, Vec<Diagnostic>> {
         if self.algorithm == Algorithm::Rice && self.hcompress_scale.is_some() {
             let message = "`hcompress_scale` has no meaning with `algorithm: rice`";
-            return Err(vec![Mistake::at("hcompress_scale", Code::Conflict, message)]);
+            return Err(vec![Diagnostic::at("hcompress_scale", Code::Conflict, message)]);
         }
         let image = self.image.clone();
         Ok(Perturbed::boxed(label, &image, self))
@@ -91,11 +91,11 @@ impl Perturbation for Compress {
         quantities.into_iter().filter_map(|(key, quantity)| quantity.as_ref().map(|quantity| (key, quantity))).collect()
     }
 
-    fn bind(&mut self, input: &Schema, image: &ImageLayout) -> Result<Vec<Bound>, Vec<Mistake>> {
+    fn bind(&mut self, input: &Schema, image: &ImageLayout) -> Result<Vec<Bound>, Vec<Diagnostic>> {
         let (height, width) = (image.height, image.width);
         if self.algorithm == Algorithm::Hcompress && (height < 4 || width < 4) {
             let message = format!("`{}` has planes of {height}x{width}; HCOMPRESS takes 4x4 and more", self.image);
-            return Err(vec![Mistake::at("image", Code::WrongColumn, message)]);
+            return Err(vec![Diagnostic::at("image", Code::WrongColumn, message)]);
         }
         let rules = |key, default, range| {
             let (bands, default) = (image.bands.as_slice(), vec![default; image.bands.len()]);

@@ -14,9 +14,9 @@ use serde_json::{Value, json};
 use super::KINDS;
 use crate::{
     batch::{ImageLayout, LABEL, OBJECT_ID, ORIGIN, ROW, Unit, list_column, list_values, with_columns},
-    error::Mistake,
+    error::Diagnostic,
+    random::Stream,
     stage::{Kind, Rejects, RunContext, Transform},
-    survey::noise::Stream,
 };
 
 /// Settings of every kind that [`batch`] satisfies; the label is `made`.
@@ -140,11 +140,11 @@ pub(crate) fn batch(rows: usize) -> RecordBatch {
 }
 
 /// Builds a kind under the label `made` and binds it to a schema.
-pub(crate) fn bound(kind: &str, settings: Value, input: &Schema) -> Result<Box<dyn Transform>, Vec<Mistake>> {
+pub(crate) fn bound(kind: &str, settings: Value, input: &Schema) -> Result<Box<dyn Transform>, Vec<Diagnostic>> {
     let row = KINDS.iter().find(|row| row.name == kind).unwrap();
     let mut transform = (row.build)("made", settings)?;
     let mut schema = input.clone();
-    for (_, mut step) in transform.shared() {
+    for (_, mut step) in transform.prerequisites() {
         // Steps that others may share run before, and their columns are there when this one is bound.
         let fields = schema.fields().iter().map(|field| field.as_ref().clone());
         schema = Schema::new(fields.chain(step.bind(&schema)?).collect::<Vec<_>>());
@@ -204,12 +204,12 @@ impl Chain {
         let last = (row.build)("made", settings.clone()).unwrap();
         let run = RunContext { seed: 20, threads: 1, batch_rows: 64, ..RunContext::default() };
         let (mut steps, mut schema) = (Vec::new(), input.clone());
-        let shared = last.shared().into_iter().map(|(_, step)| step).collect::<Vec<_>>();
+        let shared = last.prerequisites().into_iter().map(|(_, step)| step).collect::<Vec<_>>();
         for mut step in shared.into_iter().chain([last]) {
             let fields = step.bind(&schema).unwrap();
             let before = schema.fields().iter().map(|field| field.as_ref().clone());
             schema = Schema::new(before.chain(fields).collect::<Vec<_>>());
-            assert!(step.needs().iter().all(|need| schema.field_with_name(&need.column).is_ok()), "{kind}");
+            assert!(step.required_columns().iter().all(|need| schema.field_with_name(&need.column).is_ok()), "{kind}");
             step.start(&run).unwrap();
             steps.push(step);
         }

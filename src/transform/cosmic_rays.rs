@@ -16,10 +16,10 @@ use super::{
 };
 use crate::{
     batch::{ImageLayout, Unit},
-    error::{Code, Mistake},
+    error::{Code, Diagnostic},
     image::track,
+    random::{Stream, ln},
     stage::{Settings, Transform},
-    survey::noise::{Stream, ln},
 };
 
 /// Adds the tracks of cosmic rays to an image in electrons. Its variance and PSF are kept, and its mask too, unless `flag` is set.
@@ -86,19 +86,19 @@ impl Default for CosmicRays {
 impl Settings<dyn Transform> for CosmicRays {
     const NAME: &'static str = "cosmic_rays";
 
-    fn build(self, label: &str) -> Result<Box<dyn Transform>, Vec<Mistake>> {
+    fn build(self, label: &str) -> Result<Box<dyn Transform>, Vec<Diagnostic>> {
         let mistake = match (&self.count, &self.rate_per_cm2_per_s, &self.exposure_seconds) {
             (Some(_), None, None) | (None, Some(_), Some(_)) => None,
             (None, None, _) => {
-                let mistake = Mistake::at("", Code::MissingKey, "how many rays is not set");
+                let mistake = Diagnostic::at("", Code::MissingKey, "how many rays is not set");
                 Some(mistake.help("give `count`, or `rate_per_cm2_per_s` and `exposure_seconds`"))
             }
             (None, Some(_), None) => {
-                Some(Mistake::at("", Code::MissingKey, "`rate_per_cm2_per_s` needs `exposure_seconds`"))
+                Some(Diagnostic::at("", Code::MissingKey, "`rate_per_cm2_per_s` needs `exposure_seconds`"))
             }
             (Some(_), rate, _) => {
                 let key = if rate.is_some() { "rate_per_cm2_per_s" } else { "exposure_seconds" };
-                Some(Mistake::at(key, Code::Conflict, format!("`{key}` and `count` exclude each other")))
+                Some(Diagnostic::at(key, Code::Conflict, format!("`{key}` and `count` exclude each other")))
             }
         };
         if let Some(mistake) = mistake {
@@ -119,10 +119,10 @@ impl Perturbation for CosmicRays {
         all.into_iter().filter_map(|(key, quantity)| quantity.as_ref().map(|quantity| (key, quantity))).collect()
     }
 
-    fn bind(&mut self, input: &Schema, image: &ImageLayout) -> Result<Vec<Bound>, Vec<Mistake>> {
+    fn bind(&mut self, input: &Schema, image: &ImageLayout) -> Result<Vec<Bound>, Vec<Diagnostic>> {
         if image.unit != Unit::Electron {
             let message = format!("image `{}` is in unit `{}`; expected `electron`", self.image, image.unit.name());
-            let mistake = Mistake::at("image", Code::WrongColumn, message);
+            let mistake = Diagnostic::at("image", Code::WrongColumn, message);
             return Err(vec![mistake.help("let rays hit an image that `observe` has made")]);
         }
         let rules = |key, range| {

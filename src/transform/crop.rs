@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{Geometry, Part, Relaid};
 use crate::{
     batch::ImageLayout,
-    error::{Code, Mistake},
+    error::{Code, Diagnostic},
     image::crop,
     stage::{Settings, Transform},
 };
@@ -51,31 +51,31 @@ pub enum Pad {
 impl Settings<dyn Transform> for Crop {
     const NAME: &'static str = "crop";
 
-    fn build(self, label: &str) -> Result<Box<dyn Transform>, Vec<Mistake>> {
+    fn build(self, label: &str) -> Result<Box<dyn Transform>, Vec<Diagnostic>> {
         let to = match (self.size, self.height, self.width) {
             (Some(size), None, None) => (size, size),
             (None, Some(height), Some(width)) => (height, width),
             (None, None, None) => {
                 return Err(vec![
-                    Mistake::at("", Code::MissingKey, "`size` is not given")
+                    Diagnostic::at("", Code::MissingKey, "`size` is not given")
                         .help("give `size`, or `height` and `width`"),
                 ]);
             }
             (None, ..) => {
                 return Err(vec![
-                    Mistake::at("", Code::MissingKey, "`height` and `width` go together")
+                    Diagnostic::at("", Code::MissingKey, "`height` and `width` go together")
                         .help("give both, or `size` alone"),
                 ]);
             }
             _ => {
                 return Err(vec![
-                    Mistake::at("size", Code::Conflict, "`size` is given beside `height` or `width`")
+                    Diagnostic::at("size", Code::Conflict, "`size` is given beside `height` or `width`")
                         .help("give `size` alone, or `height` and `width`"),
                 ]);
             }
         };
         if to.0 == 0 || to.1 == 0 {
-            return Err(vec![Mistake::at("", Code::OutOfRange, "an image of no pixels was asked for")]);
+            return Err(vec![Diagnostic::at("", Code::OutOfRange, "an image of no pixels was asked for")]);
         }
         let pad = if self.pad == Pad::Nan { f32::NAN } else { 0.0 };
         Ok(Relaid::boxed(label, self.image, Cropping { from: (0, 0), to, pad }))
@@ -90,7 +90,7 @@ struct Cropping {
 }
 
 impl Geometry for Cropping {
-    fn bind(&mut self, part: Part, from: &ImageLayout) -> Result<ImageLayout, Vec<Mistake>> {
+    fn bind(&mut self, part: Part, from: &ImageLayout) -> Result<ImageLayout, Vec<Diagnostic>> {
         if part == Part::Psf {
             return Ok(from.clone());
         }
@@ -123,7 +123,7 @@ mod tests {
         let batch = batch(2);
         let mut crop =
             bound("crop", json!({ "image": "image", "height": 12, "width": 4 }), &batch.schema()).expect("bound");
-        let needs: Vec<String> = crop.needs().into_iter().map(|need| need.column).collect();
+        let needs: Vec<String> = crop.required_columns().into_iter().map(|need| need.column).collect();
         assert_eq!(needs, ["image", "image_variance", "image_mask", "image_psf"]);
         let out = crop.apply(batch.clone(), &mut Rejects::default()).expect("cropped");
         let field = |name| ImageLayout::of(out.schema().field_with_name(name).expect("a column")).expect("an image");

@@ -14,9 +14,9 @@ use super::{
 };
 use crate::{
     batch::ImageLayout,
-    error::{Code, Mistake},
+    error::{Code, Diagnostic},
+    random::Stream,
     stage::{Settings, Transform},
-    survey::noise::Stream,
 };
 
 /// Kills pixels and columns of an image. Its mask marks them, its variance and PSF are kept.
@@ -41,9 +41,10 @@ pub struct DeadPixels {
 impl Settings<dyn Transform> for DeadPixels {
     const NAME: &'static str = "dead_pixels";
 
-    fn build(self, label: &str) -> Result<Box<dyn Transform>, Vec<Mistake>> {
+    fn build(self, label: &str) -> Result<Box<dyn Transform>, Vec<Diagnostic>> {
         if self.fraction.is_none() && self.columns.is_none() {
-            let mistake = Mistake::at("", Code::MissingKey, "nothing is dead: neither `fraction` nor `columns` is set");
+            let mistake =
+                Diagnostic::at("", Code::MissingKey, "nothing is dead: neither `fraction` nor `columns` is set");
             return Err(vec![mistake.help("for example `fraction: 0.01`")]);
         }
         let image = self.image.clone();
@@ -57,7 +58,7 @@ impl Perturbation for DeadPixels {
         all.into_iter().filter_map(|(key, quantity)| quantity.as_ref().map(|quantity| (key, quantity))).collect()
     }
 
-    fn bind(&mut self, input: &Schema, image: &ImageLayout) -> Result<Vec<Bound>, Vec<Mistake>> {
+    fn bind(&mut self, input: &Schema, image: &ImageLayout) -> Result<Vec<Bound>, Vec<Diagnostic>> {
         let rules = |key, range| {
             let (bands, default) = (image.bands.as_slice(), vec![0.0; image.bands.len()]);
             Rules { key, bands, default, off: Some(0.0), range }

@@ -14,9 +14,9 @@ use super::{
 };
 use crate::{
     batch::ImageLayout,
-    error::{Code, Mistake},
+    error::{Code, Diagnostic},
+    random::Stream,
     stage::{Settings, Transform},
-    survey::noise::Stream,
 };
 
 /// Multiplies an image by one plus an error. Its variance follows, its mask and PSF are kept.
@@ -41,14 +41,14 @@ pub struct GainError {
 impl Settings<dyn Transform> for GainError {
     const NAME: &'static str = "gain_error";
 
-    fn build(self, label: &str) -> Result<Box<dyn Transform>, Vec<Mistake>> {
+    fn build(self, label: &str) -> Result<Box<dyn Transform>, Vec<Diagnostic>> {
         match (&self.sigma, &self.error) {
             (None, None) => {
-                let mistake = Mistake::at("", Code::MissingKey, "no error is set: neither `sigma` nor `error`");
+                let mistake = Diagnostic::at("", Code::MissingKey, "no error is set: neither `sigma` nor `error`");
                 return Err(vec![mistake.help("for example `sigma: 0.01`")]);
             }
             (Some(_), Some(_)) => {
-                return Err(vec![Mistake::at("error", Code::Conflict, "`error` and `sigma` exclude each other")]);
+                return Err(vec![Diagnostic::at("error", Code::Conflict, "`error` and `sigma` exclude each other")]);
             }
             _ => {}
         }
@@ -63,7 +63,7 @@ impl Perturbation for GainError {
         all.into_iter().filter_map(|(key, quantity)| quantity.as_ref().map(|quantity| (key, quantity))).collect()
     }
 
-    fn bind(&mut self, input: &Schema, image: &ImageLayout) -> Result<Vec<Bound>, Vec<Mistake>> {
+    fn bind(&mut self, input: &Schema, image: &ImageLayout) -> Result<Vec<Bound>, Vec<Diagnostic>> {
         let rules = |key, range| {
             let (bands, default) = (image.bands.as_slice(), vec![0.0; image.bands.len()]);
             Rules { key, bands, default, off: Some(0.0), range }

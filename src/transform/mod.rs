@@ -26,8 +26,8 @@ use arrow::{
 
 use crate::{
     batch::{ImageLayout, Images, list_column, with_columns},
-    error::{Code, Error, Mistake, Result, nearest},
-    stage::{Kind, Need, Rejects, Transform},
+    error::{Code, Diagnostic, Error, Result},
+    stage::{ColumnRef, Kind, Rejects, Transform},
 };
 
 /// The kinds, in the order of the reference.
@@ -49,25 +49,22 @@ pub const KINDS: &[Kind<dyn Transform>] = &[
 ];
 
 /// A column that a setting names.
-pub(crate) fn column<'a>(input: &'a Schema, key: &str, column: &str) -> Result<&'a Field, Mistake> {
+pub(crate) fn column<'a>(input: &'a Schema, key: &str, column: &str) -> Result<&'a Field, Diagnostic> {
     input.field_with_name(column).map_err(|_| {
-        let mistake = Mistake::at(key, Code::UnknownColumn, format!("no column `{column}` is made above this step"));
-        match nearest(column, input.fields().iter().map(|field| field.name().as_str())) {
-            Some(name) => mistake.help(format!("did you mean `{name}`?")),
-            None => mistake,
-        }
+        let mistake = Diagnostic::at(key, Code::UnknownColumn, format!("no column `{column}` is made above this step"));
+        mistake.suggest(column, input.fields().iter().map(|field| field.name().as_str()), "columns")
     })
 }
 
 /// The layout of the image column that a setting names.
-pub(crate) fn image(input: &Schema, key: &str, name: &str) -> Result<ImageLayout, Mistake> {
+pub(crate) fn image(input: &Schema, key: &str, name: &str) -> Result<ImageLayout, Diagnostic> {
     let field = column(input, key, name)?;
     ImageLayout::of(field).ok_or_else(|| {
         let found = format!("column `{name}` is no image: it holds {}", field.data_type());
         let images = input.fields().iter().filter(|field| ImageLayout::of(field).is_some());
         let images: Vec<String> = images.map(|field| format!("`{}`", field.name())).collect();
         let help = if images.is_empty() { "there is none".into() } else { images.join(", ") };
-        Mistake::at(key, Code::WrongColumn, found).help(format!("images here: {help}"))
+        Diagnostic::at(key, Code::WrongColumn, found).help(format!("images here: {help}"))
     })
 }
 
@@ -100,7 +97,7 @@ impl Part {
 /// A way to lay pixels out anew, for an image and in the same way for its companions.
 pub(crate) trait Geometry: Clone + Send + 'static {
     /// What becomes of a part; remembers what `plane` needs. The image comes first.
-    fn bind(&mut self, part: Part, from: &ImageLayout) -> Result<ImageLayout, Vec<Mistake>>;
+    fn bind(&mut self, part: Part, from: &ImageLayout) -> Result<ImageLayout, Vec<Diagnostic>>;
     /// Makes a plane of a part.
     fn plane(&self, part: Part, plane: &[f32], out: &mut [f32]);
 }
@@ -122,12 +119,12 @@ impl<G: Geometry> Relaid<G> {
 
 impl<G: Geometry> Transform for Relaid<G> {
     /// The image; once bound, its companions too.
-    fn needs(&self) -> Vec<Need> {
-        let companions = self.parts.iter().skip(1).map(|(part, _)| Need::new("", part.column(&self.image)));
-        std::iter::once(Need::new("image", &self.image)).chain(companions).collect()
+    fn required_columns(&self) -> Vec<ColumnRef> {
+        let companions = self.parts.iter().skip(1).map(|(part, _)| ColumnRef::new("", part.column(&self.image)));
+        std::iter::once(ColumnRef::new("image", &self.image)).chain(companions).collect()
     }
 
-    fn bind(&mut self, input: &Schema) -> Result<Vec<Field>, Vec<Mistake>> {
+    fn bind(&mut self, input: &Schema) -> Result<Vec<Field>, Vec<Diagnostic>> {
         self.parts.clear();
         let mut fields = Vec::new();
         let mut of: Option<ImageLayout> = None;
@@ -146,7 +143,7 @@ impl<G: Geometry> Transform for Relaid<G> {
                     let (h, w, height, width) = (from.height, from.width, of.height, of.width);
                     let message =
                         format!("`{name}` is {h}x{w} pixels, expected {height}x{width} as in `{}`", self.image);
-                    return Err(vec![Mistake::at("image", Code::WrongColumn, message)]);
+                    return Err(vec![Diagnostic::at("image", Code::WrongColumn, message)]);
                 }
                 _ => {}
             }
@@ -169,7 +166,7 @@ impl<G: Geometry> Transform for Relaid<G> {
             columns.push((to.field(&part.column(&self.label)), list_column(out, to.pixels())?));
         }
         if columns.is_empty() {
-            return Err(Error::Bug(format!("`{}` was applied before it was bound", self.label)));
+            return Err(Error::bug(format!("`{}` was applied before it was bound", self.label)));
         }
         with_columns(&batch, columns)
     }

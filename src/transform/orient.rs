@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{Geometry, Part, Relaid};
 use crate::{
     batch::ImageLayout,
-    error::{Code, Mistake},
+    error::{Code, Diagnostic},
     image::orient::Orientation,
     stage::{Settings, Transform},
 };
@@ -35,11 +35,11 @@ pub struct Orient {
 impl Settings<dyn Transform> for Orient {
     const NAME: &'static str = "orient";
 
-    fn build(self, label: &str) -> Result<Box<dyn Transform>, Vec<Mistake>> {
+    fn build(self, label: &str) -> Result<Box<dyn Transform>, Vec<Diagnostic>> {
         let Self { image, mirror_x, mirror_y, quarter_turns } = self;
         if quarter_turns > 3 {
             let message = format!("`quarter_turns` is {quarter_turns}, expected 0 to 3");
-            return Err(vec![Mistake::at("quarter_turns", Code::OutOfRange, message)]);
+            return Err(vec![Diagnostic::at("quarter_turns", Code::OutOfRange, message)]);
         }
         let how = Orientation { mirror_x, mirror_y, quarter_turns };
         Ok(Relaid::boxed(label, image, Orienting { how, image: (0, 0), psf: (0, 0) }))
@@ -54,7 +54,7 @@ struct Orienting {
 }
 
 impl Geometry for Orienting {
-    fn bind(&mut self, part: Part, from: &ImageLayout) -> Result<ImageLayout, Vec<Mistake>> {
+    fn bind(&mut self, part: Part, from: &ImageLayout) -> Result<ImageLayout, Vec<Diagnostic>> {
         let size = (from.height, from.width);
         if part == Part::Psf {
             self.psf = size;

@@ -11,9 +11,9 @@ use super::{
 };
 use crate::{
     batch::{ImageLayout, Images, Unit, list_column, object_id, with_columns},
-    error::{Code, Error, Mistake, Result},
-    stage::{Need, Rejects, RunContext, Transform},
-    survey::noise::Stream,
+    error::{Code, Diagnostic, Error, Result},
+    random::Stream,
+    stage::{ColumnRef, Rejects, RunContext, Transform},
 };
 
 /// A way to change the pixels of an image that keeps what they mean: bands, size, unit.
@@ -21,7 +21,7 @@ pub(crate) trait Perturbation: Clone + Send + 'static {
     /// The quantities that it depends on, with their keys.
     fn quantities(&self) -> Vec<(&'static str, &Quantity)>;
     /// Checks the image, which is linear in flux, and binds the quantities. The order is that of `numbers` below.
-    fn bind(&mut self, input: &Schema, image: &ImageLayout) -> Result<Vec<Bound>, Vec<Mistake>>;
+    fn bind(&mut self, input: &Schema, image: &ImageLayout) -> Result<Vec<Bound>, Vec<Diagnostic>>;
     /// Is told of the point spread function that the image has as a companion.
     fn bind_psf(&mut self, _psf: &ImageLayout) {}
     /// Changes a row, or says why it has to be rejected. `numbers` are those of the quantities: `[quantity][band]`.
@@ -54,14 +54,14 @@ impl<P: Perturbation> Perturbed<P> {
         Box::new(Self { label, image, perturbation, parts: Vec::new(), bounds: Vec::new(), seed: 0 })
     }
 
-    fn companion(&self, input: &Schema, part: Part, of: &ImageLayout) -> Result<Option<ImageLayout>, Mistake> {
+    fn companion(&self, input: &Schema, part: Part, of: &ImageLayout) -> Result<Option<ImageLayout>, Diagnostic> {
         let name = part.column(&self.image);
         let Some(layout) = input.field_with_name(&name).ok().and_then(ImageLayout::of) else { return Ok(None) };
         let shape = |layout: &ImageLayout| (layout.bands.len(), layout.height, layout.width);
         if part != Part::Psf && shape(&layout) != shape(of) {
             let (found, expected) = (shape(&layout), shape(of));
             let message = format!("`{name}` has the shape {found:?}, expected {expected:?} as `{}`", self.image);
-            return Err(Mistake::at("image", Code::WrongColumn, message));
+            return Err(Diagnostic::at("image", Code::WrongColumn, message));
         }
         Ok(Some(layout))
     }
@@ -69,19 +69,19 @@ impl<P: Perturbation> Perturbed<P> {
 
 impl<P: Perturbation> Transform for Perturbed<P> {
     /// The image and the columns of its settings; once bound, its companions too.
-    fn needs(&self) -> Vec<Need> {
-        let mut needs = vec![Need::new("image", &self.image)];
-        needs.extend(self.perturbation.quantities().iter().flat_map(|(key, quantity)| quantity.needs(key)));
-        needs.extend(self.parts.iter().skip(1).map(|(part, _)| Need::new("", part.column(&self.image))));
+    fn required_columns(&self) -> Vec<ColumnRef> {
+        let mut needs = vec![ColumnRef::new("image", &self.image)];
+        needs.extend(self.perturbation.quantities().iter().flat_map(|(key, quantity)| quantity.required_columns(key)));
+        needs.extend(self.parts.iter().skip(1).map(|(part, _)| ColumnRef::new("", part.column(&self.image))));
         needs
     }
 
-    fn bind(&mut self, input: &Schema) -> Result<Vec<Field>, Vec<Mistake>> {
+    fn bind(&mut self, input: &Schema) -> Result<Vec<Field>, Vec<Diagnostic>> {
         let of = image(input, "image", &self.image).map_err(|mistake| vec![mistake])?;
         if of.unit == Unit::Stretched {
             let message = format!("image `{}` is stretched; expected pixels that are proportional to flux", self.image);
             let help = "perturb the image before `asinh_stretch`";
-            return Err(vec![Mistake::at("image", Code::WrongColumn, message).help(help)]);
+            return Err(vec![Diagnostic::at("image", Code::WrongColumn, message).help(help)]);
         }
         self.bounds = self.perturbation.bind(input, &of)?;
         let mut parts = vec![(Part::Image, of.clone())];
@@ -103,7 +103,7 @@ impl<P: Perturbation> Transform for Perturbed<P> {
 
     fn apply(&mut self, batch: RecordBatch, rejects: &mut Rejects) -> Result<RecordBatch> {
         let Some((_, layout)) = self.parts.first() else {
-            return Err(Error::Bug(format!("`{}` was applied before it was bound", self.label)));
+            return Err(Error::bug(format!("`{}` was applied before it was bound", self.label)));
         };
         let quantities = self.bounds.iter().map(|bound| bound.read(&batch)).collect::<Result<Vec<_>>>()?;
         let mut columns: [Vec<f32>; 4] = Default::default();

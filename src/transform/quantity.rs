@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     batch::column_of,
-    error::{Code, Mistake, Result, nearest},
-    stage::Need,
+    error::{Code, Diagnostic, Result},
+    stage::ColumnRef,
 };
 
 /// A number, `off`, `{ column: NAME }`, or one of these per band: `{ g: 0.8, r: { column: seeing_r } }`.
@@ -72,15 +72,15 @@ impl Quantity {
     }
 
     /// The columns it reads, as needs of a setting.
-    pub fn needs(&self, key: &str) -> Vec<Need> {
+    pub fn required_columns(&self, key: &str) -> Vec<ColumnRef> {
         match self {
             Self::Value(_) | Self::Off(_) => Vec::new(),
-            Self::Column(name) => vec![Need::new(&format!("{key}.column"), &name.column)],
+            Self::Column(name) => vec![ColumnRef::new(&format!("{key}.column"), &name.column)],
             Self::Bands(bands) => bands
                 .iter()
                 .filter_map(|(band, quantity)| match quantity {
                     BandQuantity::Value(_) => None,
-                    BandQuantity::Column(name) => Some(Need::new(&format!("{key}.{band}.column"), &name.column)),
+                    BandQuantity::Column(name) => Some(ColumnRef::new(&format!("{key}.{band}.column"), &name.column)),
                 })
                 .collect(),
         }
@@ -117,11 +117,11 @@ enum Term {
 }
 
 /// Checks a quantity against its rules and the columns there are. All mistakes at once.
-pub fn bind(quantity: Option<&Quantity>, rules: &Rules, input: &Schema) -> Result<Bound, Vec<Mistake>> {
+pub fn bind(quantity: Option<&Quantity>, rules: &Rules, input: &Schema) -> Result<Bound, Vec<Diagnostic>> {
     let mut mistakes = Vec::new();
-    let number = |key: &str, value: f64, mistakes: &mut Vec<Mistake>| {
+    let number = |key: &str, value: f64, mistakes: &mut Vec<Diagnostic>| {
         if !rules.range.contains(&value) {
-            mistakes.push(Mistake::at(
+            mistakes.push(Diagnostic::at(
                 key,
                 Code::OutOfRange,
                 format!("`{value}` is out of range; expected {}", spoken(&rules.range)),
@@ -138,7 +138,7 @@ pub fn bind(quantity: Option<&Quantity>, rules: &Rules, input: &Schema) -> Resul
         Some(Quantity::Off(_)) => match rules.off {
             Some(value) => vec![Term::Constant(value); rules.bands.len()],
             None => {
-                mistakes.push(Mistake::at(key, Code::WrongType, "this cannot be switched off"));
+                mistakes.push(Diagnostic::at(key, Code::WrongType, "this cannot be switched off"));
                 defaults()
             }
         },
@@ -157,18 +157,18 @@ pub fn bind(quantity: Option<&Quantity>, rules: &Rules, input: &Schema) -> Resul
             }
             for (band, term) in rules.bands.iter().zip(&terms) {
                 if matches!(term, Term::Constant(value) if value.is_nan()) {
-                    mistakes.push(Mistake::at(key, Code::MissingKey, format!("band `{band}` is missing")));
+                    mistakes.push(Diagnostic::at(key, Code::MissingKey, format!("band `{band}` is missing")));
                 }
             }
             terms
         }
     };
-    for need in quantity.map(|quantity| quantity.needs(key)).unwrap_or_default() {
+    for need in quantity.map(|quantity| quantity.required_columns(key)).unwrap_or_default() {
         if let Ok(field) = input.field_with_name(&need.column)
             && !field.data_type().is_numeric()
         {
             let found = field.data_type();
-            mistakes.push(Mistake::at(
+            mistakes.push(Diagnostic::at(
                 &need.key,
                 Code::WrongColumn,
                 format!("column `{}` is {found}; expected numbers", need.column),
@@ -183,7 +183,7 @@ pub fn bind(quantity: Option<&Quantity>, rules: &Rules, input: &Schema) -> Resul
 }
 
 /// Checks several quantities, each against its own rules. All mistakes at once.
-pub(crate) fn bind_all(each: &[(Option<&Quantity>, Rules)], input: &Schema) -> Result<Vec<Bound>, Vec<Mistake>> {
+pub(crate) fn bind_all(each: &[(Option<&Quantity>, Rules)], input: &Schema) -> Result<Vec<Bound>, Vec<Diagnostic>> {
     let (mut bounds, mut mistakes) = (Vec::new(), Vec::new());
     for (quantity, rules) in each {
         match bind(*quantity, rules, input) {
@@ -194,16 +194,13 @@ pub(crate) fn bind_all(each: &[(Option<&Quantity>, Rules)], input: &Schema) -> R
     if mistakes.is_empty() { Ok(bounds) } else { Err(mistakes) }
 }
 
-fn unknown_band(key: &str, band: &str, bands: &[String]) -> Mistake {
-    let mistake = Mistake::at(
+fn unknown_band(key: &str, band: &str, bands: &[String]) -> Diagnostic {
+    let mistake = Diagnostic::at(
         key,
         Code::OutOfRange,
         format!("the image has no band `{band}`; its bands are `{}`", bands.join("`, `")),
     );
-    match nearest(band, bands.iter().map(String::as_str)) {
-        Some(name) => mistake.help(format!("did you mean `{name}`?")),
-        None => mistake,
-    }
+    mistake.suggest(band, bands.iter().map(String::as_str), "bands")
 }
 
 fn spoken(range: &RangeInclusive<f64>) -> String {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{Geometry, Part, Relaid};
 use crate::{
     batch::{ImageLayout, Unit},
-    error::{Code, Mistake},
+    error::{Code, Diagnostic},
     image::resample::{Kernel, Resampling, resampled},
     stage::{Settings, Transform},
 };
@@ -51,13 +51,13 @@ pub enum Method {
 impl Settings<dyn Transform> for Resample {
     const NAME: &'static str = "resample";
 
-    fn build(self, label: &str) -> Result<Box<dyn Transform>, Vec<Mistake>> {
+    fn build(self, label: &str) -> Result<Box<dyn Transform>, Vec<Diagnostic>> {
         let scales = [("pixel_scale_arcsec", Some(self.pixel_scale_arcsec)), ("from_arcsec", self.from_arcsec)];
         let wrong = scales.into_iter().filter_map(|(key, scale)| {
             let scale = scale.filter(|scale| !(scale.is_finite() && *scale > 0.0))?;
-            Some(Mistake::at(key, Code::OutOfRange, format!("`{key}` is {scale}, expected more than 0")))
+            Some(Diagnostic::at(key, Code::OutOfRange, format!("`{key}` is {scale}, expected more than 0")))
         });
-        let wrong: Vec<Mistake> = wrong.collect();
+        let wrong: Vec<Diagnostic> = wrong.collect();
         if !wrong.is_empty() {
             return Err(wrong);
         }
@@ -75,32 +75,32 @@ struct Resizing {
 
 impl Resizing {
     /// Output scale over input scale.
-    fn ratio_of(&self, from: &ImageLayout) -> Result<f64, Mistake> {
+    fn ratio_of(&self, from: &ImageLayout) -> Result<f64, Diagnostic> {
         let Resample { image, pixel_scale_arcsec: to, from_arcsec, .. } = &self.settings;
         if from.unit == Unit::Stretched {
             let message = format!("`{image}` is stretched already, and flux cannot be moved between its pixels");
-            return Err(Mistake::at("image", Code::WrongColumn, message).help("resample first, stretch then"));
+            return Err(Diagnostic::at("image", Code::WrongColumn, message).help("resample first, stretch then"));
         }
         let known = from.pixel_scale_arcsec.or(*from_arcsec).ok_or_else(|| {
             let message = format!("the pixel scale of `{image}` is not known");
-            Mistake::at("image", Code::MissingKey, message).help("say it: `from_arcsec: 0.2`")
+            Diagnostic::at("image", Code::MissingKey, message).help("say it: `from_arcsec: 0.2`")
         })?;
         let ratio = to / known;
         let pixels = |side: usize| side as f64 / ratio;
         if pixels(from.height.max(from.width)) > MOST as f64 {
             let message = format!("{known} arcsec to {to} arcsec makes an image of more than {MOST} pixels a side");
-            return Err(Mistake::at("pixel_scale_arcsec", Code::OutOfRange, message));
+            return Err(Diagnostic::at("pixel_scale_arcsec", Code::OutOfRange, message));
         }
         if pixels(from.height.min(from.width)) < 1.0 - 1e-9 {
             let message = format!("a pixel of {to} arcsec is larger than `{image}` itself");
-            return Err(Mistake::at("pixel_scale_arcsec", Code::OutOfRange, message));
+            return Err(Diagnostic::at("pixel_scale_arcsec", Code::OutOfRange, message));
         }
         Ok(ratio)
     }
 }
 
 impl Geometry for Resizing {
-    fn bind(&mut self, part: Part, from: &ImageLayout) -> Result<ImageLayout, Vec<Mistake>> {
+    fn bind(&mut self, part: Part, from: &ImageLayout) -> Result<ImageLayout, Vec<Diagnostic>> {
         if part == Part::Image {
             self.ratio = self.ratio_of(from).map_err(|mistake| vec![mistake])?;
             self.ready.clear();

@@ -16,9 +16,10 @@ use super::{
 };
 use crate::{
     batch::{ImageLayout, Unit},
-    error::{Code, Error, Mistake},
+    error::{Code, Diagnostic, Error},
+    random::Stream,
     stage::{Settings, Transform},
-    survey::{noise::Stream, photometry::nanojansky, preset::Survey},
+    survey::{photometry::nanojansky, preset::Survey},
 };
 
 /// Adds an error of the sky subtraction to an image. Its variance, mask and PSF are kept.
@@ -70,21 +71,21 @@ impl Default for SkyError {
 impl Settings<dyn Transform> for SkyError {
     const NAME: &'static str = "sky_error";
 
-    fn build(self, label: &str) -> Result<Box<dyn Transform>, Vec<Mistake>> {
+    fn build(self, label: &str) -> Result<Box<dyn Transform>, Vec<Diagnostic>> {
         match (&self.electrons_per_pixel, &self.fraction) {
             (None, None) => {
                 let message = "no error is set: neither `fraction` nor `electrons_per_pixel`";
-                return Err(vec![Mistake::at("", Code::MissingKey, message).help("for example `fraction: 0.01`")]);
+                return Err(vec![Diagnostic::at("", Code::MissingKey, message).help("for example `fraction: 0.01`")]);
             }
             (Some(_), Some(_)) => {
                 let message = "`fraction` and `electrons_per_pixel` exclude each other";
-                return Err(vec![Mistake::at("fraction", Code::Conflict, message)]);
+                return Err(vec![Diagnostic::at("fraction", Code::Conflict, message)]);
             }
             _ => {}
         }
         let survey = Survey::load(&self.survey).map_err(|error| {
-            let code = if matches!(error, Error::Outside(_)) { Code::MissingFile } else { Code::OutOfRange };
-            vec![Mistake::at("survey", code, error.to_string())]
+            let code = if matches!(error, Error::Environment { .. }) { Code::MissingFile } else { Code::OutOfRange };
+            vec![Diagnostic::at("survey", code, error.to_string())]
         })?;
         let image = self.image.clone();
         Ok(Perturbed::boxed(label, &image, Subtracting { settings: self, survey, sky: Vec::new() }))
@@ -101,10 +102,10 @@ struct Subtracting {
 
 impl Subtracting {
     /// The sky of a pixel by band, in the unit of the image.
-    fn sky_of(&self, image: &ImageLayout) -> Result<Vec<f64>, Vec<Mistake>> {
+    fn sky_of(&self, image: &ImageLayout) -> Result<Vec<f64>, Vec<Diagnostic>> {
         let name = &self.settings.image;
         let wrong =
-            |message: String, help: &str| Err(vec![Mistake::at("image", Code::WrongColumn, message).help(help)]);
+            |message: String, help: &str| Err(vec![Diagnostic::at("image", Code::WrongColumn, message).help(help)]);
         let gain = match (image.unit, &image.electrons_per_njy) {
             (Unit::NanoJansky, _) => vec![1.0; image.bands.len()],
             (Unit::Electron, Some(gain)) => gain.clone(),
@@ -128,7 +129,7 @@ impl Subtracting {
             Some(known) => Ok(gain * nanojansky(known.sky_mag_per_arcsec2) * scale * scale),
             None => {
                 let message = format!("the survey has no band `{band}`, which the image has");
-                Err(Mistake::at("survey", Code::OutOfRange, message))
+                Err(Diagnostic::at("survey", Code::OutOfRange, message))
             }
         };
         let (mut sky, mut mistakes) = (Vec::new(), Vec::new());
@@ -148,7 +149,7 @@ impl Perturbation for Subtracting {
         all.into_iter().filter_map(|(key, quantity)| quantity.as_ref().map(|quantity| (key, quantity))).collect()
     }
 
-    fn bind(&mut self, input: &Schema, image: &ImageLayout) -> Result<Vec<Bound>, Vec<Mistake>> {
+    fn bind(&mut self, input: &Schema, image: &ImageLayout) -> Result<Vec<Bound>, Vec<Diagnostic>> {
         let (key, quantity) = match &self.settings.fraction {
             Some(fraction) => ("fraction", fraction),
             None => ("electrons_per_pixel", self.settings.electrons_per_pixel.as_ref().unwrap_or(&Quantity::OFF)),
@@ -158,7 +159,7 @@ impl Perturbation for Subtracting {
         if key == "electrons_per_pixel" && image.unit != Unit::Electron {
             let name = &self.settings.image;
             let message = format!("image `{name}` is in unit `{}`; expected `electron`", image.unit.name());
-            let mistake = Mistake::at("image", Code::WrongColumn, message);
+            let mistake = Diagnostic::at("image", Code::WrongColumn, message);
             return Err(vec![mistake.help("give the error as a `fraction` of the sky")]);
         }
         let bounds = quantity::bind_all(&[(Some(quantity), rules)], input)?;

@@ -17,8 +17,8 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     batch::{OBJECT_ID, text_column, with_columns},
-    error::{Code, Mistake, Result},
-    stage::{Need, Rejects, Settings, Transform},
+    error::{Code, Diagnostic, Result},
+    stage::{ColumnRef, Rejects, Settings, Transform},
 };
 
 /// Says which part an object is in: `train`, `valid` or `test`. The shares are expected ones, and add up to 1.
@@ -47,11 +47,11 @@ impl Default for Split {
 impl Settings<dyn Transform> for Split {
     const NAME: &'static str = "split";
 
-    fn build(self, label: &str) -> Result<Box<dyn Transform>, Vec<Mistake>> {
+    fn build(self, label: &str) -> Result<Box<dyn Transform>, Vec<Diagnostic>> {
         let sum = self.train + self.valid + self.test;
         if (sum - 1.0).abs() > 1e-9 {
             let message = format!("`train`, `valid` and `test` add up to {sum}, expected 1");
-            return Err(vec![Mistake::at("", Code::OutOfRange, message)]);
+            return Err(vec![Diagnostic::at("", Code::OutOfRange, message)]);
         }
         Ok(Box::new(Splitting { label: label.to_owned(), settings: self }))
     }
@@ -64,15 +64,15 @@ struct Splitting {
 }
 
 impl Transform for Splitting {
-    fn needs(&self) -> Vec<Need> {
-        vec![Need::new("by", &self.settings.by)]
+    fn required_columns(&self) -> Vec<ColumnRef> {
+        vec![ColumnRef::new("by", &self.settings.by)]
     }
 
-    fn bind(&mut self, input: &Schema) -> Result<Vec<Field>, Vec<Mistake>> {
+    fn bind(&mut self, input: &Schema) -> Result<Vec<Field>, Vec<Diagnostic>> {
         let by = super::column(input, "by", &self.settings.by).map_err(|mistake| vec![mistake])?;
         if by.data_type() != &DataType::Utf8 {
             let message = format!("column `{}` holds {}, expected text", by.name(), by.data_type());
-            return Err(vec![Mistake::at("by", Code::WrongColumn, message)]);
+            return Err(vec![Diagnostic::at("by", Code::WrongColumn, message)]);
         }
         Ok(vec![self.field()])
     }

@@ -5,7 +5,7 @@ use std::{fs, io::Read, path::Path};
 
 use lucarne::{
     fits::{Fits, Limits},
-    stats::morphology::{
+    morphology::{
         Morphology, Sky, Source, bulge_statistic, measure, merger_statistic,
         segmentation::{Background, FWHM_PIXELS, Threshold, background, central, segments},
     },

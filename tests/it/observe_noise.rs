@@ -113,13 +113,13 @@ fn any_split_into_batches_gives_the_same_bits() {
 
 #[test]
 fn two_exposures_share_a_blur_and_another_seeing_does_not() {
-    let hidden = |settings: Observe| settings.build("any").unwrap().shared().remove(0).0;
+    let hidden = |settings: Observe| settings.build("any").unwrap().prerequisites().remove(0).0;
     let one = hidden(years(1.0));
     assert!(one.starts_with("_blur_"), "{one}");
     assert_eq!(one, hidden(years(10.0)));
     assert_ne!(one, hidden(Observe { fwhm_arcsec: Some(Quantity::Value(0.7)), ..years(1.0) }));
     assert_ne!(one, hidden(Observe { psf: Psf::Gaussian, ..years(1.0) }));
-    assert!(Observe { psf: Psf::Off, ..years(1.0) }.build("any").unwrap().shared().is_empty());
+    assert!(Observe { psf: Psf::Off, ..years(1.0) }.build("any").unwrap().prerequisites().is_empty());
 }
 
 #[test]
@@ -239,7 +239,7 @@ fn mistakes_name_the_setting_and_what_is_known() {
     assert_eq!(nowhere.build("seen").err().unwrap()[0].code, Code::MissingFile);
 
     let bind = |layout: &ImageLayout| {
-        let mut hidden = years(1.0).build("seen").unwrap().shared().remove(0).1;
+        let mut hidden = years(1.0).build("seen").unwrap().prerequisites().remove(0).1;
         hidden.bind(&batch(layout, &[vec![0.0; layout.pixels()]], &[0.7]).schema()).unwrap_err()
     };
     let infrared = ImageLayout { bands: ["g", "r", "K"].map(str::to_owned).to_vec(), ..layout(4, 4, 0.2) };

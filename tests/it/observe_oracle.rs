@@ -58,7 +58,7 @@ pub(crate) fn steps(settings: Observe, label: &str, input: &Schema) -> Vec<Box<d
     let run = RunContext { seed: 42, threads: 1, batch_rows: 32, ..RunContext::default() };
     let observe = settings.build(label).unwrap();
     let mut fields: Vec<_> = input.fields().iter().map(|field| field.as_ref().clone()).collect();
-    let mut steps: Vec<Box<dyn Transform>> = observe.shared().into_iter().map(|(_, step)| step).collect();
+    let mut steps: Vec<Box<dyn Transform>> = observe.prerequisites().into_iter().map(|(_, step)| step).collect();
     steps.push(observe);
     for step in &mut steps {
         let made = step.bind(&Schema::new(fields.clone())).unwrap();
@@ -159,7 +159,7 @@ fn seeing_grows_with_airmass_and_extinction_dims() {
 /// An image that a PSF has blurred already: the hidden step alone.
 fn blurred(fwhm: f64, input: &RecordBatch) -> Vec<f32> {
     let settings = Observe { fwhm_arcsec: Some(Quantity::Value(fwhm)), psf: Psf::Kolmogorov, ..noise_free() };
-    let mut hidden = settings.build("seen").unwrap().shared().remove(0).1;
+    let mut hidden = settings.build("seen").unwrap().prerequisites().remove(0).1;
     let made = hidden.bind(&input.schema()).unwrap();
     hidden.start(&RunContext { seed: 1, threads: 1, batch_rows: 32, ..RunContext::default() }).unwrap();
     let batch = hidden.apply(input.clone(), &mut Rejects::default()).unwrap();
@@ -223,7 +223,7 @@ fn an_output_sharper_than_its_input_is_refused() {
     assert_eq!((rejects.rejected[0].row, rejects.rejected[0].stage.as_str()), (1, "seen"));
     assert!(rejects.rejected[0].reason.contains("FWHM of 1.5000\""), "{}", rejects.rejected[0].reason);
 
-    let mut hidden = with(Quantity::Value(1.5)).build("seen").unwrap().shared().remove(0).1;
+    let mut hidden = with(Quantity::Value(1.5)).build("seen").unwrap().prerequisites().remove(0).1;
     let mistakes = hidden.bind(&input.schema()).unwrap_err();
     assert_eq!((mistakes.len(), mistakes[0].path.join(".")), (3, "input_psf".to_owned()));
 }

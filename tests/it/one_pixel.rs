@@ -24,7 +24,7 @@ use lucarne::{
     pipeline::Pipeline,
     query::Run,
     score::onnx::{Device, Onnx, OnnxScorer},
-    stage::{Left, Monitor, Rejects, RunContext, Said, Scorer, Scorers, Settings, Tables},
+    stage::{Monitor, Progress, Rejects, RowsOut, RunContext, Scorer, Scorers, Settings, UpstreamSchemas},
 };
 use serde::Deserialize;
 
@@ -122,24 +122,24 @@ fn started(
     scorers: &Scorers,
 ) -> Box<dyn Monitor> {
     let mut monitor = settings.build(label).unwrap();
-    monitor.bind(input, &Tables::new()).unwrap();
+    monitor.bind(input, &UpstreamSchemas::new()).unwrap();
     monitor.start(&RunContext { seed: 2112, threads, batch_rows: 32, ..RunContext::default() }, scorers).unwrap();
     monitor
 }
 
 /// All that a monitor says of what it has accepted.
-fn caught_up(monitor: &mut dyn Monitor) -> Vec<Said> {
+fn caught_up(monitor: &mut dyn Monitor) -> Vec<RowsOut> {
     let mut said = Vec::new();
     loop {
-        let (emitted, left) = monitor.catch_up(Instant::now() + Duration::from_millis(50)).unwrap();
+        let (emitted, left) = monitor.drain(Instant::now() + Duration::from_millis(50)).unwrap();
         said.extend(emitted.rows);
-        if left == Left::Nothing {
+        if left == Progress::Done {
             return said;
         }
     }
 }
 
-fn table(said: &[Said]) -> RecordBatch {
+fn table(said: &[RowsOut]) -> RecordBatch {
     concat_batches(said[0].rows.schema_ref(), said.iter().map(|said| &said.rows)).unwrap()
 }
 
@@ -279,7 +279,7 @@ fn an_attack_that_is_cut_goes_on_where_it_was() {
             let mut first = started(settings(), "attack", 2, rows.schema_ref(), &scorers);
             let mut said = first.observe(&rows.slice(0, cut)).unwrap().rows;
             if cut == 7 {
-                said.extend(first.catch_up(Instant::now() + Duration::from_millis(5)).unwrap().0.rows);
+                said.extend(first.drain(Instant::now() + Duration::from_millis(5)).unwrap().0.rows);
             }
             let snapshot = first.snapshot().unwrap();
             drop(first);
@@ -324,7 +324,7 @@ fn a_flipped_image_has_the_latent_that_the_model_gives_it() {
         for (band, value) in floats(&table, "pixel_values", row).iter().enumerate() {
             image[band * 64 + place] = *value;
         }
-        let said = model.ask(&image).unwrap();
+        let said = model.evaluate(&image).unwrap();
         assert_eq!(said.latents, floats(&table, "latent_after", row));
         let distance: f64 = said
             .latents
@@ -489,7 +489,7 @@ fn a_map_holds_the_largest_drop_at_every_pixel_and_counts_the_flips() {
     for row in 0..3 {
         let object: usize = text(&table, "object_id", row).unwrap()["galaxy-".len()..].parse().unwrap();
         let image = &images()[object];
-        let p = softmax(&model.ask(image).unwrap().logits);
+        let p = softmax(&model.evaluate(image).unwrap().logits);
         let class = (0..3).max_by(|a, b| p[*a].total_cmp(&p[*b])).unwrap();
         let (mut flipping, mut drops) = (0, Vec::new());
         for place in 0..64 {
@@ -499,7 +499,7 @@ fn a_map_holds_the_largest_drop_at_every_pixel_and_counts_the_flips() {
                 for band in 0..3 {
                     image[band * 64 + place] = if corner >> band & 1 == 0 { -6.0 } else { 7.0 };
                 }
-                let after = softmax(&model.ask(&image).unwrap().logits);
+                let after = softmax(&model.evaluate(&image).unwrap().logits);
                 drop = drop.max(p[class] - after[class]);
                 flips |= (0..3).any(|other| after[other] > after[class]);
             }
@@ -534,13 +534,13 @@ fn a_screened_attack_begins_at_the_pixel_to_which_the_model_responds_most() {
     };
     for row in 0..7 {
         let image = &images()[row];
-        let before = model.ask(image).unwrap().logits;
+        let before = model.evaluate(image).unwrap().logits;
         let class = (0..3).max_by(|a, b| before[*a].total_cmp(&before[*b])).unwrap();
         let response = |place: usize| {
             let tried = [-6.0, 7.0].map(|value| {
                 let mut image = image.clone();
                 (0..3).for_each(|band| image[band * 64 + place] = value);
-                margin(&model.ask(&image).unwrap().logits, class)
+                margin(&model.evaluate(&image).unwrap().logits, class)
             });
             tried[0].min(tried[1])
         };
@@ -556,7 +556,8 @@ fn a_screened_attack_begins_at_the_pixel_to_which_the_model_responds_most() {
 fn what_no_attack_can_do_is_a_mistake_before_the_run() {
     let (rows, _) = all_golden();
     let code = |settings: OnePixel| {
-        let built = settings.build("attack").and_then(|mut monitor| monitor.bind(rows.schema_ref(), &Tables::new()));
+        let built =
+            settings.build("attack").and_then(|mut monitor| monitor.bind(rows.schema_ref(), &UpstreamSchemas::new()));
         built.unwrap_err().into_iter().map(|mistake| (mistake.code, mistake.path.join("."))).collect::<Vec<_>>()
     };
     let of = || OnePixel::of("da_y1", None);

@@ -19,7 +19,7 @@ use arrow::{
 use lucarne::{
     batch::{ImageLayout, Unit, list_column, list_type},
     query::{Format, QueryError, Run},
-    table::{Part, TableWriter, WriteOptions},
+    table::{TablePart, TableWriter, WriteOptions},
 };
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
@@ -75,7 +75,7 @@ fn objects(from: usize, to: usize) -> RecordBatch {
 }
 
 /// Writes a table in parts; the last one stays in staging, if asked.
-fn write(run: &Path, table: &str, schema: SchemaRef, parts: &[RecordBatch], leave_last: bool) -> Vec<Part> {
+fn write(run: &Path, table: &str, schema: SchemaRef, parts: &[RecordBatch], leave_last: bool) -> Vec<TablePart> {
     write_with(run, table, schema, parts, leave_last, WriteOptions::default())
 }
 
@@ -86,7 +86,7 @@ fn write_with(
     parts: &[RecordBatch],
     leave_last: bool,
     options: WriteOptions,
-) -> Vec<Part> {
+) -> Vec<TablePart> {
     let (staging, folder) = (run.join("_staging").join(table), run.join(table));
     fs::create_dir_all(&folder).unwrap();
     let mut writer = TableWriter::new(schema, &staging, &folder, options).unwrap();

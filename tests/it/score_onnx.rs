@@ -82,7 +82,7 @@ fn farthest(found: &[f32], expected: &[f32]) -> f32 {
 fn logits_and_latents_are_those_of_pythons_onnxruntime() {
     let golden = golden();
     for model in ["tiny.onnx", "fixed_batch.onnx"] {
-        let outputs = started(settings(model)).model().unwrap().ask(&golden.images.concat()).unwrap();
+        let outputs = started(settings(model)).model().unwrap().evaluate(&golden.images.concat()).unwrap();
         assert!(farthest(&outputs.logits, &golden.logits.concat()) < 1e-5, "{model}");
         assert!(farthest(&outputs.latents, &golden.latents.concat()) < 1e-5, "{model}");
     }
@@ -122,12 +122,12 @@ fn a_scored_row_has_its_class_its_probabilities_and_its_latent() {
 fn the_bits_of_a_score_do_not_depend_on_the_batch() {
     let images = golden().images;
     let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
-    let together = started(settings("tiny.onnx")).model().unwrap().ask(&images.concat()).unwrap();
+    let together = started(settings("tiny.onnx")).model().unwrap().evaluate(&images.concat()).unwrap();
     for max_batch_size in [1, 3, 64] {
         let scorer = started(Onnx { max_batch_size: Some(max_batch_size), ..settings("tiny.onnx") });
-        let other = scorer.model().unwrap().ask(&images.concat()).unwrap();
+        let other = scorer.model().unwrap().evaluate(&images.concat()).unwrap();
         assert_eq!(bits(&other.logits), bits(&together.logits), "batches of {max_batch_size}");
-        let last = scorer.model().unwrap().ask(&images[6]).unwrap();
+        let last = scorer.model().unwrap().evaluate(&images[6]).unwrap();
         assert_eq!(bits(&last.latents), bits(&together.latents[36..]), "the last alone");
     }
 }
@@ -136,10 +136,10 @@ fn the_bits_of_a_score_do_not_depend_on_the_batch() {
 fn workers_that_share_a_scorer_get_what_one_gets() {
     let images = golden().images.concat();
     let scorer = started(settings("tiny.onnx"));
-    let alone = scorer.model().unwrap().ask(&images).unwrap();
+    let alone = scorer.model().unwrap().evaluate(&images).unwrap();
     std::thread::scope(|scope| {
         let workers: Vec<_> = (0..5)
-            .map(|_| scope.spawn(|| (0..20).all(|_| scorer.model().unwrap().ask(&images).unwrap() == alone)))
+            .map(|_| scope.spawn(|| (0..20).all(|_| scorer.model().unwrap().evaluate(&images).unwrap() == alone)))
             .collect();
         assert!(workers.into_iter().all(|worker| worker.join().unwrap()));
     });

@@ -18,26 +18,26 @@ use arrow::{
     datatypes::{Schema, SchemaRef},
 };
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use self::{table::schema, tally::Tally};
 use super::{
     columns::{class_column, needs_text},
     labels::Labels,
-    truth::{common_classes, predictions, truths, warn_of_strangers},
+    truth::{common_classes, predictions, truths, warn_unknown_classes},
     windowed::{Scope, Windowed},
 };
 use crate::{
     batch::LABEL,
-    error::{Mistake, Result},
-    stage::{Emitted, Finding, Monitor, Need, Settings, Tables},
+    error::{Diagnostic, Result},
+    stage::{ColumnRef, Finding, Monitor, MonitorOutput, Settings, UpstreamSchemas},
 };
 
 /// Counts how often scores are right, over the whole run and over windows of rows.
 ///
 /// Its table has, for every score and scope (`total`, and `window` if asked for), a row with class `all` and one for
 /// every class.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Accuracy {
     /// The text column with the true class. Rows where it is null or empty are counted as unlabelled.
@@ -79,7 +79,7 @@ impl Accuracy {
 impl Settings<dyn Monitor> for Accuracy {
     const NAME: &'static str = "accuracy";
 
-    fn build(self, label: &str) -> Result<Box<dyn Monitor>, Vec<Mistake>> {
+    fn build(self, label: &str) -> Result<Box<dyn Monitor>, Vec<Diagnostic>> {
         Ok(Box::new(AccuracyMonitor {
             label: label.to_owned(),
             scores: self.score.scores()?,
@@ -102,8 +102,8 @@ struct AccuracyMonitor {
 }
 
 impl AccuracyMonitor {
-    fn say(&mut self, counted: Vec<(Scope, Vec<Tally>)>) -> Result<Emitted> {
-        let mut out = Emitted::default();
+    fn say(&mut self, counted: Vec<(Scope, Vec<Tally>)>) -> Result<MonitorOutput> {
+        let mut out = MonitorOutput::default();
         for (scope, tallies) in counted {
             let scores: Vec<(&str, &Tally)> = self.scores.iter().map(String::as_str).zip(&tallies).collect();
             let rows = table::rows(&self.schema, &scope, &scores, &self.classes, self.settings.confidence)?;
@@ -137,13 +137,13 @@ impl AccuracyMonitor {
 }
 
 impl Monitor for AccuracyMonitor {
-    fn needs(&self) -> Vec<Need> {
-        let scores = self.scores.iter().map(|score| Need::new("score", class_column(score)));
-        std::iter::once(Need::new("truth", &self.settings.truth)).chain(scores).collect()
+    fn required_columns(&self) -> Vec<ColumnRef> {
+        let scores = self.scores.iter().map(|score| ColumnRef::new("score", class_column(score)));
+        std::iter::once(ColumnRef::new("truth", &self.settings.truth)).chain(scores).collect()
     }
 
-    fn bind(&mut self, input: &Schema, _above: &Tables) -> Result<SchemaRef, Vec<Mistake>> {
-        let mut mistakes: Vec<Mistake> = needs_text(input, "truth", &self.settings.truth).into_iter().collect();
+    fn bind(&mut self, input: &Schema, _above: &UpstreamSchemas) -> Result<SchemaRef, Vec<Diagnostic>> {
+        let mut mistakes: Vec<Diagnostic> = needs_text(input, "truth", &self.settings.truth).into_iter().collect();
         match common_classes(input, &self.scores, Accuracy::NAME) {
             Ok(classes) => self.classes = classes,
             Err(wrong) => mistakes.extend(wrong),
@@ -156,9 +156,9 @@ impl Monitor for AccuracyMonitor {
         Ok(self.schema.clone())
     }
 
-    fn observe(&mut self, batch: &RecordBatch) -> Result<Emitted> {
-        let (truths, stranger) = truths(batch, &self.settings.truth, &self.classes)?;
-        self.counts.meet(stranger);
+    fn observe(&mut self, batch: &RecordBatch) -> Result<MonitorOutput> {
+        let (truths, unknown_class) = truths(batch, &self.settings.truth, &self.classes)?;
+        self.counts.note_unknown_class(unknown_class);
         let of_score = |score: &String| predictions(batch, score, &self.classes);
         let given = self.scores.iter().map(of_score).collect::<Result<Vec<_>>>()?;
         let classes = self.classes.len();
@@ -168,10 +168,10 @@ impl Monitor for AccuracyMonitor {
         self.say(ended)
     }
 
-    fn finish(&mut self) -> Result<Emitted> {
+    fn finish(&mut self) -> Result<MonitorOutput> {
         let counted = self.counts.finish();
-        let strangers = self.counts.total().first().map_or(0, |tally| tally.unknown_truth);
-        warn_of_strangers(&self.label, self.counts.stranger(), strangers);
+        let unknown_classes = self.counts.total().first().map_or(0, |tally| tally.unknown_truth);
+        warn_unknown_classes(&self.label, self.counts.unknown_class(), unknown_classes);
         self.say(counted)
     }
 

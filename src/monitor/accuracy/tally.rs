@@ -23,7 +23,7 @@ impl Tally {
 
     pub(super) const fn add(&mut self, truth: Truth, predicted: Option<usize>, classes: usize) {
         match (truth, predicted) {
-            (Truth::Stranger, _) => self.unknown_truth += 1,
+            (Truth::UnknownClass, _) => self.unknown_truth += 1,
             (Truth::Missing, _) | (_, None) => self.unlabelled += 1,
             (Truth::Class(truth), Some(predicted)) => self.counts.as_mut_slice()[truth * classes + predicted] += 1,
         }

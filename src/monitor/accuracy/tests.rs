@@ -58,13 +58,13 @@ fn stream() -> Vec<(Option<&'static str>, usize, usize)> {
 
 fn monitor(settings: Accuracy) -> Box<dyn Monitor> {
     let mut monitor = settings.build("accuracy").expect("built");
-    monitor.bind(&fields("spiral,elliptical,merger"), &Tables::new()).expect("bound");
+    monitor.bind(&fields("spiral,elliptical,merger"), &UpstreamSchemas::new()).expect("bound");
     monitor
 }
 
 /// All rows of the table, and the findings.
 fn watch(monitor: &mut dyn Monitor, batches: &[RecordBatch]) -> (RecordBatch, Vec<Finding>) {
-    let mut said: Vec<Emitted> = batches.iter().map(|batch| monitor.observe(batch).expect("observed")).collect();
+    let mut said: Vec<MonitorOutput> = batches.iter().map(|batch| monitor.observe(batch).expect("observed")).collect();
     said.push(monitor.finish().expect("finished"));
     let (rows, findings): (Vec<_>, Vec<_>) = said.into_iter().map(|said| (said.rows, said.findings)).unzip();
     let rows: Vec<RecordBatch> = rows.concat().into_iter().map(|said| said.rows).collect();
@@ -172,7 +172,8 @@ fn a_stream_without_rows_has_a_total_of_nothing() {
 #[test]
 fn what_cannot_be_compared_is_a_mistake() {
     let mistakes = |settings: Accuracy, classes: &str| {
-        let bound = settings.build("accuracy").and_then(|mut monitor| monitor.bind(&fields(classes), &Tables::new()));
+        let bound =
+            settings.build("accuracy").and_then(|mut monitor| monitor.bind(&fields(classes), &UpstreamSchemas::new()));
         bound.expect_err("a mistake").iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
     };
     let both = Accuracy::of(["a", "b"]);

@@ -18,26 +18,26 @@ use arrow::{
     datatypes::{Schema, SchemaRef},
 };
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use self::{table::schema, tally::Tally};
 use super::{
     columns::{class_column, needs_text, probabilities_of, probability_column},
     labels::Labels,
-    truth::{common_classes, predictions, truths, warn_of_strangers},
+    truth::{common_classes, predictions, truths, warn_unknown_classes},
     windowed::{Scope, Windowed},
 };
 use crate::{
     batch::{LABEL, list_values},
-    error::{Code, Mistake, Result},
-    stage::{Emitted, Finding, Monitor, Need, Settings, Tables},
+    error::{Code, Diagnostic, Result},
+    stage::{ColumnRef, Finding, Monitor, MonitorOutput, Settings, UpstreamSchemas},
 };
 
 /// Compares probabilities with how often they were right, over the whole run and over windows of rows.
 ///
 /// Its table has, for every score and scope (`total`, and `window` if asked for), a row about all bins of confidence, where `bin`
 /// is null, and one for every bin.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Calibration {
     /// The text column with the true class. Rows where it is null or empty are counted as unlabelled.
@@ -87,9 +87,9 @@ impl Calibration {
 impl Settings<dyn Monitor> for Calibration {
     const NAME: &'static str = "calibration";
 
-    fn build(self, label: &str) -> Result<Box<dyn Monitor>, Vec<Mistake>> {
+    fn build(self, label: &str) -> Result<Box<dyn Monitor>, Vec<Diagnostic>> {
         if self.bins == 0 {
-            return Err(vec![Mistake::at("bins", Code::OutOfRange, "there has to be a bin")]);
+            return Err(vec![Diagnostic::at("bins", Code::OutOfRange, "there has to be a bin")]);
         }
         let scores = self.score.scores()?;
         let counts = Windowed::new(self.window, Tally::new(self.bins), scores.len());
@@ -109,8 +109,8 @@ struct CalibrationMonitor {
 }
 
 impl CalibrationMonitor {
-    fn say(&mut self, counted: Vec<(Scope, Vec<Tally>)>) -> Result<Emitted> {
-        let mut out = Emitted::default();
+    fn say(&mut self, counted: Vec<(Scope, Vec<Tally>)>) -> Result<MonitorOutput> {
+        let mut out = MonitorOutput::default();
         for (scope, tallies) in counted {
             out.rows.push(table::rows(&self.schema, &scope, &self.scores, &tallies, self.settings.confidence)?.into());
             for (i, tally) in tallies.iter().enumerate() {
@@ -132,14 +132,14 @@ impl CalibrationMonitor {
 }
 
 impl Monitor for CalibrationMonitor {
-    fn needs(&self) -> Vec<Need> {
+    fn required_columns(&self) -> Vec<ColumnRef> {
         let columns = |score: &String| [class_column(score), probability_column(score)];
-        let scores = self.scores.iter().flat_map(columns).map(|column| Need::new("score", column));
-        std::iter::once(Need::new("truth", &self.settings.truth)).chain(scores).collect()
+        let scores = self.scores.iter().flat_map(columns).map(|column| ColumnRef::new("score", column));
+        std::iter::once(ColumnRef::new("truth", &self.settings.truth)).chain(scores).collect()
     }
 
-    fn bind(&mut self, input: &Schema, _above: &Tables) -> Result<SchemaRef, Vec<Mistake>> {
-        let mut mistakes: Vec<Mistake> = needs_text(input, "truth", &self.settings.truth).into_iter().collect();
+    fn bind(&mut self, input: &Schema, _above: &UpstreamSchemas) -> Result<SchemaRef, Vec<Diagnostic>> {
+        let mut mistakes: Vec<Diagnostic> = needs_text(input, "truth", &self.settings.truth).into_iter().collect();
         match common_classes(input, &self.scores, Calibration::NAME) {
             Ok(classes) => self.classes = classes,
             Err(wrong) => mistakes.extend(wrong),
@@ -149,15 +149,15 @@ impl Monitor for CalibrationMonitor {
             if probabilities_of(input, score) != Some(self.classes.len()) {
                 let (column, classes) = (probability_column(score), self.classes.len());
                 let message = format!("no score `{score}` gives the probabilities of {classes} classes in `{column}`");
-                mistakes.push(Mistake::at("score", Code::WrongColumn, message));
+                mistakes.push(Diagnostic::at("score", Code::WrongColumn, message));
             }
         }
         if mistakes.is_empty() { Ok(self.schema.clone()) } else { Err(mistakes) }
     }
 
-    fn observe(&mut self, batch: &RecordBatch) -> Result<Emitted> {
-        let (truths, stranger) = truths(batch, &self.settings.truth, &self.classes)?;
-        self.counts.meet(stranger);
+    fn observe(&mut self, batch: &RecordBatch) -> Result<MonitorOutput> {
+        let (truths, unknown_class) = truths(batch, &self.settings.truth, &self.classes)?;
+        self.counts.note_unknown_class(unknown_class);
         let of_score = |score: &String| {
             let (probabilities, _) = list_values(batch, &probability_column(score))?;
             Ok((predictions(batch, score, &self.classes)?, probabilities))
@@ -171,10 +171,10 @@ impl Monitor for CalibrationMonitor {
         self.say(ended)
     }
 
-    fn finish(&mut self) -> Result<Emitted> {
+    fn finish(&mut self) -> Result<MonitorOutput> {
         let counted = self.counts.finish();
-        let strangers = self.counts.total().first().map_or(0, |tally| tally.unknown_truth);
-        warn_of_strangers(&self.label, self.counts.stranger(), strangers);
+        let unknown_classes = self.counts.total().first().map_or(0, |tally| tally.unknown_truth);
+        warn_unknown_classes(&self.label, self.counts.unknown_class(), unknown_classes);
         self.say(counted)
     }
 

@@ -22,7 +22,7 @@ impl Tally {
 
     pub(super) fn add(&mut self, truth: Truth, given: Option<usize>, probabilities: &[f32]) {
         match (truth, given) {
-            (Truth::Stranger, _) => self.unknown_truth += 1,
+            (Truth::UnknownClass, _) => self.unknown_truth += 1,
             (Truth::Missing, _) | (_, None) => self.unlabelled += 1,
             (Truth::Class(truth), Some(given)) => self.reliability.add(probabilities, given, truth),
         }

@@ -48,13 +48,13 @@ fn batch(rows: &[Row]) -> RecordBatch {
 
 fn monitor(settings: Calibration) -> Box<dyn Monitor> {
     let mut monitor = settings.build("calibration").expect("built");
-    monitor.bind(&fields(3), &Tables::new()).expect("bound");
+    monitor.bind(&fields(3), &UpstreamSchemas::new()).expect("bound");
     monitor
 }
 
 /// All rows of the table, and the findings.
 fn watch(monitor: &mut dyn Monitor, batches: &[RecordBatch]) -> (RecordBatch, Vec<Finding>) {
-    let mut said: Vec<Emitted> = batches.iter().map(|batch| monitor.observe(batch).expect("observed")).collect();
+    let mut said: Vec<MonitorOutput> = batches.iter().map(|batch| monitor.observe(batch).expect("observed")).collect();
     said.push(monitor.finish().expect("finished"));
     let (rows, findings): (Vec<_>, Vec<_>) = said.into_iter().map(|said| (said.rows, said.findings)).unzip();
     let rows: Vec<RecordBatch> = rows.concat().into_iter().map(|said| said.rows).collect();
@@ -190,7 +190,7 @@ fn a_stream_without_rows_has_a_total_of_nothing() {
 #[test]
 fn what_has_no_probabilities_is_a_mistake() {
     let mistakes = |settings: Calibration, schema: &Schema| {
-        let bound = settings.build("calibration").and_then(|mut monitor| monitor.bind(schema, &Tables::new()));
+        let bound = settings.build("calibration").and_then(|mut monitor| monitor.bind(schema, &UpstreamSchemas::new()));
         bound.expect_err("a mistake").iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
     };
     let both = Calibration::of(["a", "b"]);

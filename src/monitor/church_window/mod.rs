@@ -29,8 +29,10 @@ use super::{
 };
 use crate::{
     batch::{list_values, object_id, origin},
-    error::{Code, Error, Mistake, Result},
-    stage::{Emitted, Model, Monitor, Need, RunContext, Said, Scorer, Scorers, Settings, Tables},
+    error::{Code, Diagnostic, Error, Result},
+    stage::{
+        ColumnRef, Model, Monitor, MonitorOutput, RowsOut, RunContext, Scorer, Scorers, Settings, UpstreamSchemas,
+    },
     stats::{
         church_window::{Grid, Plane, angle_deg, areas},
         distance::l2,
@@ -81,14 +83,15 @@ impl ChurchWindow {
 impl Settings<dyn Monitor> for ChurchWindow {
     const NAME: &'static str = "church_window";
 
-    fn build(self, label: &str) -> Result<Box<dyn Monitor>, Vec<Mistake>> {
+    fn build(self, label: &str) -> Result<Box<dyn Monitor>, Vec<Diagnostic>> {
         let Some(grid) = Grid::over(self.extent, self.step).filter(|grid| grid.side() <= MOST) else {
             let message = format!(
                 "an extent of {} is no whole number of steps of {}, or of more than 1000",
                 self.extent, self.step
             );
             return Err(vec![
-                Mistake::at("step", Code::OutOfRange, message).help("for example an extent of 1.1 and a step of 0.01"),
+                Diagnostic::at("step", Code::OutOfRange, message)
+                    .help("for example an extent of 1.1 and a step of 0.01"),
             ]);
         };
         Ok(Box::new(ChurchWindowMonitor {
@@ -141,10 +144,10 @@ struct Classes {
 
 impl ChurchWindowMonitor {
     fn unready(&self) -> Error {
-        Error::Bug(format!("the monitor `{}` was not bound and started", self.label))
+        Error::bug(format!("the monitor `{}` was not bound and started", self.label))
     }
 
-    fn speakers(&self) -> Vec<Need> {
+    fn speakers(&self) -> Vec<ColumnRef> {
         speakers([&self.across, &self.up])
     }
 
@@ -226,22 +229,22 @@ impl ChurchWindowMonitor {
 }
 
 impl Monitor for ChurchWindowMonitor {
-    fn meet(&mut self, monitors: &[String]) {
-        self.across.meet(monitors);
-        self.up.meet(monitors);
+    fn resolve_labels(&mut self, monitors: &[String]) {
+        self.across.resolve_labels(monitors);
+        self.up.resolve_labels(monitors);
         self.heard = Heard::new(self.speakers().len());
     }
 
-    fn needs(&self) -> Vec<Need> {
+    fn required_columns(&self) -> Vec<ColumnRef> {
         let latents = [&self.origin, &self.across, &self.up].into_iter().filter_map(Named::need);
-        latents.chain([Need::new("score", class_column(&self.settings.score))]).collect()
+        latents.chain([ColumnRef::new("score", class_column(&self.settings.score))]).collect()
     }
 
-    fn follows(&self) -> Vec<Need> {
+    fn upstream(&self) -> Vec<ColumnRef> {
         self.speakers()
     }
 
-    fn bind(&mut self, input: &Schema, above: &Tables) -> Result<SchemaRef, Vec<Mistake>> {
+    fn bind(&mut self, input: &Schema, above: &UpstreamSchemas) -> Result<SchemaRef, Vec<Diagnostic>> {
         let mut mistakes = Vec::new();
         let origin = self.origin.space(input, above);
         for end in [&self.across, &self.up] {
@@ -253,7 +256,7 @@ impl Monitor for ChurchWindowMonitor {
         mistakes.extend(origin.err());
         let classes = classes_of(input, &self.settings.score).unwrap_or_default();
         if classes.len() > usize::from(u8::MAX) {
-            mistakes.push(Mistake::at(
+            mistakes.push(Diagnostic::at(
                 "score",
                 Code::OutOfRange,
                 format!("{} classes are too many to draw", classes.len()),
@@ -273,11 +276,11 @@ impl Monitor for ChurchWindowMonitor {
         if self.scorer.as_ref().and_then(|scorer| scorer.model()).is_some() {
             return Ok(());
         }
-        Err(Error::Data(format!("the model of `{}` cannot be asked for its head", self.settings.score)))
+        Err(Error::data(format!("the model of `{}` cannot be asked for its head", self.settings.score)))
     }
 
-    fn observe(&mut self, batch: &RecordBatch) -> Result<Emitted> {
-        let mut out = Emitted::default();
+    fn observe(&mut self, batch: &RecordBatch) -> Result<MonitorOutput> {
+        let mut out = MonitorOutput::default();
         if self.heard.monitors() > 0 {
             return Ok(out);
         }
@@ -288,8 +291,8 @@ impl Monitor for ChurchWindowMonitor {
         Ok(out)
     }
 
-    fn follow(&mut self, label: &str, said: &Said) -> Result<Emitted> {
-        let silent = || Error::Bug(format!("the monitor `{label}` does not say which row it speaks of"));
+    fn observe_upstream(&mut self, label: &str, said: &RowsOut) -> Result<MonitorOutput> {
+        let silent = || Error::bug(format!("the monitor `{label}` does not say which row it speaks of"));
         let about = said.about.as_ref().ok_or_else(silent)?;
         let verdict = Verdict::of(said)?;
         let monitor = self.speakers().iter().position(|need| need.column == label).ok_or_else(silent)?;
@@ -302,25 +305,25 @@ impl Monitor for ChurchWindowMonitor {
             }
         }
         let part = Part { truth: verdict.truth, latents, reason: verdict.unflipped };
-        let mut out = Emitted::default();
+        let mut out = MonitorOutput::default();
         if let Some(parts) = self.heard.hear(monitor, &verdict.object_id, &verdict.origin, part)? {
             out.rows.push(self.row(&verdict.object_id, &verdict.origin, &parts)?.into());
         }
         Ok(out)
     }
 
-    fn finish(&mut self) -> Result<Emitted> {
-        Ok(Emitted::default())
+    fn finish(&mut self) -> Result<MonitorOutput> {
+        Ok(MonitorOutput::default())
     }
 
     fn snapshot(&self) -> Result<Vec<u8>> {
-        serde_json::to_vec(&self.heard).map_err(|error| Error::Bug(error.to_string()))
+        serde_json::to_vec(&self.heard).map_err(|error| Error::bug(error.to_string()))
     }
 
     fn restore(&mut self, snapshot: &[u8]) -> Result<()> {
-        let heard: Heard<Part> = serde_json::from_slice(snapshot).map_err(|error| Error::Bug(error.to_string()))?;
+        let heard: Heard<Part> = serde_json::from_slice(snapshot).map_err(|error| Error::bug(error.to_string()))?;
         if heard.monitors() != self.heard.monitors() {
-            return Err(Error::Bug(format!("the snapshot of `{}` is of other monitors", self.label)));
+            return Err(Error::bug(format!("the snapshot of `{}` is of other monitors", self.label)));
         }
         self.heard = heard;
         Ok(())

@@ -11,7 +11,7 @@ use super::{
     super::fake::{attacked, attacks, columns, hear, rows, told},
     *,
 };
-use crate::stage::{AffineHead, Around, Outputs, Rejects};
+use crate::stage::{AffineHead, ModelOutputs, PixelEvaluator, Rejects};
 
 /// Classes by the greatest of three planes over latents (u, v); with `curved` by the square of v.
 struct Head {
@@ -33,11 +33,11 @@ impl Head {
 }
 
 impl Scorer for Head {
-    fn needs(&self) -> Vec<Need> {
+    fn required_columns(&self) -> Vec<ColumnRef> {
         Vec::new()
     }
 
-    fn bind(&mut self, _input: &Schema) -> Result<Vec<Field>, Vec<Mistake>> {
+    fn bind(&mut self, _input: &Schema) -> Result<Vec<Field>, Vec<Diagnostic>> {
         Ok(Vec::new())
     }
 
@@ -59,12 +59,12 @@ impl Scorer for Head {
 }
 
 impl Model for Head {
-    fn ask(&self, _images: &[f32]) -> Result<Outputs> {
-        Ok(Outputs::default())
+    fn evaluate(&self, _images: &[f32]) -> Result<ModelOutputs> {
+        Ok(ModelOutputs::default())
     }
 
-    fn around<'a>(&'a self, _image: &[f32]) -> Result<Box<dyn Around + 'a>> {
-        Err(Error::Bug("nobody asks".into()))
+    fn pixel_evaluator<'a>(&'a self, _image: &[f32]) -> Result<Box<dyn PixelEvaluator + 'a>> {
+        Err(Error::bug("nobody asks"))
     }
 
     fn head(&self, latents: &[f32]) -> Result<Vec<f32>> {
@@ -87,9 +87,9 @@ fn latent(score: &str, object: usize) -> [f32; 2] {
 
 const SCORES: [&str; 3] = ["a", "b", "c"];
 
-fn bind(settings: ChurchWindow, curved: bool) -> Result<Box<dyn Monitor>, Vec<Mistake>> {
+fn bind(settings: ChurchWindow, curved: bool) -> Result<Box<dyn Monitor>, Vec<Diagnostic>> {
     let mut monitor = settings.build("windows")?;
-    monitor.meet(&["first".into(), "second".into(), "windows".into()]);
+    monitor.resolve_labels(&["first".into(), "second".into(), "windows".into()]);
     let tables = ["first", "second"].map(|label| (label.to_owned(), attacks(true))).into();
     monitor.bind(&columns(&["a", "b", "c", "other"]), &tables)?;
     monitor.start(&RunContext::default(), &Head::scorers(curved)).expect("started");
@@ -168,7 +168,7 @@ fn an_object_that_was_not_flipped_has_a_row_with_the_reason_and_the_others_their
         attacked(&row(1), &[(false, [9.0, 9.0])]),
         attacked(&row(2), &[]),
     ];
-    let (table, _) = told(said.iter().map(|said| monitor.follow("first", said).expect("heard")));
+    let (table, _) = told(said.iter().map(|said| monitor.observe_upstream("first", said).expect("heard")));
     let reasons: Vec<Option<&str>> = table["reason"].as_string::<i32>().iter().collect();
     assert_eq!(reasons, [None, Some("not_flipped"), Some("misclassified")]);
     assert_eq!([0, 1, 2].map(|row| table["window"].is_valid(row)), [true, false, false]);
@@ -181,8 +181,8 @@ fn an_object_that_was_not_flipped_has_a_row_with_the_reason_and_the_others_their
 #[test]
 fn two_attacks_are_brought_together_whatever_their_timing_and_over_a_restart() {
     let row = |object: usize| rows(&SCORES, [object], latent);
-    let first: Vec<Said> = (0..4).map(|i| attacked(&row(i), &[(i != 2, [-1.5, i as f32])])).collect();
-    let second: Vec<Said> = (0..4).map(|i| attacked(&row(i), &[(true, [0.5, -2.0 - i as f32])])).collect();
+    let first: Vec<RowsOut> = (0..4).map(|i| attacked(&row(i), &[(i != 2, [-1.5, i as f32])])).collect();
+    let second: Vec<RowsOut> = (0..4).map(|i| attacked(&row(i), &[(true, [0.5, -2.0 - i as f32])])).collect();
     let watch = |order: &str| {
         let mut monitor = bind(coarse("first", "second"), false).expect("bound");
         told(hear(&mut *monitor, ["first", "second"], [&first, &second], order)).0

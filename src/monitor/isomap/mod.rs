@@ -31,17 +31,17 @@ use super::{
 };
 use crate::{
     batch::{column_of, list_values, object_id, origin},
-    error::{Code, Error, Mistake, Result},
-    stage::{Emitted, Monitor, Need, RunContext, Said, Scorers, Settings, Tables},
+    error::{Code, Diagnostic, Error, Result},
+    random::rank,
+    stage::{ColumnRef, Monitor, MonitorOutput, RowsOut, RunContext, Scorers, Settings, UpstreamSchemas},
     stats::{isomap::Isomap as Embedding, points::Points},
-    survey::noise::rank,
 };
 
 /// Draws the latents of a sample of objects in two or three dimensions.
 ///
 /// Its table has a row for every point: one for every object and score, those of triplets, and those that are placed afterwards. It is
 /// written when the stream has ended.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Isomap {
     /// The label of a score, or a list of them, all of one model: each gives every object a point.
@@ -114,7 +114,7 @@ impl Isomap {
 impl Settings<dyn Monitor> for Isomap {
     const NAME: &'static str = "isomap";
 
-    fn build(self, label: &str) -> Result<Box<dyn Monitor>, Vec<Mistake>> {
+    fn build(self, label: &str) -> Result<Box<dyn Monitor>, Vec<Diagnostic>> {
         let scores = self.score.scores()?;
         let attacked = self.attacked.as_ref().map(|label| Named::monitor("attacked", label));
         let points = self.n * scores.len();
@@ -123,12 +123,12 @@ impl Settings<dyn Monitor> for Isomap {
         if self.neighbours >= points {
             let message = format!("{points} points cannot each have {} neighbours", self.neighbours);
             let help = "draw more objects, or join each point to fewer";
-            mistakes.push(Mistake::at("neighbours", Code::OutOfRange, message).help(help));
+            mistakes.push(Diagnostic::at("neighbours", Code::OutOfRange, message).help(help));
         }
         if all > MOST {
             let message = format!("{all} points are too many to draw: {MOST} at most");
             let help = "every object has a point for every score; further objects can be placed by `place`";
-            mistakes.push(Mistake::at("n", Code::OutOfRange, message).help(help));
+            mistakes.push(Diagnostic::at("n", Code::OutOfRange, message).help(help));
         }
         if !mistakes.is_empty() {
             return Err(mistakes);
@@ -274,18 +274,18 @@ impl IsomapMonitor {
 const PLACED: &str = "placed";
 
 impl Monitor for IsomapMonitor {
-    fn needs(&self) -> Vec<Need> {
+    fn required_columns(&self) -> Vec<ColumnRef> {
         let latents = self.scores.iter().filter_map(Named::need);
-        let classes = self.scores.iter().map(|score| Need::new("score", class_column(&score.label)));
-        let truth = self.settings.truth.iter().map(|truth| Need::new("truth", truth));
+        let classes = self.scores.iter().map(|score| ColumnRef::new("score", class_column(&score.label)));
+        let truth = self.settings.truth.iter().map(|truth| ColumnRef::new("truth", truth));
         latents.chain(classes).chain(truth).collect()
     }
 
-    fn follows(&self) -> Vec<Need> {
-        self.attacked.iter().filter_map(Named::follows).collect()
+    fn upstream(&self) -> Vec<ColumnRef> {
+        self.attacked.iter().filter_map(Named::upstream).collect()
     }
 
-    fn bind(&mut self, input: &Schema, above: &Tables) -> Result<SchemaRef, Vec<Mistake>> {
+    fn bind(&mut self, input: &Schema, above: &UpstreamSchemas) -> Result<SchemaRef, Vec<Diagnostic>> {
         let mut mistakes = Vec::new();
         let truth = self.settings.truth.as_ref();
         mistakes.extend(truth.and_then(|truth| needs_text(input, "truth", truth)));
@@ -314,7 +314,7 @@ impl Monitor for IsomapMonitor {
         Ok(())
     }
 
-    fn observe(&mut self, batch: &RecordBatch) -> Result<Emitted> {
+    fn observe(&mut self, batch: &RecordBatch) -> Result<MonitorOutput> {
         let mut wanted = Vec::new();
         for row in 0..batch.num_rows() {
             let place = self.place(object_id(batch, row)?, self.seen);
@@ -327,17 +327,17 @@ impl Monitor for IsomapMonitor {
             let objects = self.objects(batch, wanted.iter().map(|(_, row)| *row))?;
             wanted.iter().zip(objects).for_each(|((place, _), object)| self.objects.put(*place, object));
         }
-        Ok(Emitted::default())
+        Ok(MonitorOutput::default())
     }
 
-    fn follow(&mut self, label: &str, said: &Said) -> Result<Emitted> {
-        let silent = || Error::Bug(format!("the monitor `{label}` does not say which row it speaks of"));
+    fn observe_upstream(&mut self, label: &str, said: &RowsOut) -> Result<MonitorOutput> {
+        let silent = || Error::bug(format!("the monitor `{label}` does not say which row it speaks of"));
         let about = said.about.as_ref().ok_or_else(silent)?;
         let verdict = Verdict::of(said)?;
         let place = self.place(&verdict.object_id, self.heard);
         self.heard += 1;
         if verdict.unflipped.is_some() || verdict.latent.len() != self.size || !self.triplets.wants(&place) {
-            return Ok(Emitted::default());
+            return Ok(MonitorOutput::default());
         }
         for mut object in self.objects(about, std::iter::once(0))? {
             object.truth = object.truth.or_else(|| verdict.truth.clone());
@@ -347,29 +347,32 @@ impl Monitor for IsomapMonitor {
             object.classes.insert(1, verdict.target.clone());
             self.triplets.put(place, object);
         }
-        Ok(Emitted::default())
+        Ok(MonitorOutput::default())
     }
 
-    fn finish(&mut self) -> Result<Emitted> {
+    fn finish(&mut self) -> Result<MonitorOutput> {
         let points = self.points();
         if points.is_empty() {
-            return Ok(Emitted::default());
+            return Ok(MonitorOutput::default());
         }
         let (drawn, drawing) = self.draw(&points);
-        Ok(Emitted { rows: vec![rows(&self.schema, &points, &drawn, drawing)?.into()], ..Emitted::default() })
+        Ok(MonitorOutput {
+            rows: vec![rows(&self.schema, &points, &drawn, drawing)?.into()],
+            ..MonitorOutput::default()
+        })
     }
 
     fn snapshot(&self) -> Result<Vec<u8>> {
         let (objects, triplets) = (self.objects.named(), self.triplets.named());
         let head = Head { seen: self.seen, heard: self.heard, objects, triplets };
-        let mut bytes = serde_json::to_vec(&head).map_err(|error| Error::Bug(error.to_string()))?;
+        let mut bytes = serde_json::to_vec(&head).map_err(|error| Error::bug(error.to_string()))?;
         bytes.push(b'\n');
         bytes.extend(self.objects.latents().chain(self.triplets.latents()).flat_map(f32::to_le_bytes));
         Ok(bytes)
     }
 
     fn restore(&mut self, snapshot: &[u8]) -> Result<()> {
-        let broken = || Error::Bug(format!("the snapshot of `{}` cannot be read", self.label));
+        let broken = || Error::bug(format!("the snapshot of `{}` cannot be read", self.label));
         let end = snapshot.iter().position(|byte| *byte == b'\n').ok_or_else(broken)?;
         let head: Head = serde_json::from_slice(&snapshot[..end]).map_err(|_| broken())?;
         let (numbers, _) = snapshot[end + 1..].as_chunks::<4>();

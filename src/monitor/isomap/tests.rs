@@ -41,15 +41,15 @@ fn under_attack() -> Isomap {
     Isomap { attacked: Some("attack".into()), triplets: 4, ..settings() }
 }
 
-fn bind(settings: Isomap, tables: &Tables) -> Result<Box<dyn Monitor>, Vec<Mistake>> {
+fn bind(settings: Isomap, tables: &UpstreamSchemas) -> Result<Box<dyn Monitor>, Vec<Diagnostic>> {
     let mut monitor = settings.build("drawn")?;
-    monitor.meet(&["attack".into(), "drawn".into()]);
+    monitor.resolve_labels(&["attack".into(), "drawn".into()]);
     monitor.bind(&columns(&["a", "b", "c", "other"]), tables)?;
     monitor.start(&RunContext { seed: SEED, ..RunContext::default() }, &Scorers::new()).expect("started");
     Ok(monitor)
 }
 
-fn tables() -> Tables {
+fn tables() -> UpstreamSchemas {
     [
         ("attack".to_owned(), attacks(true)),
         ("blind".to_owned(), attacks(false)),
@@ -63,7 +63,7 @@ fn monitor(settings: Isomap) -> Box<dyn Monitor> {
 }
 
 /// Every third object withstands, one is misclassified.
-fn said(object: usize) -> Said {
+fn said(object: usize) -> RowsOut {
     let [x, y] = latent("a", object);
     match object {
         4 => attacked(&batch([object]), &[]),
@@ -74,9 +74,10 @@ fn said(object: usize) -> Said {
 fn watch(settings: Isomap, batches: &[RecordBatch]) -> RecordBatch {
     let is_under_attack = settings.attacked.is_some();
     let mut monitor = monitor(settings);
-    let mut emitted: Vec<Emitted> = batches.iter().map(|batch| monitor.observe(batch).expect("observed")).collect();
+    let mut emitted: Vec<MonitorOutput> =
+        batches.iter().map(|batch| monitor.observe(batch).expect("observed")).collect();
     if is_under_attack {
-        emitted.extend((0..60).map(|i| monitor.follow("attack", &said(i)).expect("heard")));
+        emitted.extend((0..60).map(|i| monitor.observe_upstream("attack", &said(i)).expect("heard")));
     }
     emitted.push(monitor.finish().expect("finished"));
     told(emitted).0
@@ -165,7 +166,7 @@ fn batches_and_the_pace_of_the_attack_do_not_matter() {
     let mut emitted = Vec::new();
     for i in 0..60 {
         emitted.push(monitor.observe(&batch([i])).expect("observed"));
-        emitted.push(monitor.follow("attack", &said(i)).expect("heard"));
+        emitted.push(monitor.observe_upstream("attack", &said(i)).expect("heard"));
     }
     emitted.push(monitor.finish().expect("finished"));
     assert_eq!(told(emitted).0, whole);
@@ -177,13 +178,13 @@ fn a_restored_monitor_draws_what_an_undisturbed_one_draws() {
     for cut in [0, 1, 13, 59, 60] {
         let mut first = monitor(under_attack());
         first.observe(&batch(0..cut)).expect("observed");
-        (0..cut / 2).for_each(|i| assert!(first.follow("attack", &said(i)).is_ok()));
+        (0..cut / 2).for_each(|i| assert!(first.observe_upstream("attack", &said(i)).is_ok()));
         let snapshot = first.snapshot().expect("a snapshot");
         assert!(snapshot.len() <= first.state_bound_bytes());
         let mut second = monitor(under_attack());
         second.restore(&snapshot).expect("restored");
         second.observe(&batch(cut..60)).expect("observed");
-        (cut / 2..60).for_each(|i| assert!(second.follow("attack", &said(i)).is_ok()));
+        (cut / 2..60).for_each(|i| assert!(second.observe_upstream("attack", &said(i)).is_ok()));
         assert_eq!(told([second.finish().expect("finished")]).0, undisturbed, "cut at {cut}");
         assert!(second.restore(&snapshot[..snapshot.len() / 2]).is_err());
     }
@@ -263,8 +264,8 @@ fn what_cannot_be_drawn_together_is_a_mistake() {
 fn settings_have_their_defaults() {
     let read: Isomap = serde_json::from_str(r#"{ "score": ["a", "b"] }"#).expect("settings");
     assert_eq!(read, Isomap::of(["a", "b"]));
-    let needs: Vec<String> = monitor(under_attack()).needs().into_iter().map(|need| need.column).collect();
+    let needs: Vec<String> = monitor(under_attack()).required_columns().into_iter().map(|need| need.column).collect();
     assert_eq!(needs, ["a_latent", "b_latent", "a_class", "b_class", "label"]);
-    let follows: Vec<String> = monitor(under_attack()).follows().into_iter().map(|need| need.column).collect();
+    let follows: Vec<String> = monitor(under_attack()).upstream().into_iter().map(|need| need.column).collect();
     assert_eq!(follows, ["attack"]);
 }

@@ -46,7 +46,7 @@ impl Kept {
         let (numbers, rest) = bytes.as_chunks::<8>();
         let (rows, odd) = numbers.as_chunks::<3>();
         if !rest.is_empty() || !odd.is_empty() || rows.len() > most {
-            return Err(Error::Bug("a snapshot of distances cannot be read".into()));
+            return Err(Error::bug("a snapshot of distances cannot be read"));
         }
         Ok(Self { most, distances: rows.iter().map(|row| row.map(u64::from_le_bytes)).collect() })
     }

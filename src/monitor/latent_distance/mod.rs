@@ -35,21 +35,21 @@ use super::{
 };
 use crate::{
     batch::{list_values, object_id, origin},
-    error::{Code, Error, Mistake, Result},
-    stage::{Emitted, Finding, Monitor, Need, RunContext, Said, Scorers, Settings, Tables},
+    error::{Code, Diagnostic, Error, Result},
+    random::{Stream, rank},
+    stage::{ColumnRef, Finding, Monitor, MonitorOutput, RowsOut, RunContext, Scorers, Settings, UpstreamSchemas},
     stats::{
         distance::l2,
         jensen_shannon::{Pairs, in_base_2},
         permutation::p_value,
         summary::{Moments, quantile},
     },
-    survey::noise::{Stream, rank},
 };
 
 /// Measures how far objects move in latent space, from one score to another or under attack.
 ///
 /// Its table has a row of the scope `object` for every object, and one of the scope `total`.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LatentDistance {
     /// The label of the score that distances are measured from.
@@ -85,7 +85,7 @@ pub struct LatentDistance {
 }
 
 /// A pair that another is compared with.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Versus {
     /// The label of a score.
@@ -126,16 +126,16 @@ impl LatentDistance {
 impl Settings<dyn Monitor> for LatentDistance {
     const NAME: &'static str = "latent_distance";
 
-    fn build(self, label: &str) -> Result<Box<dyn Monitor>, Vec<Mistake>> {
+    fn build(self, label: &str) -> Result<Box<dyn Monitor>, Vec<Diagnostic>> {
         let mut mistakes = Vec::new();
         if let Some(q) = self.quantiles.iter().find(|q| !(0.0..=1.0).contains(*q)) {
             let message = format!("{q} is no quantile");
             let help = "a quantile is between 0 and 1";
-            mistakes.push(Mistake::at("quantiles", Code::OutOfRange, message).help(help));
+            mistakes.push(Diagnostic::at("quantiles", Code::OutOfRange, message).help(help));
         }
         if self.maximum_js_distance.is_some() && self.versus.is_none() {
             let message = "there is no `versus` whose distances could be too far from these";
-            mistakes.push(Mistake::at("maximum_js_distance", Code::Conflict, message));
+            mistakes.push(Diagnostic::at("maximum_js_distance", Code::Conflict, message));
         }
         if !mistakes.is_empty() {
             return Err(mistakes);
@@ -206,7 +206,7 @@ struct Head {
 }
 
 impl LatentDistanceMonitor {
-    fn speakers(&self) -> Vec<Need> {
+    fn speakers(&self) -> Vec<ColumnRef> {
         speakers(self.pairs.iter().map(|pair| &pair.to).chain(&self.flipped_by))
     }
 
@@ -292,20 +292,20 @@ impl LatentDistanceMonitor {
 }
 
 impl Monitor for LatentDistanceMonitor {
-    fn meet(&mut self, monitors: &[String]) {
-        self.pairs.iter_mut().for_each(|pair| pair.to.meet(monitors));
+    fn resolve_labels(&mut self, monitors: &[String]) {
+        self.pairs.iter_mut().for_each(|pair| pair.to.resolve_labels(monitors));
         self.heard = Heard::new(self.speakers().len());
     }
 
-    fn needs(&self) -> Vec<Need> {
+    fn required_columns(&self) -> Vec<ColumnRef> {
         self.pairs.iter().flat_map(|pair| [pair.from.need(), pair.to.need()]).flatten().collect()
     }
 
-    fn follows(&self) -> Vec<Need> {
+    fn upstream(&self) -> Vec<ColumnRef> {
         self.speakers()
     }
 
-    fn bind(&mut self, input: &Schema, above: &Tables) -> Result<SchemaRef, Vec<Mistake>> {
+    fn bind(&mut self, input: &Schema, above: &UpstreamSchemas) -> Result<SchemaRef, Vec<Diagnostic>> {
         let mut mistakes = Vec::new();
         for pair in &self.pairs {
             let spaces = (pair.from.space(input, above), pair.to.space(input, above));
@@ -328,8 +328,8 @@ impl Monitor for LatentDistanceMonitor {
         Ok(())
     }
 
-    fn observe(&mut self, batch: &RecordBatch) -> Result<Emitted> {
-        let mut out = Emitted::default();
+    fn observe(&mut self, batch: &RecordBatch) -> Result<MonitorOutput> {
+        let mut out = MonitorOutput::default();
         if self.heard.monitors() > 0 || batch.num_rows() == 0 {
             return Ok(out);
         }
@@ -349,8 +349,8 @@ impl Monitor for LatentDistanceMonitor {
         Ok(out)
     }
 
-    fn follow(&mut self, label: &str, said: &Said) -> Result<Emitted> {
-        let silent = || Error::Bug(format!("the monitor `{label}` does not say which row it speaks of"));
+    fn observe_upstream(&mut self, label: &str, said: &RowsOut) -> Result<MonitorOutput> {
+        let silent = || Error::bug(format!("the monitor `{label}` does not say which row it speaks of"));
         let about = said.about.as_ref().ok_or_else(silent)?;
         let verdict = Verdict::of(said)?;
         let mut part = Part { flipped: verdict.unflipped.is_none(), distances: [None, None] };
@@ -364,7 +364,7 @@ impl Monitor for LatentDistanceMonitor {
                 *distance = Self::between(pair, about)?.first().copied();
             }
         }
-        let mut out = Emitted::default();
+        let mut out = MonitorOutput::default();
         if let Some(parts) = self.heard.hear(monitor, &verdict.object_id, &verdict.origin, part)? {
             let distance = |pair: usize| parts.iter().find_map(|part| part.distances[pair]);
             let object = self.count(Object {
@@ -379,7 +379,7 @@ impl Monitor for LatentDistanceMonitor {
         Ok(out)
     }
 
-    fn finish(&mut self) -> Result<Emitted> {
+    fn finish(&mut self) -> Result<MonitorOutput> {
         let total = self.total();
         for (need, objects) in self.speakers().iter().zip(self.heard.in_vain()).filter(|(_, objects)| *objects > 0) {
             tracing::warn!(
@@ -390,23 +390,23 @@ impl Monitor for LatentDistanceMonitor {
             );
         }
         let findings = self.findings(&total);
-        Ok(Emitted { rows: vec![total_row(&self.schema, &total)?.into()], findings })
+        Ok(MonitorOutput { rows: vec![total_row(&self.schema, &total)?.into()], findings })
     }
 
     fn snapshot(&self) -> Result<Vec<u8>> {
         let head = Head { tally: self.tally.clone(), heard: self.heard.clone() };
-        let mut bytes = serde_json::to_vec(&head).map_err(|error| Error::Bug(error.to_string()))?;
+        let mut bytes = serde_json::to_vec(&head).map_err(|error| Error::bug(error.to_string()))?;
         bytes.push(b'\n');
         bytes.extend(self.kept.bytes());
         Ok(bytes)
     }
 
     fn restore(&mut self, snapshot: &[u8]) -> Result<()> {
-        let broken = || Error::Bug(format!("the snapshot of `{}` cannot be read", self.label));
+        let broken = || Error::bug(format!("the snapshot of `{}` cannot be read", self.label));
         let end = snapshot.iter().position(|byte| *byte == b'\n').ok_or_else(broken)?;
         let Head { tally, heard } = serde_json::from_slice(&snapshot[..end]).map_err(|_| broken())?;
         if heard.monitors() != self.heard.monitors() {
-            return Err(Error::Bug(format!("the snapshot of `{}` is of other monitors", self.label)));
+            return Err(Error::bug(format!("the snapshot of `{}` is of other monitors", self.label)));
         }
         self.kept = Kept::read(MOST, &snapshot[end + 1..])?;
         (self.tally, self.heard) = (tally, heard);

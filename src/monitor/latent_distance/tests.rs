@@ -42,9 +42,9 @@ fn under_attack() -> LatentDistance {
     }
 }
 
-fn bind(settings: LatentDistance, tables: &Tables) -> Result<Box<dyn Monitor>, Vec<Mistake>> {
+fn bind(settings: LatentDistance, tables: &UpstreamSchemas) -> Result<Box<dyn Monitor>, Vec<Diagnostic>> {
     let mut monitor = settings.build("noise")?;
-    monitor.meet(&["first".into(), "second".into(), "accuracy".into(), "noise".into()]);
+    monitor.resolve_labels(&["first".into(), "second".into(), "accuracy".into(), "noise".into()]);
     monitor.bind(&columns(&["a", "b", "c", "other"]), tables)?;
     monitor.start(&RunContext { seed: 7, ..RunContext::default() }, &Scorers::new()).expect("started");
     Ok(monitor)
@@ -57,7 +57,8 @@ fn monitor(settings: LatentDistance) -> Box<dyn Monitor> {
 
 fn watch(settings: LatentDistance, batches: &[RecordBatch]) -> (RecordBatch, Vec<Finding>) {
     let mut monitor = monitor(settings);
-    let mut emitted: Vec<Emitted> = batches.iter().map(|batch| monitor.observe(batch).expect("observed")).collect();
+    let mut emitted: Vec<MonitorOutput> =
+        batches.iter().map(|batch| monitor.observe(batch).expect("observed")).collect();
     emitted.push(monitor.finish().expect("finished"));
     told(emitted)
 }
@@ -138,7 +139,7 @@ fn a_restored_monitor_says_what_an_undisturbed_one_says() {
 }
 
 /// What two attacks say. The first speaks of 0, 1, 2, 3, 4, 6 and flips 0, 1, 3, 6; the second of 1, 2, 3, 5, 6 and flips 1, 2, 6.
-fn says() -> [Vec<Said>; 2] {
+fn says() -> [Vec<RowsOut>; 2] {
     let moved = |i: usize, by: f32| [1.0, i as f32 + by];
     let first = |i: usize| match i {
         // The first target that succeeds counts.
@@ -204,10 +205,11 @@ fn what_one_attack_has_said_survives_a_snapshot() {
 fn scores_can_be_compared_over_the_objects_that_an_attack_flipped() {
     let settings = LatentDistance { flipped_by: Some(Labels::One("first".into())), ..LatentDistance::of("a", "b") };
     let mut monitor = monitor(settings);
-    let follows: Vec<String> = monitor.follows().into_iter().map(|need| need.column).collect();
+    let follows: Vec<String> = monitor.upstream().into_iter().map(|need| need.column).collect();
     assert_eq!(follows, ["first"]);
     let [first, _] = says();
-    let mut emitted: Vec<Emitted> = first.iter().map(|said| monitor.follow("first", said).expect("heard")).collect();
+    let mut emitted: Vec<MonitorOutput> =
+        first.iter().map(|said| monitor.observe_upstream("first", said).expect("heard")).collect();
     emitted.push(monitor.finish().expect("finished"));
     let (table, _) = told(emitted);
     assert_eq!(ids(&table), ["o0", "o1", "o2", "o3", "o4", "o6"]);
@@ -242,7 +244,7 @@ fn a_stream_without_rows_has_a_total_of_nothing() {
 
 #[test]
 fn what_cannot_be_compared_is_a_mistake() {
-    let tables: Tables = [
+    let tables: UpstreamSchemas = [
         ("first".to_owned(), attacks(true)),
         ("second".to_owned(), attacks(false)),
         ("accuracy".to_owned(), Schema::empty().into()),

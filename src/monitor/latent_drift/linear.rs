@@ -6,6 +6,7 @@ use super::{super::columns::latent_column, sample::Columns, table::Judged};
 use crate::{
     batch::{list_values, object_id},
     error::Result,
+    random::Stream,
     stats::{
         mmd::{
             Kernel,
@@ -13,7 +14,6 @@ use crate::{
         },
         points::Points,
     },
-    survey::noise::Stream,
 };
 
 /// A reference that windows are compared with.

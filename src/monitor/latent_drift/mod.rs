@@ -47,13 +47,13 @@ use self::{
 use super::columns::{latent_column, latent_size, probabilities_of, probability_column, text};
 use crate::{
     batch::{OBJECT_ID, column_of},
-    error::{Code, Error, Mistake, Result},
-    stage::{Emitted, Finding, Monitor, Need, RunContext, Scorers, Tables},
+    error::{Code, Diagnostic, Error, Result},
+    random::Stream,
+    stage::{ColumnRef, Finding, Monitor, MonitorOutput, RunContext, Scorers, UpstreamSchemas},
     stats::{
         mmd::Kernel,
         multiplicity::{Lord, holm},
     },
-    survey::noise::Stream,
 };
 
 /// The monitor of the kind `latent_drift`.
@@ -134,11 +134,11 @@ impl LatentDriftMonitor {
     }
 
     fn bound(&self) -> Result<&Bound> {
-        self.bound.as_ref().ok_or_else(|| Error::Bug(format!("the monitor `{}` was not bound", self.label)))
+        self.bound.as_ref().ok_or_else(|| Error::bug(format!("the monitor `{}` was not bound", self.label)))
     }
 
     fn judge(&self) -> Result<&Judge> {
-        self.judge.as_ref().ok_or_else(|| Error::Bug(format!("the monitor `{}` was not started", self.label)))
+        self.judge.as_ref().ok_or_else(|| Error::bug(format!("the monitor `{}` was not started", self.label)))
     }
 
     /// The columns of the stream that are held, each once.
@@ -159,13 +159,13 @@ impl LatentDriftMonitor {
 
     /// Keeps rows of the window under way.
     fn hold(&mut self, batch: &RecordBatch) -> Result<()> {
-        let bound = self.bound.as_ref().ok_or_else(|| Error::Bug("a monitor was not bound".into()))?;
+        let bound = self.bound.as_ref().ok_or_else(|| Error::bug("a monitor was not bound"))?;
         match (&mut self.held, &self.judge) {
             (Held::Rows(held), _) => held.push(batch.clone()),
             (Held::Sums(sums), Some(Judge::Linear(linear))) => {
                 linear.add(&bound.columns, batch, self.settings.most_segments(), sums)?;
             }
-            (Held::Sums(_), _) => return Err(Error::Bug(format!("the monitor `{}` was not started", self.label))),
+            (Held::Sums(_), _) => return Err(Error::bug(format!("the monitor `{}` was not started", self.label))),
         }
         Ok(())
     }
@@ -189,7 +189,7 @@ impl LatentDriftMonitor {
     }
 
     /// What is said of a window that has ended, of whose rows so many are then let go of.
-    fn close(&mut self, window: &Window, let_go: u64) -> Result<Emitted> {
+    fn close(&mut self, window: &Window, let_go: u64) -> Result<MonitorOutput> {
         let threshold = match self.settings.control {
             Control::None => self.settings.alpha,
             Control::Lord => self.state.lord.level(),
@@ -226,7 +226,8 @@ impl LatentDriftMonitor {
         let expected =
             (self.settings.control == Control::None).then_some(self.settings.alpha * self.state.tested as f64);
         let frame = Frame { window, reference, threshold, expected_false_alarms: expected };
-        let mut out = Emitted { rows: vec![rows(&self.bound()?.schema, &frame, &said)?.into()], findings: Vec::new() };
+        let mut out =
+            MonitorOutput { rows: vec![rows(&self.bound()?.schema, &frame, &said)?.into()], findings: Vec::new() };
         if !drifted.is_empty() && !self.state.drifting {
             out.findings.push(self.finding(&frame, &drifted));
         }
@@ -266,7 +267,7 @@ impl LatentDriftMonitor {
                     (*beyond > 0).then(|| (None, Judged { n: *beyond, reason: Some(BEYOND), ..Judged::default() }));
                 Ok(sums.iter().map(|(segment, sums)| (segment.clone(), linear.judge(sums))).chain(beyond).collect())
             }
-            _ => Err(Error::Bug(format!("the monitor `{}` holds what it cannot judge", self.label))),
+            _ => Err(Error::bug(format!("the monitor `{}` holds what it cannot judge", self.label))),
         }
     }
 
@@ -291,7 +292,7 @@ impl LatentDriftMonitor {
         Finding { monitor: self.label.clone(), message }
     }
 
-    fn step(&mut self, batch: &RecordBatch, step: Step, out: &mut Emitted) -> Result<()> {
+    fn step(&mut self, batch: &RecordBatch, step: Step, out: &mut MonitorOutput) -> Result<()> {
         match step {
             Step::Hold(rows) if rows.is_empty() => Ok(()),
             Step::Hold(rows) => self.hold(&batch.slice(rows.start, rows.len())),
@@ -308,16 +309,16 @@ impl LatentDriftMonitor {
 const BEYOND: &str = "more segments than `segments`";
 
 impl Monitor for LatentDriftMonitor {
-    fn needs(&self) -> Vec<Need> {
-        self.read_columns().into_iter().map(|(key, column)| Need::new(key, column)).collect()
+    fn required_columns(&self) -> Vec<ColumnRef> {
+        self.read_columns().into_iter().map(|(key, column)| ColumnRef::new(key, column)).collect()
     }
 
-    fn bind(&mut self, input: &Schema, _above: &Tables) -> Result<SchemaRef, Vec<Mistake>> {
+    fn bind(&mut self, input: &Schema, _above: &UpstreamSchemas) -> Result<SchemaRef, Vec<Diagnostic>> {
         let LatentDrift { score, reference, domain, block, segment, .. } = &self.settings;
         let column = latent_column(score);
         let size = latent_size(input, score).ok_or_else(|| {
             let message = format!("the column `{column}` holds no latents");
-            Mistake::at("score", Code::WrongColumn, message).help("name a score of a model with latents")
+            Diagnostic::at("score", Code::WrongColumn, message).help("name a score of a model with latents")
         });
         let model = input.field_with_name(&column).ok().and_then(|field| field.metadata().get("model_sha256"));
         let table = Table::find(&Wanted {
@@ -332,7 +333,7 @@ impl Monitor for LatentDriftMonitor {
             (Ok(size), Ok(table)) if size != table.dimension => {
                 let message =
                     format!("latents of the reference have {} numbers, those of `{score}` {size}", table.dimension);
-                return Err(vec![Mistake::at("reference", Code::Conflict, message)]);
+                return Err(vec![Diagnostic::at("reference", Code::Conflict, message)]);
             }
             (Ok(_), Ok(table)) => table,
             (size, table) => return Err(size.err().into_iter().chain(table.err()).collect()),
@@ -354,7 +355,7 @@ impl Monitor for LatentDriftMonitor {
         let LatentDrift { reference, reference_limit, method, permutations, features, .. } = &self.settings;
         let bound = self.bound()?;
         let sample = bound.table.read(run.seed, *reference_limit)?;
-        let few = |what: &str| Error::Data(format!("the reference `{}` {what}", reference.display()));
+        let few = |what: &str| Error::data(format!("the reference `{}` {what}", reference.display()));
         if sample.latents.len() < 2 {
             return Err(few("has fewer than 2 rows of its domain"));
         }
@@ -378,7 +379,7 @@ impl Monitor for LatentDriftMonitor {
         Ok(())
     }
 
-    fn observe(&mut self, batch: &RecordBatch) -> Result<Emitted> {
+    fn observe(&mut self, batch: &RecordBatch) -> Result<MonitorOutput> {
         // Only what is compared is held, not the images beside it.
         let mut names: Vec<String> = vec![OBJECT_ID.to_owned()];
         names.extend(self.read_columns().into_iter().map(|(_, column)| column));
@@ -389,15 +390,15 @@ impl Monitor for LatentDriftMonitor {
         let batch = batch.project(&places)?;
         let by = self.settings.window_by.as_ref().map(|column| text(column_of(&batch, column)?)).transpose()?;
         let value = |row: usize| by.as_ref().map(|by| by.value(row).to_owned());
-        let mut out = Emitted::default();
+        let mut out = MonitorOutput::default();
         for step in self.state.windows.take(self.rule, batch.num_rows(), value) {
             self.step(&batch, step, &mut out)?;
         }
         Ok(out)
     }
 
-    fn finish(&mut self) -> Result<Emitted> {
-        let mut out = Emitted::default();
+    fn finish(&mut self) -> Result<MonitorOutput> {
+        let mut out = MonitorOutput::default();
         if let Some(Step::Close { window, let_go }) = self.state.windows.finish(self.rule) {
             out.append(self.close(&window, let_go)?);
             self.let_go(let_go);
@@ -411,7 +412,7 @@ impl Monitor for LatentDriftMonitor {
             Held::Sums(Segments(sums, beyond)) => (sums.iter().map(|(segment, _)| segment.clone()).collect(), *beyond),
         };
         let head = Head { state: self.state.clone(), segments, beyond };
-        let mut bytes = serde_json::to_vec(&head).map_err(|error| Error::Bug(error.to_string()))?;
+        let mut bytes = serde_json::to_vec(&head).map_err(|error| Error::bug(error.to_string()))?;
         bytes.push(b'\n');
         match &self.held {
             Held::Sums(Segments(sums, _)) => sums.iter().for_each(|(_, sums)| bytes.extend(sums.to_bytes())),
@@ -430,7 +431,7 @@ impl Monitor for LatentDriftMonitor {
     }
 
     fn restore(&mut self, snapshot: &[u8]) -> Result<()> {
-        let broken = || Error::Bug(format!("the snapshot of `{}` cannot be read", self.label));
+        let broken = || Error::bug(format!("the snapshot of `{}` cannot be read", self.label));
         let end = snapshot.iter().position(|byte| *byte == b'\n').ok_or_else(broken)?;
         let Head { state, segments, beyond } = serde_json::from_slice(&snapshot[..end]).map_err(|_| broken())?;
         let rest = &snapshot[end + 1..];

@@ -21,9 +21,9 @@ use super::{
 };
 use crate::{
     batch::OBJECT_ID,
-    error::{Code, Error, Mistake, Result, nearest},
+    error::{Code, Diagnostic, Error, Result},
+    random::rank,
     stats::points::Points,
-    survey::noise::rank,
 };
 
 /// The column that tells domains apart.
@@ -59,11 +59,11 @@ pub(super) struct Wanted<'a> {
 
 impl Table {
     /// Reads footers, and the column of domains.
-    pub(super) fn find(wanted: &Wanted<'_>) -> Result<Self, Mistake> {
+    pub(super) fn find(wanted: &Wanted<'_>) -> Result<Self, Diagnostic> {
         let name = wanted.path.display().to_string();
         let missing = |error: &dyn std::fmt::Display| {
             let message = format!("the reference `{name}` cannot be read: {error}");
-            Mistake::at("reference", Code::MissingFile, message).help("name a Parquet file, or a folder of them")
+            Diagnostic::at("reference", Code::MissingFile, message).help("name a Parquet file, or a folder of them")
         };
         let files = files(wanted.path).map_err(|error| missing(&error))?;
         let first = files.first().ok_or_else(|| missing(&"it is a folder without `*.parquet`"))?;
@@ -72,16 +72,15 @@ impl Table {
         let column = |key: &str, column: &str| {
             let columns = schema.fields().iter().map(|field| field.name().as_str());
             schema.field_with_name(column).map_err(|_| {
-                let near =
-                    nearest(column, columns).map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
-                Mistake::at(key, Code::UnknownColumn, format!("the reference `{name}` has no column `{column}`{near}"))
+                Diagnostic::at(key, Code::UnknownColumn, format!("the reference `{name}` has no column `{column}`"))
+                    .suggest(column, columns, "columns")
             })
         };
         let latent = column("reference_latent", wanted.latent)?;
         let dimension = list_length(schema, wanted.latent).ok_or_else(|| {
             let message =
                 format!("the column `{}` of `{name}` holds no latents: it is {}", wanted.latent, latent.data_type());
-            Mistake::at("reference_latent", Code::WrongColumn, message)
+            Diagnostic::at("reference_latent", Code::WrongColumn, message)
         })?;
         let digest = latent.metadata().get(MODEL_SHA256).or_else(|| schema.metadata().get(MODEL_SHA256));
         if let (Some(own), Some(other)) = (wanted.model_sha256, digest)
@@ -93,7 +92,7 @@ impl Table {
                 cut(own)
             );
             let help = "latents of two models have nothing in common: name a reference of this model";
-            return Err(Mistake::at("reference", Code::ModelMismatch, message).help(help));
+            return Err(Diagnostic::at("reference", Code::ModelMismatch, message).help(help));
         }
         let probability =
             list_length(schema, wanted.probability).map(|classes| (wanted.probability.to_owned(), classes));
@@ -115,7 +114,7 @@ impl Table {
     }
 
     /// A mistake when no row is of the domain.
-    fn check_domain(&self) -> Result<(), Mistake> {
+    fn check_domain(&self) -> Result<(), Diagnostic> {
         let Some(domain) = &self.domain else { return Ok(()) };
         let mut others: Vec<String> = Vec::new();
         let mut found = false;
@@ -128,13 +127,13 @@ impl Table {
             }
             Ok(())
         });
-        read.map_err(|error| Mistake::at("reference", Code::MissingFile, error.to_string()))?;
+        read.map_err(|error| Diagnostic::at("reference", Code::MissingFile, error.to_string()))?;
         if found {
             return Ok(());
         }
         let name = &self.name;
         let message = format!("the reference `{name}` has no domain `{domain}`; it has `{}`", others.join("`, `"));
-        Err(Mistake::at("domain", Code::OutOfRange, message))
+        Err(Diagnostic::at("domain", Code::OutOfRange, message))
     }
 
     /// How many classes the probabilities tell apart.
@@ -198,7 +197,7 @@ impl Table {
         let values = list.as_primitive::<Float32Type>();
         if lists.is_null(row) || values.null_count() > 0 || !values.values().iter().all(|value| value.is_finite()) {
             let name = &self.name;
-            return Err(Error::Data(format!("row {number} of `{name}` has a `{column}` that is null or not finite")));
+            return Err(Error::data(format!("row {number} of `{name}` has a `{column}` that is null or not finite")));
         }
         Ok(values.values().to_vec())
     }
@@ -208,12 +207,12 @@ impl Table {
         for path in &self.files {
             let footer = footer(path)?;
             self.check(path, &first, footer.schema(), columns)?;
-            let file = File::open(path).map_err(|error| Error::io("open", path, &error))?;
+            let file = File::open(path).map_err(|error| Error::io("open", path, error))?;
             let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, footer);
             let roots = columns.iter().filter_map(|column| builder.schema().index_of(column).ok());
             let mask = ProjectionMask::roots(builder.parquet_schema(), roots.collect::<Vec<_>>());
             let broken = |error: &dyn std::fmt::Display| {
-                Error::Data(format!("the reference `{}` cannot be read: {error}", path.display()))
+                Error::data(format!("the reference `{}` cannot be read: {error}", path.display()))
             };
             let batches = builder.with_projection(mask).build().map_err(|error| broken(&error))?;
             for batch in batches {
@@ -234,7 +233,7 @@ impl Table {
                 let found =
                     kind(schema, column).map_or_else(|| "nothing".to_owned(), |found: DataType| found.to_string());
                 let path = path.display();
-                Err(Error::Data(format!(
+                Err(Error::data(format!(
                     "`{path}` has {found} as column `{column}`, unlike other files of `{}`",
                     self.name
                 )))
@@ -285,8 +284,8 @@ fn files(path: &Path) -> std::io::Result<Vec<PathBuf>> {
 }
 
 fn footer(path: &Path) -> Result<ArrowReaderMetadata> {
-    let file = File::open(path).map_err(|error| Error::io("open", path, &error))?;
-    let broken = |error| Error::Data(format!("`{}` is no Parquet file: {error}", path.display()));
+    let file = File::open(path).map_err(|error| Error::io("open", path, error))?;
+    let broken = |error| Error::data(format!("`{}` is no Parquet file: {error}", path.display()));
     ArrowReaderMetadata::load(&file, ArrowReaderOptions::new()).map_err(broken)
 }
 

@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{LatentDriftMonitor, windows::Rule};
 use crate::{
-    error::{Code, Mistake},
+    error::{Code, Diagnostic},
     stage::{Monitor, Settings},
     stats::multiplicity::Lord,
 };
@@ -15,7 +15,7 @@ use crate::{
 /// Compares windows of the stream with a reference in latent space, and says when the stream has left the domain that the model knows.
 ///
 /// Its table has a row for every window, or for every segment of one. `is_drift` goes by the MMD test.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LatentDrift {
     /// The label of a score with latents.
@@ -88,7 +88,7 @@ pub struct LatentDrift {
 }
 
 /// Kernels by name, or their variances.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum KernelChoice {
     /// By name.
@@ -104,7 +104,7 @@ impl Default for KernelChoice {
 }
 
 /// Kernels that have a name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum KernelName {
     /// The 19 of arXiv 2112.14299.
@@ -114,7 +114,7 @@ pub enum KernelName {
 }
 
 /// How the discrepancy is worked out.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Method {
     /// From all pairs, with permutations.
@@ -125,7 +125,7 @@ pub enum Method {
 }
 
 /// What is controlled over a stream of windows.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Control {
     /// The false alarms of every window: alpha.
@@ -229,10 +229,10 @@ impl LatentDrift {
         (self.permutations + 1) as f64 * level >= self.most_segments() as f64 * (1.0 - 1e-12)
     }
 
-    fn mistakes(&self) -> Vec<Mistake> {
+    fn mistakes(&self) -> Vec<Diagnostic> {
         let mut mistakes = Vec::new();
         let mut refuse = |key: &str, code, message: String, help: &str| {
-            mistakes.push(Mistake::at(key, code, message).help(help));
+            mistakes.push(Diagnostic::at(key, code, message).help(help));
         };
         let cut = "give `window`, the rows of a window, or `window_by`, a column that cuts the stream";
         match (self.window, &self.window_by) {
@@ -293,7 +293,7 @@ impl LatentDrift {
 impl Settings<dyn Monitor> for LatentDrift {
     const NAME: &'static str = "latent_drift";
 
-    fn build(self, label: &str) -> Result<Box<dyn Monitor>, Vec<Mistake>> {
+    fn build(self, label: &str) -> Result<Box<dyn Monitor>, Vec<Diagnostic>> {
         let mistakes = self.mistakes();
         if mistakes.is_empty() { Ok(Box::new(LatentDriftMonitor::new(label, self))) } else { Err(mistakes) }
     }

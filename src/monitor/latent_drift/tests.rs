@@ -120,12 +120,12 @@ impl Case {
 
 fn monitor(settings: LatentDrift) -> Box<dyn Monitor> {
     let mut monitor = settings.build("drift").expect("built");
-    monitor.bind(&stream_schema(), &Tables::new()).expect("bound");
+    monitor.bind(&stream_schema(), &UpstreamSchemas::new()).expect("bound");
     monitor.start(&RunContext { seed: 5, ..RunContext::default() }, &Scorers::new()).expect("started");
     monitor
 }
 
-fn table(emitted: Vec<Emitted>) -> (RecordBatch, Vec<Finding>) {
+fn table(emitted: Vec<MonitorOutput>) -> (RecordBatch, Vec<Finding>) {
     let (rows, findings): (Vec<_>, Vec<_>) = emitted.into_iter().map(|said| (said.rows, said.findings)).unzip();
     let rows: Vec<RecordBatch> = rows.concat().into_iter().map(|said| said.rows).collect();
     (concat_batches(rows[0].schema_ref(), &rows).expect("one table"), findings.concat())
@@ -133,7 +133,8 @@ fn table(emitted: Vec<Emitted>) -> (RecordBatch, Vec<Finding>) {
 
 fn watch(settings: LatentDrift, batches: &[RecordBatch]) -> (RecordBatch, Vec<Finding>) {
     let mut monitor = monitor(settings);
-    let mut emitted: Vec<Emitted> = batches.iter().map(|batch| monitor.observe(batch).expect("observed")).collect();
+    let mut emitted: Vec<MonitorOutput> =
+        batches.iter().map(|batch| monitor.observe(batch).expect("observed")).collect();
     emitted.push(monitor.finish().expect("finished"));
     table(emitted)
 }
@@ -300,7 +301,8 @@ fn the_rows_of_a_large_reference_that_are_used_do_not_depend_on_their_order() {
 fn what_cannot_be_compared_is_a_mistake() {
     let case = case(20);
     let mistakes = |settings: LatentDrift| {
-        let bound = settings.build("drift").and_then(|mut monitor| monitor.bind(&stream_schema(), &Tables::new()));
+        let bound =
+            settings.build("drift").and_then(|mut monitor| monitor.bind(&stream_schema(), &UpstreamSchemas::new()));
         bound.expect_err("a mistake").iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
     };
     let base = case.settings(30);

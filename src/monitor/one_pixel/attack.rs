@@ -6,12 +6,12 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    stage::{Around, Model},
+    random::Stream,
+    stage::{Model, PixelEvaluator},
     stats::{
         differential_evolution::{Population, latin_hypercube},
         softmax::softmax,
     },
-    survey::noise::Stream,
 };
 
 /// What an attack wants.
@@ -87,7 +87,7 @@ impl Attack<'_> {
     pub(super) fn run(
         &self,
         goal: Goal,
-        around: &mut dyn Around,
+        around: &mut dyn PixelEvaluator,
         stream: &mut Stream,
         stopped: &dyn Fn() -> bool,
     ) -> Result<Option<Outcome>> {
@@ -100,7 +100,7 @@ impl Attack<'_> {
             self.place(&mut genes, &places, screening.stride, stream);
         }
         let Some(energies) = self.energies(goal, &genes, around, stopped)? else { return Ok(None) };
-        let too_small = || Error::Bug("the population of an attack is too small".into());
+        let too_small = || Error::bug("the population of an attack is too small");
         let mut population = Population::new(d, genes, energies).ok_or_else(too_small)?;
         let (mut iterations, mut queries) = (0, screened + *n as u64);
         loop {
@@ -160,7 +160,7 @@ impl Attack<'_> {
         &self,
         goal: Goal,
         Screening { stride, keep }: Screening,
-        around: &mut dyn Around,
+        around: &mut dyn PixelEvaluator,
         queries: &mut u64,
         stopped: &dyn Fn() -> bool,
     ) -> Result<Option<Vec<(usize, usize)>>> {
@@ -207,13 +207,13 @@ impl Attack<'_> {
         &self,
         goal: Goal,
         genes: &[f64],
-        around: &mut dyn Around,
+        around: &mut dyn PixelEvaluator,
         stopped: &dyn Fn() -> bool,
     ) -> Result<Option<Vec<f64>>> {
         let d = self.pixels.dimensions();
         let mut energies = Vec::with_capacity(genes.len() / d);
         let (mut places, mut values, mut logits) = (Vec::new(), Vec::new(), Vec::new());
-        for chunk in genes.chunks(around.at_once() * d) {
+        for chunk in genes.chunks(around.preferred_candidates() * d) {
             if stopped() {
                 return Ok(None);
             }
@@ -234,7 +234,7 @@ impl Attack<'_> {
     fn confirm(&self, goal: Goal, genome: &[f64]) -> Result<Outcome> {
         let (mut places, mut values) = (Vec::new(), Vec::new());
         let electrons = self.pixels.decode(genome, self.image, self.sky, &mut places, &mut values);
-        let said = self.model.ask(&self.pixels.put(self.image, &places, &values))?;
+        let said = self.model.evaluate(&self.pixels.put(self.image, &places, &values))?;
         Ok(Outcome {
             p_after: goal.probability(&said.logits),
             success: goal.is_met(goal.energy(&said.logits)),

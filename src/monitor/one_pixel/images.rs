@@ -10,17 +10,17 @@ use arrow::{
 
 use crate::{
     batch::{ImageLayout, column_of},
-    error::{Code, Mistake, Result, nearest},
+    error::{Code, Diagnostic, Result},
 };
 
 /// A mistake if the setting names an image twice.
-pub(super) fn named_twice(names: &[String]) -> Option<Mistake> {
+pub(super) fn named_twice(names: &[String]) -> Option<Diagnostic> {
     let twice = (1..names.len()).find(|&i| names[..i].contains(&names[i]))?;
-    Some(Mistake::at("images", Code::Conflict, format!("`images` names `{}` twice", names[twice])))
+    Some(Diagnostic::at("images", Code::Conflict, format!("`images` names `{}` twice", names[twice])))
 }
 
 /// The fields of the images, as the stream has them, but nullable.
-pub(super) fn fields(names: &[String], input: &Schema) -> Result<Vec<FieldRef>, Vec<Mistake>> {
+pub(super) fn fields(names: &[String], input: &Schema) -> Result<Vec<FieldRef>, Vec<Diagnostic>> {
     let (mut fields, mut mistakes) = (Vec::new(), Vec::new());
     for name in names {
         match input.field_with_name(name).ok().filter(|_| !name.starts_with('_')) {
@@ -34,10 +34,10 @@ pub(super) fn fields(names: &[String], input: &Schema) -> Result<Vec<FieldRef>, 
 }
 
 /// A mistake if the table has a column of the name of an image already.
-pub(super) fn taken(image: &Field, table: &Schema) -> Option<Mistake> {
+pub(super) fn taken(image: &Field, table: &Schema) -> Option<Diagnostic> {
     table.field_with_name(image.name()).ok()?;
     let message = format!("`images` names `{}`, and the table has a column of that name already", image.name());
-    Some(Mistake::at("images", Code::Conflict, message).help("choose another label for the image"))
+    Some(Diagnostic::at("images", Code::Conflict, message).help("choose another label for the image"))
 }
 
 /// The image of the one row of `subject` in row `row` of so many, null in the others.
@@ -46,15 +46,12 @@ pub(super) fn column(subject: &RecordBatch, image: &str, row: Option<usize>, row
     Ok(take(column_of(subject, image)?, &places, None)?)
 }
 
-fn wrong(name: &str, found: Option<&Field>, input: &Schema) -> Mistake {
+fn wrong(name: &str, found: Option<&Field>, input: &Schema) -> Diagnostic {
     let images = input.fields().iter().filter(|field| ImageLayout::of(field).is_some());
     let images = images.map(|field| field.name().as_str()).filter(|name| !name.starts_with('_'));
     let mistake = match found {
-        Some(_) => Mistake::at("images", Code::WrongColumn, format!("the column `{name}` is no image")),
-        None => Mistake::at("images", Code::UnknownColumn, format!("no step above makes the column `{name}`")),
+        Some(_) => Diagnostic::at("images", Code::WrongColumn, format!("the column `{name}` is no image")),
+        None => Diagnostic::at("images", Code::UnknownColumn, format!("no step above makes the column `{name}`")),
     };
-    match nearest(name, images) {
-        Some(near) => mistake.help(format!("did you mean `{near}`?")),
-        None => mistake.help("name images that the steps above make"),
-    }
+    mistake.suggest(name, images, "images")
 }

@@ -41,9 +41,9 @@ use super::{
 };
 use crate::{
     batch::{LABEL, list_values, object_id},
-    error::{Code, Error, Mistake, Result},
-    stage::{Monitor, Need, RunContext, Scorers, Settings, Tables},
-    survey::noise::Stream,
+    error::{Code, Diagnostic, Error, Result},
+    random::Stream,
+    stage::{ColumnRef, Monitor, RunContext, Scorers, Settings, UpstreamSchemas},
 };
 
 /// Searches for the pixels that make a model change its mind.
@@ -191,14 +191,14 @@ impl OnePixel {
 impl Settings<dyn Monitor> for OnePixel {
     const NAME: &'static str = "one_pixel";
 
-    fn build(self, label: &str) -> Result<Box<dyn Monitor>, Vec<Mistake>> {
+    fn build(self, label: &str) -> Result<Box<dyn Monitor>, Vec<Diagnostic>> {
         let mut mistakes = self.values.mistakes();
         mistakes.extend(self.mutation.and_then(Range::mistake));
         let search = Search::of(&self);
         if search.population <= search.evolution.mutant.others() {
             let least = search.evolution.mutant.others() + 1;
             let message = format!("a population of {} is too small for this strategy", search.population);
-            mistakes.push(Mistake::at("popsize", Code::OutOfRange, message).help(format!("take at least {least}")));
+            mistakes.push(Diagnostic::at("popsize", Code::OutOfRange, message).help(format!("take at least {least}")));
         }
         mistakes.extend(images::named_twice(&self.images));
         if !mistakes.is_empty() {
@@ -245,17 +245,17 @@ impl OnePixelStudy {
 }
 
 impl Study for OnePixelStudy {
-    fn needs(&self) -> Vec<Need> {
-        let sky = self.settings.values.image().map(|image| Need::new("values.electrons.image", image));
-        let images = self.settings.images.iter().map(|image| Need::new("images", image));
-        self.asked.needs().into_iter().chain(sky).chain(images).collect()
+    fn required_columns(&self) -> Vec<ColumnRef> {
+        let sky = self.settings.values.image().map(|image| ColumnRef::new("values.electrons.image", image));
+        let images = self.settings.images.iter().map(|image| ColumnRef::new("images", image));
+        self.asked.required_columns().into_iter().chain(sky).chain(images).collect()
     }
 
-    fn asks(&self) -> Vec<Need> {
-        self.asked.asks()
+    fn model_queries(&self) -> Vec<ColumnRef> {
+        self.asked.model_queries()
     }
 
-    fn bind(&mut self, input: &Schema, _above: &Tables) -> Result<SchemaRef, Vec<Mistake>> {
+    fn bind(&mut self, input: &Schema, _above: &UpstreamSchemas) -> Result<SchemaRef, Vec<Diagnostic>> {
         let layout = self.asked.bind(input)?;
         let OnePixel { score, target, pixels, values, .. } = &self.settings;
         let mut mistakes = Vec::new();
@@ -265,12 +265,12 @@ impl Study for OnePixelStudy {
             if wanted.is_none() {
                 let message = format!("the model of `{score}` has no class `{name}`");
                 let help = format!("its classes are {}", self.asked.classes.join(", "));
-                mistakes.push(Mistake::at("target.class", Code::OutOfRange, message).help(help));
+                mistakes.push(Diagnostic::at("target.class", Code::OutOfRange, message).help(help));
             }
         }
         if *pixels > layout.plane() {
             let message = format!("{pixels} pixels are to change, the image of `{score}` has {}", layout.plane());
-            mistakes.push(Mistake::at("pixels", Code::OutOfRange, message));
+            mistakes.push(Diagnostic::at("pixels", Code::OutOfRange, message));
         }
         let kept = match images::fields(&self.settings.images, input) {
             Ok(kept) => kept,
@@ -306,7 +306,7 @@ impl Study for OnePixelStudy {
     }
 
     fn study(&self, subject: &RecordBatch, stopped: &dyn Fn() -> bool) -> Result<Option<RecordBatch>> {
-        let unbound = || Error::Bug(format!("the monitor `{}` was not bound", self.label));
+        let unbound = || Error::bug(format!("the monitor `{}` was not bound", self.label));
         let Bound { wanted, pixels, search, table } = self.bound.as_ref().ok_or_else(unbound)?;
         let (asked, model) = (&self.asked, self.asked.model()?);
         let before = asked.before(subject)?;
@@ -322,7 +322,7 @@ impl Study for OnePixelStudy {
             Some(column) => list_values(subject, column)?.0,
             None => &[],
         };
-        let mut around = model.around(before.image)?;
+        let mut around = model.pixel_evaluator(before.image)?;
         let attack = Attack { model, pixels, search, image: before.image, sky };
         let mut outcomes = Vec::new();
         for goal in goals {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::OnePixel;
 use crate::{
-    error::{Code, Mistake},
+    error::{Code, Diagnostic},
     stats::differential_evolution::{Crossover, Evolution, Mutant},
 };
 
@@ -80,11 +80,11 @@ impl Range {
         }
     }
 
-    pub(super) fn mistake(self) -> Option<Mistake> {
+    pub(super) fn mistake(self) -> Option<Diagnostic> {
         let (low, high) = self.ends();
         let fine = (0.0..=2.0).contains(&low) && (low..=2.0).contains(&high);
         let message = format!("`mutation` goes from 0 to 2, the lower first; it is {low} to {high}");
-        (!fine).then(|| Mistake::at("mutation", Code::OutOfRange, message))
+        (!fine).then(|| Diagnostic::at("mutation", Code::OutOfRange, message))
     }
 }
 

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     batch::{OBJECT_ID, ORIGIN, list_type, object_id, origin, tensor_metadata},
-    error::{Error, Mistake, Result},
+    error::{Diagnostic, Error, Result},
     stats::distance::l2,
 };
 
@@ -98,8 +98,8 @@ impl Table {
     }
 
     /// The same table with images of what is flipped, in columns of their names.
-    pub(super) fn with_images(self, images: Vec<FieldRef>) -> Result<Self, Vec<Mistake>> {
-        let taken: Vec<Mistake> = images.iter().filter_map(|image| images::taken(image, &self.schema)).collect();
+    pub(super) fn with_images(self, images: Vec<FieldRef>) -> Result<Self, Vec<Diagnostic>> {
+        let taken: Vec<Diagnostic> = images.iter().filter_map(|image| images::taken(image, &self.schema)).collect();
         if !taken.is_empty() {
             return Err(taken);
         }

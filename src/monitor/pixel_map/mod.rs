@@ -23,8 +23,8 @@ use super::{
 };
 use crate::{
     batch::{LABEL, list_values},
-    error::{Code, Error, Mistake, Result},
-    stage::{Model, Monitor, Need, RunContext, Scorers, Settings, Tables},
+    error::{Code, Diagnostic, Error, Result},
+    stage::{ColumnRef, Model, Monitor, RunContext, Scorers, Settings, UpstreamSchemas},
     stats::softmax::{argmax, softmax},
 };
 
@@ -84,13 +84,13 @@ impl PixelMap {
 impl Settings<dyn Monitor> for PixelMap {
     const NAME: &'static str = "pixel_map";
 
-    fn build(self, label: &str) -> Result<Box<dyn Monitor>, Vec<Mistake>> {
+    fn build(self, label: &str) -> Result<Box<dyn Monitor>, Vec<Diagnostic>> {
         let mut mistakes = self.values.mistakes();
         let (low, high, _) = self.values.range();
         let outside = self.levels.iter().flatten().find(|level| !(low..=high).contains(*level));
         if let Some(level) = outside {
             let message = format!("the level {level} is not in the range of `values`, {low} to {high}");
-            mistakes.push(Mistake::at("levels", Code::OutOfRange, message));
+            mistakes.push(Diagnostic::at("levels", Code::OutOfRange, message));
         }
         if !mistakes.is_empty() {
             return Err(mistakes);
@@ -118,16 +118,16 @@ struct Bound {
 }
 
 impl Study for PixelMapStudy {
-    fn needs(&self) -> Vec<Need> {
-        let sky = self.settings.values.image().map(|image| Need::new("values.electrons.image", image));
-        self.asked.needs().into_iter().chain(sky).collect()
+    fn required_columns(&self) -> Vec<ColumnRef> {
+        let sky = self.settings.values.image().map(|image| ColumnRef::new("values.electrons.image", image));
+        self.asked.required_columns().into_iter().chain(sky).collect()
     }
 
-    fn asks(&self) -> Vec<Need> {
-        self.asked.asks()
+    fn model_queries(&self) -> Vec<ColumnRef> {
+        self.asked.model_queries()
     }
 
-    fn bind(&mut self, input: &Schema, _above: &Tables) -> Result<SchemaRef, Vec<Mistake>> {
+    fn bind(&mut self, input: &Schema, _above: &UpstreamSchemas) -> Result<SchemaRef, Vec<Diagnostic>> {
         let layout = self.asked.bind(input)?;
         let pixels = Pixels::new(1, &self.settings.values, &layout, input).map_err(|mistake| vec![mistake])?;
         let (low, high, _) = self.settings.values.range();
@@ -143,7 +143,7 @@ impl Study for PixelMapStudy {
     }
 
     fn study(&self, subject: &RecordBatch, stopped: &dyn Fn() -> bool) -> Result<Option<RecordBatch>> {
-        let unbound = || Error::Bug(format!("the monitor `{}` was not bound", self.label));
+        let unbound = || Error::bug(format!("the monitor `{}` was not bound", self.label));
         let bound = self.bound.as_ref().ok_or_else(unbound)?;
         let before = self.asked.before(subject)?;
         if !before.is_right && self.settings.only_correct {
@@ -169,7 +169,7 @@ fn map(
     let p_before = softmax(&before.said.logits).nth(before.class).unwrap_or(f64::NAN);
     let classes = before.said.logits.len();
     let mut found = Found::new(p_before);
-    let mut around = model.around(before.image)?;
+    let mut around = model.pixel_evaluator(before.image)?;
     let (mut places, mut values, mut logits) = (Vec::new(), Vec::new(), Vec::new());
     let (height, width) = bound.pixels.shape();
     let mut genomes = bound.values.clone();
@@ -197,7 +197,7 @@ fn map(
                     .iter()
                     .flat_map(|i| bound.pixels.put(before.image, &places[*i..=*i], &values[i * bands..][..bands]))
                     .collect();
-                let again = model.ask(&images)?.logits;
+                let again = model.evaluate(&images)?.logits;
                 for (i, again) in close.iter().zip(again.chunks_exact(classes)) {
                     logits[i * classes..][..classes].copy_from_slice(again);
                 }

@@ -25,8 +25,8 @@ pub(super) use self::sample::Sample;
 use self::{sample::Smallest, waiting::Waiting, workers::Workers};
 use crate::{
     batch::object_id,
-    error::{Error, Mistake, Result},
-    stage::{Emitted, Left, Monitor, Need, RunContext, Said, Scorers, Tables},
+    error::{Diagnostic, Error, Result},
+    stage::{ColumnRef, Monitor, MonitorOutput, Progress, RowsOut, RunContext, Scorers, UpstreamSchemas},
 };
 
 /// How many objects may wait for each thread before the stream is held back.
@@ -37,11 +37,11 @@ const PATIENCE: Duration = Duration::from_millis(20);
 /// What is done to an object.
 pub(super) trait Study: Send + Sync + 'static {
     /// The columns that it reads.
-    fn needs(&self) -> Vec<Need>;
+    fn required_columns(&self) -> Vec<ColumnRef>;
     /// The scores whose models it asks.
-    fn asks(&self) -> Vec<Need>;
+    fn model_queries(&self) -> Vec<ColumnRef>;
     /// The schema of its rows.
-    fn bind(&mut self, input: &Schema, above: &Tables) -> Result<SchemaRef, Vec<Mistake>>;
+    fn bind(&mut self, input: &Schema, above: &UpstreamSchemas) -> Result<SchemaRef, Vec<Diagnostic>>;
     /// The most rows that it makes of one object, once bound.
     fn rows_of_one(&self) -> usize {
         1
@@ -90,7 +90,7 @@ impl<S: Study> Studied<S> {
     }
 
     fn study_mut(&mut self) -> Result<&mut S> {
-        let shared = || Error::Bug(format!("the study `{}` is shared before it has started", self.label));
+        let shared = || Error::bug(format!("the study `{}` is shared before it has started", self.label));
         Arc::get_mut(&mut self.study).ok_or_else(shared)
     }
 
@@ -105,7 +105,7 @@ impl<S: Study> Studied<S> {
     }
 
     /// Takes what the threads have done, waiting for it until `until` at most, and says what is next in order.
-    fn collect(&mut self, until: Instant, out: &mut Emitted) -> Result<()> {
+    fn collect(&mut self, until: Instant, out: &mut MonitorOutput) -> Result<()> {
         if let Some(workers) = &self.workers {
             while let Some((number, rows)) = workers.next(until)? {
                 self.done.insert(number, rows);
@@ -124,18 +124,18 @@ impl<S: Study> Studied<S> {
 }
 
 impl<S: Study> Monitor for Studied<S> {
-    fn needs(&self) -> Vec<Need> {
-        self.study.needs()
+    fn required_columns(&self) -> Vec<ColumnRef> {
+        self.study.required_columns()
     }
 
-    fn asks(&self) -> Vec<Need> {
-        self.study.asks()
+    fn model_queries(&self) -> Vec<ColumnRef> {
+        self.study.model_queries()
     }
 
-    fn bind(&mut self, input: &Schema, above: &Tables) -> Result<SchemaRef, Vec<Mistake>> {
+    fn bind(&mut self, input: &Schema, above: &UpstreamSchemas) -> Result<SchemaRef, Vec<Diagnostic>> {
         self.row_bytes = row_bytes(input);
         let study = self.study_mut();
-        let study = study.map_err(|error| vec![Mistake::at("", crate::error::Code::Conflict, error.to_string())])?;
+        let study = study.map_err(|error| vec![Diagnostic::at("", crate::error::Code::Conflict, error.to_string())])?;
         let table = study.bind(input, above)?;
         self.said_bytes = self.study.rows_of_one() * row_bytes(&table);
         Ok(table)
@@ -146,8 +146,8 @@ impl<S: Study> Monitor for Studied<S> {
         self.study_mut()?.start(run, scorers)
     }
 
-    fn observe(&mut self, batch: &RecordBatch) -> Result<Emitted> {
-        let mut out = Emitted::default();
+    fn observe(&mut self, batch: &RecordBatch) -> Result<MonitorOutput> {
+        let mut out = MonitorOutput::default();
         for row in 0..batch.num_rows() {
             let number = self.seen;
             self.seen += 1;
@@ -170,21 +170,21 @@ impl<S: Study> Monitor for Studied<S> {
         Ok(out)
     }
 
-    fn catch_up(&mut self, until: Instant) -> Result<(Emitted, Left)> {
+    fn drain(&mut self, until: Instant) -> Result<(MonitorOutput, Progress)> {
         if let Some(smallest) = &mut self.smallest {
             for (number, subject) in smallest.take() {
                 self.accept(number, subject)?;
             }
         }
-        let mut out = Emitted::default();
+        let mut out = MonitorOutput::default();
         self.collect(until, &mut out)?;
-        let left = if self.pending.is_empty() { Left::Nothing } else { Left::Work };
+        let left = if self.pending.is_empty() { Progress::Done } else { Progress::Pending };
         Ok((out, left))
     }
 
-    fn finish(&mut self) -> Result<Emitted> {
+    fn finish(&mut self) -> Result<MonitorOutput> {
         self.workers = None;
-        Ok(Emitted::default())
+        Ok(MonitorOutput::default())
     }
 
     fn snapshot(&self) -> Result<Vec<u8>> {
@@ -210,16 +210,16 @@ impl<S: Study> Monitor for Studied<S> {
         rows * (self.row_bytes + self.said_bytes + 1024)
     }
 
-    fn waiting(&self) -> Option<usize> {
+    fn pending_objects(&self) -> Option<usize> {
         Some(self.pending.len() + self.smallest.as_ref().map_or(0, Smallest::len))
     }
 }
 
 /// Says what is done, as far as nothing before it is not.
-fn say(pending: &mut BTreeMap<u64, RecordBatch>, done: &mut BTreeMap<u64, RecordBatch>, out: &mut Emitted) {
+fn say(pending: &mut BTreeMap<u64, RecordBatch>, done: &mut BTreeMap<u64, RecordBatch>, out: &mut MonitorOutput) {
     while let Some(first) = pending.first_entry() {
         let Some(rows) = done.remove(first.key()) else { break };
-        out.rows.push(Said { rows, about: Some(first.remove()) });
+        out.rows.push(RowsOut { rows, about: Some(first.remove()) });
     }
 }
 

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::survey::noise::rank;
+use crate::random::rank;
 
 /// How objects are chosen.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]

@@ -38,15 +38,15 @@ fn number(row: &RecordBatch) -> u64 {
 }
 
 impl Study for Slow {
-    fn needs(&self) -> Vec<Need> {
+    fn required_columns(&self) -> Vec<ColumnRef> {
         Vec::new()
     }
 
-    fn asks(&self) -> Vec<Need> {
+    fn model_queries(&self) -> Vec<ColumnRef> {
         Vec::new()
     }
 
-    fn bind(&mut self, _input: &Schema, _above: &Tables) -> Result<SchemaRef, Vec<Mistake>> {
+    fn bind(&mut self, _input: &Schema, _above: &UpstreamSchemas) -> Result<SchemaRef, Vec<Diagnostic>> {
         Ok(schema())
     }
 
@@ -68,17 +68,17 @@ impl Study for Slow {
 
 fn started(sample: Sample, threads: usize, fails_at: Option<u64>) -> Studied<Slow> {
     let mut monitor = Studied::new("slow", Slow { fails_at }, sample);
-    monitor.bind(&schema(), &Tables::new()).expect("bound");
+    monitor.bind(&schema(), &UpstreamSchemas::new()).expect("bound");
     let run = RunContext { seed: 3, threads, batch_rows: 8, ..RunContext::default() };
     monitor.start(&run, &Scorers::new()).expect("started");
     monitor
 }
 
-fn all(monitor: &mut Studied<Slow>, mut said: Vec<Said>) -> RecordBatch {
+fn all(monitor: &mut Studied<Slow>, mut said: Vec<RowsOut>) -> RecordBatch {
     loop {
-        let (emitted, left) = monitor.catch_up(Instant::now() + Duration::from_millis(5)).expect("caught up");
+        let (emitted, left) = monitor.drain(Instant::now() + Duration::from_millis(5)).expect("caught up");
         said.extend(emitted.rows);
-        if left == Left::Nothing {
+        if left == Progress::Done {
             break;
         }
     }
@@ -104,9 +104,9 @@ fn a_limit_is_worked_on_at_the_end_in_the_order_of_the_stream() {
     let sample = Sample { fraction: Some(0.9), limit: Some(10) };
     let mut monitor = started(sample, 3, None);
     assert!(monitor.observe(&rows(0..60)).expect("observed").rows.is_empty());
-    assert_eq!(monitor.waiting(), Some(10));
+    assert_eq!(monitor.pending_objects(), Some(10));
     let whole = all(&mut monitor, Vec::new());
-    assert_eq!((whole.num_rows(), monitor.waiting()), (10, Some(0)));
+    assert_eq!((whole.num_rows(), monitor.pending_objects()), (10, Some(0)));
     let mut again = started(sample, 1, None);
     (0..60).for_each(|i| assert!(again.observe(&rows(i..i + 1)).expect("observed").rows.is_empty()));
     assert_eq!(all(&mut again, Vec::new()), whole);
@@ -132,8 +132,8 @@ fn a_panic_is_an_error_that_names_the_study() {
     let mut monitor = started(Sample::default(), 2, Some(3));
     monitor.observe(&rows(0..5)).expect("observed");
     let error = loop {
-        match monitor.catch_up(Instant::now() + Duration::from_millis(5)) {
-            Ok((_, left)) => assert_eq!(left, Left::Work),
+        match monitor.drain(Instant::now() + Duration::from_millis(5)) {
+            Ok((_, left)) => assert_eq!(left, Progress::Pending),
             Err(error) => break error.to_string(),
         }
     };

@@ -34,7 +34,7 @@ impl Waiting {
         let (smallest, more): (Vec<u64>, Vec<&RecordBatch>) = smallest.unzip();
         rows.extend(more);
         let head = Head { seen, pending, smallest };
-        let mut bytes = serde_json::to_vec(&head).map_err(|error| Error::Bug(error.to_string()))?;
+        let mut bytes = serde_json::to_vec(&head).map_err(|error| Error::bug(error.to_string()))?;
         bytes.push(b'\n');
         if let Some(first) = rows.first() {
             // One row has a dictionary of its own, so dictionaries may be replaced from row to row: a stream can do that.
@@ -46,7 +46,7 @@ impl Waiting {
     }
 
     pub(super) fn read(bytes: &[u8]) -> Result<Self> {
-        let broken = || Error::Bug("the snapshot of a study cannot be read".into());
+        let broken = || Error::bug("the snapshot of a study cannot be read");
         let end = bytes.iter().position(|byte| *byte == b'\n').ok_or_else(broken)?;
         let head: Head = serde_json::from_slice(&bytes[..end]).map_err(|_| broken())?;
         let mut rows = Vec::new();

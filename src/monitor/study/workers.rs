@@ -50,14 +50,14 @@ impl Workers {
                         break;
                     }
                     let done = catch_unwind(AssertUnwindSafe(|| study.study(&subject, &stopped)))
-                        .unwrap_or_else(|_| Err(Error::Bug(format!("the study `{label}` panicked"))));
+                        .unwrap_or_else(|_| Err(Error::bug(format!("the study `{label}` panicked"))));
                     if send.send((number, done)).is_err() {
                         break;
                     }
                 }
             };
             let thread = thread::Builder::new().name(format!("lucarne-study-{index}")).spawn(work);
-            let thread = thread.map_err(|error| Error::Outside(format!("cannot start a thread: {error}")))?;
+            let thread = thread.map_err(|error| Error::environment(format!("cannot start a thread: {error}")))?;
             workers.threads.push(thread);
         }
         Ok(workers)
@@ -76,7 +76,7 @@ impl Workers {
             Ok((number, done)) => Ok(done?.map(|rows| (number, rows))),
             Err(RecvTimeoutError::Timeout) => Ok(None),
             Err(RecvTimeoutError::Disconnected) if self.stop.requested() => Ok(None),
-            Err(RecvTimeoutError::Disconnected) => Err(Error::Bug("the threads of a study are gone".into())),
+            Err(RecvTimeoutError::Disconnected) => Err(Error::bug("the threads of a study are gone")),
         }
     }
 }

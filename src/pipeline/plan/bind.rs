@@ -7,24 +7,24 @@ use serde_json::json;
 
 use super::{
     super::{
+        diagnostic::SpannedDiagnostic,
         draft::{Declared, Draft, Place},
-        flaw::{Flaw, list},
         kinds::Family,
     },
     Bound, Ends, Planner, Watch,
 };
 use crate::{
     engine::{Step, StepStage},
-    error::{Code, Mistake, nearest},
-    stage::{Monitor, Need, Scorer, Sink, Source, Tables, Transform},
+    error::{Code, Diagnostic, did_you_mean, quoted_list},
+    stage::{ColumnRef, Monitor, Scorer, Sink, Source, Transform, UpstreamSchemas},
 };
 
 impl Planner {
     pub(super) fn source(&mut self, draft: &mut Draft) -> Option<(Box<dyn Source>, Place)> {
         let Some(declared) = draft.source.take() else {
             if self.flaws.is_empty() {
-                let mistake = Mistake::at("", Code::MissingKey, "a pipeline needs a source");
-                self.flaws.push(Flaw { at: None, mistake, related: None });
+                let mistake = Diagnostic::at("", Code::MissingKey, "a pipeline needs a source");
+                self.flaws.push(SpannedDiagnostic { at: None, mistake, related: None });
             }
             self.sourceless = true;
             return None;
@@ -63,18 +63,18 @@ impl Planner {
             self.broken.insert(label);
             return;
         };
-        self.shared(&label, &kind, &place, stage.as_ref());
+        self.prerequisites(&label, &kind, &place, stage.as_ref());
         self.bind_transform(&label, &kind, stage, &place, Vec::new());
     }
 
     /// The steps that a transform shares with its equals: each is run once, before the first that asks for it.
-    fn shared(&mut self, label: &str, kind: &str, place: &Place, stage: &dyn Transform) {
-        for (hidden, stage) in stage.shared() {
+    fn prerequisites(&mut self, label: &str, kind: &str, place: &Place, stage: &dyn Transform) {
+        for (hidden, stage) in stage.prerequisites() {
             if let Some(bound) = self.steps.iter_mut().find(|bound| bound.step.label == hidden) {
                 bound.shared_by.push(label.to_owned());
                 continue;
             }
-            self.shared(label, kind, place, stage.as_ref());
+            self.prerequisites(label, kind, place, stage.as_ref());
             self.bind_transform(&hidden, kind, stage, place, vec![label.to_owned()]);
         }
     }
@@ -87,7 +87,7 @@ impl Planner {
         place: &Place,
         shared_by: Vec<String>,
     ) {
-        let needs = stage.needs();
+        let needs = stage.required_columns();
         let made = self.present(&needs, place, label).then(|| stage.bind(&self.schema()));
         self.push(label, kind, Family::Transform, place, needs, made, StepStage::Transform(stage), shared_by);
     }
@@ -99,7 +99,7 @@ impl Planner {
             self.broken.insert(label);
             return;
         };
-        let needs = stage.needs();
+        let needs = stage.required_columns();
         let made = self.present(&needs, &place, &label).then(|| stage.bind(&self.schema()));
         self.push(&label, &kind, Family::Score, &place, needs, made, StepStage::Score(Arc::from(stage)), Vec::new());
     }
@@ -111,8 +111,8 @@ impl Planner {
         kind: &str,
         family: Family,
         place: &Place,
-        needs: Vec<Need>,
-        made: Option<Result<Vec<Field>, Vec<Mistake>>>,
+        needs: Vec<ColumnRef>,
+        made: Option<Result<Vec<Field>, Vec<Diagnostic>>>,
         stage: StepStage,
         shared_by: Vec<String>,
     ) {
@@ -165,11 +165,11 @@ impl Planner {
         let Declared { label, kind, place, stage } = declared;
         self.monitors_above = all.iter().take_while(|other| **other != label).cloned().collect();
         let mut stage = stage?;
-        stage.meet(all);
-        let needs = stage.needs();
+        stage.resolve_labels(all);
+        let needs = stage.required_columns();
         let mut reads: Vec<String> = needs.iter().map(|need| need.column.clone()).collect();
         let mut present = self.present(&needs, &place, &label);
-        for need in stage.asks() {
+        for need in stage.model_queries() {
             let score =
                 self.steps.iter().find(|bound| bound.family == Family::Score && bound.step.label == need.column);
             match score {
@@ -188,9 +188,9 @@ impl Planner {
     }
 
     /// Whether the monitors that one follows are declared above it; those whose settings are wrong are not missed.
-    pub(super) fn follows(&mut self, watch: &Watch, above: &Tables, all: &[String]) -> bool {
-        let missing: Vec<Need> =
-            watch.stage.follows().into_iter().filter(|need| !above.contains_key(&need.column)).collect();
+    pub(super) fn upstream(&mut self, watch: &Watch, above: &UpstreamSchemas, all: &[String]) -> bool {
+        let missing: Vec<ColumnRef> =
+            watch.stage.upstream().into_iter().filter(|need| !above.contains_key(&need.column)).collect();
         for need in &missing {
             if self.broken.contains(&need.column) {
                 continue;
@@ -198,13 +198,13 @@ impl Planner {
             let flaw = watch.place.need(need, format!("no monitor above is called `{}`", need.column));
             let flaw = if all.contains(&need.column) && need.column != watch.label {
                 flaw.help(format!("`{}` is declared below: a monitor hears only those above it", need.column))
-            } else if let Some(near) = nearest(&need.column, above.keys().map(String::as_str)) {
-                flaw.help(format!("did you mean `{near}`?"))
+            } else if let Some(help) = did_you_mean(&need.column, above.keys().map(String::as_str)) {
+                flaw.help(help)
             } else if above.is_empty() {
                 flaw.help("there is no monitor above")
             } else {
                 let known: Vec<&str> = above.keys().map(String::as_str).collect();
-                flaw.help(format!("there are {}", list(&known)))
+                flaw.help(format!("there are {}", quoted_list(&known)))
             };
             self.flaws.push(flaw);
         }

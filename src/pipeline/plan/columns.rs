@@ -3,21 +3,17 @@
 use arrow::datatypes::Schema;
 
 use super::{
-    super::{
-        draft::Place,
-        flaw::{Flaw, list},
-        kinds::Family,
-    },
+    super::{diagnostic::SpannedDiagnostic, draft::Place, kinds::Family},
     Planner,
 };
 use crate::{
-    error::{Code, Mistake, nearest},
-    stage::Need,
+    error::{Code, Diagnostic, did_you_mean, quoted_list},
+    stage::ColumnRef,
 };
 
 impl Planner {
     /// Whether all columns are there. Those that no step makes are told; those of a step that is wrong itself are not.
-    pub(super) fn present(&mut self, needs: &[Need], place: &Place, label: &str) -> bool {
+    pub(super) fn present(&mut self, needs: &[ColumnRef], place: &Place, label: &str) -> bool {
         let mut all = true;
         for need in needs.iter().filter(|need| !self.has(&need.column)).collect::<Vec<_>>() {
             all = false;
@@ -29,7 +25,7 @@ impl Planner {
         all
     }
 
-    fn missing(&self, need: &Need, place: &Place, label: &str) -> Flaw {
+    fn missing(&self, need: &ColumnRef, place: &Place, label: &str) -> SpannedDiagnostic {
         let word = place.word(need).unwrap_or_else(|| need.column.clone());
         let suffix = need.column.strip_prefix(word.as_str()).unwrap_or_default();
         let flaw = place.need(need, format!("no step above makes the column `{}`", need.column));
@@ -40,21 +36,21 @@ impl Planner {
         let score = self.steps.iter().find(|bound| bound.family == Family::Score && bound.step.label == word);
         if let (Some(score), Some(part)) = (score, suffix.strip_prefix('_')) {
             let made: Vec<&str> = score.made.iter().map(|field| field.name().as_str()).collect();
-            return flaw.help(format!("the model of `{word}` has no {part}: there are {}", list(&made)));
+            return flaw.help(format!("the model of `{word}` has no {part}: there are {}", quoted_list(&made)));
         }
         let names = self.fields.iter().map(|field| field.name().as_str()).filter(|name| !name.starts_with('_'));
         let mut known: Vec<&str> =
             names.filter_map(|name| name.strip_suffix(suffix)).filter(|name| !name.is_empty()).collect();
-        if need.or_monitor {
+        if need.may_name_monitor {
             known.extend(self.monitors_above.iter().map(String::as_str));
         }
-        if let Some(near) = nearest(&word, known.iter().copied()) {
-            return flaw.help(format!("did you mean `{near}`?"));
+        if let Some(help) = did_you_mean(&word, known.iter().copied()) {
+            return flaw.help(help);
         }
         flaw.help(if known.is_empty() {
             format!("no column here ends with `{suffix}`")
         } else {
-            format!("there are {}", list(&known))
+            format!("there are {}", quoted_list(&known))
         })
     }
 
@@ -63,8 +59,8 @@ impl Planner {
     }
 
     /// The mistakes that a stage found; those of columns that a wrong step would have made are none.
-    pub(super) fn stage_mistakes(&mut self, place: &Place, label: &str, mistakes: Vec<Mistake>) {
-        let follow_on = |mistake: &Mistake| {
+    pub(super) fn stage_mistakes(&mut self, place: &Place, label: &str, mistakes: Vec<Diagnostic>) {
+        let follow_on = |mistake: &Diagnostic| {
             let names =
                 |label: &String| ["`", "_"].iter().any(|end| mistake.message.contains(&format!("`{label}{end}")));
             mistake.code == Code::UnknownColumn && (self.sourceless || self.broken.iter().any(names))

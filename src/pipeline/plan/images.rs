@@ -3,34 +3,31 @@
 use std::collections::BTreeSet;
 
 use super::{
-    super::{
-        draft::Draft,
-        flaw::{Flaw, meant},
-    },
+    super::{diagnostic::SpannedDiagnostic, draft::Draft},
     Planner,
     columns::is_of,
 };
 use crate::{
     batch::ImageLayout,
-    error::{Code, Mistake},
+    error::{Code, Diagnostic},
     stage::Transform,
 };
 
 /// Leaves only the transforms that some image columns need (and filters, which choose the rows); the labels of the others.
-pub(super) fn images_only(draft: &mut Draft, wanted: &mut Vec<String>) -> Result<Vec<String>, Box<Flaw>> {
+pub(super) fn images_only(draft: &mut Draft, wanted: &mut Vec<String>) -> Result<Vec<String>, Box<SpannedDiagnostic>> {
     draft.scores.clear();
     draft.monitors.clear();
     draft.sinks.clear();
     if wanted.is_empty() {
         let stretches = draft.transforms.iter().filter(|step| step.kind == "asinh_stretch");
-        let read = stretches.filter_map(|step| step.stage.as_ref()?.needs().into_iter().next());
+        let read = stretches.filter_map(|step| step.stage.as_ref()?.required_columns().into_iter().next());
         let read: BTreeSet<String> = read.map(|need| need.column).collect();
         wanted.extend(read);
     }
     if wanted.is_empty() {
-        let mistake = Mistake::at("", Code::MissingKey, "no step of the pipeline stretches an image");
+        let mistake = Diagnostic::at("", Code::MissingKey, "no step of the pipeline stretches an image");
         let mistake = mistake.help("say which image columns are meant");
-        return Err(Box::new(Flaw { at: None, mistake, related: None }));
+        return Err(Box::new(SpannedDiagnostic { at: None, mistake, related: None }));
     }
     let mut aside = Vec::new();
     let mut needed: BTreeSet<String> = wanted.iter().cloned().collect();
@@ -52,8 +49,8 @@ pub(super) fn images_only(draft: &mut Draft, wanted: &mut Vec<String>) -> Result
 
 /// What a transform reads, and what the hidden steps before it read.
 fn needs_with_shared(stage: &dyn Transform) -> Vec<String> {
-    let mut columns: Vec<String> = stage.needs().into_iter().map(|need| need.column).collect();
-    for (_, hidden) in stage.shared() {
+    let mut columns: Vec<String> = stage.required_columns().into_iter().map(|need| need.column).collect();
+    for (_, hidden) in stage.prerequisites() {
         columns.extend(needs_with_shared(hidden.as_ref()));
     }
     columns
@@ -70,15 +67,15 @@ impl Planner {
             let mistake = match field {
                 Some(field) if ImageLayout::of(field).is_some() => continue,
                 None if self.forgiven(column) => continue,
-                Some(_) => Mistake::at("", Code::WrongColumn, format!("the column `{column}` is no image")),
-                None => Mistake::at("", Code::UnknownColumn, format!("no step makes the column `{column}`")),
+                Some(_) => Diagnostic::at("", Code::WrongColumn, format!("the column `{column}` is no image")),
+                None => Diagnostic::at("", Code::UnknownColumn, format!("no step makes the column `{column}`")),
             };
             let images = self.fields.iter().filter(|field| ImageLayout::of(field).is_some());
             let names = images.map(|field| field.name().as_str()).filter(|name| !name.starts_with('_'));
             let images: Vec<&str> = names.chain(self.aside.iter().map(String::as_str)).collect();
-            self.flaws.push(Flaw {
+            self.flaws.push(SpannedDiagnostic {
                 at: None,
-                mistake: mistake.help(meant(column, &images, "its images")),
+                mistake: mistake.suggest(column, images.iter().copied(), "images"),
                 related: None,
             });
         }

@@ -11,16 +11,16 @@ use serde_json::{Value as Json, json};
 
 use self::images::images_only;
 use super::{
+    diagnostic::SpannedDiagnostic,
     draft::{Draft, Place},
     drops::{Life, drops},
-    flaw::Flaw,
     kinds::Family,
     outline::{Outline, OutlineMonitor, OutlineStep},
 };
 use crate::{
-    engine::{About, EngineSettings, Job, Step},
-    error::{Code, Mistake},
-    stage::{Monitor, Sink, Tables},
+    engine::{EngineSettings, Job, PipelineMetadata, Step},
+    error::{Code, Diagnostic},
+    stage::{Monitor, Sink, UpstreamSchemas},
 };
 
 /// What a plan is for.
@@ -39,8 +39,8 @@ pub(super) enum Purpose {
 pub(super) fn plan(
     mut draft: Draft,
     mut purpose: Purpose,
-    mut flaws: Vec<Flaw>,
-) -> Result<(Job, Outline), Vec<Mistake>> {
+    mut flaws: Vec<SpannedDiagnostic>,
+) -> Result<(Job, Outline), Vec<Diagnostic>> {
     let texts = draft.texts.clone();
     if draft.unread {
         return Err(texts.mistakes(flaws));
@@ -84,7 +84,7 @@ struct Watch {
 
 #[derive(Default)]
 struct Planner {
-    flaws: Vec<Flaw>,
+    flaws: Vec<SpannedDiagnostic>,
     /// All columns made so far, none dropped yet.
     fields: Vec<Arc<Field>>,
     steps: Vec<Bound>,
@@ -102,7 +102,7 @@ struct Planner {
 }
 
 impl Planner {
-    fn plan(mut self, mut draft: Draft, purpose: &Purpose) -> Result<(Job, Outline), Vec<Flaw>> {
+    fn plan(mut self, mut draft: Draft, purpose: &Purpose) -> Result<(Job, Outline), Vec<SpannedDiagnostic>> {
         let source = self.source(&mut draft);
         let source_fields = self.fields.clone();
         self.later = draft.transforms.iter().map(|step| step.label.clone()).collect();
@@ -113,7 +113,7 @@ impl Planner {
         take(&mut draft.transforms).into_iter().for_each(|declared| self.transform(declared));
         take(&mut draft.scores).into_iter().for_each(|declared| self.score(declared));
         if *purpose == Purpose::Run && draft.sinks.is_empty() && draft.monitors.is_empty() && self.flaws.is_empty() {
-            self.flaws.push(Flaw { at: None, mistake: nothing_kept(), related: None });
+            self.flaws.push(SpannedDiagnostic { at: None, mistake: nothing_kept(), related: None });
         }
         let Ends { sinks, kept } = self.sinks(take(&mut draft.sinks));
         let monitor_labels: Vec<String> = draft.monitors.iter().map(|declared| declared.label.clone()).collect();
@@ -139,9 +139,9 @@ impl Planner {
             output: output.clone(),
         };
         let mut monitors = Vec::new();
-        let mut above = Tables::new();
+        let mut above = UpstreamSchemas::new();
         for watch in watches {
-            if !self.follows(&watch, &above, &monitor_labels) {
+            if !self.upstream(&watch, &above, &monitor_labels) {
                 self.broken.insert(watch.label);
                 continue;
             }
@@ -149,7 +149,7 @@ impl Planner {
             match stage.bind(&output, &above) {
                 Ok(table) => {
                     above.insert(label.clone(), table.clone());
-                    let follows = stage.follows().into_iter().map(|need| need.column).collect();
+                    let follows = stage.upstream().into_iter().map(|need| need.column).collect();
                     let told = OutlineMonitor { label: label.clone(), kind, reads, follows, table: table.clone() };
                     outline.monitors.push(told);
                     monitors.push((label, table, stage));
@@ -162,7 +162,7 @@ impl Planner {
         }
         let (Some((source, _)), true) = (source, self.flaws.is_empty()) else { return Err(self.flaws) };
         let document = record(&draft, &outline);
-        let about = About { description: outline.description.clone(), graph: outline.graph() };
+        let about = PipelineMetadata { description: outline.description.clone(), graph: outline.graph() };
         let steps = self.steps.into_iter().map(|bound| bound.step).collect();
         let Draft { run: run_dir, seed, limit, engine, .. } = draft;
         Ok((Job { run_dir, source, steps, monitors, sinks, output, seed, limit, engine, document, about }, outline))
@@ -209,8 +209,8 @@ impl Planner {
     }
 }
 
-fn nothing_kept() -> Mistake {
-    Mistake::at("", Code::MissingKey, "nothing is kept: there is no sink and no monitor")
+fn nothing_kept() -> Diagnostic {
+    Diagnostic::at("", Code::MissingKey, "nothing is kept: there is no sink and no monitor")
         .help("add `sink: { objects: { parquet: {} } }`")
 }
 

@@ -4,13 +4,13 @@ use serde_json::Value as Json;
 
 use super::{
     super::{
-        flaw::{Flaw, list, meant},
+        diagnostic::SpannedDiagnostic,
         tree::{Node, Span, Value},
     },
     Check, found, place,
     takes::{alternatives, fit, variant},
 };
-use crate::error::Code;
+use crate::error::{Code, quoted_list};
 
 impl<'a> Check<'a> {
     /// One of several forms: an option, an enum, or types that exclude each other.
@@ -53,7 +53,7 @@ impl<'a> Check<'a> {
         }
         let expected: Vec<String> = branches.iter().map(|branch| self.expected(branch)).collect();
         let message = format!("`{name}` takes {}, found {}", expected.join(" or "), found(node));
-        self.flaws.push(Flaw::new(place(node, own), Code::WrongType, message));
+        self.flaws.push(SpannedDiagnostic::new(place(node, own), Code::WrongType, message));
     }
 
     /// An enum: a word, or a map of one key with what belongs to it.
@@ -75,17 +75,14 @@ impl<'a> Check<'a> {
                 return;
             }
             let flaw = if variants.iter().any(|(key, _)| *key == text) {
-                Flaw::new(place(node, own), Code::WrongType, format!("`{text}` needs settings of its own"))
+                SpannedDiagnostic::new(place(node, own), Code::WrongType, format!("`{text}` needs settings of its own"))
                     .help(format!("write `{name}: {{ {text}: ... }}`"))
             } else if matches!(node.value, Value::Text(_)) {
-                Flaw::new(place(node, own), Code::OutOfRange, format!("`{name}` cannot be `{text}`")).help(meant(
-                    &text,
-                    &known,
-                    "it can be",
-                ))
+                SpannedDiagnostic::new(place(node, own), Code::OutOfRange, format!("`{name}` cannot be `{text}`"))
+                    .suggest(&text, &known, "values")
             } else {
-                let message = format!("`{name}` takes one of {}, found {}", list(&known), found(node));
-                Flaw::new(place(node, own), Code::WrongType, message)
+                let message = format!("`{name}` takes one of {}, found {}", quoted_list(&known), found(node));
+                SpannedDiagnostic::new(place(node, own), Code::WrongType, message)
             };
             self.flaws.push(flaw);
             return;
@@ -100,17 +97,24 @@ impl<'a> Check<'a> {
                     self.node(&mut entry.node, part, &key, entry.key_at);
                 }
                 None => {
-                    let flaw = Flaw::new(entry.key_at, Code::UnknownKey, format!("`{name}` has no form `{key}`"));
-                    self.flaws.push(flaw.help(meant(&key, &known, "its forms")));
+                    let flaw =
+                        SpannedDiagnostic::new(entry.key_at, Code::UnknownKey, format!("`{name}` has no form `{key}`"));
+                    self.flaws.push(flaw.suggest(&key, &known, "forms"));
                 }
             }
         }
         match entries.as_slice() {
-            [] => self.flaws.push(Flaw::new(own, Code::MissingKey, format!("`{name}` needs one of {}", list(&known)))),
+            [] => self.flaws.push(SpannedDiagnostic::new(
+                own,
+                Code::MissingKey,
+                format!("`{name}` needs one of {}", quoted_list(&known)),
+            )),
             [_] => {}
             [first, second, ..] => {
                 let message = format!("`{name}` takes one form, not `{}` and `{}`", first.key, second.key);
-                self.flaws.push(Flaw::new(second.key_at, Code::Conflict, message).related(first.key_at, "the first"));
+                self.flaws.push(
+                    SpannedDiagnostic::new(second.key_at, Code::Conflict, message).related(first.key_at, "the first"),
+                );
             }
         }
     }
@@ -119,16 +123,18 @@ impl<'a> Check<'a> {
     pub(super) fn choice(&mut self, node: &mut Node, known: &[&str], name: &str) {
         let flaw = match (&node.value, node.filled.clone()) {
             (Value::Text(text), _) if known.contains(&text.as_str()) => return,
-            (Value::Text(text), _) => Flaw::new(node.at, Code::OutOfRange, format!("`{name}` cannot be `{text}`"))
-                .help(meant(text, known, "it can be")),
+            (Value::Text(text), _) => {
+                SpannedDiagnostic::new(node.at, Code::OutOfRange, format!("`{name}` cannot be `{text}`"))
+                    .suggest(text, known, "values")
+            }
             (_, Some(text)) if known.contains(&text.as_str()) => {
                 node.value = Value::Text(text);
                 return;
             }
-            _ => Flaw::new(
+            _ => SpannedDiagnostic::new(
                 node.at,
                 Code::WrongType,
-                format!("`{name}` takes one of {}, found {}", list(known), found(node)),
+                format!("`{name}` takes one of {}, found {}", quoted_list(known), found(node)),
             ),
         };
         self.flaws.push(flaw);

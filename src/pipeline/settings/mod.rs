@@ -11,7 +11,7 @@ use serde_json::Value as Json;
 
 use self::takes::{alternatives, fit, out_of_range};
 use super::{
-    flaw::{Flaw, GIVEN, meant},
+    diagnostic::{GIVEN, SpannedDiagnostic},
     parameters::UNSET,
     tree::{Entry, Node, Span, Value},
 };
@@ -21,7 +21,7 @@ use crate::error::Code;
 pub(super) struct Check<'a> {
     root: &'a Json,
     /// What was found.
-    pub flaws: Vec<Flaw>,
+    pub flaws: Vec<SpannedDiagnostic>,
 }
 
 impl<'a> Check<'a> {
@@ -72,7 +72,7 @@ impl<'a> Check<'a> {
         }
         if !fit(node, schema) {
             let message = format!("`{name}` takes {}, found {}", self.expected(schema), found(node));
-            let flaw = Flaw::new(place(node, own), Code::WrongType, message);
+            let flaw = SpannedDiagnostic::new(place(node, own), Code::WrongType, message);
             let item = node.scalar_text().filter(|_| schema["type"] == "array");
             self.flaws.push(if let Some(item) = item { flaw.help(format!("write `{name}: [{item}]`")) } else { flaw });
             return;
@@ -80,7 +80,7 @@ impl<'a> Check<'a> {
         match &mut node.value {
             Value::Number(number) => {
                 if let Some(wrong) = out_of_range(number, schema) {
-                    self.flaws.push(Flaw::new(
+                    self.flaws.push(SpannedDiagnostic::new(
                         node.at,
                         Code::OutOfRange,
                         format!("`{name}` is {number}, expected {wrong}"),
@@ -90,7 +90,7 @@ impl<'a> Check<'a> {
             Value::Text(text) => {
                 let least = schema["minLength"].as_u64().unwrap_or(0);
                 if (text.chars().count() as u64) < least {
-                    self.flaws.push(Flaw::new(node.at, Code::OutOfRange, format!("`{name}` is empty")));
+                    self.flaws.push(SpannedDiagnostic::new(node.at, Code::OutOfRange, format!("`{name}` is empty")));
                 }
             }
             Value::List(_) => self.list(node, schema, name, own),
@@ -110,7 +110,7 @@ impl<'a> Check<'a> {
                 (least, u64::MAX) => format!("at least {least}"),
                 (least, most) => format!("{least} to {most}"),
             };
-            self.flaws.push(Flaw::new(
+            self.flaws.push(SpannedDiagnostic::new(
                 own,
                 Code::OutOfRange,
                 format!("`{name}` has {count} items, expected {expected}"),
@@ -138,15 +138,16 @@ impl<'a> Check<'a> {
                 Some(part) => self.node(&mut entry.node, part, &key, entry.key_at),
                 None if open => {}
                 None => {
-                    let flaw = Flaw::new(entry.key_at, Code::UnknownKey, format!("`{name}` has no key `{key}`"));
-                    self.flaws.push(flaw.help(meant(&key, &known, "its keys")));
+                    let flaw =
+                        SpannedDiagnostic::new(entry.key_at, Code::UnknownKey, format!("`{name}` has no key `{key}`"));
+                    self.flaws.push(flaw.suggest(&key, &known, "keys"));
                 }
             }
         }
         let given = |key: &str| entries.iter().any(|entry| entry.key == key);
         let required = schema["required"].as_array().into_iter().flatten().filter_map(Json::as_str);
         for key in required.filter(|key| !given(key)) {
-            let mut flaw = Flaw::new(own, Code::MissingKey, format!("`{name}` needs the key `{key}`"));
+            let mut flaw = SpannedDiagnostic::new(own, Code::MissingKey, format!("`{name}` needs the key `{key}`"));
             if let Some(text) = properties.and_then(|all| self.resolve_description(&all[key])) {
                 flaw = flaw.help(format!("`{key}`: {text}"));
             }
@@ -156,11 +157,15 @@ impl<'a> Check<'a> {
 }
 
 /// Keys that stand twice in a map.
-pub(super) fn repeated(entries: &[Entry]) -> Vec<Flaw> {
+pub(super) fn repeated(entries: &[Entry]) -> Vec<SpannedDiagnostic> {
     let mut flaws = Vec::new();
     for (index, entry) in entries.iter().enumerate() {
         if let Some(first) = entries[..index].iter().find(|first| first.key == entry.key) {
-            let flaw = Flaw::new(entry.key_at, Code::DuplicateKey, format!("the key `{}` is there already", entry.key));
+            let flaw = SpannedDiagnostic::new(
+                entry.key_at,
+                Code::DuplicateKey,
+                format!("the key `{}` is there already", entry.key),
+            );
             flaws.push(flaw.related(first.key_at, "first here"));
         }
     }

@@ -3,12 +3,10 @@
 use serde_json::{Number, Value as Json};
 
 use super::{
-    super::{
-        flaw::list,
-        tree::{Node, Value},
-    },
+    super::tree::{Node, Value},
     Check,
 };
+use crate::error::quoted_list;
 
 impl<'a> Check<'a> {
     pub(super) fn resolve(&self, schema: &'a Json) -> &'a Json {
@@ -45,7 +43,7 @@ impl<'a> Check<'a> {
             return parts.join(" or ");
         }
         if let Some(words) = self.strings(schema) {
-            return if words.len() == 1 { list(&words) } else { format!("one of {}", list(&words)) };
+            return if words.len() == 1 { quoted_list(&words) } else { format!("one of {}", quoted_list(&words)) };
         }
         if let Some((key, _)) = variant(schema) {
             return format!("`{{ {key}: ... }}`");

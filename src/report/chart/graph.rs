@@ -10,7 +10,7 @@ use super::{
     palette::{MUTED, hex, series},
     printable,
 };
-use crate::{engine::Node, error::Result};
+use crate::{engine::GraphNode, error::Result};
 
 /// A box, pixels.
 const WIDTH: f64 = 164.0;
@@ -47,7 +47,7 @@ struct Step {
 }
 
 /// The steps of a pipeline, as wide as it is deep; a page may show it a fifth smaller, and scrolls it where that is too wide.
-pub(in crate::report) fn graph(nodes: &[Node]) -> Result<String> {
+pub(in crate::report) fn graph(nodes: &[GraphNode]) -> Result<String> {
     let place = |label: &String| nodes.iter().position(|node| node.label == *label);
     let reads: Vec<Vec<usize>> = nodes.iter().map(|node| node.reads.iter().filter_map(place).collect()).collect();
     let layout = layered::layout(&reads, ROW, PASSING);
@@ -105,9 +105,9 @@ fn family(name: &str) -> RGBColor {
 mod tests {
     use super::{super::raster, *};
 
-    fn node(family: &str, label: &str, reads: &[&str]) -> Node {
+    fn node(family: &str, label: &str, reads: &[&str]) -> GraphNode {
         let reads = reads.iter().map(|label| (*label).to_owned()).collect();
-        Node { family: family.into(), label: label.into(), kind: "kind".into(), reads }
+        GraphNode { family: family.into(), label: label.into(), kind: "kind".into(), reads }
     }
 
     #[test]

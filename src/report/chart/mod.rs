@@ -55,7 +55,7 @@ pub(super) fn printable(svg: String) -> String {
 
 /// A drawing that failed: into a text in memory nothing should.
 pub(super) fn bug(error: impl std::fmt::Display) -> Error {
-    Error::Bug(format!("a picture cannot be drawn: {error}"))
+    Error::bug(format!("a picture cannot be drawn: {error}"))
 }
 
 /// About how wide a text is, pixels. Browsers and papers have other letters than we could measure.

@@ -275,7 +275,7 @@ pub(super) mod tests {
         for (error, state, text) in [
             (None, State::Finished, None),
             (Some(Error::Interrupted), State::Interrupted, None),
-            (Some(Error::Data("no rows".into())), State::Failed, Some("no rows")),
+            (Some(Error::data("no rows")), State::Failed, Some("no rows")),
         ] {
             let board = Board::new("run");
             told(&board, 100, &[]);

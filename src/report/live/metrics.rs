@@ -25,7 +25,7 @@ pub(super) fn text(snapshot: Snapshot) -> Result<String> {
     let mut registry = Registry::with_prefix("lucarne");
     registry.register_collector(Box::new(Scrape(snapshot)));
     let mut out = String::new();
-    prometheus_text::encode(&mut out, &registry).map_err(|_| Error::Bug("metrics that cannot be written".into()))?;
+    prometheus_text::encode(&mut out, &registry).map_err(|_| Error::bug("metrics that cannot be written"))?;
     Ok(out)
 }
 

@@ -91,13 +91,13 @@ impl Server {
     /// when someone wants the page and there was a commit since the last call, and never twice at a time.
     ///
     /// # Errors
-    /// [`Error::Outside`] when the address cannot be bound.
+    /// [`Error::Environment`] when the address cannot be bound.
     pub fn start(
         address: SocketAddr,
         board: Board,
         page: impl Fn() -> Result<String> + Send + Sync + 'static,
     ) -> Result<Self> {
-        let failed = |error: std::io::Error| Error::Outside(format!("cannot listen on `{address}`: {error}"));
+        let failed = |error: std::io::Error| Error::environment(format!("cannot listen on `{address}`: {error}"));
         let listener = TcpListener::bind(address).map_err(failed)?;
         listener.set_nonblocking(true).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;

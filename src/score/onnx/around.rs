@@ -3,7 +3,7 @@
 use super::incremental::{Base, Incremental, Scratch};
 use crate::{
     error::Result,
-    stage::{Around, Model},
+    stage::{Model, PixelEvaluator},
 };
 
 /// Candidates that are asked about at once, where a batch is not larger: half a second of a ResNet18 on a CPU.
@@ -24,7 +24,7 @@ impl<'a> WholeImages<'a> {
     }
 }
 
-impl Around for WholeImages<'_> {
+impl PixelEvaluator for WholeImages<'_> {
     fn logits(&mut self, pixels: usize, places: &[u32], values: &[f32], logits: &mut Vec<f32>) -> Result<()> {
         let Some(bands) = values.len().checked_div(places.len()) else { return Ok(()) };
         let plane = self.image.len() / bands;
@@ -40,7 +40,7 @@ impl Around for WholeImages<'_> {
                     }
                 }
             }
-            logits.extend(self.model.ask(&self.images)?.logits);
+            logits.extend(self.model.evaluate(&self.images)?.logits);
         }
         Ok(())
     }
@@ -49,7 +49,7 @@ impl Around for WholeImages<'_> {
         false
     }
 
-    fn at_once(&self) -> usize {
+    fn preferred_candidates(&self) -> usize {
         AT_ONCE.next_multiple_of(self.batch)
     }
 }
@@ -68,7 +68,7 @@ impl<'a> Patches<'a> {
     }
 }
 
-impl Around for Patches<'_> {
+impl PixelEvaluator for Patches<'_> {
     fn logits(&mut self, pixels: usize, places: &[u32], values: &[f32], logits: &mut Vec<f32>) -> Result<()> {
         self.incremental.logits(&self.base, &mut self.scratch, places, values, pixels, logits);
         Ok(())
@@ -78,7 +78,7 @@ impl Around for Patches<'_> {
         true
     }
 
-    fn at_once(&self) -> usize {
+    fn preferred_candidates(&self) -> usize {
         AT_ONCE
     }
 }

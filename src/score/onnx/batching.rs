@@ -6,7 +6,7 @@
 use super::session::Pool;
 use crate::{
     error::{Error, Result},
-    stage::Outputs,
+    stage::ModelOutputs,
 };
 
 /// The way that images are put into batches.
@@ -31,7 +31,7 @@ impl Batching {
                 return Ok(way);
             }
         }
-        Err(Error::Outside("the runtime gives one image different logits at different places of a batch".into()))
+        Err(Error::environment("the runtime gives one image different logits at different places of a batch"))
     }
 
     /// Whether an image gets the same bits alone, and in batches of several sizes at several places.
@@ -39,9 +39,9 @@ impl Batching {
         self,
         pixels: usize,
         probe: &[f32],
-        mut model: impl FnMut(&[f32], &mut Outputs) -> Result<()>,
+        mut model: impl FnMut(&[f32], &mut ModelOutputs) -> Result<()>,
     ) -> Result<bool> {
-        let mut alone = Outputs::default();
+        let mut alone = ModelOutputs::default();
         self.infer(pixels, probe, &mut model, &mut alone)?;
         let (Self::Any(largest) | Self::Padded(largest)) = self;
         let mut sizes = vec![2, 3, 5, 8, largest.saturating_sub(1), largest];
@@ -54,7 +54,7 @@ impl Batching {
                 // The other images differ from the probe and from each other.
                 let mut batch: Vec<f32> = (0..size * pixels).map(|i| noise(i as u64 ^ 0xABCD)).collect();
                 batch[place * pixels..][..pixels].copy_from_slice(probe);
-                let mut out = Outputs::default();
+                let mut out = ModelOutputs::default();
                 self.infer(pixels, &batch, &mut model, &mut out)?;
                 if !same(&alone.logits, &out.logits, place) || !same(&alone.latents, &out.latents, place) {
                     return Ok(false);
@@ -69,8 +69,8 @@ impl Batching {
         self,
         pixels: usize,
         images: &[f32],
-        mut model: impl FnMut(&[f32], &mut Outputs) -> Result<()>,
-        out: &mut Outputs,
+        mut model: impl FnMut(&[f32], &mut ModelOutputs) -> Result<()>,
+        out: &mut ModelOutputs,
     ) -> Result<()> {
         let (Self::Any(size) | Self::Padded(size)) = self;
         for batch in images.chunks(size * pixels) {
@@ -80,7 +80,7 @@ impl Batching {
             }
             let mut full = batch.to_vec();
             full.resize(size * pixels, 0.0);
-            let mut padded = Outputs::default();
+            let mut padded = ModelOutputs::default();
             model(&full, &mut padded)?;
             let rows = batch.len() / pixels;
             out.logits.extend_from_slice(&padded.logits[..padded.logits.len() / size * rows]);
@@ -131,7 +131,7 @@ mod tests {
     const PIXELS: usize = 3;
 
     /// A model of one logit, the sum of an image, with a fault: what it adds depends on the batch.
-    fn model(fault: fn(size: usize, place: usize) -> f32) -> impl FnMut(&[f32], &mut Outputs) -> Result<()> {
+    fn model(fault: fn(size: usize, place: usize) -> f32) -> impl FnMut(&[f32], &mut ModelOutputs) -> Result<()> {
         move |pixels, out| {
             let size = pixels.len() / PIXELS;
             let sums = pixels.chunks(PIXELS).enumerate();
@@ -168,9 +168,9 @@ mod tests {
     fn padding_gives_every_image_one_row_and_no_more() {
         let images: Vec<f32> = (0..7 * PIXELS).map(|i| i as f32).collect();
         let mut sizes = Vec::new();
-        let mut out = Outputs::default();
+        let mut out = ModelOutputs::default();
         let mut sum = model(|_, _| 0.0);
-        let counted = |pixels: &[f32], out: &mut Outputs| {
+        let counted = |pixels: &[f32], out: &mut ModelOutputs| {
             sizes.push(pixels.len() / PIXELS);
             sum(pixels, out)
         };

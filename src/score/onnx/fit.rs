@@ -3,14 +3,19 @@
 use crate::{
     batch::{ImageLayout, Stretch, Unit},
     card::Card,
-    error::{Code, Mistake},
+    error::{Code, Diagnostic},
 };
 
 /// All that does not fit between a model's card and an image column; the domain of the column's stretch where it has one.
-pub(super) fn fit(card: &Card, layout: &ImageLayout, image: &str, any_stretch: bool) -> (Option<String>, Vec<Mistake>) {
+pub(super) fn fit(
+    card: &Card,
+    layout: &ImageLayout,
+    image: &str,
+    any_stretch: bool,
+) -> (Option<String>, Vec<Diagnostic>) {
     let mut mistakes = Vec::new();
     let mut wrong = |message: String, help: &str| {
-        mistakes.push(Mistake::at("image", Code::ModelMismatch, message).help(help));
+        mistakes.push(Diagnostic::at("image", Code::ModelMismatch, message).help(help));
     };
     if layout.bands != card.bands {
         let (found, expected) = (layout.bands.join(", "), card.bands.join(", "));

@@ -50,7 +50,7 @@ pub(super) fn runtime() -> Result<&'static Runtime> {
 
 fn load(path: PathBuf) -> Result<Runtime> {
     let failed = |error: String| {
-        Error::Outside(format!("cannot load ONNX Runtime from `{}`: {}; {REMEDY}", path.display(), error.trim()))
+        Error::environment(format!("cannot load ONNX Runtime from `{}`: {}; {REMEDY}", path.display(), error.trim()))
     };
     let builder = ort::init_from(&path).map_err(|error| failed(error.to_string()))?;
     let environment = builder.with_telemetry(false).build().map_err(|error| failed(error.to_string()))?;
@@ -79,7 +79,7 @@ fn find() -> Result<PathBuf> {
     let folders = folders(beside, env::current_dir().ok().as_deref());
     folders.iter().find_map(|folder| library_in(folder)).or_else(|| library_in(&python_package()?)).ok_or_else(|| {
         let beside = beside.map_or_else(|| "?".into(), |beside| beside.display().to_string());
-        Error::Outside(format!(
+        Error::environment(format!(
             "no ONNX Runtime library found: `{VARIABLE}` is not set, and there is none beside the executable (in \
              `{beside}`), in `{FOLDER}` of this folder or of one above the executable, or in a package of `python3`; {REMEDY}"
         ))
@@ -91,7 +91,7 @@ fn named_by_variable(named: &OsStr) -> Result<PathBuf> {
     let library = if path.is_dir() { library_in(&path) } else { path.is_file().then(|| path.clone()) };
     library.ok_or_else(|| {
         let path = path.display();
-        Error::Outside(format!(
+        Error::environment(format!(
             "`{VARIABLE}` is `{path}`, where no ONNX Runtime library is; set it to the library, or unset it"
         ))
     })

@@ -22,7 +22,7 @@ use super::{
 use crate::{
     card::Card,
     error::{Error, Result},
-    stage::{AffineHead, Around, Model, Outputs},
+    stage::{AffineHead, Model, ModelOutputs, PixelEvaluator},
 };
 
 /// A model that answers.
@@ -63,7 +63,7 @@ impl Loaded {
         if !incremental.is_worth_it() {
             return whole(format!("a pixel changes {most} of {all} multiply-adds"));
         }
-        if let Err(why) = incremental.trial(|images| self.ask(images))? {
+        if let Err(why) = incremental.trial(|images| self.evaluate(images))? {
             return whole(why);
         }
         tracing::info!(model = %self.model.display(), most, all, "candidates are scored by the multiply-adds that change");
@@ -88,7 +88,7 @@ impl Loaded {
 
     fn head_of_model(&self) -> Result<&Head> {
         let head = self.head.get_or_init(|| self.find_head()).as_ref();
-        head.map_err(|why| Error::Data(format!("the head of `{}` cannot be used: {why}", self.model.display())))
+        head.map_err(|why| Error::data(format!("the head of `{}` cannot be used: {why}", self.model.display())))
     }
 
     fn bytes(&self) -> Result<Vec<u8>, String> {
@@ -97,18 +97,18 @@ impl Loaded {
 }
 
 impl Model for Loaded {
-    fn ask(&self, images: &[f32]) -> Result<Outputs> {
-        let mut out = Outputs::default();
+    fn evaluate(&self, images: &[f32]) -> Result<ModelOutputs> {
+        let mut out = ModelOutputs::default();
         self.batching.infer(self.pool.pixels(), images, |pixels, out| self.pool.run(pixels, out), &mut out)?;
         Ok(out)
     }
 
-    fn around<'a>(&'a self, image: &[f32]) -> Result<Box<dyn Around + 'a>> {
+    fn pixel_evaluator<'a>(&'a self, image: &[f32]) -> Result<Box<dyn PixelEvaluator + 'a>> {
         let incremental = self.incremental.get_or_init(|| self.lay_out().map_err(|error| error.to_string()));
         Ok(match incremental {
             Ok(Some(incremental)) => Box::new(Patches::new(incremental, image)),
             Ok(None) => Box::new(WholeImages::new(self, image, self.batching.size())),
-            Err(why) => return Err(Error::Outside(why.clone())),
+            Err(why) => return Err(Error::environment(why.clone())),
         })
     }
 
@@ -129,7 +129,7 @@ impl Model for Loaded {
                 let name = self.card.latent.as_deref().unwrap_or_default();
                 let input = TensorRef::from_array_view(([latents.len() / length, length], latents)).map_err(failed)?;
                 let outputs = session.run(ort::inputs![name => input]).map_err(failed)?;
-                let missing = || Error::Bug("the head gave no logits".into());
+                let missing = || Error::bug("the head gave no logits");
                 let logits = outputs.get(&self.card.logits).ok_or_else(missing)?;
                 Ok(logits.try_extract_tensor::<f32>().map_err(failed)?.1.to_vec())
             }

@@ -28,14 +28,14 @@ use self::{batching::Batching, loaded::Loaded, session::Pool};
 use crate::{
     batch::{ImageLayout, Images, list_column, list_type, with_columns},
     card::{Card, CardError},
-    error::{Code, Error, Mistake, Result},
+    error::{Code, Diagnostic, Error, Result},
     image::stretch::first_non_finite,
-    stage::{Model, Need, Outputs, Rejects, RunContext, Scorer, Settings},
+    stage::{ColumnRef, Model, ModelOutputs, Rejects, RunContext, Scorer, Settings},
     stats::softmax::{argmax, softmax},
 };
 
 /// Asks an ONNX model about the images of a column.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Onnx {
     /// The ONNX file, with a card in its metadata.
@@ -92,16 +92,16 @@ impl Onnx {
         }
     }
 
-    fn read_card(&self) -> Result<(Card, String), Mistake> {
+    fn read_card(&self) -> Result<(Card, String), Diagnostic> {
         let adjust = |card: &mut Card| {
             card.input = self.input.clone().unwrap_or_else(|| card.input.clone());
             card.logits = self.logits.clone().unwrap_or_else(|| card.logits.clone());
             card.latent = self.latent.clone().or_else(|| card.latent.clone());
         };
         Card::read_adjusted(&self.model, adjust).map_err(|error| match error {
-            CardError::Read { .. } => Mistake::at("model", Code::MissingFile, error.to_string())
+            CardError::Read { .. } => Diagnostic::at("model", Code::MissingFile, error.to_string())
                 .help("check the path; it counts from the current directory"),
-            _ => Mistake::at("model", Code::ModelMismatch, error.to_string()),
+            _ => Diagnostic::at("model", Code::ModelMismatch, error.to_string()),
         })
     }
 }
@@ -109,7 +109,7 @@ impl Onnx {
 impl Settings<dyn Scorer> for Onnx {
     const NAME: &'static str = "onnx";
 
-    fn build(self, label: &str) -> Result<Box<dyn Scorer>, Vec<Mistake>> {
+    fn build(self, label: &str) -> Result<Box<dyn Scorer>, Vec<Diagnostic>> {
         Ok(Box::new(OnnxScorer::new(label, self)))
     }
 }
@@ -143,17 +143,17 @@ impl OnnxScorer {
 
     /// An error when the file is no longer the one that was bound: the run record would name another model.
     fn check_unchanged(&self, digest: &str) -> Result<()> {
-        let (_, now) = self.settings.read_card().map_err(|mistake| Error::Data(mistake.message))?;
+        let (_, now) = self.settings.read_card().map_err(|mistake| Error::data(mistake.message))?;
         let model = self.settings.model.display();
         if now == digest {
             Ok(())
         } else {
-            Err(Error::Data(format!("the model `{model}` has changed since the check")))
+            Err(Error::data(format!("the model `{model}` has changed since the check")))
         }
     }
 
     fn unready(&self, what: &str) -> Error {
-        Error::Bug(format!("the scorer `{}` was not {what}", self.label))
+        Error::bug(format!("the scorer `{}` was not {what}", self.label))
     }
 
     fn loaded(&self) -> Result<&Loaded> {
@@ -191,17 +191,19 @@ impl OnnxScorer {
 }
 
 impl Scorer for OnnxScorer {
-    fn needs(&self) -> Vec<Need> {
-        vec![Need::new("image", &self.settings.image)]
+    fn required_columns(&self) -> Vec<ColumnRef> {
+        vec![ColumnRef::new("image", &self.settings.image)]
     }
 
-    fn bind(&mut self, input: &Schema) -> Result<Vec<Field>, Vec<Mistake>> {
+    fn bind(&mut self, input: &Schema) -> Result<Vec<Field>, Vec<Diagnostic>> {
         let image = &self.settings.image;
         let layout = input.field_with_name(image).ok().map(ImageLayout::of);
         let layout = match layout {
             Some(Some(layout)) => Ok(layout),
-            Some(None) => Err(Mistake::at("image", Code::WrongColumn, format!("`{image}` is no image column"))),
-            None => Err(Mistake::at("image", Code::UnknownColumn, format!("no step above makes a column `{image}`"))),
+            Some(None) => Err(Diagnostic::at("image", Code::WrongColumn, format!("`{image}` is no image column"))),
+            None => {
+                Err(Diagnostic::at("image", Code::UnknownColumn, format!("no step above makes a column `{image}`")))
+            }
         };
         let (layout, card) = match (layout, self.settings.read_card()) {
             (Ok(layout), Ok(card)) => (layout, card),
@@ -244,12 +246,12 @@ impl Scorer for OnnxScorer {
         let bound = self.bound()?;
         let images = Images::of(&batch, &self.settings.image)?;
         if images.layout != bound.layout {
-            return Err(Error::Bug(format!(
+            return Err(Error::bug(format!(
                 "column `{}` is not what `{}` was bound to",
                 self.settings.image, self.label
             )));
         }
-        let outputs = self.loaded()?.ask(images.pixels)?;
+        let outputs = self.loaded()?.evaluate(images.pixels)?;
         let classes = bound.card.classes.len();
         let bad = bad_rows(images.rows(), &outputs, classes, bound.card.latent_size);
         let keys: Int32Array = outputs.logits.chunks_exact(classes).map(|logits| argmax(logits) as i32).collect();
@@ -282,7 +284,7 @@ impl Scorer for OnnxScorer {
         })
     }
 
-    fn rows_at_once(&self) -> Option<usize> {
+    fn preferred_batch_rows(&self) -> Option<usize> {
         let loaded = self.loaded.as_ref()?;
         (loaded.pool.taken.device == Device::Cuda).then(|| loaded.batching.size())
     }
@@ -295,7 +297,7 @@ impl Scorer for OnnxScorer {
 /// The rows that cannot be scored, and why.
 fn bad_rows<'a>(
     images: impl Iterator<Item = &'a [f32]>,
-    outputs: &Outputs,
+    outputs: &ModelOutputs,
     classes: usize,
     latent: Option<usize>,
 ) -> Vec<(usize, String)> {

@@ -13,7 +13,7 @@ use super::{Device, library::Runtime};
 use crate::{
     card::Card,
     error::{Error, Result},
-    stage::Outputs,
+    stage::ModelOutputs,
 };
 
 /// The device that sessions run on, and why this one.
@@ -48,30 +48,30 @@ impl Pool {
             all.push(on_cpu(runtime, model)?);
         }
         for session in all {
-            back.send(session).map_err(|_| Error::Bug("the pool of sessions is closed".into()))?;
+            back.send(session).map_err(|_| Error::bug("the pool of sessions is closed"))?;
         }
         Ok(Self { card: card.clone(), back, idle, sessions, fixed_batch, taken })
     }
 
     /// Runs one batch: pixels `[n, band, y, x]`. Waits for a session when all are busy.
-    pub(super) fn run(&self, pixels: &[f32], out: &mut Outputs) -> Result<()> {
-        let mut session = self.idle.recv().map_err(|_| Error::Bug("the pool of sessions is closed".into()))?;
+    pub(super) fn run(&self, pixels: &[f32], out: &mut ModelOutputs) -> Result<()> {
+        let mut session = self.idle.recv().map_err(|_| Error::bug("the pool of sessions is closed"))?;
         let done = self.run_on(&mut session, pixels, out);
-        self.back.send(session).map_err(|_| Error::Bug("the pool of sessions is closed".into()))?;
+        self.back.send(session).map_err(|_| Error::bug("the pool of sessions is closed"))?;
         done
     }
 
-    fn run_on(&self, session: &mut Session, pixels: &[f32], out: &mut Outputs) -> Result<()> {
+    fn run_on(&self, session: &mut Session, pixels: &[f32], out: &mut ModelOutputs) -> Result<()> {
         let Card { bands, size, classes, .. } = &self.card;
         let rows = pixels.len() / self.pixels();
         let input = TensorRef::from_array_view(([rows, bands.len(), *size, *size], pixels)).map_err(failed)?;
         let outputs = session.run(ort::inputs![self.card.input.as_str() => input]).map_err(failed)?;
         let tensor = |name: &str, length: usize| {
-            let value = outputs.get(name).ok_or_else(|| Error::Bug(format!("the model gave no output `{name}`")))?;
+            let value = outputs.get(name).ok_or_else(|| Error::bug(format!("the model gave no output `{name}`")))?;
             let (shape, values) = value.try_extract_tensor::<f32>().map_err(failed)?;
             let expected = [rows, length].map(|n| i64::try_from(n).unwrap_or(i64::MAX));
             let wrong = || format!("the model's output `{name}` has the shape {shape}, its card says {expected:?}");
-            if shape[..] == expected { Ok(values) } else { Err(Error::Data(wrong())) }
+            if shape[..] == expected { Ok(values) } else { Err(Error::data(wrong())) }
         };
         let logits = tensor(&self.card.logits, classes.len())?;
         let latents = match (&self.card.latent, self.card.latent_size) {
@@ -91,7 +91,7 @@ impl Pool {
 
 #[allow(clippy::needless_pass_by_value, reason = "the shape that `map_err` wants")]
 pub(super) fn failed(error: ort::Error) -> Error {
-    Error::Outside(format!("ONNX Runtime: {}", error.message()))
+    Error::environment(format!("ONNX Runtime: {}", error.message()))
 }
 
 fn open(runtime: &Runtime, model: &Path, device: Device) -> Result<(Session, Taken)> {
@@ -100,7 +100,7 @@ fn open(runtime: &Runtime, model: &Path, device: Device) -> Result<(Session, Tak
         Device::Cpu => cpu("asked for".into()),
         Device::Cuda => {
             let session = on_cuda(runtime, model).map_err(|error| {
-                Error::Outside(format!("`device: cuda` was asked for, and there is none to use: {}", error.trim()))
+                Error::environment(format!("`device: cuda` was asked for, and there is none to use: {}", error.trim()))
             })?;
             Ok((session, Taken { device, why: "asked for".into() }))
         }
@@ -113,7 +113,7 @@ fn open(runtime: &Runtime, model: &Path, device: Device) -> Result<(Session, Tak
 
 fn on_cpu(runtime: &Runtime, model: &Path) -> Result<Session> {
     let make = || Session::builder(&runtime.environment)?.with_intra_threads(1)?.commit_from_file(model);
-    make().map_err(|error| Error::Data(format!("cannot load the model `{}`: {}", model.display(), error.message())))
+    make().map_err(|error| Error::data(format!("cannot load the model `{}`: {}", model.display(), error.message())))
 }
 
 /// A session on the GPU, and there alone: the runtime would otherwise put what it likes on the CPU without a word.
@@ -154,5 +154,5 @@ fn verify(session: &Session, card: &Card, model: &Path) -> Result<Option<usize>>
         }
         Ok(usize::try_from(shape[0]).ok().filter(|&n| n > 0))
     };
-    check().map_err(|reason| Error::Data(format!("the model `{}` does not fit its card: {reason}", model.display())))
+    check().map_err(|reason| Error::data(format!("the model `{}` does not fit its card: {reason}", model.display())))
 }

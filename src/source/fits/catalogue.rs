@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     batch,
-    error::{Code, Mistake, Result},
+    error::{Code, Diagnostic, Result},
 };
 
 /// A CSV file (with a line of names) or Parquet file with more about the objects. Its columns that are asked for are
@@ -47,11 +47,11 @@ pub(super) struct Loaded {
 }
 
 impl Catalogue {
-    pub(super) fn load(&self) -> Result<Loaded, Vec<Mistake>> {
+    pub(super) fn load(&self) -> Result<Loaded, Vec<Diagnostic>> {
         let unreadable = |reason: String| {
             let message = format!("catalogue `{}` cannot be read: {reason}", self.path);
             vec![
-                Mistake::at("catalogue.path", Code::MissingFile, message)
+                Diagnostic::at("catalogue.path", Code::MissingFile, message)
                     .help("a CSV file with a line of names, or a Parquet file"),
             ]
         };
@@ -76,7 +76,7 @@ impl Catalogue {
                 (_, kind) => kind.clone(),
             };
             let array = cast(array, &kind).map_err(|error| {
-                vec![Mistake::at(&format!("catalogue.columns.{name}"), Code::WrongColumn, error.to_string())]
+                vec![Diagnostic::at(&format!("catalogue.columns.{name}"), Code::WrongColumn, error.to_string())]
             })?;
             columns.push((Field::new(name, kind, true), array));
         }
@@ -89,7 +89,7 @@ impl Catalogue {
             if rows.insert(key.trim().to_owned(), row).is_some() {
                 let message = format!("catalogue `{}` has `{key}` twice in its column `{}`", self.path, self.key);
                 return Err(vec![
-                    Mistake::at("catalogue.key", Code::Conflict, message).help("a key tells the objects apart"),
+                    Diagnostic::at("catalogue.key", Code::Conflict, message).help("a key tells the objects apart"),
                 ]);
             }
         }
@@ -106,13 +106,8 @@ impl Catalogue {
                 Ok(index) => found.push(index),
                 Err(_) => {
                     let names = schema.fields().iter().map(|field| field.name().as_str());
-                    let near = crate::error::nearest(name, names.clone());
-                    let help = near.map_or_else(
-                        || format!("its columns: {}", names.take(20).collect::<Vec<_>>().join(", ")),
-                        |near| format!("did you mean `{near}`?"),
-                    );
                     let message = format!("catalogue `{}` has no column `{name}`", self.path);
-                    mistakes.push(Mistake::at(&key, Code::UnknownColumn, message).help(help));
+                    mistakes.push(Diagnostic::at(&key, Code::UnknownColumn, message).suggest(name, names, "columns"));
                 }
             }
         }
@@ -161,7 +156,7 @@ fn collect(
 
 enum Unreadable {
     Reason(String),
-    Mistakes(Vec<Mistake>),
+    Mistakes(Vec<Diagnostic>),
 }
 
 impl From<arrow::error::ArrowError> for Unreadable {

@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 pub use self::catalogue::Catalogue;
 use self::{plan::Plan, reader::FileReader};
 use crate::{
-    error::{Code, Error, Mistake, Result},
+    error::{Code, Diagnostic, Error, Result},
     fits::Limits,
     stage::{Reader, Settings, Source, Split},
 };
@@ -202,7 +202,7 @@ impl Fits {
 impl Settings<dyn Source> for Fits {
     const NAME: &'static str = "fits";
 
-    fn build(self, _label: &str) -> Result<Box<dyn Source>, Vec<Mistake>> {
+    fn build(self, _label: &str) -> Result<Box<dyn Source>, Vec<Diagnostic>> {
         let mistakes = plan::mistakes(&self);
         if mistakes.is_empty() { Ok(Box::new(FitsSource { settings: self, plan: None })) } else { Err(mistakes) }
     }
@@ -218,16 +218,16 @@ struct FitsSource {
 
 impl FitsSource {
     fn plan(&self) -> Result<&Arc<Plan>> {
-        self.plan.as_ref().ok_or_else(|| Error::Bug("the source `fits` is used before it is bound".into()))
+        self.plan.as_ref().ok_or_else(|| Error::bug("the source `fits` is used before it is bound"))
     }
 }
 
 impl Source for FitsSource {
-    fn bind(&mut self) -> Result<SchemaRef, Vec<Mistake>> {
+    fn bind(&mut self) -> Result<SchemaRef, Vec<Diagnostic>> {
         let files = paths::expand(&self.settings.paths)?;
         if files.is_empty() {
             return Err(vec![
-                Mistake::at("paths", Code::MissingKey, "no files are named").help("name files, folders or patterns"),
+                Diagnostic::at("paths", Code::MissingKey, "no files are named").help("name files, folders or patterns"),
             ]);
         }
         let plan = Plan::new(self.settings.clone(), files)?;
@@ -252,7 +252,7 @@ impl Source for FitsSource {
 
     fn open(&self, split: &Split, position: u64) -> Result<Box<dyn Reader>> {
         let plan = self.plan()?;
-        let changed = || Error::Data(format!("the files of `{}` are not those that the run began with", split.id));
+        let changed = || Error::data(format!("the files of `{}` are not those that the run began with", split.id));
         let index: usize = split.id.split(' ').next().and_then(|index| index.parse().ok()).ok_or_else(changed)?;
         let files = plan.files.chunks(FILES_PER_SPLIT).nth(index).ok_or_else(changed)?;
         if paths::split_id(index, files) != split.id {

@@ -285,7 +285,7 @@ fn cube(
     };
     let (picked, bands) = pick(named, count, bands)?;
     let companion = |wanted| -> Result<Option<(Planes, Role)>, String> {
-        if !settings.needs(wanted) {
+        if !settings.required_columns(wanted) {
             return Ok(None);
         }
         let units = companions(file.hdus(), wanted);
@@ -328,7 +328,7 @@ fn unit_per_band(
     let primary = file.hdus().first().and_then(|hdu| hdu.header.text("BANDS"));
     let (picked, bands) = pick(named.or_else(|| listed(&primary?, images.len())), images.len(), bands)?;
     let companion = |wanted| -> Result<Option<(Planes, Role)>, String> {
-        if !settings.needs(wanted) {
+        if !settings.required_columns(wanted) {
             return Ok(None);
         }
         let units = companions(file.hdus(), wanted);
@@ -402,7 +402,7 @@ fn spread(all: &Planes, count: usize, picked: &[usize], wanted: Companion) -> Re
 
 impl Fits {
     /// Whether a companion has to be read: as a column, or because the mask decides.
-    fn needs(&self, companion: Companion) -> bool {
+    fn required_columns(&self, companion: Companion) -> bool {
         self.wants(companion) || (companion == Companion::Mask && self.masked.is_some())
     }
 }

@@ -8,13 +8,13 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
-use crate::error::{Code, Mistake};
+use crate::error::{Code, Diagnostic};
 
 /// Endings of the files that a folder gives, in small letters.
 const ENDINGS: [&str; 7] = [".fits", ".fit", ".fts", ".fz", ".fits.gz", ".fit.gz", ".fts.gz"];
 
 /// All files in the order of `paths`, those of a folder or pattern sorted by name.
-pub(super) fn expand(paths: &[String]) -> Result<Vec<PathBuf>, Vec<Mistake>> {
+pub(super) fn expand(paths: &[String]) -> Result<Vec<PathBuf>, Vec<Diagnostic>> {
     let (mut files, mut mistakes) = (Vec::new(), Vec::new());
     for (index, path) in paths.iter().enumerate() {
         match expand_one(path, true) {
@@ -31,18 +31,18 @@ pub(super) fn expand(paths: &[String]) -> Result<Vec<PathBuf>, Vec<Mistake>> {
         let plain: PathBuf = file.components().filter(|part| *part != Component::CurDir).collect();
         if !seen.insert(plain) {
             let message = format!("`{}` is named twice", file.display());
-            mistakes.push(Mistake::at("paths", Code::Conflict, message).help("every file is read once"));
+            mistakes.push(Diagnostic::at("paths", Code::Conflict, message).help("every file is read once"));
             break;
         }
     }
     if mistakes.is_empty() { Ok(files) } else { Err(mistakes) }
 }
 
-fn missing(message: String, help: &str) -> Box<Mistake> {
-    Box::new(Mistake::at("paths", Code::MissingFile, message).help(help))
+fn missing(message: String, help: &str) -> Box<Diagnostic> {
+    Box::new(Diagnostic::at("paths", Code::MissingFile, message).help(help))
 }
 
-fn expand_one(path: &str, lists: bool) -> Result<Vec<PathBuf>, Box<Mistake>> {
+fn expand_one(path: &str, lists: bool) -> Result<Vec<PathBuf>, Box<Diagnostic>> {
     let literal = Path::new(path);
     if let Ok(metadata) = fs::metadata(literal) {
         if !metadata.is_dir() {
@@ -93,7 +93,7 @@ fn folder(path: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-fn read_list(list: &str) -> Result<Vec<PathBuf>, Box<Mistake>> {
+fn read_list(list: &str) -> Result<Vec<PathBuf>, Box<Diagnostic>> {
     let text = fs::read_to_string(list).map_err(|error| {
         missing(
             format!("list `{list}` cannot be read: {error}"),

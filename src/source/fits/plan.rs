@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     batch::{self, ImageLayout, Unit},
-    error::{Code, Mistake},
+    error::{Code, Diagnostic},
     fits::{self, Header, Limits, Value},
 };
 
@@ -56,10 +56,10 @@ pub(super) struct Description {
 }
 
 /// Mistakes that the settings alone show.
-pub(super) fn mistakes(settings: &Fits) -> Vec<Mistake> {
+pub(super) fn mistakes(settings: &Fits) -> Vec<Diagnostic> {
     let mut mistakes = Vec::new();
     let mut say =
-        |key: &str, code, message: String, help: &str| mistakes.push(Mistake::at(key, code, message).help(help));
+        |key: &str, code, message: String, help: &str| mistakes.push(Diagnostic::at(key, code, message).help(help));
     if settings.paths.is_empty() {
         say("paths", Code::MissingKey, "no files are named".into(), "name files, folders or patterns");
     }
@@ -136,7 +136,7 @@ pub(super) fn mistakes(settings: &Fits) -> Vec<Mistake> {
 }
 
 impl Plan {
-    pub(super) fn new(settings: Fits, files: Vec<PathBuf>) -> Result<Self, Vec<Mistake>> {
+    pub(super) fn new(settings: Fits, files: Vec<PathBuf>) -> Result<Self, Vec<Diagnostic>> {
         let catalogue = settings.catalogue.as_ref().map(super::Catalogue::load).transpose()?;
         let limits = settings.limits();
         let mut columns: Vec<HeaderColumn> = (settings.columns.iter())
@@ -263,7 +263,7 @@ fn settle(
     settings: &Fits,
     object: &Object,
     found: Description,
-) -> Result<(ImageLayout, Option<String>, Option<ImageLayout>), Vec<Mistake>> {
+) -> Result<(ImageLayout, Option<String>, Option<ImageLayout>), Vec<Diagnostic>> {
     let [height, width] = settings.size.map_or(object.image.side, |size| [size, size]);
     let image = layout(object.bands.clone(), height, width, found.unit, found.pixel_scale_arcsec)?;
     let psf = match &object.psf {
@@ -276,12 +276,12 @@ fn settle(
     Ok((image, found.raw_unit, psf))
 }
 
-fn settled_by_settings(settings: &Fits, files: usize, reason: Option<String>) -> Result<ImageLayout, Vec<Mistake>> {
+fn settled_by_settings(settings: &Fits, files: usize, reason: Option<String>) -> Result<ImageLayout, Vec<Diagnostic>> {
     let reason = reason.unwrap_or_default();
     let (Some(bands), Some(size), false) = (&settings.bands, settings.size, settings.wants(Companion::Psf)) else {
         let message = format!("none of {files} files has an image that fits: {reason}");
         let help = "with `bands` and `size` set (and no `psf` asked for) the run starts all the same, and rejects them";
-        return Err(vec![Mistake::at("paths", Code::MissingFile, message).help(help)]);
+        return Err(vec![Diagnostic::at("paths", Code::MissingFile, message).help(help)]);
     };
     let known = settings.zero_point.is_some() || settings.unit.as_deref().and_then(units::njy_in).is_some();
     let unit = if known { Unit::NanoJansky } else { Unit::Unknown };
@@ -294,12 +294,12 @@ fn layout(
     width: usize,
     unit: Unit,
     scale: Option<f64>,
-) -> Result<ImageLayout, Vec<Mistake>> {
+) -> Result<ImageLayout, Vec<Diagnostic>> {
     let pixels = bands.len().checked_mul(height).and_then(|pixels| pixels.checked_mul(width));
     if pixels.is_none_or(|pixels| i32::try_from(pixels).is_err()) {
         let message = format!("images of {} bands, {height} by {width} pixels are too large for a column", bands.len());
         return Err(vec![
-            Mistake::at("size", Code::OutOfRange, message).help("set `size` to the cutouts that you need"),
+            Diagnostic::at("size", Code::OutOfRange, message).help("set `size` to the cutouts that you need"),
         ]);
     }
     Ok(ImageLayout { bands, height, width, unit, pixel_scale_arcsec: scale, stretch: None, electrons_per_njy: None })
@@ -311,7 +311,7 @@ fn schema(
     psf: Option<&ImageLayout>,
     columns: &[HeaderColumn],
     catalogue: Option<&catalogue::Loaded>,
-) -> Result<SchemaRef, Vec<Mistake>> {
+) -> Result<SchemaRef, Vec<Diagnostic>> {
     let mut fields = vec![
         Field::new(batch::ROW, DataType::UInt64, false),
         Field::new(batch::OBJECT_ID, DataType::Utf8, false),

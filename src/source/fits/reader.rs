@@ -109,7 +109,7 @@ impl Reader for FileReader {
         Ok(Read::Batch { rows: rows.into_batch(&self.plan)?, rejects })
     }
 
-    fn position(&self) -> u64 {
+    fn offset(&self) -> u64 {
         self.position.max(self.skip)
     }
 }

@@ -49,7 +49,7 @@ pub(super) fn check(files: &[PathBuf], columns: &Columns) -> Result<()> {
     })?;
     let object = first.map_or_else(String::new, |(_, object)| object);
     let places = places.iter().take(2).map(String::as_str).collect::<Vec<_>>().join(" and ");
-    Err(Error::Data(format!("{object} is there twice, at {places}: an object is read once, or its origins differ")))
+    Err(Error::data(format!("{object} is there twice, at {places}: an object is read once, or its origins differ")))
 }
 
 /// Calls with file, row, and (identity, origin) of every row that has both.
@@ -77,7 +77,7 @@ fn texts<'a>(
     footer: &ArrowReaderMetadata,
     columns: &'a Columns,
 ) -> Result<impl Iterator<Item = Result<(StringArray, StringArray)>> + 'a> {
-    let file = File::open(path).map_err(|error| Error::io("open", path, &error))?;
+    let file = File::open(path).map_err(|error| Error::io("open", path, error))?;
     let roots = [&columns.identity, ORIGIN].into_iter().filter_map(|name| footer.schema().index_of(name).ok());
     let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file, footer.clone())
         .with_projection(ProjectionMask::roots(footer.parquet_schema(), roots))

@@ -50,7 +50,7 @@ impl Reader for FileReader {
         Ok(read)
     }
 
-    fn position(&self) -> u64 {
+    fn offset(&self) -> u64 {
         self.position
     }
 }
@@ -59,7 +59,7 @@ impl FileReader {
     /// The rest of the file from the position on, in batches of at most so many rows.
     fn batches(&mut self, max_rows: usize) -> Result<&mut ParquetRecordBatchReader> {
         if self.batches.is_none() {
-            let file = File::open(&self.file).map_err(|error| Error::io("open", &self.file, &error))?;
+            let file = File::open(&self.file).map_err(|error| Error::io("open", &self.file, error))?;
             let fields = self.columns.schema.fields();
             let roots = fields.iter().filter_map(|field| self.footer.schema().index_of(self.columns.read(field)?).ok());
             let mask = ProjectionMask::roots(self.footer.parquet_schema(), roots);
@@ -72,7 +72,7 @@ impl FileReader {
                 .build();
             self.batches = Some(reader.map_err(|error| broken(&self.file, &error))?);
         }
-        self.batches.as_mut().ok_or_else(|| Error::Bug("no reader".into()))
+        self.batches.as_mut().ok_or_else(|| Error::bug("no reader"))
     }
 
     /// The row groups from a row on, and how many rows of the first are before it.
@@ -187,7 +187,7 @@ fn numbers(column: &ArrayRef, row: usize) -> Result<Option<ArrayRef>> {
         DataType::FixedSizeList(..) => column.as_fixed_size_list().value(row),
         DataType::List(_) => column.as_list::<i32>().value(row),
         DataType::LargeList(_) => column.as_list::<i64>().value(row),
-        other => return Err(Error::Data(format!("a column of {other} holds no images"))),
+        other => return Err(Error::data(format!("a column of {other} holds no images"))),
     };
     Ok(Some(cast(&list, &DataType::Float32)?))
 }

@@ -6,7 +6,7 @@ use super::{
     Body, Component,
     profiles::{FADED_SHARE, Profile, Spiral},
 };
-use crate::survey::noise::Stream;
+use crate::random::Stream;
 
 /// g - r and r - i of old stars and of discs.
 const OLD: [f64; 2] = [0.72, 0.37];

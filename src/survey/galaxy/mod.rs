@@ -13,7 +13,7 @@ mod render;
 pub use profiles::{Profile, Spiral};
 pub use render::{Renderer, Stamp};
 
-use super::noise::Stream;
+use crate::random::Stream;
 
 /// The share of images with an unrelated neighbour.
 const NEIGHBOUR_SHARE: f64 = 0.35;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     batch::Stretch,
     card::{Card, CardError},
-    error::{Code, Mistake, nearest},
+    error::{Code, Diagnostic, did_you_mean},
     image::stretch::Asinh,
     stats::calibration::{Calibration, CalibrationError, HIGH_PERCENT, LOW_PERCENT},
 };
@@ -71,7 +71,7 @@ impl Constants {
     }
 
     /// The one place that the settings name.
-    pub(super) fn origin(self) -> Result<Origin, Mistake> {
+    pub(super) fn origin(self) -> Result<Origin, Diagnostic> {
         let bounds = self.lo.is_some() || self.hi.is_some();
         let ways = [("model", self.model.is_some()), ("file", self.file.is_some()), ("lo", bounds)];
         let ways = ways.into_iter().chain([("per_image", self.per_image.is_some())]);
@@ -79,10 +79,10 @@ impl Constants {
         let help = "give `model` and `domain`, `file` and `domain`, `lo` and `hi`, or `per_image: {}`";
         if let [first, second, ..] = given.as_slice() {
             let message = format!("constants come from one place, but `{first}` and `{second}` are given");
-            return Err(Mistake::at(&format!("constants.{second}"), Code::Conflict, message).help(help));
+            return Err(Diagnostic::at(&format!("constants.{second}"), Code::Conflict, message).help(help));
         }
         let missing =
-            |key: &str| Mistake::at("constants", Code::MissingKey, format!("`constants` has no `{key}`")).help(help);
+            |key: &str| Diagnostic::at("constants", Code::MissingKey, format!("`constants` has no `{key}`")).help(help);
         match self {
             Self { model: Some(model), domain, .. } => {
                 Ok(Origin::Model { model, domain: domain.ok_or_else(|| missing("domain"))? })
@@ -94,14 +94,14 @@ impl Constants {
             Self { per_image: Some(PerImage { low_percent: low, high_percent: high }), .. } => {
                 let fine = 0.0 <= low && low < high && high <= 100.0;
                 let message = format!("percentiles {low} and {high}, expected 0 <= low < high <= 100");
-                let mistake = Mistake::at("constants.per_image", Code::OutOfRange, message);
+                let mistake = Diagnostic::at("constants.per_image", Code::OutOfRange, message);
                 fine.then_some(Origin::PerImage { low, high }).ok_or(mistake)
             }
             Self { lo: None, hi: None, .. } => Err(missing("model")),
             Self { lo, hi, .. } => {
                 let (lo, hi) = (lo.ok_or_else(|| missing("lo"))?, hi.ok_or_else(|| missing("hi"))?);
                 let message = format!("clips {lo} and {hi}, expected lo < hi and hi > 0");
-                let mistake = Mistake::at("constants", Code::OutOfRange, message);
+                let mistake = Diagnostic::at("constants", Code::OutOfRange, message);
                 Asinh::new(lo, hi).map(|_| Origin::Given(Stretch { lo, hi })).ok_or(mistake)
             }
         }
@@ -119,7 +119,7 @@ pub(super) enum Origin {
 
 impl Origin {
     /// The constants, where all rows share them.
-    pub(super) fn read(&self) -> Result<Option<Stretch>, Mistake> {
+    pub(super) fn read(&self) -> Result<Option<Stretch>, Diagnostic> {
         match self {
             Self::Given(stretch) => Ok(Some(*stretch)),
             Self::PerImage { .. } => Ok(None),
@@ -127,7 +127,7 @@ impl Origin {
                 let card = Card::read(Path::new(model)).map_err(|error| {
                     let missing = matches!(error, CardError::Read { .. });
                     let code = if missing { Code::MissingFile } else { Code::ModelMismatch };
-                    Mistake::at("constants.model", code, error.to_string())
+                    Diagnostic::at("constants.model", code, error.to_string())
                 })?;
                 let known = card.domains.keys().map(String::as_str);
                 let found = card.domains.get(domain).copied();
@@ -137,7 +137,7 @@ impl Origin {
                 let calibration = Calibration::read(Path::new(file)).map_err(|error| {
                     let missing = matches!(error, CalibrationError::Read { .. });
                     let code = if missing { Code::MissingFile } else { Code::WrongType };
-                    Mistake::at("constants.file", code, error.to_string())
+                    Diagnostic::at("constants.file", code, error.to_string())
                 })?;
                 let known = calibration.domains.keys().map(String::as_str);
                 let found = calibration.domains.get(domain).map(|found| Stretch { lo: found.lo, hi: found.hi });
@@ -147,10 +147,15 @@ impl Origin {
     }
 }
 
-fn unknown_domain<'a>(domain: &str, what: &str, file: &str, known: impl Iterator<Item = &'a str> + Clone) -> Mistake {
+fn unknown_domain<'a>(
+    domain: &str,
+    what: &str,
+    file: &str,
+    known: impl Iterator<Item = &'a str> + Clone,
+) -> Diagnostic {
     let message = format!("{what} `{file}` has no domain `{domain}`");
     let list: Vec<String> = known.clone().map(|name| format!("`{name}`")).collect();
     let list = if list.is_empty() { "none".to_owned() } else { list.join(", ") };
-    let meant = nearest(domain, known).map_or_else(String::new, |name| format!("did you mean `{name}`? "));
-    Mistake::at("constants.domain", Code::ModelMismatch, message).help(format!("{meant}it has: {list}"))
+    let meant = did_you_mean(domain, known).map_or_else(String::new, |help| format!("{help} "));
+    Diagnostic::at("constants.domain", Code::ModelMismatch, message).help(format!("{meant}it has: {list}"))
 }

@@ -19,12 +19,12 @@ pub use constants::{Constants, PerImage};
 
 use crate::{
     batch::{ImageLayout, Images, Stretch, Unit, list_column, with_columns},
-    error::{Code, Error, Mistake, Result},
+    error::{Code, Diagnostic, Error, Result},
     image::{
         percentile::percentiles,
         stretch::{Asinh, first_non_finite},
     },
-    stage::{Need, Rejects, Settings, Transform},
+    stage::{ColumnRef, Rejects, Settings, Transform},
 };
 
 /// Brings fluxes to about 0 to 1 by an arcsinh, as models expect them.
@@ -53,7 +53,7 @@ pub enum ScaleTo {
 impl Settings<dyn Transform> for AsinhStretch {
     const NAME: &'static str = "asinh_stretch";
 
-    fn build(self, label: &str) -> Result<Box<dyn Transform>, Vec<Mistake>> {
+    fn build(self, label: &str) -> Result<Box<dyn Transform>, Vec<Diagnostic>> {
         let Self { image, constants, scale_to } = self;
         let origin = constants.origin().map_err(|mistake| vec![mistake])?;
         Ok(Box::new(Stretching { label: label.to_owned(), image, origin, scale_to, bound: None }))
@@ -79,7 +79,7 @@ struct Bound {
 }
 
 impl Stretching {
-    fn factors(&self, input: &Schema, layout: &ImageLayout) -> Result<Vec<f32>, Mistake> {
+    fn factors(&self, input: &Schema, layout: &ImageLayout) -> Result<Vec<f32>, Diagnostic> {
         let (key, reference) = match &self.scale_to {
             None => return Ok(vec![1.0; layout.bands.len()]),
             Some(ScaleTo::Image(name)) => {
@@ -87,7 +87,7 @@ impl Stretching {
                 if other.bands != layout.bands {
                     let (found, expected) = (other.bands.join(","), layout.bands.join(","));
                     let message = format!("`{name}` has bands {found}, expected {expected} as `{}`", self.image);
-                    return Err(Mistake::at("scale_to.image", Code::WrongColumn, message));
+                    return Err(Diagnostic::at("scale_to.image", Code::WrongColumn, message));
                 }
                 ("scale_to.image", gain(name, &other, "scale_to.image")?)
             }
@@ -96,7 +96,7 @@ impl Stretching {
         let own = gain(&self.image, layout, "image")?;
         if reference.len() != own.len() || !reference.iter().chain(&own).all(|x| x.is_finite() && *x > 0.0) {
             let message = format!("expected {} numbers above 0, one for each band", own.len());
-            return Err(Mistake::at(key, Code::OutOfRange, message));
+            return Err(Diagnostic::at(key, Code::OutOfRange, message));
         }
         Ok(reference.iter().zip(own).map(|(reference, own)| (reference / own) as f32).collect())
     }
@@ -132,32 +132,32 @@ impl Stretching {
 }
 
 /// Electrons that 1 nJy gives in an image; 1 where the image is in nJy.
-fn gain(name: &str, layout: &ImageLayout, key: &str) -> Result<Vec<f64>, Mistake> {
+fn gain(name: &str, layout: &ImageLayout, key: &str) -> Result<Vec<f64>, Diagnostic> {
     match (&layout.electrons_per_njy, layout.unit) {
         (Some(gain), Unit::Electron) => Ok(gain.clone()),
         (_, Unit::NanoJansky) => Ok(vec![1.0; layout.bands.len()]),
         (_, unit) => {
             let message = format!("the exposure of `{name}` is not known: its unit is `{}`", unit.name());
             let help = "an image in nJy can be scaled, or one that `observe` made with the same exposure for every row";
-            Err(Mistake::at(key, Code::WrongColumn, message).help(help))
+            Err(Diagnostic::at(key, Code::WrongColumn, message).help(help))
         }
     }
 }
 
 impl Transform for Stretching {
-    fn needs(&self) -> Vec<Need> {
-        let mut needs = vec![Need::new("image", &self.image)];
+    fn required_columns(&self) -> Vec<ColumnRef> {
+        let mut needs = vec![ColumnRef::new("image", &self.image)];
         if let Some(ScaleTo::Image(reference)) = &self.scale_to {
-            needs.push(Need::new("scale_to.image", reference));
+            needs.push(ColumnRef::new("scale_to.image", reference));
         }
         needs
     }
 
-    fn bind(&mut self, input: &Schema) -> Result<Vec<Field>, Vec<Mistake>> {
+    fn bind(&mut self, input: &Schema) -> Result<Vec<Field>, Vec<Diagnostic>> {
         let layout = super::image(input, "image", &self.image).and_then(|layout| match layout.unit {
             Unit::Stretched => {
                 let message = format!("`{}` is stretched already", self.image);
-                Err(Mistake::at("image", Code::WrongColumn, message).help("name the image before its stretch"))
+                Err(Diagnostic::at("image", Code::WrongColumn, message).help("name the image before its stretch"))
             }
             _ => Ok(layout),
         });
@@ -168,7 +168,7 @@ impl Transform for Stretching {
         let factors = self.factors(input, &layout).map_err(|mistake| vec![mistake])?;
         let stretch = constants.map(|Stretch { lo, hi }| {
             let message = format!("clips {lo} and {hi}, expected lo < hi and hi > 0");
-            Asinh::new(lo, hi).ok_or_else(|| vec![Mistake::at("constants", Code::OutOfRange, message)])
+            Asinh::new(lo, hi).ok_or_else(|| vec![Diagnostic::at("constants", Code::OutOfRange, message)])
         });
         let layout = ImageLayout { unit: Unit::Stretched, stretch: constants, electrons_per_njy: None, ..layout };
         let field = layout.field(&self.label);
@@ -178,7 +178,7 @@ impl Transform for Stretching {
 
     fn apply(&mut self, batch: RecordBatch, rejects: &mut Rejects) -> Result<RecordBatch> {
         let bound = self.bound.as_ref();
-        let bound = bound.ok_or_else(|| Error::Bug(format!("`{}` was applied before it was bound", self.label)))?;
+        let bound = bound.ok_or_else(|| Error::bug(format!("`{}` was applied before it was bound", self.label)))?;
         let images = Images::of(&batch, &self.image)?;
         let size = bound.layout.pixels();
         let mut out = vec![0.0; batch.num_rows() * size];
@@ -218,7 +218,7 @@ mod tests {
     /// Where a mistake is, what it says, and what it advises.
     fn mistake(settings: Value) -> (String, Code, String) {
         let mistakes = bound("asinh_stretch", settings, &batch(1).schema()).err().expect("a mistake");
-        let Mistake { path, code, help, .. } = mistakes[0].clone();
+        let Diagnostic { path, code, help, .. } = mistakes[0].clone();
         (path.join("."), code, help.unwrap_or_default())
     }
 
@@ -391,7 +391,7 @@ mod tests {
             "image": "y1_sky", "constants": { "lo": -5.0, "hi": 40.0 }, "scale_to": { "image": "y10_sky" }
         });
         let mut stretch = bound("asinh_stretch", settings.clone(), &batch.schema()).expect("bound");
-        assert_eq!(stretch.needs().len(), 2);
+        assert_eq!(stretch.required_columns().len(), 2);
         let out = stretch.apply(batch, &mut Rejects::default()).expect("stretched");
         for (i, y) in list_values(&out, "made").expect("images").0.iter().enumerate() {
             let want = exact(pixels[i] * [10.0, 10.0, 5.0][i / 80], -5.0, 40.0);

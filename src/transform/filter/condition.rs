@@ -8,7 +8,7 @@ use arrow::{
     datatypes::{DataType, Float64Type, Int64Type, UInt64Type},
 };
 
-use crate::error::{Code, Mistake, Result};
+use crate::error::{Code, Diagnostic, Result};
 
 /// A condition on a column.
 #[derive(Debug, Clone, PartialEq)]
@@ -100,9 +100,9 @@ impl Test {
 
 impl Condition {
     /// Whether a column of a type can be asked this.
-    pub(super) fn fits(&self, key: &str, kind: &DataType) -> Result<(), Mistake> {
+    pub(super) fn fits(&self, key: &str, kind: &DataType) -> Result<(), Diagnostic> {
         let column = &self.column;
-        let wrong = |code, message: String| Err(Mistake::at(key, code, message));
+        let wrong = |code, message: String| Err(Diagnostic::at(key, code, message));
         let family = Family::of(kind);
         if matches!(self.test, Test::Null(_)) {
             return Ok(());

@@ -20,8 +20,8 @@ use condition::Condition;
 
 use crate::{
     batch::column_of,
-    error::{Code, Mistake, Result},
-    stage::{Need, Rejects, Settings, Transform},
+    error::{Code, Diagnostic, Result},
+    stage::{ColumnRef, Rejects, Settings, Transform},
 };
 
 /// Keeps the rows that meet every condition. Makes no column.
@@ -36,10 +36,10 @@ pub struct Filter {
 impl Settings<dyn Transform> for Filter {
     const NAME: &'static str = "filter";
 
-    fn build(self, _: &str) -> Result<Box<dyn Transform>, Vec<Mistake>> {
+    fn build(self, _: &str) -> Result<Box<dyn Transform>, Vec<Diagnostic>> {
         let parsed = self.keep.iter().enumerate().map(|(i, text)| {
             Condition::parse(text).map_err(|reason| {
-                Mistake::at(&format!("keep.{i}"), Code::WrongType, format!("`{text}` is no condition: {reason}"))
+                Diagnostic::at(&format!("keep.{i}"), Code::WrongType, format!("`{text}` is no condition: {reason}"))
                     .help("write `column < 3`, `column == text`, `column in [a, b]` or `column is not null`")
             })
         });
@@ -51,7 +51,7 @@ impl Settings<dyn Transform> for Filter {
             }
         }
         if self.keep.is_empty() {
-            mistakes.push(Mistake::at("keep", Code::MissingKey, "`keep` has no condition"));
+            mistakes.push(Diagnostic::at("keep", Code::MissingKey, "`keep` has no condition"));
         }
         if mistakes.is_empty() { Ok(Box::new(Filtering { conditions })) } else { Err(mistakes) }
     }
@@ -64,12 +64,12 @@ struct Filtering {
 }
 
 impl Transform for Filtering {
-    fn needs(&self) -> Vec<Need> {
+    fn required_columns(&self) -> Vec<ColumnRef> {
         let numbered = self.conditions.iter().enumerate();
-        numbered.map(|(i, condition)| Need::new(&format!("keep.{i}"), &condition.column)).collect()
+        numbered.map(|(i, condition)| ColumnRef::new(&format!("keep.{i}"), &condition.column)).collect()
     }
 
-    fn bind(&mut self, input: &Schema) -> Result<Vec<Field>, Vec<Mistake>> {
+    fn bind(&mut self, input: &Schema) -> Result<Vec<Field>, Vec<Diagnostic>> {
         let numbered = self.conditions.iter().enumerate();
         let mistakes = numbered.filter_map(|(i, condition)| {
             let key = format!("keep.{i}");
@@ -79,7 +79,7 @@ impl Transform for Filtering {
             };
             condition.fits(&key, field.data_type()).err()
         });
-        let mistakes: Vec<Mistake> = mistakes.collect();
+        let mistakes: Vec<Diagnostic> = mistakes.collect();
         if mistakes.is_empty() { Ok(Vec::new()) } else { Err(mistakes) }
     }
 

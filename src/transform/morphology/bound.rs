@@ -5,8 +5,8 @@ use arrow::{array::RecordBatch, datatypes::Schema};
 use super::{Morphology, Segmentation};
 use crate::{
     batch::{ImageLayout, Images, Unit},
-    error::{Code, Mistake, Result},
-    stats::morphology::{
+    error::{Code, Diagnostic, Result},
+    morphology::{
         self, Sky, Source,
         segmentation::{self, Background, FWHM_PIXELS, Threshold},
     },
@@ -48,7 +48,7 @@ impl Bound {
         input: &Schema,
         layout: ImageLayout,
         bands: Vec<usize>,
-    ) -> Result<Self, Vec<Mistake>> {
+    ) -> Result<Self, Vec<Diagnostic>> {
         let mut mistakes = Vec::new();
         let mut one_map = false;
         if let Some(Segmentation::Column(column)) = &settings.segmentation {
@@ -59,7 +59,7 @@ impl Bound {
         }
         if settings.psf_fwhm_arcsec.is_some() && layout.pixel_scale_arcsec.is_none_or(|scale| scale <= 0.0) {
             let message = format!("the pixel scale of image `{}` is not known", settings.image);
-            let mistake = Mistake::at("psf_fwhm_arcsec", Code::WrongColumn, message);
+            let mistake = Diagnostic::at("psf_fwhm_arcsec", Code::WrongColumn, message);
             mistakes.push(mistake.help("set `pixel_scale_arcsec` in the source"));
         }
         let mut bind = |quantity: Option<&Quantity>, key, default: f64, off, range| {
@@ -202,10 +202,10 @@ struct Columns<'a> {
 }
 
 /// Checks a column of segmentation maps: whether it has one plane for all bands.
-fn map(input: &Schema, column: &str, image: &ImageLayout, name: &str) -> Result<bool, Mistake> {
+fn map(input: &Schema, column: &str, image: &ImageLayout, name: &str) -> Result<bool, Diagnostic> {
     let key = "segmentation.column";
     let found = super::super::image(input, key, column)?;
-    let wrong = |message| Err(Mistake::at(key, Code::WrongColumn, message));
+    let wrong = |message| Err(Diagnostic::at(key, Code::WrongColumn, message));
     let (h, w, height, width) = (found.height, found.width, image.height, image.width);
     if (h, w) != (height, width) {
         return wrong(format!("`{column}` is {h}x{w} pixels, expected {height}x{width} as in `{name}`"));

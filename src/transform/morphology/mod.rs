@@ -8,7 +8,7 @@
 //! S =  0.139 M20 + 0.990 G - 0.327      merger statistic
 //! ```
 //!
-//! Concentration, asymmetry, smoothness and the radii that they need are measured too; `stats::morphology` has every
+//! Concentration, asymmetry, smoothness and the radii that they need are measured too; `morphology` has every
 //! definition. They are those of statmorph (Rodriguez-Gomez et al. 2019), and so is the flag.
 
 mod bound;
@@ -26,9 +26,9 @@ use serde::{Deserialize, Serialize};
 use self::{bound::Bound, table::Table};
 use crate::{
     batch::{ImageLayout, Unit, with_columns},
-    error::{Code, Error, Mistake, Result, nearest},
-    stage::{Need, Rejects, Settings, Transform},
-    stats::morphology::ELLIPTICAL_INTERCEPT,
+    error::{Code, Diagnostic, Error, Result},
+    morphology::ELLIPTICAL_INTERCEPT,
+    stage::{ColumnRef, Rejects, Settings, Transform},
     transform::quantity::Quantity,
 };
 
@@ -115,7 +115,7 @@ impl Default for Morphology {
 impl Settings<dyn Transform> for Morphology {
     const NAME: &'static str = "morphology";
 
-    fn build(self, label: &str) -> Result<Box<dyn Transform>, Vec<Mistake>> {
+    fn build(self, label: &str) -> Result<Box<dyn Transform>, Vec<Diagnostic>> {
         let refused = match self.segmentation {
             Some(Segmentation::Sigma(times)) if times.is_nan() || times <= 0.0 => {
                 Some(("segmentation.sigma", format!("`sigma` is {times}, expected more than 0")))
@@ -127,7 +127,7 @@ impl Settings<dyn Transform> for Morphology {
             _ => None,
         };
         if let Some((key, message)) = refused {
-            return Err(vec![Mistake::at(key, Code::OutOfRange, message)]);
+            return Err(vec![Diagnostic::at(key, Code::OutOfRange, message)]);
         }
         Ok(Box::new(Measuring { label: label.to_owned(), settings: self, bound: None }))
     }
@@ -143,29 +143,31 @@ struct Measuring {
 
 impl Transform for Measuring {
     /// The image; once bound, its variance and mask too.
-    fn needs(&self) -> Vec<Need> {
+    fn required_columns(&self) -> Vec<ColumnRef> {
         let settings = &self.settings;
-        let mut needs = vec![Need::new("image", &settings.image)];
+        let mut needs = vec![ColumnRef::new("image", &settings.image)];
         if let Some(Segmentation::Column(column)) = &settings.segmentation {
-            needs.push(Need::new("segmentation.column", column));
+            needs.push(ColumnRef::new("segmentation.column", column));
         }
         for (key, quantity) in [
             ("sky_sigma", &settings.sky_sigma),
             ("gain", &settings.gain),
             ("psf_fwhm_arcsec", &settings.psf_fwhm_arcsec),
         ] {
-            needs.extend(quantity.iter().flat_map(|quantity| quantity.needs(key)));
+            needs.extend(quantity.iter().flat_map(|quantity| quantity.required_columns(key)));
         }
-        needs.extend(self.bound.iter().flat_map(|(bound, _)| bound.companions()).map(|column| Need::new("", column)));
+        needs.extend(
+            self.bound.iter().flat_map(|(bound, _)| bound.companions()).map(|column| ColumnRef::new("", column)),
+        );
         needs
     }
 
-    fn bind(&mut self, input: &Schema) -> Result<Vec<Field>, Vec<Mistake>> {
+    fn bind(&mut self, input: &Schema) -> Result<Vec<Field>, Vec<Diagnostic>> {
         let settings = &self.settings;
         let layout = super::image(input, "image", &settings.image).map_err(|mistake| vec![mistake])?;
         if layout.unit == Unit::Stretched {
             let message = format!("image `{}` is stretched; expected fluxes", settings.image);
-            let mistake = Mistake::at("image", Code::WrongColumn, message);
+            let mistake = Diagnostic::at("image", Code::WrongColumn, message);
             return Err(vec![mistake.help("measure the image before it is stretched")]);
         }
         let (bands, named) = settings.bands(&layout)?;
@@ -176,7 +178,7 @@ impl Transform for Measuring {
     }
 
     fn apply(&mut self, batch: RecordBatch, rejects: &mut Rejects) -> Result<RecordBatch> {
-        let unbound = || Error::Bug(format!("`{}` was applied before it was bound", self.label));
+        let unbound = || Error::bug(format!("`{}` was applied before it was bound", self.label));
         let (bound, table) = self.bound.as_ref().ok_or_else(unbound)?;
         let (rows, bad) = bound.measure(&batch)?;
         let columns = table.columns(&rows)?;
@@ -190,7 +192,7 @@ impl Transform for Measuring {
 
 impl Morphology {
     /// The bands to measure, by their places, and whether columns name them.
-    fn bands(&self, layout: &ImageLayout) -> Result<(Vec<usize>, bool), Vec<Mistake>> {
+    fn bands(&self, layout: &ImageLayout) -> Result<(Vec<usize>, bool), Vec<Diagnostic>> {
         let known = &layout.bands;
         let place = |band: &str| known.iter().position(|name| name == band);
         let names = match &self.band {
@@ -198,7 +200,9 @@ impl Morphology {
                 Some(band) => return Ok((vec![band], false)),
                 None => {
                     let message = format!("image `{}` has the bands `{}` and no `r`", self.image, known.join("`, `"));
-                    return Err(vec![Mistake::at("band", Code::MissingKey, message).help("say which `band` is meant")]);
+                    return Err(vec![
+                        Diagnostic::at("band", Code::MissingKey, message).help("say which `band` is meant"),
+                    ]);
                 }
             },
             Some(Bands::One(all)) if all == "all" => return Ok(((0..known.len()).collect(), true)),
@@ -208,15 +212,12 @@ impl Morphology {
         let mut mistakes = Vec::new();
         for band in names.iter().filter(|band| place(band).is_none()) {
             let message = format!("the image has no band `{band}`; its bands are `{}`", known.join("`, `"));
-            let mistake = Mistake::at("band", Code::OutOfRange, message);
-            mistakes.push(match nearest(band, known.iter().map(String::as_str)) {
-                Some(name) => mistake.help(format!("did you mean `{name}`?")),
-                None => mistake,
-            });
+            let mistake = Diagnostic::at("band", Code::OutOfRange, message);
+            mistakes.push(mistake.suggest(band, known.iter().map(String::as_str), "bands"));
         }
         if names.is_empty() || names.iter().collect::<BTreeSet<_>>().len() < names.len() {
             let message = "`band` must name one band or more, each once";
-            mistakes.push(Mistake::at("band", Code::OutOfRange, message));
+            mistakes.push(Diagnostic::at("band", Code::OutOfRange, message));
         }
         if !mistakes.is_empty() {
             return Err(mistakes);

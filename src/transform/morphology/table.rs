@@ -10,7 +10,7 @@ use arrow::{
 use super::Morphology as Settings;
 use crate::{
     error::Result,
-    stats::morphology::{Class, Morphology, bulge_statistic, merger_statistic},
+    morphology::{Class, Morphology, bulge_statistic, merger_statistic},
 };
 
 /// A statistic of a measurement, if it has it.

@@ -29,11 +29,11 @@ use self::{
 };
 use crate::{
     batch::{ImageLayout, Images, Unit, list_column, object_id, with_columns},
-    error::{Code, Error, Mistake, Result},
-    stage::{Need, Rejects, RunContext, Transform},
+    error::{Code, Diagnostic, Error, Result},
+    random::Stream,
+    stage::{ColumnRef, Rejects, RunContext, Transform},
     survey::{
         exposure::{Exposure, Noise, expose},
-        noise::Stream,
         preset::Survey,
     },
     transform::quantity::Numbers,
@@ -83,16 +83,16 @@ impl Observing {
 }
 
 impl Transform for Observing {
-    fn needs(&self) -> Vec<Need> {
-        let mut needs = vec![Need::new("image", self.image())];
-        needs.extend(self.settings.needs());
+    fn required_columns(&self) -> Vec<ColumnRef> {
+        let mut needs = vec![ColumnRef::new("image", self.image())];
+        needs.extend(self.settings.required_columns());
         if self.settings.input_variance.is_some() {
-            needs.extend(self.optics().iter().flat_map(Optics::needs));
+            needs.extend(self.optics().iter().flat_map(Optics::required_columns));
         }
         needs
     }
 
-    fn shared(&self) -> Vec<(String, Box<dyn Transform>)> {
+    fn prerequisites(&self) -> Vec<(String, Box<dyn Transform>)> {
         let step = self.optics().map(|optics| {
             let label = optics.label();
             let step = Through { optics, asked_by: self.label.clone(), bound: None, scratch: None };
@@ -101,7 +101,7 @@ impl Transform for Observing {
         step.into_iter().collect()
     }
 
-    fn bind(&mut self, input: &Schema) -> Result<Vec<Field>, Vec<Mistake>> {
+    fn bind(&mut self, input: &Schema) -> Result<Vec<Field>, Vec<Diagnostic>> {
         let layout = image_to_observe(input, &self.image(), &self.survey)?;
         let exposures = self.settings.bind(&self.survey, input, &layout)?;
         let kernels = match (&self.settings.input_variance, self.optics()) {
@@ -225,8 +225,8 @@ impl<'a> KnownNoise<'a> {
 }
 
 /// The layout of an image that can be observed: in nJy, bands that the survey has.
-fn image_to_observe(input: &Schema, image: &str, survey: &Survey) -> Result<ImageLayout, Vec<Mistake>> {
-    let wrong = |message: String| Mistake::at("image", Code::WrongColumn, message);
+fn image_to_observe(input: &Schema, image: &str, survey: &Survey) -> Result<ImageLayout, Vec<Diagnostic>> {
+    let wrong = |message: String| Diagnostic::at("image", Code::WrongColumn, message);
     let layout = super::image(input, "image", image).map_err(|mistake| vec![mistake])?;
     if layout.unit != Unit::NanoJansky {
         let message = format!("image `{image}` is in unit `{}`; expected `nJy`", layout.unit.name());
@@ -235,13 +235,13 @@ fn image_to_observe(input: &Schema, image: &str, survey: &Survey) -> Result<Imag
         ]);
     }
     let known = survey.bands.keys().map(String::as_str).collect::<Vec<_>>().join("`, `");
-    let missing: Vec<Mistake> = layout
+    let missing: Vec<Diagnostic> = layout
         .bands
         .iter()
         .filter(|band| !survey.bands.contains_key(*band))
         .map(|band| {
             let message = format!("the survey has no band `{band}`, which the image has; it has `{known}`");
-            Mistake::at("survey", Code::OutOfRange, message)
+            Diagnostic::at("survey", Code::OutOfRange, message)
         })
         .collect();
     if missing.is_empty() { Ok(layout) } else { Err(missing) }
@@ -258,5 +258,5 @@ fn finite(plane: &[f32], band: &str) -> Result<(), String> {
 }
 
 fn unbound() -> Error {
-    Error::Bug("`observe` was used before it was bound and started".to_owned())
+    Error::bug("`observe` was used before it was bound and started".to_owned())
 }

@@ -13,9 +13,9 @@ use sha2::{Digest, Sha256};
 use super::{InputPsf, Psf};
 use crate::{
     batch::{ImageLayout, Images, list_column, with_columns},
-    error::{Code, Mistake, Result},
+    error::{Code, Diagnostic, Result},
     image::blur::{Blur, Kernel, Scratch},
-    stage::{Need, Rejects, RunContext, Transform},
+    stage::{ColumnRef, Rejects, RunContext, Transform},
     survey::{preset::Survey, psf},
     transform::quantity::{self, Bound, Quantity, Rules},
 };
@@ -41,25 +41,25 @@ impl Optics {
         format!("_blur_{hex}")
     }
 
-    pub(super) fn needs(&self) -> Vec<Need> {
-        let mut needs = vec![Need::new("image", &self.image)];
+    pub(super) fn required_columns(&self) -> Vec<ColumnRef> {
+        let mut needs = vec![ColumnRef::new("image", &self.image)];
         for (key, quantity) in [
             ("airmass", &self.airmass),
             ("zenith_fwhm_arcsec", &self.zenith_fwhm_arcsec),
             ("fwhm_arcsec", &self.fwhm_arcsec),
         ] {
-            needs.extend(quantity.iter().flat_map(|quantity| quantity.needs(key)));
+            needs.extend(quantity.iter().flat_map(|quantity| quantity.required_columns(key)));
         }
         match &self.input_psf {
-            Some(InputPsf::FwhmArcsec(quantity)) => needs.extend(quantity.needs("input_psf.fwhm_arcsec")),
-            Some(InputPsf::Column(column)) => needs.push(Need::new("input_psf.column", column)),
+            Some(InputPsf::FwhmArcsec(quantity)) => needs.extend(quantity.required_columns("input_psf.fwhm_arcsec")),
+            Some(InputPsf::Column(column)) => needs.push(ColumnRef::new("input_psf.column", column)),
             None => {}
         }
         needs
     }
 
     /// The kernels of images of a layout.
-    pub(super) fn bind(&self, input: &Schema, layout: &ImageLayout) -> Result<Kernels, Vec<Mistake>> {
+    pub(super) fn bind(&self, input: &Schema, layout: &ImageLayout) -> Result<Kernels, Vec<Diagnostic>> {
         let mut mistakes = Vec::new();
         let bands = &layout.bands;
         let of_band = |number: fn(&crate::survey::preset::Band) -> f64| {
@@ -94,7 +94,7 @@ impl Optics {
         let scale = layout.pixel_scale_arcsec.filter(|scale| *scale > 0.0);
         if scale.is_none() && self.psf != Psf::Off {
             mistakes.push(
-                Mistake::at(
+                Diagnostic::at(
                     "image",
                     Code::WrongColumn,
                     format!("the pixel scale of image `{}` is not known", self.image),
@@ -133,8 +133,8 @@ struct PsfImage {
     layout: ImageLayout,
 }
 
-fn psf_image(input: &Schema, column: &str, image: &ImageLayout) -> Result<PsfImage, Mistake> {
-    let wrong = |message: String| Err(Mistake::at("input_psf.column", Code::WrongColumn, message));
+fn psf_image(input: &Schema, column: &str, image: &ImageLayout) -> Result<PsfImage, Diagnostic> {
+    let wrong = |message: String| Err(Diagnostic::at("input_psf.column", Code::WrongColumn, message));
     let layout = super::super::image(input, "input_psf.column", column)?;
     if layout.bands.len() != 1 && layout.bands != image.bands {
         let (found, expected) = (layout.bands.join("`, `"), image.bands.join("`, `"));
@@ -181,7 +181,7 @@ const WINGS_ARCSEC: f64 = 40.0;
 const MOST_REACH: f64 = 1500.0;
 
 impl Kernels {
-    fn refuse_sharper(&self) -> Result<(), Vec<Mistake>> {
+    fn refuse_sharper(&self) -> Result<(), Vec<Diagnostic>> {
         let widths = match &self.widths {
             Widths::Delivered(width) => width.constant(),
             Widths::Zenith { zenith, airmass } => zenith.constant().zip(airmass.constant()).map(|(zenith, airmass)| {
@@ -192,9 +192,10 @@ impl Kernels {
             return Ok(());
         };
         let sharper = |(band, (width, input)): (&String, (f64, f64))| {
-            (width < input).then(|| Mistake::at("input_psf", Code::Conflict, sharper(band, width, input)))
+            (width < input).then(|| Diagnostic::at("input_psf", Code::Conflict, sharper(band, width, input)))
         };
-        let mistakes: Vec<Mistake> = self.bands.iter().zip(widths.into_iter().zip(input)).filter_map(sharper).collect();
+        let mistakes: Vec<Diagnostic> =
+            self.bands.iter().zip(widths.into_iter().zip(input)).filter_map(sharper).collect();
         if mistakes.is_empty() { Ok(()) } else { Err(mistakes) }
     }
 
@@ -209,7 +210,7 @@ impl Kernels {
             let mut kernels = Vec::new();
             for band in 0..self.bands.len() {
                 let row = self.read(&empty)?;
-                let kernel = self.of_row(&row, 0, band).map_err(crate::error::Error::Data)?;
+                let kernel = self.of_row(&row, 0, band).map_err(crate::error::Error::data)?;
                 kernels.push(kernel);
             }
             self.fixed = Some(Arc::new(kernels));
@@ -363,11 +364,11 @@ pub(super) struct Through {
 }
 
 impl Transform for Through {
-    fn needs(&self) -> Vec<Need> {
-        self.optics.needs()
+    fn required_columns(&self) -> Vec<ColumnRef> {
+        self.optics.required_columns()
     }
 
-    fn bind(&mut self, input: &Schema) -> Result<Vec<Field>, Vec<Mistake>> {
+    fn bind(&mut self, input: &Schema) -> Result<Vec<Field>, Vec<Diagnostic>> {
         let layout = super::image_to_observe(input, &self.optics.image, &self.optics.survey)?;
         let kernels = self.optics.bind(input, &layout)?;
         let field = layout.field(&self.optics.label());

@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 use super::{Observing, optics::airmass_rules};
 use crate::{
     batch::ImageLayout,
-    error::{Code, Error, Mistake, Result},
-    stage::{Need, Settings, Transform},
+    error::{Code, Diagnostic, Error, Result},
+    random::Stream,
+    stage::{ColumnRef, Settings, Transform},
     survey::{
         exposure::Exposure,
-        noise::Stream,
         photometry::{electrons_per_nanojansky, sky_electrons},
         preset::{Band, NAMES, Survey},
     },
@@ -139,7 +139,7 @@ impl Default for Observe {
 impl Settings<dyn Transform> for Observe {
     const NAME: &'static str = "observe";
 
-    fn build(self, label: &str) -> Result<Box<dyn Transform>, Vec<Mistake>> {
+    fn build(self, label: &str) -> Result<Box<dyn Transform>, Vec<Diagnostic>> {
         let survey = self.check()?;
         Ok(Box::new(Observing::new(label, self, survey)))
     }
@@ -147,7 +147,7 @@ impl Settings<dyn Transform> for Observe {
 
 impl Observe {
     /// What no schema can say; the survey.
-    pub(super) fn check(&self) -> Result<Survey, Vec<Mistake>> {
+    pub(super) fn check(&self) -> Result<Survey, Vec<Diagnostic>> {
         let mut mistakes = Vec::new();
         let exposures = [
             ("years", self.years.is_some()),
@@ -157,12 +157,12 @@ impl Observe {
         let set: Vec<&str> = exposures.iter().filter(|(_, set)| *set).map(|(key, _)| *key).collect();
         if set.is_empty() {
             let message = "no exposure is set; expected one of `years`, `visits` and `exposure_seconds`";
-            mistakes.push(Mistake::at("", Code::MissingKey, message).help("for example `years: 10`"));
+            mistakes.push(Diagnostic::at("", Code::MissingKey, message).help("for example `years: 10`"));
         }
         for key in set.iter().skip(1) {
-            mistakes.push(Mistake::at(key, Code::Conflict, format!("`{key}` and `{}` exclude each other", set[0])));
+            mistakes.push(Diagnostic::at(key, Code::Conflict, format!("`{key}` and `{}` exclude each other", set[0])));
         }
-        let mut conflict = |key: &str, reason: &str| mistakes.push(Mistake::at(key, Code::Conflict, reason));
+        let mut conflict = |key: &str, reason: &str| mistakes.push(Diagnostic::at(key, Code::Conflict, reason));
         if self.zenith_fwhm_arcsec.is_some() && self.fwhm_arcsec.is_some() {
             conflict("fwhm_arcsec", "`fwhm_arcsec` and `zenith_fwhm_arcsec` exclude each other");
         }
@@ -180,17 +180,17 @@ impl Observe {
         match Survey::load(&self.survey) {
             Ok(survey) if mistakes.is_empty() => return Ok(survey),
             Ok(_) => {}
-            Err(Error::Outside(message)) => mistakes.push(
-                Mistake::at("survey", Code::MissingFile, message)
+            Err(error @ Error::Environment { .. }) => mistakes.push(
+                Diagnostic::at("survey", Code::MissingFile, error.report())
                     .help(format!("the presets are `{}`; anything else is the path of a file", NAMES.join("`, `"))),
             ),
-            Err(error) => mistakes.push(Mistake::at("survey", Code::OutOfRange, error.to_string())),
+            Err(error) => mistakes.push(Diagnostic::at("survey", Code::OutOfRange, error.report())),
         }
         Err(mistakes)
     }
 
     /// The columns that the exposure needs, besides the image.
-    pub(super) fn needs(&self) -> Vec<Need> {
+    pub(super) fn required_columns(&self) -> Vec<ColumnRef> {
         let quantities = [
             ("years", &self.years),
             ("visits", &self.visits),
@@ -202,12 +202,13 @@ impl Observe {
             ("read_noise_electrons", &self.read_noise_electrons),
             ("saturation_electrons", &self.saturation_electrons),
         ];
-        let of =
-            |(key, quantity): (&str, &Option<Quantity>)| quantity.iter().flat_map(|q| q.needs(key)).collect::<Vec<_>>();
-        let mut needs: Vec<Need> = quantities.into_iter().flat_map(of).collect();
+        let of = |(key, quantity): (&str, &Option<Quantity>)| {
+            quantity.iter().flat_map(|q| q.required_columns(key)).collect::<Vec<_>>()
+        };
+        let mut needs: Vec<ColumnRef> = quantities.into_iter().flat_map(of).collect();
         match &self.input_variance {
-            Some(InputVariance::Njy2(quantity)) => needs.extend(quantity.needs("input_variance.njy2")),
-            Some(InputVariance::Column(column)) => needs.push(Need::new("input_variance.column", column)),
+            Some(InputVariance::Njy2(quantity)) => needs.extend(quantity.required_columns("input_variance.njy2")),
+            Some(InputVariance::Column(column)) => needs.push(ColumnRef::new("input_variance.column", column)),
             None => {}
         }
         needs
@@ -219,7 +220,7 @@ impl Observe {
         survey: &Survey,
         input: &Schema,
         layout: &ImageLayout,
-    ) -> Result<Exposures, Vec<Mistake>> {
+    ) -> Result<Exposures, Vec<Diagnostic>> {
         let names = &layout.bands;
         let bands: Vec<Band> = names.iter().filter_map(|name| survey.bands.get(name).copied()).collect();
         let of = |number: fn(&Band) -> f64| bands.iter().map(number).collect::<Vec<_>>();
@@ -265,7 +266,7 @@ impl Observe {
                 if !fits {
                     let message =
                         format!("column `{column}` is no variance image with the bands and size of the image");
-                    mistakes.push(Mistake::at("input_variance.column", Code::WrongColumn, message));
+                    mistakes.push(Diagnostic::at("input_variance.column", Code::WrongColumn, message));
                 }
                 Some(Variance::Column(column.clone()))
             }
@@ -275,7 +276,7 @@ impl Observe {
         if layout.pixel_scale_arcsec.is_none() && !dark {
             let message = "the pixel scale of the image is not known, so how much sky a pixel gets is not";
             mistakes.push(
-                Mistake::at("image", Code::WrongColumn, message)
+                Diagnostic::at("image", Code::WrongColumn, message)
                     .help("set `pixel_scale_arcsec` in the source, or `sky_mag_per_arcsec2: off`"),
             );
         }

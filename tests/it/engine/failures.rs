@@ -35,7 +35,7 @@ fn a_stage_that_panics_is_named_and_the_run_can_be_resumed() {
     ] {
         let dir = tempdir().unwrap();
         let error = start(&Recipe { panic: Some((stage, 212)), ..Recipe::default() }, dir.path()).unwrap_err();
-        assert!(matches!(error, Error::Bug(_)));
+        assert!(matches!(error, Error::Bug { .. }));
         assert_eq!(error.to_string(), message);
         let record = run_record(dir.path());
         assert_eq!((record["state"].as_str(), record["error"].as_str()), (Some("failed"), Some(message)));
@@ -52,7 +52,7 @@ fn a_reject_that_is_to_end_the_run_does_so_after_a_commit_of_what_came_before() 
     let mut recipe = Recipe::default();
     recipe.engine.on_reject = OnReject::Fail;
     let error = start(&recipe, dir.path()).unwrap_err();
-    assert!(matches!(error, Error::Data(_)));
+    assert!(matches!(error, Error::Data { .. }));
     assert!(error.to_string().contains("a row of `split 0, row "), "{error}");
     let counts = run_record(dir.path())["counts"].clone();
     assert_eq!(counts["rejected"], 0);
@@ -96,7 +96,7 @@ fn a_full_disk_ends_the_run_after_its_last_commit_and_with_room_it_goes_on() {
     let run_dir = dir.path().join("run");
     for _ in 0..2 {
         let error = start(&recipe, &run_dir).unwrap_err();
-        assert!(matches!(error, Error::Outside(_)), "{error:?}");
+        assert!(matches!(error, Error::Environment { .. }), "{error:?}");
         assert!(error.to_string().contains("No space left on device"), "{error}");
         let written = all_rows(&run_dir)[0].num_rows();
         assert!(written > 200, "{written} rows were committed before");

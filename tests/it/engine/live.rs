@@ -86,7 +86,7 @@ fn a_run_is_seen_while_it_goes_on_while_it_waits_and_when_it_has_ended() {
         move || {
             made.fetch_add(1, Ordering::SeqCst);
             let run = Run::open(&dir)?;
-            let batches = run.query("select * from objects").map_err(|error| Error::Data(error.to_string()))?;
+            let batches = run.query("select * from objects").map_err(|error| Error::data(error.to_string()))?;
             let rows: usize = batches.map(|batch| batch.unwrap().num_rows()).sum();
             Ok(format!("<!doctype html><main>{rows} objects</main>"))
         }
@@ -257,7 +257,7 @@ fn numbers_do_not_wait_for_the_page_and_pages_are_made_one_at_a_time() {
 #[test]
 fn a_page_that_cannot_be_made_says_so_and_keeps_the_strip() {
     let board = Board::new("young & new");
-    let server = Server::start(local(), board, || Err(Error::Data("no run in <here>".into()))).unwrap();
+    let server = Server::start(local(), board, || Err(Error::data("no run in <here>"))).unwrap();
     let page = get(server.address(), "/");
     assert!(page.contains("there is no page yet: no run in &#60;here&#62;"), "{page}");
     assert!(page.contains("<div id=\"live\"></div>") && page.contains("young &#38; new"), "{page}");
@@ -289,7 +289,7 @@ fn an_address_in_use_is_told_before_anything_else() {
     let server = served();
     let at = server.address();
     let error = Server::start(at, Board::new("second"), || Ok(String::new())).err().unwrap();
-    assert!(matches!(error, Error::Outside(_)));
+    assert!(matches!(error, Error::Environment { .. }));
     assert!(error.to_string().starts_with(&format!("cannot listen on `{at}`: ")), "{error}");
 }
 

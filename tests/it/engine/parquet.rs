@@ -33,7 +33,7 @@ fn read(source: &dyn Source, batch_rows: usize, from: u64) -> (RecordBatch, Vec<
             batches.push(rows);
             refused.extend(rejects);
         }
-        assert_eq!(Some(reader.position()), split.rows);
+        assert_eq!(Some(reader.offset()), split.rows);
     }
     (concat_batches(&batches[0].schema(), &batches).unwrap(), refused)
 }

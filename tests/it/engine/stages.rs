@@ -14,12 +14,12 @@ use arrow::{
 };
 use lucarne::{
     batch::{self, ImageLayout, Unit, list_column, list_values, row_number, text_column, with_columns},
-    engine::{About, EngineSettings, Job, Step, StepStage},
-    error::{Mistake, Result},
+    engine::{EngineSettings, Job, PipelineMetadata, Step, StepStage},
+    error::{Diagnostic, Result},
     sink::parquet::Parquet,
     stage::{
-        Emitted, Finding, Monitor, Need, Read, Reader, Reject, Rejects, RunContext, Scorer, Settings, Sink, Source,
-        Split, Tables, Transform,
+        ColumnRef, Finding, Monitor, MonitorOutput, Read, Reader, Reject, Rejects, RunContext, Scorer, Settings, Sink,
+        Source, Split, Transform, UpstreamSchemas,
     },
     table,
 };
@@ -99,7 +99,7 @@ impl Recipe {
         }
         let mut monitor: Box<dyn Monitor> =
             Box::new(Windows { delay: self.monitor_delay, panic: self.panic, held: Vec::new(), window: 0 });
-        let table = monitor.bind(&schema, &Tables::new()).unwrap();
+        let table = monitor.bind(&schema, &UpstreamSchemas::new()).unwrap();
         let images = if self.keep_images { vec!["image".into()] } else { vec![] };
         let mut sink: Box<dyn Sink> = Parquet { images, ..Parquet::default() }.build("objects").unwrap();
         sink.bind(&schema).unwrap();
@@ -115,7 +115,7 @@ impl Recipe {
             limit: self.limit,
             engine: self.engine.clone(),
             document,
-            about: About::default(),
+            about: PipelineMetadata::default(),
         }
     }
 }
@@ -152,7 +152,7 @@ fn source_schema(side: usize) -> SchemaRef {
 }
 
 impl Source for Numbers {
-    fn bind(&mut self) -> Result<SchemaRef, Vec<Mistake>> {
+    fn bind(&mut self) -> Result<SchemaRef, Vec<Diagnostic>> {
         Ok(source_schema(self.0.side))
     }
 
@@ -214,7 +214,7 @@ impl Reader for Counting {
         Ok(Read::Batch { rows, rejects: bad.into_iter().map(reject).collect() })
     }
 
-    fn position(&self) -> u64 {
+    fn offset(&self) -> u64 {
         self.at
     }
 }
@@ -226,11 +226,11 @@ struct Sum {
 }
 
 impl Transform for Sum {
-    fn needs(&self) -> Vec<Need> {
-        vec![Need::new("image", "image")]
+    fn required_columns(&self) -> Vec<ColumnRef> {
+        vec![ColumnRef::new("image", "image")]
     }
 
-    fn bind(&mut self, _input: &Schema) -> Result<Vec<Field>, Vec<Mistake>> {
+    fn bind(&mut self, _input: &Schema) -> Result<Vec<Field>, Vec<Diagnostic>> {
         Ok(vec![Field::new("sum", DataType::Float64, false)])
     }
 
@@ -271,11 +271,11 @@ impl Transform for Sum {
 struct Thin;
 
 impl Transform for Thin {
-    fn needs(&self) -> Vec<Need> {
+    fn required_columns(&self) -> Vec<ColumnRef> {
         vec![]
     }
 
-    fn bind(&mut self, _input: &Schema) -> Result<Vec<Field>, Vec<Mistake>> {
+    fn bind(&mut self, _input: &Schema) -> Result<Vec<Field>, Vec<Diagnostic>> {
         Ok(vec![])
     }
 
@@ -293,11 +293,11 @@ impl Transform for Thin {
 struct Grade;
 
 impl Scorer for Grade {
-    fn needs(&self) -> Vec<Need> {
-        vec![Need::new("image", "sum")]
+    fn required_columns(&self) -> Vec<ColumnRef> {
+        vec![ColumnRef::new("image", "sum")]
     }
 
-    fn bind(&mut self, _input: &Schema) -> Result<Vec<Field>, Vec<Mistake>> {
+    fn bind(&mut self, _input: &Schema) -> Result<Vec<Field>, Vec<Diagnostic>> {
         Ok(vec![Field::new("model_class", DataType::Utf8, false)])
     }
 
@@ -311,7 +311,7 @@ impl Scorer for Grade {
         with_columns(&rows, [(Field::new("model_class", DataType::Utf8, false), column)])
     }
 
-    fn rows_at_once(&self) -> Option<usize> {
+    fn preferred_batch_rows(&self) -> Option<usize> {
         Some(70)
     }
 
@@ -339,7 +339,7 @@ impl Windows {
         ]))
     }
 
-    fn emit(&mut self, emitted: &mut Emitted) -> Result<()> {
+    fn emit(&mut self, emitted: &mut MonitorOutput) -> Result<()> {
         let columns: Vec<ArrayRef> = vec![
             Arc::new(UInt64Array::from(vec![self.window])),
             Arc::new(UInt64Array::from(vec![self.held.len() as u64])),
@@ -357,16 +357,16 @@ impl Windows {
 }
 
 impl Monitor for Windows {
-    fn needs(&self) -> Vec<Need> {
-        vec![Need::new("column", "sum")]
+    fn required_columns(&self) -> Vec<ColumnRef> {
+        vec![ColumnRef::new("column", "sum")]
     }
 
-    fn bind(&mut self, _input: &Schema, _above: &Tables) -> Result<SchemaRef, Vec<Mistake>> {
+    fn bind(&mut self, _input: &Schema, _above: &UpstreamSchemas) -> Result<SchemaRef, Vec<Diagnostic>> {
         Ok(Self::schema())
     }
 
-    fn observe(&mut self, rows: &RecordBatch) -> Result<Emitted> {
-        let mut emitted = Emitted::default();
+    fn observe(&mut self, rows: &RecordBatch) -> Result<MonitorOutput> {
+        let mut emitted = MonitorOutput::default();
         let sums = rows.column_by_name("sum").unwrap().as_any().downcast_ref::<Float64Array>().unwrap();
         for (row, sum) in sums.iter().enumerate() {
             if self.panic.is_some_and(|(stage, number)| stage == "windows" && row_number(rows, row).unwrap() == number)
@@ -382,8 +382,8 @@ impl Monitor for Windows {
         Ok(emitted)
     }
 
-    fn finish(&mut self) -> Result<Emitted> {
-        let mut emitted = Emitted::default();
+    fn finish(&mut self) -> Result<MonitorOutput> {
+        let mut emitted = MonitorOutput::default();
         if !self.held.is_empty() {
             self.emit(&mut emitted)?;
         }

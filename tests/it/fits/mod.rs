@@ -13,7 +13,7 @@ use std::{
 
 use arrow::{array::RecordBatch, compute::concat_batches};
 use lucarne::{
-    error::Mistake,
+    error::Diagnostic,
     fits::{Value, Writer},
     source::fits::Fits,
     stage::{Read, Reject, Settings, Source},
@@ -26,7 +26,7 @@ pub(super) struct Given {
 }
 
 /// Reads all splits, in batches of at most `batch_rows`.
-pub(super) fn read_in_batches(settings: Fits, batch_rows: usize) -> Result<Given, Vec<Mistake>> {
+pub(super) fn read_in_batches(settings: Fits, batch_rows: usize) -> Result<Given, Vec<Diagnostic>> {
     let mut source: Box<dyn Source> = settings.build("source")?;
     let schema = source.bind()?;
     let (mut batches, mut rejects) = (Vec::new(), Vec::new());
@@ -38,7 +38,7 @@ pub(super) fn read_in_batches(settings: Fits, batch_rows: usize) -> Result<Given
                 Read::Batch { rows, rejects: bad } => {
                     assert_eq!(rows.schema(), schema, "batches have the schema that was promised");
                     seen += (rows.num_rows() + bad.len()) as u64;
-                    assert_eq!(reader.position(), seen, "the position counts rows, bad ones included");
+                    assert_eq!(reader.offset(), seen, "the position counts rows, bad ones included");
                     batches.push(rows);
                     rejects.extend(bad);
                 }

@@ -11,7 +11,7 @@ use lucarne::{
     error::Code,
     sink,
     source::fits::{Catalogue, Fits},
-    stage::{Part, RunContext, Settings, Sink},
+    stage::{RunContext, Settings, Sink, TablePart},
 };
 
 use super::{cube, key, read, text};
@@ -45,7 +45,7 @@ fn rows(folder: &Path) -> RecordBatch {
     read(settings).rows
 }
 
-fn write(settings: sink::fits::Fits, batches: &[RecordBatch], staging: &Path) -> Vec<Part> {
+fn write(settings: sink::fits::Fits, batches: &[RecordBatch], staging: &Path) -> Vec<TablePart> {
     let mut sink: Box<dyn Sink> = settings.build("cutouts").unwrap();
     let needs = sink.bind(&batches[0].schema()).unwrap();
     assert!(needs.iter().any(|need| need.column == "image"));

@@ -248,11 +248,11 @@ fn a_split_opened_in_its_middle_goes_on_there() {
     assert_eq!(splits.len(), 2);
     let rest = |position| {
         let mut reader = source.open(&splits[0], position).unwrap();
-        assert_eq!(reader.position(), position);
+        assert_eq!(reader.offset(), position);
         let Read::Batch { rows, rejects } = reader.next(1000, std::time::Instant::now()).unwrap() else {
             panic!("no rows")
         };
-        assert_eq!(reader.position(), 64);
+        assert_eq!(reader.offset(), 64);
         (rows, rejects)
     };
     let (all, all_rejects) = rest(0);

@@ -116,7 +116,7 @@ impl Window {
     }
 
     /// What an expression of JavaScript gives.
-    pub(super) fn ask(&self, expression: &str) -> Value {
+    pub(super) fn evaluate(&self, expression: &str) -> Value {
         // Strings come whole, and objects by their JSON.
         let answer = self.tab.evaluate(&format!("JSON.stringify({expression})"), false).unwrap();
         let text = answer.value.unwrap_or(Value::Null);
@@ -126,7 +126,7 @@ impl Window {
     /// Waits until an expression is true.
     pub(super) fn wait_for(&self, expression: &str) {
         let begun = Instant::now();
-        while self.ask(expression) != Value::Bool(true) {
+        while self.evaluate(expression) != Value::Bool(true) {
             assert!(begun.elapsed() < Duration::from_secs(60), "it never came to that: {expression}");
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -134,7 +134,7 @@ impl Window {
 
     /// Presses the mouse on the middle of an element and moves it by so many pixels.
     pub(super) fn drag(&self, selector: &str, (right, down): (f64, f64)) {
-        let middle = self.ask(&format!(
+        let middle = self.evaluate(&format!(
             "(({{ left, top, width, height }}) => [left + width / 2, top + height / 2])(document.querySelector({selector:?}).getBoundingClientRect())"
         ));
         let (x, y) = (middle[0].as_f64().unwrap(), middle[1].as_f64().unwrap());
@@ -179,8 +179,8 @@ impl Window {
 
     /// Takes a picture of the whole page, for people to look at.
     pub(super) fn picture(&self, path: &Path) {
-        let height = self.ask("document.documentElement.scrollHeight").as_u64().unwrap() as u32;
-        let width = self.ask("document.documentElement.clientWidth").as_u64().unwrap() as u32;
+        let height = self.evaluate("document.documentElement.scrollHeight").as_u64().unwrap() as u32;
+        let width = self.evaluate("document.documentElement.clientWidth").as_u64().unwrap() as u32;
         // Chromium draws no more than 16384 pixels.
         let screen = Screen { name: "whole", width, height: height.min(16_000), is_phone: false };
         self.on(screen);

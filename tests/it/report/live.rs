@@ -69,7 +69,7 @@ fn the_page_of_a_run_fills_up_while_it_goes_on() {
     let (mut run, address) = serve(folder.path(), 400, "engine: { commit_rows: 50 }\n");
     window.on(DESKTOP).go(&address);
     window.wait_for(&format!("({} ?? '').startsWith('running')", strip("state")));
-    assert_eq!(window.ask("document.querySelector('h1').textContent"), "<i>night");
+    assert_eq!(window.evaluate("document.querySelector('h1').textContent"), "<i>night");
     // After a commit the page has the sections of the report, and later ones come in their place.
     window.wait_for("document.querySelectorAll('section[data-digest]').length > 5");
     window.wait_for(&format!("{KEPT} >= 50"));
@@ -97,8 +97,8 @@ fn all_who_watch_see_the_end_of_a_run_that_commits_once() {
         window.wait_for(&format!("({}) === 'finished'", strip("state")));
         window.wait_for(&format!("{KEPT} === 250"));
         window.wait_for("document.querySelector('#figure-right svg') !== null");
-        assert_eq!(window.ask("document.querySelector('main[data-empty], main > .note')"), Value::Null);
-        assert!(window.ask("document.querySelectorAll('header nav a').length").as_u64() > Some(5));
+        assert_eq!(window.evaluate("document.querySelector('main[data-empty], main > .note')"), Value::Null);
+        assert!(window.evaluate("document.querySelectorAll('header nav a').length").as_u64() > Some(5));
     }
     assert!(run.wait().unwrap().success());
     thread::sleep(QUIET);

@@ -1,7 +1,7 @@
 //! Whether the layers say what ONNX Runtime says.
 
 use super::Incremental;
-use crate::{error::Result, score::onnx::batching::noise, stage::Outputs};
+use crate::{error::Result, score::onnx::batching::noise, stage::ModelOutputs};
 
 /// The greatest difference that is put down to rounding, in units of the greatest logit or one.
 const TOLERANCE: f32 = 1e-4;
@@ -13,7 +13,10 @@ impl Incremental {
     ///
     /// # Errors
     /// When `ask` fails.
-    pub(in super::super) fn trial(&self, mut ask: impl FnMut(&[f32]) -> Result<Outputs>) -> Result<Result<(), String>> {
+    pub(in super::super) fn trial(
+        &self,
+        mut ask: impl FnMut(&[f32]) -> Result<ModelOutputs>,
+    ) -> Result<Result<(), String>> {
         let shape = self.image();
         let (bands, cells) = (shape.channels, shape.cells());
         let (right, bottom) = (shape.width as u32 - 1, shape.height as u32 - 1);

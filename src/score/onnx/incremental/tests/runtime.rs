@@ -39,7 +39,7 @@ fn the_trial_finds_the_shipped_models_to_be_those_of_onnx_runtime() {
         let mut asked = 0;
         let ask = |images: &[f32]| {
             asked += images.len() / (card.bands.len() * card.size * card.size);
-            scorer.model().unwrap().ask(images)
+            scorer.model().unwrap().evaluate(images)
         };
         assert_eq!(incremental.trial(ask).unwrap(), Ok(()), "{path}");
         assert!(asked >= 30, "{path}: {asked} images");
@@ -50,7 +50,7 @@ fn the_trial_finds_the_shipped_models_to_be_those_of_onnx_runtime() {
 fn the_trial_finds_another_model_out() {
     let (card, scorer) = started("models/convnet-regular.onnx");
     let other = Incremental::of(&read("models/convnet-da.onnx"), &card).unwrap();
-    let why = other.trial(|images| scorer.model().unwrap().ask(images)).unwrap().unwrap_err();
+    let why = other.trial(|images| scorer.model().unwrap().evaluate(images)).unwrap().unwrap_err();
     assert!(why.contains("from those of ONNX Runtime"), "{why}");
 }
 
@@ -71,7 +71,7 @@ fn a_residual_net_of_a_hundred_pixels_is_scored_as_onnx_runtime_does() {
                 images[30_000 + band * 10_000 + *place as usize] = *value;
             }
         }
-        let expected = scorer.model().unwrap().ask(&images).unwrap().logits;
+        let expected = scorer.model().unwrap().evaluate(&images).unwrap().logits;
         for (found, expected) in found.iter().zip(&expected) {
             assert!((found - expected).abs() < 1e-4, "{path}: {found} {expected}");
         }

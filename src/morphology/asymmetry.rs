@@ -198,7 +198,7 @@ fn sums(row: &[f64], turned: &[f64], keep: &[f64]) -> [f64; 3] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stats::morphology::{Sky, Source};
+    use crate::morphology::{Sky, Source};
 
     /// The stamp of the source 1 on a sky of nothing.
     fn cut(image: &[f32], width: usize, segments: &[u32], mask: Option<&[f32]>) -> Stamp {

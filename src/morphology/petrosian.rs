@@ -6,7 +6,7 @@
 use super::{
     Point, Quality,
     aperture::{Aperture, Table},
-    root::root,
+    brent::root,
     stamp::Stamp,
 };
 
@@ -102,7 +102,7 @@ fn search(table: &Table, aperture: impl Fn(f64) -> Aperture, farthest: f64, qual
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stats::morphology::plane::Plane;
+    use crate::morphology::plane::Plane;
 
     #[test]
     fn an_exponential_disc_has_the_radius_of_its_formula() {

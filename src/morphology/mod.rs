@@ -9,18 +9,18 @@
 
 mod aperture;
 mod asymmetry;
+mod brent;
 mod class;
 mod concentration;
 mod extent;
 mod filters;
 mod gini;
 mod m20;
-mod mid;
 mod minimum;
+mod multimode_intensity_deviation;
 mod petrosian;
 mod plane;
 mod regions;
-mod root;
 pub mod segmentation;
 mod signal;
 mod sky;
@@ -137,7 +137,7 @@ pub fn measure(source: &Source) -> Morphology {
     let [r20, r80] = [0.2, 0.8].map(|share| concentration::radius(&table, centre, 1.5 * radius, share, &mut quality));
     let smoothness = smoothness::smoothness(&stamp, &skybox, centre, radius, &mut quality);
     let signal_to_noise = signal::signal_to_noise(&stamp, &pixels, source, &skybox, &mut quality);
-    mid::compare(&stamp, &pixels, &mut quality);
+    multimode_intensity_deviation::compare(&stamp, &pixels, &mut quality);
     let extent = extent::Extent::of(&stamp, &skybox, &ellipse, semi_major, &mut quality);
     let half_light = extent.half_light(&table, &ellipse, &mut quality);
     if skybox.is_left_over() {

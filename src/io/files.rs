@@ -16,7 +16,7 @@ pub fn sync_folder(folder: &Path) -> Result<()> {
     if cfg!(windows) {
         return Ok(());
     }
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(|error| Error::io("sync", folder, &error))
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(|error| Error::io("sync", folder, error))
 }
 
 /// Writes a file under another name and renames it into place, so that a reader sees the old content or the new.
@@ -49,7 +49,7 @@ fn replace(path: &Path, content: &[u8], durable: bool) -> Result<()> {
     write().map_err(|error| {
         // The first error is the one to tell.
         let _ = fs::remove_file(&temporary);
-        Error::io("write", path, &error)
+        Error::io("write", path, error)
     })
 }
 

@@ -1,4 +1,4 @@
-//! What goes to the terminal: errors with whose fault they are, and results.
+//! Output: errors with their domain to stderr, results to stdout.
 
 use std::io::{ErrorKind, IsTerminal, Write};
 
@@ -8,39 +8,40 @@ use crate::{
     pipeline::{Paint, render},
 };
 
-/// Prints an error to stderr; the exit code that it means.
+/// Prints an error to stderr and returns its exit code.
 pub(super) fn error(error: &Error) -> Exit {
     let paint = paint();
     let (red, off) = if paint == Paint::Colour { ("\x1b[1;31m", "\x1b[0m") } else { ("", "") };
-    let blame = match error {
+    let domain = match error {
         Error::Pipeline(mistakes) => {
             eprint!("{}", render(mistakes, paint));
             return Exit::Usage;
         }
         Error::Interrupted => {
-            eprintln!("interrupted after a commit: `--resume` goes on from there");
+            eprintln!("interrupted after a commit; continue with `--resume`");
             return Exit::Interrupted;
         }
-        Error::Data(_) => "data",
-        Error::Outside(_) => "outside",
-        Error::Bug(_) => "bug",
+        Error::Data { .. } => "data",
+        Error::Environment { .. } => "environment",
+        // All stages of the command are lucarne's own.
+        Error::Stage { .. } | Error::Bug { .. } => "a bug in lucarne, please report it",
     };
-    eprintln!("{red}error{off} ({blame}): {error}");
+    eprintln!("{red}error{off} ({domain}): {}", error.report());
     Exit::Failed
 }
 
-/// Prints a result to stdout. A reader that has gone away (`| head`) is no error.
+/// Prints a result to stdout. A closed pipe (`| head`) is not an error.
 pub(super) fn result(text: &str) -> Result<()> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            Err(Error::Outside(format!("cannot write to the standard output: {error}")))
+            Err(Error::environment("cannot write to the standard output").caused_by(error))
         }
         _ => Ok(()),
     }
 }
 
-/// Colours on a terminal that wants them.
+/// Colours on a terminal, unless `NO_COLOR` is set.
 pub(super) fn paint() -> Paint {
     let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     if wanted && std::io::stderr().is_terminal() { Paint::Colour } else { Paint::Plain }

@@ -1,6 +1,6 @@
 //! A second idea of which pixels are the galaxy (Freeman et al. 2013): where the two disagree, neither is trusted.
 
-use super::{Quality, filters::boxcar, petrosian::ETA, plane::Plane, regions::region_of, root::root, stamp::Stamp};
+use super::{Quality, brent::root, filters::boxcar, petrosian::ETA, plane::Plane, regions::region_of, stamp::Stamp};
 
 /// The least area that both have in common, over that of the larger one.
 const OVERLAP: f64 = 0.25;

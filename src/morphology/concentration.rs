@@ -3,7 +3,7 @@
 use super::{
     Point, Quality,
     aperture::{Aperture, Table},
-    root::root,
+    brent::root,
 };
 
 /// Places at which the light is looked at.
@@ -50,7 +50,7 @@ pub(super) fn radius_of(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stats::morphology::plane::Plane;
+    use crate::morphology::plane::Plane;
 
     #[test]
     fn a_flat_disc_has_concentration_five_log_two() {

@@ -1,0 +1,5 @@
+//! Bytes on disk: digests, atomic files, Parquet footers.
+
+pub mod digest;
+pub mod files;
+pub mod parquet;

@@ -1,0 +1,3 @@
+//! Everything that outlives a process: the run record, commit records, and snapshots of monitors.
+
+pub mod snapshot;

@@ -1,0 +1,92 @@
+//! Sources: where rows come from.
+//!
+//! A source lists *splits*, the units of work: a file, a group of files, a partition of a topic. A split is read from an *offset*
+//! (0 is its beginning) by a [`Reader`]. What was read is remembered as a *source checkpoint*, a map of split id to offset that
+//! every commit record holds; after a restart each split is opened at its offset.
+//!
+//! **Sequential** sources (the default) are read one split after the other. Their rows have one order, (split, row), whatever
+//! reads them. Splits may be appended to the list between two starts; those that a checkpoint has passed must keep their ids and
+//! their order, or the resume is refused.
+//!
+//! **Live** sources ([`Source::is_live`]) never end by themselves: all splits are open at once and read in turn. The list may
+//! grow between two starts; a new split begins at offset 0. A split that a checkpoint names must not disappear.
+//!
+//! The engine promises: an offset is committed only together with everything that its rows caused (parts, rejects, monitor
+//! states), so each row counts exactly once, however often the process is killed.
+
+use std::time::Instant;
+
+use arrow::{array::RecordBatch, datatypes::SchemaRef};
+use serde::{Deserialize, Serialize};
+
+use super::{Reject, RunContext, Transform};
+use crate::error::{Diagnostic, Result};
+
+/// Where rows come from.
+pub trait Source: Send {
+    /// The schema of the rows: `_row`, `object_id`, `origin` and all other columns. May read one header or footer.
+    fn bind(&mut self) -> Result<SchemaRef, Vec<Diagnostic>>;
+
+    /// Prepares for reading.
+    fn start(&mut self, _run: &RunContext) -> Result<()> {
+        Ok(())
+    }
+
+    /// The units of work, in order.
+    fn splits(&self) -> Result<Vec<Split>>;
+
+    /// Whether all splits are read at once, interleaved, and may yield rows for as long as the run lasts.
+    fn is_live(&self) -> bool {
+        false
+    }
+
+    /// Opens a split at an offset: 0, or one that [`Reader::offset`] returned.
+    fn open(&self, split: &Split, offset: u64) -> Result<Box<dyn Reader>>;
+
+    /// The stateless part of reading that workers may share: a transform of the label `image`.
+    fn decoder(&self) -> Option<Box<dyn Transform>> {
+        None
+    }
+
+    /// Identifies the settings of a source that was not built from [`Settings`](super::Settings): equal digests promise equal
+    /// rows. A run with a source that has none cannot be resumed.
+    fn digest(&self) -> Option<String> {
+        None
+    }
+}
+
+/// A unit of work of a source.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Split {
+    /// Its identity, unique within the source: a path, `topic/partition`. It names the same rows at every start, on every
+    /// machine, whatever was appended since; a file that is replaced by other content needs another id.
+    pub id: String,
+    /// How many rows it has, when that is known without reading them.
+    pub rows: Option<u64>,
+}
+
+/// Reads one split.
+pub trait Reader: Send {
+    /// The next rows, at most `max_rows` of them, or [`Read::Idle`] when none arrived before the deadline.
+    fn next(&mut self, max_rows: usize, deadline: Instant) -> Result<Read>;
+
+    /// The offset after everything that `next` returned: opening the split here yields the rows that follow. In a sequential
+    /// source it counts rows, rejects included; in a live one it only grows.
+    fn offset(&self) -> u64;
+}
+
+/// What a reader returns.
+#[derive(Debug)]
+pub enum Read {
+    /// Rows, and those that could not be read. Each carries its number in the split (`_row`), rejects too.
+    Batch {
+        /// The readable rows.
+        rows: RecordBatch,
+        /// The others.
+        rejects: Vec<Reject>,
+    },
+    /// No rows yet: a live source waits.
+    Idle,
+    /// The split is finished.
+    End,
+}
