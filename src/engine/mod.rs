@@ -1,26 +1,33 @@
-//! Runs a plan: threads, bounded channels, order, commit points, resume.
+//! Runs a job: threads, bounded channels, order, commit points, resume.
 
-mod back;
-mod commit;
+mod commit_log;
 mod compact;
-mod directory;
-mod feed;
+mod guard;
 mod job;
-mod memory;
-mod order;
-mod provenance;
-mod record;
+mod ordered_tail;
+mod permits;
+mod process;
+mod resequencer;
+mod resume;
 mod run;
+mod run_dir;
+mod run_record;
+mod source_progress;
+mod source_thread;
+mod stage_works;
 mod start;
+mod status;
 mod stream;
-mod summary;
-mod workers;
+mod worker_pool;
 
 pub use compact::{Compaction, compact};
-pub use directory::is_running;
-pub use job::{EngineSettings, GraphNode, Job, OnReject, PipelineMetadata, Step, StepStage};
+pub use job::{Job, JobMonitor, JobStage, PipelineMetadata, Step, StepStage};
 pub use run::run;
+pub use run_dir::is_running;
+pub use status::{Existing, Queues, RunOptions, Status, Summary};
 pub use stream::{Stream, stream};
-pub use summary::{Counts, Existing, Queues, RunOptions, StageWork, Status, Summary};
 
-pub use crate::stage::Stop;
+pub use crate::{
+    run::{Counts, EngineSettings, GraphNode, OnReject, StageWork},
+    stage::Stop,
+};

@@ -7,26 +7,28 @@ use std::{
 
 use super::{
     Job, Queues, RunOptions, Status, Summary,
-    back::{Back, REJECTS},
-    commit::Ledger,
-    directory::{Past, RunDir},
-    feed::{Feed, Next, Plan},
-    provenance::{Provenance, Standing},
-    record::{check_models, check_same, digest},
+    commit_log::CommitLog,
+    ordered_tail::{OrderedTail, REJECTS},
+    resume::{check_digests, check_format, check_models, check_same, pipeline_digest},
+    run_dir::{RecoveredState, RunDir},
+    run_record,
+    source_progress::check_ids,
     start::start_stages,
+    worker_pool::{Next, ReadPlan, WorkerPool},
 };
 use crate::{
     error::{Error, Result},
-    stage::{Progress, Split, Stop},
+    run::RunState,
+    stage::{Progress, RunContext, Split, Stop},
 };
 
-/// How long the caller's thread waits for a batch before it looks at the stop flag and the clock.
+/// How long the caller's thread waits for a batch before it checks the stop flag and the clock.
 const PATIENCE: Duration = Duration::from_millis(50);
 
-/// Runs a job into its run directory, on threads of its own; monitors, sinks, commits and `progress` on the caller's.
+/// Runs a job into its run directory, on dedicated threads; monitors, sinks, commits and `progress` on the caller's.
 ///
-/// A row that ends a run (`on_reject: fail`), and any other error of source or steps, ends it after a commit of the batches
-/// before: what was worked out stays, and a resume goes on with the batch that failed.
+/// A row that ends the run (`on_reject: fail`), and any other error of the source or a step, ends it after a commit of the
+/// batches before: their results stay, and a resume continues with the batch that failed.
 ///
 /// # Errors
 /// [`Error::Interrupted`] after [`Stop::request`] and a commit; otherwise by whose fault it is. What was committed stays and
@@ -35,139 +37,158 @@ pub fn run(mut job: Job, options: &RunOptions, stop: &Stop, progress: &mut dyn F
     let begun = Instant::now();
     let path = job.run_dir.clone().ok_or_else(|| Error::bug("a job without a run directory can only be streamed"))?;
     let (dir, past) = RunDir::open(&path, options.existing)?;
-    let digest = digest(&job.document);
-    let run_record = dir.run_record();
+    let digest = pipeline_digest(&job.document);
+    let before = if past.is_some() { dir.run_record()? } else { None };
     if let Some(past) = &past {
-        let before = run_record.as_ref().map(|run| &run["document"]);
-        check_same(&past.last, &job, &digest, before)?;
+        check_same(&past.last, &job, &digest, before.as_ref().map(|before| &before.document))?;
         if past.last.finished {
             dir.recover(&past.last)?;
             return Ok(finished_before(&dir, past, begun));
         }
+        check_format(&path, &past.last)?;
+        check_digests(&job)?;
     }
     let context = start_stages(&mut job, stop)?;
-    let splits: Arc<[Split]> = job.source.splits()?.into();
-    let labels: Vec<String> =
-        job.sinks.iter().map(|(label, _)| label).chain(job.monitors.iter().map(|(label, ..)| label)).cloned().collect();
+    let splits: Arc<[Split]> = job.source.stage.splits()?.into();
+    check_ids(&splits)?;
+    let sinks = job.sinks.iter().map(|sink| &sink.label);
+    let labels: Vec<String> = sinks.chain(job.monitors.iter().map(|monitor| &monitor.stage.label)).cloned().collect();
     let tables: Vec<&str> = labels.iter().map(String::as_str).chain([REJECTS]).collect();
-    let provenance = Provenance::of(&job, context.threads, &tables, past.as_ref().and(run_record.as_ref()));
+    let record = run_record::begin(&job, &digest, context.threads, &tables, before.as_ref());
     match &past {
         Some(past) => {
-            check_models(&past.last, &provenance.models)?;
+            check_models(&past.last, &record.models)?;
             dir.recover(&past.last)?;
         }
         None => dir.clear(&tables)?,
     }
-    let mut ledger = Ledger::open(dir, provenance, &job, digest, past.as_ref())?;
-    let outcome = go(job, &context, past.as_ref(), splits, &mut ledger, stop, progress);
+    let mut log = CommitLog::open(dir, record, &job, past.as_ref())?;
+    let tail = OrderedTail::start(&mut job, &context, log.dir(), past.as_ref(), splits.clone());
+    let outcome = tail.and_then(|tail| RunLoop { log: &mut log, tail, stop, progress }.run(job, &context, splits));
     match outcome {
-        Ok(back) => {
-            ledger.close(&Standing::Finished)?;
-            Ok(ledger.summary(back.stages, begun.elapsed().as_secs_f64()))
+        Ok(tail) => {
+            log.close(RunState::Finished, None)?;
+            Ok(log.summary(tail.works.to_vec(), begun.elapsed().as_secs_f64()))
         }
         Err(error) => {
-            let text = error.to_string();
-            let standing =
-                if matches!(error, Error::Interrupted) { Standing::Interrupted } else { Standing::Failed(&text) };
-            // The error that ended the run is the one to tell, not that of a full disk that takes no run record either.
-            let _ = ledger.close(&standing);
+            let (state, message) = match &error {
+                Error::Interrupted => (RunState::Interrupted, None),
+                error => (RunState::Failed, Some(error.report())),
+            };
+            // The error that ended the run is reported, not that of a full disk that cannot take the run record either.
+            let _ = log.close(state, message);
             Err(error)
         }
     }
 }
 
-fn go(
-    mut job: Job,
-    context: &crate::stage::RunContext,
-    past: Option<&Past>,
-    splits: Arc<[Split]>,
-    ledger: &mut Ledger,
-    stop: &Stop,
-    progress: &mut dyn FnMut(&Status<'_>),
-) -> Result<Back> {
-    let begun = Instant::now();
-    let mut back = Back::start(&mut job, context, ledger.dir(), past, splits.clone())?;
-    let total = splits.iter().map(|split| split.rows).sum::<Option<u64>>();
-    let total = total.map(|rows| rows.min(job.limit.unwrap_or(u64::MAX)));
-    let before = back.counts.source;
-    let mut report = |back: &Back, ledger: &Ledger, queues: Queues| {
-        let rows = (back.counts.source - before) as f64;
-        progress(&Status {
-            counts: back.counts,
-            total,
-            rows_per_second: rows / begun.elapsed().as_secs_f64().max(1e-9),
-            commits: ledger.commits(),
-            findings: ledger.findings().len() + back.findings.len(),
-            committed_findings: ledger.findings(),
-            new_findings: &back.findings,
-            stages: &back.stages,
-            queues,
-            waiting: &back.pending_objects(),
-        });
-    };
-    let every = (job.engine.commit_rows.max(1), Duration::from_secs_f64(job.engine.commit_seconds.clamp(0.001, 1e9)));
-    let mut feed = Feed::start(Plan {
-        source: job.source,
-        splits,
-        start: back.progression.at(),
-        limit: job.limit.map(|limit| limit.saturating_sub(before)),
-        steps: job.steps,
-        threads: context.threads,
-        batch_rows: context.batch_rows,
-        memory_bytes: job.engine.memory_mib << 20,
-    })?;
-    report(&back, ledger, feed.queues());
-    loop {
-        if stop.requested() {
-            drop(feed);
-            ledger.commit_if_new(&mut back)?;
-            return Err(Error::Interrupted);
-        }
-        let next = feed.next(Instant::now() + PATIENCE).and_then(|next| match next {
-            Next::Batch(fed) => back.accept(&fed).map(|()| Next::Batch(fed)),
-            other => Ok(other),
-        });
-        match next {
-            Ok(Next::Batch(fed)) => {
-                back.take(*fed)?;
-                report(&back, ledger, feed.queues());
-            }
-            Ok(Next::Idle) => report(&back, ledger, feed.queues()),
-            Ok(Next::End) => break,
-            Err(error) => {
-                drop(feed);
-                // The first error is the one to tell.
-                let _ = ledger.commit_if_new(&mut back);
-                return Err(error);
-            }
-        }
-        if ledger.is_due(&back, every) {
-            ledger.commit(&mut back, false)?;
-            report(&back, ledger, feed.queues());
-        }
-    }
-    drop(feed);
-    while back.drain(Instant::now() + PATIENCE)? == Progress::Pending {
-        if stop.requested() {
-            ledger.commit(&mut back, false)?;
-            return Err(Error::Interrupted);
-        }
-        if ledger.has_waited(every.1) {
-            ledger.commit(&mut back, false)?;
-        }
-        report(&back, ledger, Queues::default());
-    }
-    back.finish()?;
-    ledger.commit(&mut back, true)?;
-    report(&back, ledger, Queues::default());
-    Ok(back)
+/// The loop on the caller's thread.
+struct RunLoop<'a> {
+    log: &'a mut CommitLog,
+    tail: OrderedTail,
+    stop: &'a Stop,
+    progress: &'a mut dyn FnMut(&Status<'_>),
 }
 
-fn finished_before(dir: &RunDir, past: &Past, begun: Instant) -> Summary {
+/// What a status is measured against.
+struct Baseline {
+    begun: Instant,
+    /// Source rows before this process.
+    rows: u64,
+    /// Rows of the source, where known.
+    total: Option<u64>,
+}
+
+impl RunLoop<'_> {
+    fn run(mut self, job: Job, context: &RunContext, splits: Arc<[Split]>) -> Result<OrderedTail> {
+        let total = splits.iter().map(|split| split.rows).sum::<Option<u64>>();
+        let total = total.map(|rows| rows.min(job.limit.unwrap_or(u64::MAX)));
+        let baseline = Baseline { begun: Instant::now(), rows: self.tail.counts.source, total };
+        let commit_rows = job.engine.commit_rows.max(1);
+        let commit_time = Duration::from_secs_f64(job.engine.commit_seconds.clamp(0.001, 1e9));
+        let mut pool = WorkerPool::start(ReadPlan {
+            source: job.source,
+            splits,
+            start: self.tail.progress.remaining(),
+            limit: job.limit.map(|limit| limit.saturating_sub(baseline.rows)),
+            steps: job.steps,
+            threads: context.threads,
+            batch_rows: context.batch_rows,
+            memory_bytes: job.engine.memory_mib << 20,
+        })?;
+        self.report(&baseline, pool.queues());
+        loop {
+            if self.stop.requested() {
+                drop(pool);
+                self.log.commit_if_new(&mut self.tail)?;
+                return Err(Error::Interrupted);
+            }
+            let next = pool.next(Instant::now() + PATIENCE).and_then(|next| match next {
+                Next::Batch(batch) => self.tail.accept(&batch).map(|()| Next::Batch(batch)),
+                other => Ok(other),
+            });
+            match next {
+                Ok(Next::Batch(batch)) => self.tail.take(*batch)?,
+                Ok(Next::Idle) => {}
+                Ok(Next::End) => break,
+                Err(error) => {
+                    drop(pool);
+                    // The first error is the one to report.
+                    let _ = self.log.commit_if_new(&mut self.tail);
+                    return Err(error);
+                }
+            }
+            self.report(&baseline, pool.queues());
+            if self.log.is_due(&self.tail, commit_rows, commit_time) {
+                self.log.commit(&mut self.tail, false)?;
+                self.report(&baseline, pool.queues());
+            }
+        }
+        drop(pool);
+        self.drain(&baseline, commit_time)?;
+        self.tail.finish()?;
+        self.log.commit(&mut self.tail, true)?;
+        self.report(&baseline, Queues::default());
+        Ok(self.tail)
+    }
+
+    /// Waits for the pending objects of the monitors, after the stream has ended.
+    fn drain(&mut self, baseline: &Baseline, commit_time: Duration) -> Result<()> {
+        while self.tail.drain(Instant::now() + PATIENCE)? == Progress::Pending {
+            if self.stop.requested() {
+                self.log.commit(&mut self.tail, false)?;
+                return Err(Error::Interrupted);
+            }
+            if self.log.is_older_than(commit_time) {
+                self.log.commit(&mut self.tail, false)?;
+            }
+            self.report(baseline, Queues::default());
+        }
+        Ok(())
+    }
+
+    fn report(&mut self, baseline: &Baseline, queues: Queues) {
+        let rows = (self.tail.counts.source - baseline.rows) as f64;
+        (self.progress)(&Status {
+            counts: self.tail.counts,
+            total: baseline.total,
+            rows_per_second: rows / baseline.begun.elapsed().as_secs_f64().max(1e-9),
+            commits: self.log.commits(),
+            findings: self.log.findings().len() + self.tail.findings.len(),
+            committed_findings: self.log.findings(),
+            new_findings: &self.tail.findings,
+            stages: &self.tail.works.to_vec(),
+            queues,
+            waiting: &self.tail.pending_objects(),
+        });
+    }
+}
+
+fn finished_before(dir: &RunDir, past: &RecoveredState, begun: Instant) -> Summary {
     Summary {
         run_dir: dir.path().to_owned(),
         counts: past.last.counts,
-        tables: past.tables.iter().map(|(table, (rows, _))| (table.clone(), *rows)).collect(),
+        tables: past.sizes.iter().map(|(table, size)| (table.clone(), size.rows)).collect(),
         findings: past.findings.clone(),
         stages: past.last.stages.clone(),
         seconds: begun.elapsed().as_secs_f64(),

@@ -1,14 +1,14 @@
-//! Brings the stages of a job to work.
+//! Starts the stages of a job.
 
 use std::{num::NonZero, sync::Arc, thread};
 
-use super::{Job, StepStage, workers::guarded};
+use super::{Job, JobMonitor, StepStage, guard::guarded};
 use crate::{
     error::{Error, Result},
     stage::{RunContext, Scorers, Stop},
 };
 
-/// Rows of a batch where no score wants more: their images stay in the cache of a core.
+/// Rows of a batch unless a score prefers more: their images stay in the cache of a core.
 const BATCH_ROWS: usize = 32;
 
 /// Starts source, steps and monitors (sinks start when their folders are ready).
@@ -17,9 +17,9 @@ pub(super) fn start_stages(job: &mut Job, stop: &Stop) -> Result<RunContext> {
     let threads = if job.engine.threads == 0 { cores } else { job.engine.threads };
     let batch_rows = if job.engine.batch_rows == 0 { BATCH_ROWS } else { job.engine.batch_rows };
     let mut run = RunContext { seed: job.seed, threads, batch_rows, stop: stop.clone() };
-    guarded("source", || job.source.start(&run))?;
+    guarded("source", job.source.custom, || job.source.stage.start(&run))?;
     for step in &mut job.steps {
-        guarded(&step.label, || match &mut step.stage {
+        guarded(&step.label, step.custom, || match &mut step.stage {
             StepStage::Transform(transform) => transform.start(&run),
             StepStage::Score(scorer) => Arc::get_mut(scorer)
                 .ok_or_else(|| Error::bug(format!("scorer `{}` is shared before it has started", step.label)))?
@@ -39,8 +39,8 @@ pub(super) fn start_stages(job: &mut Job, stop: &Stop) -> Result<RunContext> {
         run.batch_rows = wanted.fold(BATCH_ROWS, usize::max);
         job.engine.batch_rows = run.batch_rows;
     }
-    for (label, _, monitor) in &mut job.monitors {
-        guarded(label, || monitor.start(&run, &scorers))?;
+    for JobMonitor { stage, .. } in &mut job.monitors {
+        guarded(&stage.label, stage.custom, || stage.stage.start(&run, &scorers))?;
     }
     Ok(run)
 }

@@ -12,26 +12,28 @@ use arrow::{
 };
 
 use super::{
-    Counts, Job, OnReject,
-    back::shaped,
-    feed::{Feed, Next, Plan},
+    Job,
+    ordered_tail::{check_rejects, with_schema},
+    source_progress::{SourceProgress, check_ids},
     start::start_stages,
+    worker_pool::{Next, ReadPlan, WorkerPool},
 };
 use crate::{
-    error::{Error, Result},
-    stage::{Reject, Stop},
+    error::Result,
+    run::{Counts, OnReject},
+    stage::{Reject, Split, Stop},
 };
 
 /// The batches of a job in order, without its monitors and sinks. Dropping it stops its threads.
 pub struct Stream {
     schema: SchemaRef,
-    feed: Option<Feed>,
+    pool: Option<WorkerPool>,
     on_reject: OnReject,
     counts: Counts,
     rejects: Vec<Reject>,
 }
 
-/// Starts the source and the steps of a job; batches come as the caller pulls them, a bounded number ahead.
+/// Starts the source and the steps of a job; batches are processed as the caller pulls them, a bounded number ahead.
 ///
 /// # Errors
 /// When a stage cannot start.
@@ -39,10 +41,12 @@ pub fn stream(mut job: Job) -> Result<Stream> {
     job.monitors.clear();
     job.sinks.clear();
     let context = start_stages(&mut job, &Stop::default())?;
-    let feed = Feed::start(Plan {
-        splits: job.source.splits()?.into(),
+    let splits: Arc<[Split]> = job.source.stage.splits()?.into();
+    check_ids(&splits)?;
+    let pool = WorkerPool::start(ReadPlan {
+        start: SourceProgress::new(&splits, job.source.stage.is_live()).remaining(),
+        splits,
         source: job.source,
-        start: (0, 0),
         limit: job.limit,
         steps: job.steps,
         threads: context.threads,
@@ -50,18 +54,18 @@ pub fn stream(mut job: Job) -> Result<Stream> {
         memory_bytes: job.engine.memory_mib << 20,
     })?;
     let on_reject = job.engine.on_reject;
-    Ok(Stream { schema: job.output, feed: Some(feed), on_reject, counts: Counts::default(), rejects: Vec::new() })
+    Ok(Stream { schema: job.output, pool: Some(pool), on_reject, counts: Counts::default(), rejects: Vec::new() })
 }
 
 impl Stream {
-    /// The next batch that has rows; `None` at the end, and after an error.
+    /// The next batch with rows; `None` at the end, and after an error.
     ///
     /// # Errors
     /// As [`run`](super::run); the stream is over then.
     pub fn next_batch(&mut self) -> Result<Option<RecordBatch>> {
         let next = self.pull();
         if !matches!(next, Ok(Some(_))) {
-            self.feed = None;
+            self.pool = None;
         }
         next
     }
@@ -71,31 +75,29 @@ impl Stream {
         self.counts
     }
 
-    /// The rows refused since the last call.
+    /// The rows rejected since the last call.
     pub fn take_rejects(&mut self) -> Vec<Reject> {
         std::mem::take(&mut self.rejects)
     }
 
     fn pull(&mut self) -> Result<Option<RecordBatch>> {
-        while let Some(feed) = &mut self.feed {
-            let fed = match feed.next(Instant::now() + Duration::from_secs(60))? {
-                Next::Batch(fed) => fed,
+        while let Some(pool) = &mut self.pool {
+            let batch = match pool.next(Instant::now() + Duration::from_secs(60))? {
+                Next::Batch(batch) => batch,
                 Next::Idle => continue,
                 Next::End => break,
             };
-            let mut rejects = fed.unreadable;
-            rejects.extend(fed.worked.rejects.rejected);
+            check_rejects(self.on_reject, &batch)?;
+            let mut rejects = batch.unreadable;
+            rejects.extend(batch.processed.rejects.rejected);
             rejects.sort_by_key(|reject| reject.row);
-            if let (OnReject::Fail, Some(Reject { origin, stage, reason, .. })) = (self.on_reject, rejects.first()) {
-                return Err(Error::data(format!("a row of `{origin}` was refused by `{stage}`: {reason}")));
-            }
-            self.counts.source += fed.source_rows;
-            self.counts.written += fed.worked.rows.num_rows() as u64;
-            self.counts.filtered += fed.worked.rejects.filtered;
+            self.counts.source += batch.source_rows;
+            self.counts.written += batch.processed.rows.num_rows() as u64;
+            self.counts.filtered += batch.processed.rejects.filtered;
             self.counts.rejected += rejects.len() as u64;
             self.rejects.append(&mut rejects);
-            if fed.worked.rows.num_rows() > 0 {
-                return shaped(&fed.worked.rows, &self.schema).map(Some);
+            if batch.processed.rows.num_rows() > 0 {
+                return with_schema(&batch.processed.rows, &self.schema).map(Some);
             }
         }
         Ok(None)

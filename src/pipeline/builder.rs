@@ -1,5 +1,7 @@
 //! A pipeline put together in code: settings structs of the kinds, or stages of one's own.
 
+use serde_json::{Value as Json, json};
+
 use super::{
     Pipeline,
     diagnostic::SpannedDiagnostic,
@@ -13,26 +15,43 @@ use crate::{
     stage::{Monitor, Scorer, Settings, Sink, Source, Transform},
 };
 
-/// What makes a stage: the settings of a kind, or a boxed stage that is made already.
+/// What a [`Builder`] takes for a stage: the settings of a kind, or a boxed stage.
 pub trait IntoStage<T: ?Sized> {
-    /// The stage of a label, and the name of its kind.
+    /// Builds the stage of a label.
     ///
     /// # Errors
     /// The mistakes of the settings.
-    fn into_stage(self, label: &str) -> Result<(&'static str, Box<T>), Vec<Diagnostic>>;
+    fn into_stage(self, label: &str) -> Result<BuiltStage<T>, Vec<Diagnostic>>;
+}
+
+/// A stage, and what the run record says of it.
+pub struct BuiltStage<T: ?Sized> {
+    /// The name of its kind; `custom` for a boxed stage.
+    pub kind: &'static str,
+    /// Whether it is the caller's own code: its failures are then reported as [`Error::Stage`](crate::error::Error::Stage).
+    pub custom: bool,
+    /// Its settings or its digest: what a resume compares. `None` when neither is known.
+    pub identity: Option<Json>,
+    /// The stage.
+    pub stage: Box<T>,
 }
 
 impl<T: ?Sized, S: Settings<T>> IntoStage<T> for S {
-    fn into_stage(self, label: &str) -> Result<(&'static str, Box<T>), Vec<Diagnostic>> {
-        Ok((S::NAME, self.build(label)?))
+    fn into_stage(self, label: &str) -> Result<BuiltStage<T>, Vec<Diagnostic>> {
+        let identity = serde_json::to_value(&self).map_err(|error| {
+            vec![Diagnostic::at("", Code::WrongType, format!("settings that are not JSON: {error}"))]
+        })?;
+        let custom = !std::any::type_name::<S>().starts_with(concat!(env!("CARGO_PKG_NAME"), "::"));
+        Ok(BuiltStage { kind: S::NAME, custom, identity: Some(identity), stage: self.build(label)? })
     }
 }
 
 macro_rules! boxed_stages {
     ($($family:ident),*) => { $(
         impl IntoStage<dyn $family> for Box<dyn $family> {
-            fn into_stage(self, _label: &str) -> Result<(&'static str, Self), Vec<Diagnostic>> {
-                Ok(("custom", self))
+            fn into_stage(self, _label: &str) -> Result<BuiltStage<dyn $family>, Vec<Diagnostic>> {
+                let identity = self.digest().map(|digest| json!({ "digest": digest }));
+                Ok(BuiltStage { kind: "custom", custom: true, identity, stage: self })
             }
         }
     )* };
@@ -51,7 +70,7 @@ impl Builder {
     /// Where rows come from.
     #[must_use]
     pub fn source(mut self, source: impl IntoStage<dyn Source>) -> Self {
-        let declared = self.declare(None, "source", source);
+        let declared = self.declare(Family::Source, "source", source);
         self.draft.source = Some(declared);
         self
     }
@@ -59,7 +78,7 @@ impl Builder {
     /// Makes the column of a label, after all transforms so far.
     #[must_use]
     pub fn transform(mut self, label: &str, transform: impl IntoStage<dyn Transform>) -> Self {
-        let declared = self.declare(Some(Family::Transform), label, transform);
+        let declared = self.declare(Family::Transform, label, transform);
         self.draft.transforms.push(declared);
         self
     }
@@ -67,7 +86,7 @@ impl Builder {
     /// Scores images; the label is the prefix of the columns.
     #[must_use]
     pub fn score(mut self, label: &str, score: impl IntoStage<dyn Scorer>) -> Self {
-        let declared = self.declare(Some(Family::Score), label, score);
+        let declared = self.declare(Family::Score, label, score);
         self.draft.scores.push(declared);
         self
     }
@@ -75,7 +94,7 @@ impl Builder {
     /// Watches the stream; the label is the table.
     #[must_use]
     pub fn monitor(mut self, label: &str, monitor: impl IntoStage<dyn Monitor>) -> Self {
-        let declared = self.declare(Some(Family::Monitor), label, monitor);
+        let declared = self.declare(Family::Monitor, label, monitor);
         self.draft.monitors.push(declared);
         self
     }
@@ -83,7 +102,7 @@ impl Builder {
     /// Keeps rows; the label is the table.
     #[must_use]
     pub fn sink(mut self, label: &str, sink: impl IntoStage<dyn Sink>) -> Self {
-        let declared = self.declare(Some(Family::Sink), label, sink);
+        let declared = self.declare(Family::Sink, label, sink);
         self.draft.sinks.push(declared);
         self
     }
@@ -107,25 +126,49 @@ impl Builder {
         Pipeline::of_draft(self.draft, self.flaws)
     }
 
-    fn declare<T: ?Sized>(&mut self, family: Option<Family>, label: &str, stage: impl IntoStage<T>) -> Declared<T> {
+    fn declare<T: ?Sized>(&mut self, family: Family, label: &str, stage: impl IntoStage<T>) -> Declared<T> {
         let mut flaw = |mistake: Diagnostic| self.flaws.push(SpannedDiagnostic { at: None, mistake, related: None });
-        if let Some((message, help)) = family.and_then(|family| bad_label(family, label)) {
+        if let Some((message, help)) = (family != Family::Source).then(|| bad_label(family, label)).flatten() {
             flaw(Diagnostic::at("", Code::BadLabel, message).help(help));
         }
         if self.labels.iter().any(|taken| taken == label) {
             flaw(Diagnostic::at("", Code::DuplicateLabel, format!("the label `{label}` is taken already")));
         }
         self.labels.push(label.to_owned());
-        let (kind, stage) = match stage.into_stage(label) {
-            Ok((kind, stage)) => (kind, Some(stage)),
+        match stage.into_stage(label) {
+            Ok(BuiltStage { kind, custom, identity, stage }) => {
+                self.record(family, label, kind, identity);
+                Declared { label: label.into(), kind: kind.into(), custom, place: Place::default(), stage: Some(stage) }
+            }
             Err(mistakes) => {
                 for mut mistake in mistakes {
                     mistake.path.insert(0, label.to_owned());
                     flaw(mistake);
                 }
-                ("", None)
+                Declared {
+                    label: label.into(),
+                    kind: String::new(),
+                    custom: false,
+                    place: Place::default(),
+                    stage: None,
+                }
             }
-        };
-        Declared { label: label.to_owned(), kind: kind.to_owned(), place: Place::default(), stage }
+        }
+    }
+
+    /// Keeps the identity of a stage for the run record, as a document would have it.
+    fn record(&mut self, family: Family, label: &str, kind: &str, identity: Option<Json>) {
+        if identity.is_none() {
+            self.draft.undigested.push(label.to_owned());
+        }
+        let step = json!({ kind: identity });
+        if family == Family::Source {
+            self.draft.record.insert("source".into(), step);
+            return;
+        }
+        let section = self.draft.record.entry(family.name()).or_insert_with(|| json!({}));
+        if let Some(section) = section.as_object_mut() {
+            section.insert(label.to_owned(), step);
+        }
     }
 }

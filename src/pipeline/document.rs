@@ -216,7 +216,13 @@ impl Reader<'_> {
     ) -> Declared<T> {
         let names: Vec<&str> = kinds.iter().map(|kind| kind.name).collect();
         let place = Place { label: Some(entry.key_at), kind: Some(entry.key_at), settings: None };
-        let broken = |kind: &str, place: Place| Declared { label: label.into(), kind: kind.into(), place, stage: None };
+        let broken = |kind: &str, place: Place| Declared {
+            label: label.into(),
+            kind: kind.into(),
+            custom: false,
+            place,
+            stage: None,
+        };
         let [one] = entry.node.entries() else {
             let flaw = match entry.node.entries() {
                 [] => {
@@ -257,7 +263,9 @@ impl Reader<'_> {
             return broken(kind.name, place);
         }
         match (kind.build)(label, json) {
-            Ok(stage) => Declared { label: label.into(), kind: kind.name.into(), place, stage: Some(stage) },
+            Ok(stage) => {
+                Declared { label: label.into(), kind: kind.name.into(), custom: false, place, stage: Some(stage) }
+            }
             Err(mistakes) => {
                 self.flaws.extend(mistakes.into_iter().map(|mistake| place.flaw(mistake)));
                 broken(kind.name, place)

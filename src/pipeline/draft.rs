@@ -33,12 +33,16 @@ pub(super) struct Draft {
     pub sinks: Vec<Declared<dyn Sink>>,
     /// The steps as they will run, for the run record.
     pub record: Map<String, Json>,
+    /// Labels of stages built in code whose identity is unknown: a run with them cannot be resumed.
+    pub undigested: Vec<String>,
 }
 
 /// A step and where it was declared.
 pub(super) struct Declared<T: ?Sized> {
     pub label: String,
     pub kind: String,
+    /// Whether the stage is the caller's own code.
+    pub custom: bool,
     pub place: Place,
     /// `None` when its settings are wrong; what depends on it is then not judged.
     pub stage: Option<Box<T>>,

@@ -1,33 +1,9 @@
 //! Pipelines: the document as written, the checked plan, and the builder.
 //!
-//! The library does all that the command does. A pipeline comes of a document or of code, and is run into a directory or
-//! pulled batch by batch:
+//! The front page of the crate has examples.
 //!
-//! ```
-//! use lucarne::{pipeline::Pipeline, source::simulated::Simulated, transform::crop::Crop};
-//!
-//! # fn main() -> lucarne::error::Result<()> {
-//! let mut rows = 0;
-//! let pipeline = Pipeline::builder()
-//!     .source(Simulated { count: 20, ..Simulated::default() })
-//!     .transform("centre", Crop { image: "image".into(), size: Some(32), ..Crop::default() })
-//!     .build();
-//! for batch in pipeline.stream()? {
-//!     rows += batch?.num_rows();
-//! }
-//! assert_eq!(rows, 20);
-//!
-//! let folder = tempfile::tempdir().expect("a folder");
-//! let yaml = "{ parameters: { n: 5 }, source: { simulated: { count: '${n}' } }, sink: { objects: { parquet: {} } } }";
-//! let summary = Pipeline::from_yaml(yaml).set("n", "20").run(folder.path().join("run"))?;
-//! assert_eq!(summary.counts.written, 20);
-//! # Ok(())
-//! # }
-//! ```
-//!
-//! A document goes through three forms: a tree that knows its places (what was written), a draft of built steps, and a plan
-//! in which every step is bound to the columns before it. Each form collects its mistakes and goes on, so that all of
-//! them are told at once.
+//! A document has three forms: a tree with positions (what was written), a draft of built steps, and a plan in which every step
+//! is bound to the columns before it. Each form collects its mistakes and continues, so that all are reported at once.
 
 mod builder;
 mod diagnostic;
@@ -66,7 +42,7 @@ use self::{
     plan::{Purpose, plan},
 };
 use crate::{
-    engine::{self, Job, RunOptions, Status, Stop, Stream, Summary},
+    engine::{self, Existing, Job, RunOptions, Status, Stop, Stream, Summary},
     error::{Code, Diagnostic, Error, Result},
 };
 
@@ -74,6 +50,15 @@ use crate::{
 pub struct Pipeline {
     origin: Origin,
     changes: Changes,
+    control: Control,
+}
+
+/// How to run it into a directory.
+#[derive(Default)]
+struct Control {
+    existing: Existing,
+    stop: Stop,
+    progress: Option<Box<dyn FnMut(&Status<'_>)>>,
 }
 
 enum Origin {
@@ -81,7 +66,7 @@ enum Origin {
     Code(Box<(Draft, Vec<SpannedDiagnostic>)>),
 }
 
-/// What the caller says over the document.
+/// What the caller sets in place of the document.
 #[derive(Debug, Clone, Default)]
 struct Changes {
     run: Option<PathBuf>,
@@ -116,11 +101,19 @@ impl Pipeline {
     }
 
     fn document(name: String, yaml: String) -> Self {
-        Self { origin: Origin::Document { name, yaml, arguments: Arguments::default() }, changes: Changes::default() }
+        Self {
+            origin: Origin::Document { name, yaml, arguments: Arguments::default() },
+            changes: Changes::default(),
+            control: Control::default(),
+        }
     }
 
     fn of_draft(draft: Draft, flaws: Vec<SpannedDiagnostic>) -> Self {
-        Self { origin: Origin::Code(Box::new((draft, flaws))), changes: Changes::default() }
+        Self {
+            origin: Origin::Code(Box::new((draft, flaws))),
+            changes: Changes::default(),
+            control: Control::default(),
+        }
     }
 
     /// Gives a parameter of the document a value, which is read as YAML. A pipeline built in code has none.
@@ -188,7 +181,41 @@ impl Pipeline {
         self
     }
 
-    /// Finds every mistake at once, or gives the plan. Reads cards, footers and headers, never pixels.
+    /// What to do if the run directory already holds a run; refuses to touch it by default.
+    #[must_use]
+    pub const fn existing(mut self, existing: Existing) -> Self {
+        self.control.existing = existing;
+        self
+    }
+
+    /// Continues the run in the directory after its last commit; begins if there is none.
+    #[must_use]
+    pub const fn resume(self) -> Self {
+        self.existing(Existing::Resume)
+    }
+
+    /// Removes the tables of the run in the directory and begins again.
+    #[must_use]
+    pub const fn overwrite(self) -> Self {
+        self.existing(Existing::Overwrite)
+    }
+
+    /// A flag that ends the run after a commit once it is requested, from any thread.
+    #[must_use]
+    pub fn stop(mut self, stop: &Stop) -> Self {
+        self.control.stop = stop.clone();
+        self
+    }
+
+    /// A function that [`run`](Self::run) calls with the progress of the run, on its own thread: after every batch and commit, and
+    /// about twenty times a second while the run waits.
+    #[must_use]
+    pub fn on_progress(mut self, progress: impl FnMut(&Status<'_>) + 'static) -> Self {
+        self.control.progress = Some(Box::new(progress));
+        self
+    }
+
+    /// Finds every mistake at once, or returns the plan. Reads cards, footers and headers, never pixels.
     ///
     /// # Errors
     /// [`Error::Pipeline`] with all mistakes, each with its place where there is a document.
@@ -196,12 +223,14 @@ impl Pipeline {
         self.plan(Purpose::Run)
     }
 
-    /// Runs it into a directory.
+    /// Runs it into a directory and returns when it is finished.
     ///
     /// # Errors
-    /// Mistakes, and whatever ends a run.
-    pub fn run(self, run_dir: impl Into<PathBuf>) -> Result<Summary> {
-        self.run_dir(run_dir).check()?.run(&RunOptions::default(), &Stop::default(), &mut |_| {})
+    /// Mistakes, and whatever ends a run; [`Error::Interrupted`] after [`stop`](Self::stop).
+    pub fn run(mut self, run_dir: impl Into<PathBuf>) -> Result<Summary> {
+        let Control { existing, stop, progress } = std::mem::take(&mut self.control);
+        let mut progress = progress.unwrap_or_else(|| Box::new(|_| {}));
+        self.run_dir(run_dir).check()?.run(&RunOptions { existing }, &stop, &mut progress)
     }
 
     /// Scored batches, to be pulled. With sinks declared they hold the columns that the sinks keep, else all; no table is

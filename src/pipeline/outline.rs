@@ -48,18 +48,6 @@ pub struct OutlineStep {
 }
 
 impl Outline {
-    /// Every declared step but the source: label, kind, family.
-    pub(super) fn labels(&self) -> Vec<(String, String, Family)> {
-        let steps = self.steps.iter().filter(|step| is_declared(step));
-        let steps = steps.map(|step| (step.label.clone(), step.kind.clone(), step.family));
-        let monitors =
-            self.monitors.iter().map(|monitor| (monitor.label.clone(), monitor.kind.clone(), Family::Monitor));
-        let sinks = self.sinks.iter().map(|(label, kind, _)| (label.clone(), kind.clone(), Family::Sink));
-        steps.chain(monitors).chain(sinks).collect()
-    }
-}
-
-impl Outline {
     /// The declared steps, each with those that it takes from; hidden steps stand for what they read.
     pub fn graph(&self) -> Vec<GraphNode> {
         let node = |family: Family, label: &str, kind: &str, reads: Vec<String>| GraphNode {

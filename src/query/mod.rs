@@ -49,7 +49,7 @@ pub use write::Format;
 use self::parts::Parts;
 use crate::{
     error::{Error, did_you_mean},
-    table,
+    run,
 };
 
 /// The most memory of sorts, joins and groupings, before they go to disk or give up.
@@ -66,6 +66,15 @@ pub enum QueryError {
     /// The run cannot be read, or the answer not be written.
     #[error(transparent)]
     Run(#[from] Error),
+}
+
+impl From<QueryError> for Error {
+    fn from(error: QueryError) -> Self {
+        match error {
+            QueryError::Sql(message) => Self::data(message),
+            QueryError::Run(error) => error,
+        }
+    }
 }
 
 /// The tables of a run, or of several, open for queries.
@@ -85,7 +94,7 @@ impl Run {
         if !folder.is_dir() {
             return Err(Error::data(format!("there is no run directory `{}`", folder.display())));
         }
-        let tables = if table::is_run(folder) { tables_of_run(folder)? } else { tables_of_runs(folder)? };
+        let tables = if run::is_run(folder) { tables_of_run(folder)? } else { tables_of_runs(folder)? };
         let outside = |error: std::io::Error| Error::environment(format!("cannot start to query: {error}"));
         let runtime = Builder::new_current_thread().build().map_err(outside)?;
         let widest = tables.values().map(Parts::list_bytes).max().unwrap_or(0);
@@ -150,7 +159,7 @@ impl Run {
 
 fn tables_of_run(run_dir: &Path) -> Result<BTreeMap<String, Parts>, Error> {
     let mut tables = BTreeMap::new();
-    for (name, parts) in table::tables(run_dir)? {
+    for (name, parts) in run::tables(run_dir)? {
         if let Some(parts) = Parts::open(run_dir, &name, parts)? {
             tables.insert(name, parts);
         }
@@ -164,7 +173,7 @@ fn tables_of_runs(folder: &Path) -> Result<BTreeMap<String, Parts>, Error> {
     let mut runs = entries
         .map(|entry| entry.map(|entry| entry.path()).map_err(|error| Error::io("read", folder, error)))
         .collect::<Result<Vec<_>, _>>()?;
-    runs.retain(|path| table::is_run(path));
+    runs.retain(|path| run::is_run(path));
     runs.sort();
     if runs.is_empty() {
         let folder = folder.display();

@@ -27,7 +27,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use crate::{
     error::{Error, Result},
-    table::{TablePart, locate},
+    run::{TablePart, locate},
 };
 
 /// The column that says the run, where there are several.

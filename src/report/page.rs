@@ -194,7 +194,6 @@ fn model_row(label: &str, model: &Value) -> [String; 6] {
 }
 
 fn provenance(record: &Record) -> Vec<(&'static str, String)> {
-    let of = |map: &serde_json::Map<String, Value>, key: &str| map.get(key).map(text).unwrap_or_default();
     let runtime = record.scorers.values().find_map(|scorer| scorer["onnxruntime"].as_str()).unwrap_or("not used");
     vec![
         ("Lucarne", record.lucarne.version.clone()),
@@ -205,9 +204,9 @@ fn provenance(record: &Record) -> Vec<(&'static str, String)> {
         ("seed", record.seed.to_string()),
         ("limit", record.limit.map_or_else(|| "none".into(), count)),
         ("pipeline digest", record.pipeline_digest.clone()),
-        ("processor", of(&record.host, "cpu")),
-        ("cores", of(&record.host, "cores")),
-        ("threads", of(&record.engine, "threads")),
+        ("processor", record.host.cpu.clone().unwrap_or_default()),
+        ("cores", record.host.cores.to_string()),
+        ("threads", record.engine.threads.to_string()),
     ]
 }
 

@@ -23,8 +23,8 @@ use self::rows::FileReader;
 use crate::{
     batch::{self, ImageLayout, OBJECT_ID, ORIGIN, ROW, Unit},
     error::{Code, Diagnostic, Error, Result},
+    run,
     stage::{Reader, RunContext, Settings, Source, Split},
-    table,
 };
 
 /// Reads Parquet files, or a table of a run.
@@ -176,9 +176,9 @@ impl Parquet {
         if let Some(run) = &self.run {
             let name = self.table.as_deref().unwrap_or("objects");
             let folder = Path::new(run);
-            let parts = table::part_files(folder, name).map_err(|error| vec![self.unreadable(&error)])?;
+            let parts = run::part_files(folder, name).map_err(|error| vec![self.unreadable(&error)])?;
             return parts.ok_or_else(|| {
-                let tables: Vec<String> = table::tables(folder).unwrap_or_default().into_keys().collect();
+                let tables: Vec<String> = run::tables(folder).unwrap_or_default().into_keys().collect();
                 let mistake =
                     Diagnostic::at("run", Code::MissingFile, format!("`{run}` is no run with a table `{name}`"));
                 vec![if tables.is_empty() {
@@ -286,7 +286,7 @@ fn listed(path: &str) -> Result<Vec<PathBuf>, String> {
 /// The Parquet files of a folder. The folder of a run's table holds what the commit records say.
 fn folder(path: &Path) -> Result<Vec<PathBuf>, String> {
     if let (Some(run), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str()))
-        && let Ok(Some(files)) = table::part_files(run, name)
+        && let Ok(Some(files)) = run::part_files(run, name)
     {
         return Ok(files);
     }

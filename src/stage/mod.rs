@@ -26,7 +26,7 @@ pub use self::{
     source::{Read, Reader, Source, Split},
     transform::Transform,
 };
-pub use crate::table::TablePart;
+pub use crate::run::{Finding, TablePart};
 
 /// A column that a stage reads, and the setting that names it (for the caret; empty when no setting does).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,13 +79,4 @@ impl Stop {
     pub fn requested(&self) -> bool {
         self.0.load(Ordering::Acquire)
     }
-}
-
-/// A threshold that was crossed: a run with findings exits 1.
-#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct Finding {
-    /// The label of the monitor.
-    pub monitor: String,
-    /// What was found, in one sentence.
-    pub message: String,
 }

@@ -19,10 +19,11 @@ use parquet::{
     schema::types::ColumnPath,
 };
 
-use super::{TablePart, sync_folder};
 use crate::{
     batch,
     error::{Error, Result},
+    io::files::sync_folder,
+    run::TablePart,
 };
 
 /// How the parts of a table are written.

@@ -178,3 +178,122 @@ fn there_is_one_arrow_in_the_tree() {
         assert_eq!(count, 1, "{name} stands {count} times in Cargo.lock");
     }
 }
+
+/// Every Rust file under `src`, with its whole text.
+fn texts() -> Vec<(PathBuf, String)> {
+    let read = |(path, _): (PathBuf, String)| (path.clone(), fs::read_to_string(root().join(path)).unwrap());
+    sources().into_iter().map(read).collect()
+}
+
+#[test]
+fn no_type_name_is_used_for_more_than_two_types() {
+    let mut types: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (path, code) in sources() {
+        for line in code.lines() {
+            let words: Vec<&str> =
+                line.split(|c: char| !(c.is_alphanumeric() || c == '_')).filter(|w| !w.is_empty()).collect();
+            let item = words.iter().position(|word| ["struct", "enum", "trait", "type", "union"].contains(word));
+            let Some(item) =
+                item.filter(|item| words[..*item].iter().all(|w| ["pub", "crate", "super", "in"].contains(w)))
+            else {
+                continue;
+            };
+            // An associated type is not a type of its own.
+            if line.trim_start().starts_with("type ") && line.starts_with("    ") {
+                continue;
+            }
+            if let Some(name) = words.get(item + 1) {
+                types.entry((*name).to_owned()).or_default().push(path.display().to_string());
+            }
+        }
+    }
+    let several: Vec<_> = types.iter().filter(|(_, paths)| paths.len() > 2).collect();
+    assert!(types.len() > 300 && several.is_empty(), "{several:#?}");
+}
+
+/// Phrases that a reader must read twice (`CONTRIBUTING.md`, "How we write").
+const DIALECT: &[&str] = &[
+    "so many ",
+    " in vain",
+    "whoever",
+    "as timing will",
+    "without any\n",
+    "is no kind",
+    "is told of",
+    "says of itself",
+    "the last word",
+    "what comes of it",
+    "what becomes of",
+];
+
+#[test]
+fn comments_and_messages_are_plain() {
+    let mut found = Vec::new();
+    for (path, text) in texts() {
+        for (number, line) in text.lines().enumerate() {
+            let prose = line.contains("//") || line.contains('"');
+            for phrase in DIALECT.iter().filter(|phrase| prose && line.to_lowercase().contains(**phrase)) {
+                found.push(format!("{}:{}: `{phrase}`", path.display(), number + 1));
+            }
+        }
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+#[test]
+fn every_dependency_is_used() {
+    let manifest = include_str!("../../Cargo.toml");
+    let section = |name: &str| {
+        let rest = manifest.split(&format!("\n[{name}]\n")).nth(1).unwrap_or_else(|| panic!("no section `{name}`"));
+        let lines = rest.split("\n[").next().unwrap().lines();
+        let keys = lines.filter(|line| line.starts_with(|c: char| c.is_alphanumeric()) && line.contains('='));
+        keys.map(|line| line.split([' ', '=']).next().unwrap().replace('-', "_")).collect::<Vec<_>>()
+    };
+    let root = root().parent().unwrap().to_owned();
+    let code = |folders: &[&str]| {
+        let mut all = String::new();
+        let mut open: Vec<PathBuf> = folders.iter().map(|folder| root.join(folder)).collect();
+        while let Some(path) = open.pop() {
+            if path.is_dir() {
+                open.extend(fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                all.push_str(&fs::read_to_string(path).unwrap());
+            }
+        }
+        all
+    };
+    let unused = |names: Vec<String>, code: &str| {
+        let used = |name: &String| {
+            [format!("{name}::"), format!("use {name};"), format!("{name}!")].iter().any(|use_| code.contains(use_))
+        };
+        names.into_iter().filter(|name| !used(name)).collect::<Vec<_>>()
+    };
+    assert_eq!(unused(section("dependencies"), &code(&["src"])), [] as [String; 0]);
+    assert_eq!(unused(section("dev-dependencies"), &code(&["src", "tests", "benches"])), [] as [String; 0]);
+}
+
+#[test]
+fn the_glossary_is_short_and_its_terms_are_used() {
+    let terms = table("## Glossary");
+    assert!((20..=30).contains(&terms.len()), "{} terms", terms.len());
+    let text: String = texts().into_iter().map(|(_, text)| text.to_lowercase()).collect();
+    for term in terms {
+        let name = term[0].trim_matches('*').to_owned();
+        let word = name.replace(' ', "_");
+        assert!(text.contains(&name) || text.contains(&word), "no code or comment uses the term `{name}`");
+    }
+}
+
+#[test]
+fn the_formats_on_disk_are_those_that_the_schemas_describe() {
+    let bless = std::env::var_os("LUCARNE_BLESS").is_some();
+    for (name, schema) in lucarne::run::schemas() {
+        let path = root().parent().unwrap().join(format!("schemas/{name}.schema.json"));
+        let text = format!("{:#}\n", schema.to_value());
+        if bless {
+            fs::write(&path, &text).unwrap();
+        }
+        let kept = fs::read_to_string(&path).unwrap_or_default();
+        assert!(kept == text, "schemas/{name}.schema.json is not that of the code (`make bless` writes it again)");
+    }
+}

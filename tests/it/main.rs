@@ -1,5 +1,6 @@
 //! Every test that needs more than one module, in one binary: a file here is a subject.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+
 mod documents;
 mod engine;
 mod fits;
@@ -14,6 +15,7 @@ mod one_pixel;
 mod pixels;
 mod queries;
 mod report;
+mod run_formats;
 mod score_onnx;
 
 /// The one of the command: how flat memory is depends on it.

@@ -19,7 +19,8 @@ use arrow::{
 use lucarne::{
     batch::{ImageLayout, Unit, list_column, list_type},
     query::{Format, QueryError, Run},
-    table::{TablePart, TableWriter, WriteOptions},
+    run::{CommitRecord, TablePart},
+    table::{TableWriter, WriteOptions},
 };
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
@@ -122,8 +123,7 @@ fn fill(run: &Path, statistic: &str, drift: &[f64]) {
         "Y1_drift": write(run, "Y1_drift", drift_schema, &[drift_rows], false),
     });
     fs::create_dir(run.join("_commits")).unwrap();
-    let record = serde_json::json!({ "checkpoint": true, "tables": tables });
-    fs::write(lucarne::table::record_path(run, 0), record.to_string()).unwrap();
+    commit(run, serde_json::json!(tables));
     // What no record names does not exist.
     fs::write(run.join("objects/part-00000009.parquet"), "left over").unwrap();
 }
@@ -261,6 +261,12 @@ fn rows(run: &Run, sql: &str) -> RecordBatch {
     arrow::compute::concat_batches(&schema, &batches).unwrap()
 }
 
+/// Makes parts the tables of a run.
+fn commit(run: &Path, tables: serde_json::Value) {
+    let tables = serde_json::from_value(tables).unwrap();
+    CommitRecord { checkpoint: true, tables, ..CommitRecord::default() }.write(run).unwrap();
+}
+
 /// A run whose table `objects` has so many rows, in three parts of several row groups.
 fn fill_with_many(run: &Path, count: usize) {
     fs::create_dir_all(run.join("_commits")).unwrap();
@@ -268,8 +274,7 @@ fn fill_with_many(run: &Path, count: usize) {
     let parts: Vec<RecordBatch> = cuts.windows(2).map(|cut| objects(cut[0], cut[1])).collect();
     let options = WriteOptions { row_group_bytes: 1 << 19, ..WriteOptions::default() };
     let parts = write_with(run, "objects", objects_schema(), &parts, true, options);
-    let record = serde_json::json!({ "checkpoint": true, "tables": { "objects": parts } });
-    fs::write(lucarne::table::record_path(run, 0), record.to_string()).unwrap();
+    commit(run, serde_json::json!({ "objects": parts }));
 }
 
 const CONDITIONS: [&str; 18] = [
@@ -386,8 +391,7 @@ fn of_one_object_the_images_near_it_are_read_and_no_others() {
     columns[7] = list_column((0..20_000 * 60).map(|_| noise()).collect(), 60).unwrap();
     let noisy = RecordBatch::try_new(objects_schema(), columns).unwrap();
     let parts = write(folder.path(), "objects", objects_schema(), &[noisy], false);
-    let record = serde_json::json!({ "checkpoint": true, "tables": { "objects": parts } });
-    fs::write(lucarne::table::record_path(folder.path(), 0), record.to_string()).unwrap();
+    commit(folder.path(), serde_json::json!({ "objects": parts }));
     let run = Run::open(folder.path()).unwrap();
     let bytes = |sql: &str| {
         let plan = rows(&run, &format!("explain analyze {sql}"));
@@ -477,8 +481,7 @@ fn samples(drift: &Drift, part_rows: usize) -> tempfile::TempDir {
         add(format!("numbers_{i}"), x, numbers.a.len());
     }
     fs::create_dir(folder.path().join("_commits")).unwrap();
-    let record = serde_json::json!({ "checkpoint": true, "tables": tables });
-    fs::write(lucarne::table::record_path(folder.path(), 0), record.to_string()).unwrap();
+    commit(folder.path(), serde_json::json!(tables));
     folder
 }
 

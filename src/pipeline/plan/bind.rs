@@ -2,9 +2,6 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{Field, Schema};
-use serde_json::json;
-
 use super::{
     super::{
         diagnostic::SpannedDiagnostic,
@@ -14,13 +11,32 @@ use super::{
     Bound, Ends, Planner, Watch,
 };
 use crate::{
-    engine::{Step, StepStage},
+    engine::{JobStage, Step, StepStage},
     error::{Code, Diagnostic, did_you_mean, quoted_list},
     stage::{ColumnRef, Monitor, Scorer, Sink, Source, Transform, UpstreamSchemas},
 };
+use arrow::datatypes::{Field, Schema};
+
+/// A step to bind.
+struct NewStep<'a> {
+    label: &'a str,
+    kind: &'a str,
+    custom: bool,
+    place: &'a Place,
+    /// The labels that share a hidden step.
+    shared_by: Vec<String>,
+}
+
+/// What binding a step gave.
+struct BoundStage {
+    required: Vec<ColumnRef>,
+    /// The columns that it makes; `None` when a required column is missing.
+    made: Option<Result<Vec<Field>, Vec<Diagnostic>>>,
+    stage: StepStage,
+}
 
 impl Planner {
-    pub(super) fn source(&mut self, draft: &mut Draft) -> Option<(Box<dyn Source>, Place)> {
+    pub(super) fn source(&mut self, draft: &mut Draft) -> Option<(JobStage<dyn Source>, Place)> {
         let Some(declared) = draft.source.take() else {
             if self.flaws.is_empty() {
                 let mistake = Diagnostic::at("", Code::MissingKey, "a pipeline needs a source");
@@ -29,94 +45,81 @@ impl Planner {
             self.sourceless = true;
             return None;
         };
-        draft.record.entry("source").or_insert_with(|| json!({ declared.kind.as_str(): "built in code" }));
-        self.source_kind = declared.kind;
-        let Some(mut stage) = declared.stage else {
+        self.source_kind.clone_from(&declared.kind);
+        let Declared { label, kind, custom, place, stage } = declared;
+        let Some(mut stage) = stage else {
             self.sourceless = true;
             return None;
         };
         match stage.bind() {
             Ok(schema) => {
                 self.fields = schema.fields().to_vec();
-                Some((stage, declared.place))
+                Some((JobStage { label, kind, custom, stage }, place))
             }
             Err(mistakes) => {
                 self.sourceless = true;
-                self.stage_mistakes(&declared.place, "source", mistakes);
+                self.stage_mistakes(&place, "source", mistakes);
                 None
             }
         }
     }
 
-    pub(super) fn decoder(&mut self, source: &dyn Source, place: &Place) {
-        let Some(stage) = source.decoder() else { return };
-        self.bind_transform("image", "decode", stage, place, Vec::new());
+    pub(super) fn decoder(&mut self, source: &JobStage<dyn Source>, place: &Place) {
+        let Some(stage) = source.stage.decoder() else { return };
+        let step = NewStep { label: "image", kind: "decode", custom: source.custom, place, shared_by: Vec::new() };
+        self.bind_transform(step, stage);
         if let Some(bound) = self.steps.last_mut() {
             bound.family = Family::Source;
         }
     }
 
     pub(super) fn transform(&mut self, declared: Declared<dyn Transform>) {
-        let Declared { label, kind, place, stage } = declared;
+        let Declared { label, kind, custom, place, stage } = declared;
         self.later.retain(|later| *later != label);
         let Some(stage) = stage else {
             self.broken.insert(label);
             return;
         };
-        self.prerequisites(&label, &kind, &place, stage.as_ref());
-        self.bind_transform(&label, &kind, stage, &place, Vec::new());
+        let step = NewStep { label: &label, kind: &kind, custom, place: &place, shared_by: Vec::new() };
+        self.prerequisites(&step, stage.as_ref());
+        self.bind_transform(step, stage);
     }
 
-    /// The steps that a transform shares with its equals: each is run once, before the first that asks for it.
-    fn prerequisites(&mut self, label: &str, kind: &str, place: &Place, stage: &dyn Transform) {
+    /// The steps that a transform shares with its equals: each runs once, before the first that needs it.
+    fn prerequisites(&mut self, step: &NewStep<'_>, stage: &dyn Transform) {
         for (hidden, stage) in stage.prerequisites() {
             if let Some(bound) = self.steps.iter_mut().find(|bound| bound.step.label == hidden) {
-                bound.shared_by.push(label.to_owned());
+                bound.shared_by.push(step.label.to_owned());
                 continue;
             }
-            self.prerequisites(label, kind, place, stage.as_ref());
-            self.bind_transform(&hidden, kind, stage, place, vec![label.to_owned()]);
+            self.prerequisites(step, stage.as_ref());
+            let hidden = NewStep { label: &hidden, shared_by: vec![step.label.to_owned()], ..*step };
+            self.bind_transform(hidden, stage);
         }
     }
 
-    fn bind_transform(
-        &mut self,
-        label: &str,
-        kind: &str,
-        mut stage: Box<dyn Transform>,
-        place: &Place,
-        shared_by: Vec<String>,
-    ) {
-        let needs = stage.required_columns();
-        let made = self.present(&needs, place, label).then(|| stage.bind(&self.schema()));
-        self.push(label, kind, Family::Transform, place, needs, made, StepStage::Transform(stage), shared_by);
+    fn bind_transform(&mut self, step: NewStep<'_>, mut stage: Box<dyn Transform>) {
+        let required = stage.required_columns();
+        let made = self.present(&required, step.place, step.label).then(|| stage.bind(&self.schema()));
+        self.push(step, Family::Transform, BoundStage { required, made, stage: StepStage::Transform(stage) });
     }
 
     pub(super) fn score(&mut self, declared: Declared<dyn Scorer>) {
-        let Declared { label, kind, place, stage } = declared;
+        let Declared { label, kind, custom, place, stage } = declared;
         self.later.retain(|later| *later != label);
         let Some(mut stage) = stage else {
             self.broken.insert(label);
             return;
         };
-        let needs = stage.required_columns();
-        let made = self.present(&needs, &place, &label).then(|| stage.bind(&self.schema()));
-        self.push(&label, &kind, Family::Score, &place, needs, made, StepStage::Score(Arc::from(stage)), Vec::new());
+        let required = stage.required_columns();
+        let made = self.present(&required, &place, &label).then(|| stage.bind(&self.schema()));
+        let step = NewStep { label: &label, kind: &kind, custom, place: &place, shared_by: Vec::new() };
+        self.push(step, Family::Score, BoundStage { required, made, stage: StepStage::Score(Arc::from(stage)) });
     }
 
-    #[allow(clippy::too_many_arguments, reason = "what a step is made of; both families end here")]
-    fn push(
-        &mut self,
-        label: &str,
-        kind: &str,
-        family: Family,
-        place: &Place,
-        needs: Vec<ColumnRef>,
-        made: Option<Result<Vec<Field>, Vec<Diagnostic>>>,
-        stage: StepStage,
-        shared_by: Vec<String>,
-    ) {
-        let made = match made {
+    fn push(&mut self, step: NewStep<'_>, family: Family, bound: BoundStage) {
+        let NewStep { label, kind, custom, place, shared_by } = step;
+        let made = match bound.made {
             Some(Ok(made)) => made,
             Some(Err(mistakes)) => {
                 self.stage_mistakes(place, label, mistakes);
@@ -130,15 +133,16 @@ impl Planner {
         };
         for field in &made {
             if self.has(field.name()) {
-                let message = format!("`{label}` makes the column `{}`, which is there already", field.name());
+                let message = format!("`{label}` makes the column `{}`, which already exists", field.name());
                 let flaw = place.of_label(Code::DuplicateLabel, message);
                 self.flaws.push(flaw.help("choose another label"));
             } else {
                 self.fields.push(Arc::new(field.clone()));
             }
         }
-        let reads = needs.into_iter().map(|need| need.column).collect();
-        let step = Step { label: label.to_owned(), kind: kind.to_owned(), stage, drop_after: Vec::new() };
+        let reads = bound.required.into_iter().map(|reference| reference.column).collect();
+        let step =
+            Step { label: label.to_owned(), kind: kind.to_owned(), custom, stage: bound.stage, drop_after: Vec::new() };
         self.steps.push(Bound { step, family, reads, made, shared_by });
     }
 
@@ -146,13 +150,14 @@ impl Planner {
         let visible: Vec<_> = self.fields.iter().filter(|field| !field.name().starts_with('_')).cloned().collect();
         let visible = Schema::new(visible);
         let mut ends = Ends::default();
-        for Declared { label, kind, place, stage } in declared {
+        for Declared { label, kind, custom, place, stage } in declared {
             // Without a source there is no column to choose from.
             let Some(mut stage) = stage.filter(|_| !self.sourceless) else { continue };
             match stage.bind(&visible) {
                 Ok(needs) if self.present(&needs, &place, &label) => {
-                    ends.kept.push((label.clone(), kind, needs.into_iter().map(|need| need.column).collect()));
-                    ends.sinks.push((label, stage));
+                    let kept = needs.into_iter().map(|need| need.column).collect();
+                    ends.kept.push((label.clone(), kind.clone(), kept));
+                    ends.sinks.push(JobStage { label, kind, custom, stage });
                 }
                 Ok(_) => {}
                 Err(mistakes) => self.stage_mistakes(&place, &label, mistakes),
@@ -162,7 +167,7 @@ impl Planner {
     }
 
     pub(super) fn monitor(&mut self, declared: Declared<dyn Monitor>, all: &[String]) -> Option<Watch> {
-        let Declared { label, kind, place, stage } = declared;
+        let Declared { label, kind, custom, place, stage } = declared;
         self.monitors_above = all.iter().take_while(|other| **other != label).cloned().collect();
         let mut stage = stage?;
         stage.resolve_labels(all);
@@ -184,19 +189,19 @@ impl Planner {
                 }
             }
         }
-        present.then_some(Watch { label, kind, place, stage, reads })
+        present.then_some(Watch { place, monitor: JobStage { label, kind, custom, stage }, reads })
     }
 
     /// Whether the monitors that one follows are declared above it; those whose settings are wrong are not missed.
     pub(super) fn upstream(&mut self, watch: &Watch, above: &UpstreamSchemas, all: &[String]) -> bool {
         let missing: Vec<ColumnRef> =
-            watch.stage.upstream().into_iter().filter(|need| !above.contains_key(&need.column)).collect();
+            watch.monitor.stage.upstream().into_iter().filter(|need| !above.contains_key(&need.column)).collect();
         for need in &missing {
             if self.broken.contains(&need.column) {
                 continue;
             }
             let flaw = watch.place.need(need, format!("no monitor above is called `{}`", need.column));
-            let flaw = if all.contains(&need.column) && need.column != watch.label {
+            let flaw = if all.contains(&need.column) && need.column != watch.monitor.label {
                 flaw.help(format!("`{}` is declared below: a monitor hears only those above it", need.column))
             } else if let Some(help) = did_you_mean(&need.column, above.keys().map(String::as_str)) {
                 flaw.help(help)

@@ -18,7 +18,7 @@ use super::{
     outline::{Outline, OutlineMonitor, OutlineStep},
 };
 use crate::{
-    engine::{EngineSettings, Job, PipelineMetadata, Step},
+    engine::{EngineSettings, Job, JobMonitor, JobStage, PipelineMetadata, Step},
     error::{Code, Diagnostic},
     stage::{Monitor, Sink, UpstreamSchemas},
 };
@@ -69,16 +69,14 @@ struct Bound {
 /// The sinks, and of each the label, the kind and the columns that it keeps.
 #[derive(Default)]
 struct Ends {
-    sinks: Vec<(String, Box<dyn Sink>)>,
+    sinks: Vec<JobStage<dyn Sink>>,
     kept: Vec<(String, String, Vec<String>)>,
 }
 
 /// A monitor that is to be bound to the columns that are left.
 struct Watch {
-    label: String,
-    kind: String,
     place: Place,
-    stage: Box<dyn Monitor>,
+    monitor: JobStage<dyn Monitor>,
     reads: Vec<String>,
 }
 
@@ -108,7 +106,7 @@ impl Planner {
         self.later = draft.transforms.iter().map(|step| step.label.clone()).collect();
         self.later.extend(draft.scores.iter().map(|step| step.label.clone()));
         if let Some((source, place)) = &source {
-            self.decoder(source.as_ref(), place);
+            self.decoder(source, place);
         }
         take(&mut draft.transforms).into_iter().for_each(|declared| self.transform(declared));
         take(&mut draft.scores).into_iter().for_each(|declared| self.score(declared));
@@ -142,30 +140,45 @@ impl Planner {
         let mut above = UpstreamSchemas::new();
         for watch in watches {
             if !self.upstream(&watch, &above, &monitor_labels) {
-                self.broken.insert(watch.label);
+                self.broken.insert(watch.monitor.label);
                 continue;
             }
-            let Watch { label, kind, place, mut stage, reads } = watch;
-            match stage.bind(&output, &above) {
+            let Watch { place, mut monitor, reads } = watch;
+            match monitor.stage.bind(&output, &above) {
                 Ok(table) => {
-                    above.insert(label.clone(), table.clone());
-                    let follows = stage.upstream().into_iter().map(|need| need.column).collect();
-                    let told = OutlineMonitor { label: label.clone(), kind, reads, follows, table: table.clone() };
-                    outline.monitors.push(told);
-                    monitors.push((label, table, stage));
+                    above.insert(monitor.label.clone(), table.clone());
+                    outline.monitors.push(OutlineMonitor {
+                        label: monitor.label.clone(),
+                        kind: monitor.kind.clone(),
+                        reads,
+                        follows: monitor.stage.upstream().into_iter().map(|need| need.column).collect(),
+                        table: table.clone(),
+                    });
+                    monitors.push(JobMonitor { stage: monitor, table });
                 }
                 Err(mistakes) => {
-                    self.stage_mistakes(&place, &label, mistakes);
-                    self.broken.insert(label);
+                    self.stage_mistakes(&place, &monitor.label, mistakes);
+                    self.broken.insert(monitor.label);
                 }
             }
         }
         let (Some((source, _)), true) = (source, self.flaws.is_empty()) else { return Err(self.flaws) };
-        let document = record(&draft, &outline);
-        let about = PipelineMetadata { description: outline.description.clone(), graph: outline.graph() };
-        let steps = self.steps.into_iter().map(|bound| bound.step).collect();
-        let Draft { run: run_dir, seed, limit, engine, .. } = draft;
-        Ok((Job { run_dir, source, steps, monitors, sinks, output, seed, limit, engine, document, about }, outline))
+        let document = record(&draft);
+        let job = Job {
+            run_dir: draft.run,
+            source,
+            steps: self.steps.into_iter().map(|bound| bound.step).collect(),
+            monitors,
+            sinks,
+            output,
+            seed: draft.seed,
+            limit: draft.limit,
+            engine: draft.engine,
+            document,
+            undigested: draft.undigested,
+            metadata: PipelineMetadata { description: outline.description.clone(), graph: outline.graph() },
+        };
+        Ok((job, outline))
     }
 
     /// What stays to the end: what monitors read and sinks keep; all of it when the caller takes the rows as they come.
@@ -227,14 +240,8 @@ fn outline_step(bound: &Bound) -> OutlineStep {
 }
 
 /// What guards a resume: everything that the tables depend on, nothing that they do not (threads, batch sizes, comments).
-fn record(draft: &Draft, outline: &Outline) -> Json {
+fn record(draft: &Draft) -> Json {
     let mut record = draft.record.clone();
-    for (label, kind, family) in outline.labels() {
-        let section = record.entry(family.name()).or_insert_with(|| json!({}));
-        if let Some(section) = section.as_object_mut() {
-            section.entry(label).or_insert_with(|| json!({ kind: "built in code" }));
-        }
-    }
     let EngineSettings { on_reject, .. } = draft.engine;
     record.insert("seed".into(), draft.seed.into());
     record.insert("on_reject".into(), json!(on_reject));

@@ -8,7 +8,7 @@ use std::{
 
 use lucarne::engine::{EngineSettings, Existing, RunOptions, Stop, run};
 
-use super::stages::Recipe;
+use super::{live_source, stages::Recipe};
 
 const RUN_DIR: &str = "LUCARNE_TEST_CHILD_RUN_DIR";
 /// Microseconds that the monitor of a `large` recipe takes for a row; 100 when not set.
@@ -43,7 +43,7 @@ pub(super) fn recipe(name: &str) -> Recipe {
 /// Starts a child on a recipe; it resumes what its run directory has.
 pub(super) fn spawn(name: &str, run_dir: &Path) -> Child {
     Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "engine::child::a_child_runs_the_recipe_it_is_told", "--ignored", "--test-threads=1"])
+        .args(["--exact", "engine::child::a_child_process_runs_its_recipe", "--ignored", "--test-threads=1"])
         .env(RUN_DIR, run_dir)
         .env(RECIPE, name)
         .stdout(Stdio::null())
@@ -54,11 +54,15 @@ pub(super) fn spawn(name: &str, run_dir: &Path) -> Child {
 
 #[test]
 #[ignore = "started by other tests"]
-fn a_child_runs_the_recipe_it_is_told() {
+fn a_child_process_runs_its_recipe() {
     let (run_dir, name) = (std::env::var(RUN_DIR).unwrap(), std::env::var(RECIPE).unwrap());
+    let run_dir = Path::new(&run_dir);
+    if name.starts_with("live ") {
+        return live_source::run_until_all_rows(run_dir);
+    }
     let options = RunOptions { existing: Existing::Resume };
-    run(recipe(&name).job(Some(Path::new(&run_dir))), &options, &Stop::default(), &mut |_| {}).unwrap();
-    write_peak(Path::new(&run_dir));
+    run(recipe(&name).job(Some(run_dir)), &options, &Stop::default(), &mut |_| {}).unwrap();
+    write_peak(run_dir);
 }
 
 /// Where a child says how much memory it held at most, kB.

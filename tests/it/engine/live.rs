@@ -312,7 +312,7 @@ fn a_run_whose_address_is_taken_touches_nothing_and_one_that_serves_says_where()
     let taken = served();
     let (code, told) = start(&taken.address().port().to_string(), &[]);
     assert_eq!(code, Some(3), "{told}");
-    assert!(told.contains(&format!("error (outside): cannot listen on `{}`: ", taken.address())), "{told}");
+    assert!(told.contains(&format!("error (environment): cannot listen on `{}`: ", taken.address())), "{told}");
     assert!(!run_dir.exists());
     let (code, told) = start("localhost:0", &[]);
     assert_eq!(code, Some(0), "{told}");

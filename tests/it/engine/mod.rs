@@ -4,6 +4,7 @@ mod child;
 mod compact;
 mod failures;
 mod live;
+mod live_source;
 mod memory;
 mod order;
 mod parquet;

@@ -70,7 +70,7 @@ fn an_existing_run_is_neither_touched_nor_resumed_unless_asked() {
     start(&Recipe::default(), dir.path(), Existing::Refuse).unwrap();
     let before = files_below(dir.path());
     let error = start(&Recipe::default(), dir.path(), Existing::Refuse).unwrap_err();
-    assert!(error.to_string().contains("holds a run already: resume it, overwrite it"), "{error}");
+    assert!(error.to_string().contains("already holds a run: resume it, overwrite it"), "{error}");
     assert_eq!(files_below(dir.path()), before);
     let again = start(&Recipe::default(), dir.path(), Existing::Resume).unwrap();
     assert!(again.already_finished);
@@ -87,7 +87,7 @@ fn a_folder_that_is_no_run_is_never_overwritten() {
     std::fs::write(dir.path().join("thesis.tex"), "years of work").unwrap();
     for existing in [Existing::Refuse, Existing::Resume, Existing::Overwrite] {
         let error = start(&Recipe::default(), dir.path(), existing).unwrap_err();
-        assert!(error.to_string().contains("is not empty and is no run directory"), "{error}");
+        assert!(error.to_string().contains("is not empty and is not a run directory"), "{error}");
     }
     assert_eq!(files_below(dir.path()).len(), 1);
 }
@@ -157,7 +157,7 @@ fn two_runs_cannot_share_a_directory() {
     });
     assert!(outcome.is_ok());
     let error = second.unwrap().unwrap_err();
-    assert!(error.to_string().contains("another process is at work in"), "{error}");
+    assert!(error.to_string().contains("another process is using"), "{error}");
 }
 
 #[test]
@@ -190,9 +190,9 @@ fn parts_that_a_kill_left_in_staging_are_read_there_and_moved_by_a_resume() {
     start(&Recipe::default(), undisturbed.path(), Existing::Refuse).unwrap();
     stopped(&Recipe::default(), dir.path());
     let committed = all_rows(dir.path());
-    let latest = *lucarne::table::records(dir.path()).unwrap().last().unwrap();
+    let latest = *lucarne::run::commits(dir.path()).unwrap().last().unwrap();
     let record: serde_json::Value =
-        serde_json::from_slice(&std::fs::read(lucarne::table::record_path(dir.path(), latest)).unwrap()).unwrap();
+        serde_json::from_slice(&std::fs::read(lucarne::run::commit_path(dir.path(), latest)).unwrap()).unwrap();
     let mut moved = 0;
     for (table, parts) in record["tables"].as_object().unwrap() {
         let staging = dir.path().join("_staging").join(table);
@@ -227,7 +227,7 @@ fn a_state_or_part_that_was_tampered_with_is_noticed() {
     let error = start(&Recipe::default(), dir.path(), Existing::Resume).unwrap_err();
     assert!(error.to_string().contains("is not the state that the commit record names"), "{error}");
     std::fs::write(state, content).unwrap();
-    let latest = lucarne::table::part_files(dir.path(), "objects").unwrap().unwrap().pop().unwrap();
+    let latest = lucarne::run::part_files(dir.path(), "objects").unwrap().unwrap().pop().unwrap();
     std::fs::remove_file(&latest).unwrap();
     let error = start(&Recipe::default(), dir.path(), Existing::Resume).unwrap_err();
     assert!(error.to_string().contains(&format!("`{}` is missing", latest.display())), "{error}");

@@ -1,6 +1,7 @@
 //! Small stages that have what the engine has to cope with: unreadable rows, rejects, filters, state, findings, slowness.
 
 use std::{
+    ops::Range,
     path::{Path, PathBuf},
     sync::Arc,
     thread::sleep,
@@ -14,14 +15,14 @@ use arrow::{
 };
 use lucarne::{
     batch::{self, ImageLayout, Unit, list_column, list_values, row_number, text_column, with_columns},
-    engine::{EngineSettings, Job, PipelineMetadata, Step, StepStage},
+    engine::{EngineSettings, Job, JobMonitor, JobStage, PipelineMetadata, Step, StepStage},
     error::{Diagnostic, Result},
+    run,
     sink::parquet::Parquet,
     stage::{
         ColumnRef, Finding, Monitor, MonitorOutput, Read, Reader, Reject, Rejects, RunContext, Scorer, Settings, Sink,
         Source, Split, Transform, UpstreamSchemas,
     },
-    table,
 };
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::json;
@@ -57,6 +58,8 @@ pub(super) struct Recipe {
     pub(super) seed: u64,
     pub(super) engine: EngineSettings,
     pub(super) limit: Option<u64>,
+    /// The stages count as the caller's own.
+    pub(super) custom: bool,
 }
 
 impl Default for Recipe {
@@ -73,8 +76,13 @@ impl Default for Recipe {
             seed: 5,
             engine: EngineSettings { threads: 2, batch_rows: 16, commit_rows: 100, ..EngineSettings::default() },
             limit: None,
+            custom: true,
         }
     }
+}
+
+pub(super) fn stage<T: ?Sized>(label: &str, custom: bool, stage: Box<T>) -> JobStage<T> {
+    JobStage { label: label.into(), kind: label.into(), custom, stage }
 }
 
 impl Recipe {
@@ -95,7 +103,7 @@ impl Recipe {
             };
             let fields = schema.fields().iter().map(|field| field.as_ref().clone()).chain(made);
             schema = Schema::new(fields.filter(|field| !drop_after.contains(field.name())).collect::<Vec<_>>());
-            steps.push(Step { label: label.into(), kind: label.into(), stage, drop_after });
+            steps.push(Step { label: label.into(), kind: label.into(), custom: self.custom, stage, drop_after });
         }
         let mut monitor: Box<dyn Monitor> =
             Box::new(Windows { delay: self.monitor_delay, panic: self.panic, held: Vec::new(), window: 0 });
@@ -106,16 +114,17 @@ impl Recipe {
         let document = json!({ "source": { "numbers": { "splits": self.splits } }, "engine": self.engine });
         Job {
             run_dir: run_dir.map(PathBuf::from),
-            source,
+            source: stage("source", self.custom, source),
             steps,
-            monitors: vec![("windows".into(), table, monitor)],
-            sinks: vec![("objects".into(), sink)],
+            monitors: vec![JobMonitor { stage: stage("windows", self.custom, monitor), table }],
+            sinks: vec![stage("objects", false, sink)],
             output: Arc::new(schema),
             seed: self.seed,
             limit: self.limit,
             engine: self.engine.clone(),
             document,
-            about: PipelineMetadata::default(),
+            undigested: Vec::new(),
+            metadata: PipelineMetadata::default(),
         }
     }
 }
@@ -142,7 +151,7 @@ fn layout(side: usize) -> ImageLayout {
     }
 }
 
-fn source_schema(side: usize) -> SchemaRef {
+pub(super) fn source_schema(side: usize) -> SchemaRef {
     Arc::new(Schema::new(vec![
         Field::new(batch::ROW, DataType::UInt64, false),
         Field::new(batch::OBJECT_ID, DataType::Utf8, false),
@@ -181,42 +190,47 @@ impl Reader for Counting {
             return Ok(Read::Idle);
         }
         let end = self.rows.min(self.at + max_rows as u64);
-        let (bad, good): (Vec<u64>, Vec<u64>) =
-            (self.at..end).partition(|row| mix(self.split, *row).is_multiple_of(41));
-        let id = |row: u64| format!("{}-{row}", self.split);
-        let origin = |row: u64| format!("split {}, row {row}", self.split);
-        let reject = |row: u64| Reject {
-            row,
-            object_id: row.is_multiple_of(2).then(|| id(row)),
-            origin: origin(row),
-            stage: "source".into(),
-            reason: "unreadable".into(),
-        };
-        let pixels = self.recipe.side * self.recipe.side;
-        let pixel = |row: u64, index: usize| (mix(self.split * 1_000_003 + row, index as u64) >> 40) as f32 / 1000.0;
-        let mut values = Vec::with_capacity(good.len() * pixels);
-        for row in &good {
-            // Large images are for filling memory, and not drawn.
-            if pixels < 10_000 {
-                values.extend((0..pixels).map(|index| pixel(*row, index)));
-            } else {
-                values.resize(values.len() + pixels, *row as f32);
-            }
-        }
-        let columns: Vec<ArrayRef> = vec![
-            Arc::new(UInt64Array::from(good.clone())),
-            Arc::new(StringArray::from_iter_values(good.iter().map(|row| id(*row)))),
-            Arc::new(StringArray::from_iter_values(good.iter().map(|row| origin(*row)))),
-            list_column(values, pixels)?,
-        ];
+        let read = read_rows(self.recipe.side, self.split, self.at..end);
         self.at = end;
-        let rows = RecordBatch::try_new(source_schema(self.recipe.side), columns)?;
-        Ok(Read::Batch { rows, rejects: bad.into_iter().map(reject).collect() })
+        read
     }
 
     fn offset(&self) -> u64 {
         self.at
     }
+}
+
+/// Rows of a split, some of them unreadable.
+pub(super) fn read_rows(side: usize, split: u64, rows: Range<u64>) -> Result<Read> {
+    let (bad, good): (Vec<u64>, Vec<u64>) = rows.partition(|row| mix(split, *row).is_multiple_of(41));
+    let id = |row: u64| format!("{split}-{row}");
+    let origin = |row: u64| format!("split {split}, row {row}");
+    let reject = |row: u64| Reject {
+        row,
+        object_id: row.is_multiple_of(2).then(|| id(row)),
+        origin: origin(row),
+        stage: "source".into(),
+        reason: "unreadable".into(),
+    };
+    let pixels = side * side;
+    let pixel = |row: u64, index: usize| (mix(split * 1_000_003 + row, index as u64) >> 40) as f32 / 1000.0;
+    let mut values = Vec::with_capacity(good.len() * pixels);
+    for row in &good {
+        // Large images are for filling memory, and not drawn.
+        if pixels < 10_000 {
+            values.extend((0..pixels).map(|index| pixel(*row, index)));
+        } else {
+            values.resize(values.len() + pixels, *row as f32);
+        }
+    }
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(UInt64Array::from(good.clone())),
+        Arc::new(StringArray::from_iter_values(good.iter().map(|row| id(*row)))),
+        Arc::new(StringArray::from_iter_values(good.iter().map(|row| origin(*row)))),
+        list_column(values, pixels)?,
+    ];
+    let rows = RecordBatch::try_new(source_schema(side), columns)?;
+    Ok(Read::Batch { rows, rejects: bad.into_iter().map(reject).collect() })
 }
 
 /// Sums the pixels with a drawn number; takes a different time for every batch; refuses some rows.
@@ -406,7 +420,7 @@ impl Monitor for Windows {
 
 /// All rows of a table of a run, as its commit records have it.
 pub(super) fn rows_of(run_dir: &Path, table: &str) -> RecordBatch {
-    let files = table::part_files(run_dir, table).unwrap().unwrap();
+    let files = run::part_files(run_dir, table).unwrap().unwrap();
     let mut batches = Vec::new();
     let mut schema = None;
     for file in files {

@@ -1,0 +1,135 @@
+//! Whether a run may be resumed: with the same pipeline, models and format it began with.
+
+use std::{collections::BTreeMap, path::Path};
+
+use serde_json::Value;
+
+use super::Job;
+use crate::{
+    error::{Error, Result},
+    io::digest,
+    run::{CommitRecord, FORMAT},
+};
+
+/// Refuses to continue a run of an older format: its source position and snapshots mean something else.
+pub(super) fn check_format(run_dir: &Path, last: &CommitRecord) -> Result<()> {
+    if last.format == FORMAT {
+        return Ok(());
+    }
+    Err(Error::data(format!(
+        "cannot resume `{}`: it has format {}, this version of lucarne ({}) resumes format {FORMAT}; query, report and compact still work, and the version that began it can finish it; or begin again with overwrite",
+        run_dir.display(),
+        last.format,
+        env!("CARGO_PKG_VERSION"),
+    )))
+}
+
+/// Refuses to continue a run with stages that nothing proves to be unchanged.
+pub(super) fn check_digests(job: &Job) -> Result<()> {
+    let Some(label) = job.undigested.first() else { return Ok(()) };
+    Err(Error::data(format!(
+        "cannot resume: the stage `{label}` is built in code and has no digest, so it may have changed since the run began; implement `digest`, or begin again with overwrite"
+    )))
+}
+
+/// Refuses to resume with another pipeline than the run began with.
+pub(super) fn check_same(last: &CommitRecord, job: &Job, digest: &str, before: Option<&Value>) -> Result<()> {
+    let begin_again = "use the pipeline that the run began with, another run directory, or overwrite";
+    if last.seed != job.seed {
+        let (old, new) = (last.seed, job.seed);
+        return Err(Error::data(format!(
+            "cannot resume with seed {new}: the run began with seed {old}; {begin_again}"
+        )));
+    }
+    if last.limit != job.limit {
+        let say =
+            |limit: Option<u64>| limit.map_or_else(|| "no limit".into(), |limit| format!("a limit of {limit} rows"));
+        let (old, new) = (say(last.limit), say(job.limit));
+        return Err(Error::data(format!("cannot resume with {new}: the run began with {old}; {begin_again}")));
+    }
+    if last.digest != digest {
+        let places = before.map(|before| differences(&relevant(before), &relevant(&job.document))).unwrap_or_default();
+        let places = if places.is_empty() { String::new() } else { format!(" ({})", places.join(", ")) };
+        return Err(Error::data(format!(
+            "cannot resume: the pipeline is not the one the run began with{places}; {begin_again}"
+        )));
+    }
+    Ok(())
+}
+
+/// Refuses to resume with other models than the run began with.
+pub(super) fn check_models(last: &CommitRecord, models: &BTreeMap<String, String>) -> Result<()> {
+    let changed = models.iter().find(|(label, digest)| last.models.get(*label).is_some_and(|old| old != *digest));
+    changed.map_or(Ok(()), |(label, _)| {
+        Err(Error::data(format!("cannot resume: the model of `{label}` is not the file that the run began with")))
+    })
+}
+
+/// The digest of a pipeline: equal for documents with equal results.
+pub(super) fn pipeline_digest(document: &Value) -> String {
+    digest::of_bytes(relevant(document).to_string().as_bytes())
+}
+
+/// The document without what does not affect results: the run directory, the description, the engine.
+fn relevant(document: &Value) -> Value {
+    let mut document = document.clone();
+    if let Some(top) = document.as_object_mut() {
+        for key in ["description", "parameters", "run"] {
+            top.shift_remove(key);
+        }
+        let engine = top.shift_remove("engine");
+        let on_reject = engine.and_then(|engine| engine.get("on_reject").cloned());
+        top.insert("on_reject".into(), on_reject.unwrap_or_else(|| "quarantine".into()));
+    }
+    document
+}
+
+/// The places where two documents differ, the first five.
+fn differences(old: &Value, new: &Value) -> Vec<String> {
+    let mut places = Vec::new();
+    compare("", old, new, &mut places);
+    places.truncate(5);
+    places
+}
+
+fn compare(place: &str, old: &Value, new: &Value, places: &mut Vec<String>) {
+    let inside = |key: &str| if place.is_empty() { key.to_owned() } else { format!("{place}.{key}") };
+    match (old, new) {
+        (Value::Object(old), Value::Object(new)) => {
+            let keys = old.keys().chain(new.keys().filter(|key| !old.contains_key(*key)));
+            for key in keys {
+                compare(
+                    &inside(key),
+                    old.get(key).unwrap_or(&Value::Null),
+                    new.get(key).unwrap_or(&Value::Null),
+                    places,
+                );
+            }
+        }
+        (old, new) if old != new => places.push(format!("`{place}` was {old}, is {new}")),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn threads_and_batches_do_not_alter_the_digest_of_a_pipeline() {
+        let one = json!({ "run": "a", "seed": 1, "engine": { "threads": 1, "batch_rows": 16 }, "source": {} });
+        let two = json!({ "run": "b", "seed": 1, "engine": { "threads": 4, "batch_rows": 64 }, "source": {} });
+        let other = json!({ "run": "a", "seed": 1, "engine": { "on_reject": "fail" }, "source": {} });
+        assert_eq!(pipeline_digest(&one), pipeline_digest(&two));
+        assert_ne!(pipeline_digest(&one), pipeline_digest(&other));
+    }
+
+    #[test]
+    fn a_refusal_names_the_setting_that_differs() {
+        let old = json!({ "transform": { "y1": { "observe": { "years": 1 } } } });
+        let new = json!({ "transform": { "y1": { "observe": { "years": 2 } } } });
+        assert_eq!(differences(&old, &new), ["`transform.y1.observe.years` was 1, is 2"]);
+    }
+}

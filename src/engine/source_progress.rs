@@ -1,0 +1,152 @@
+//! How far the source was read: what a source checkpoint is made from, and compared with.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    error::{Error, Result},
+    io::digest::NamesDigest,
+    run::SourceCheckpoint,
+    stage::Split,
+};
+
+/// An offset in a split, by the index of the split in the source's list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct SplitOffset {
+    pub(super) split: usize,
+    pub(super) offset: u64,
+}
+
+/// Follows the source through its splits.
+pub(super) struct SourceProgress {
+    live: bool,
+    /// The split being read by a sequential source.
+    current: usize,
+    /// The offset in every split; of a sequential source only that in the current split counts.
+    offsets: Vec<u64>,
+    /// The ids of the splits before the current one.
+    finished: NamesDigest,
+}
+
+impl SourceProgress {
+    /// At the beginning.
+    pub(super) fn new(splits: &[Split], live: bool) -> Self {
+        Self { live, current: 0, offsets: vec![0; splits.len()], finished: NamesDigest::default() }
+    }
+
+    /// Where a checkpoint left off.
+    ///
+    /// # Errors
+    /// [`Error::Data`] when the source does not have the same splits up to there.
+    pub(super) fn resume(splits: &[Split], live: bool, checkpoint: &SourceCheckpoint) -> Result<Self> {
+        let mut progress = Self::new(splits, live);
+        if live {
+            for (id, offset) in &checkpoint.offsets {
+                let split = splits.iter().position(|split| split.id == *id).ok_or_else(|| {
+                    Error::data(format!(
+                        "the source has changed: the split `{id}`, which the run has read up to offset {offset}, is missing; restore it, or begin again with overwrite"
+                    ))
+                })?;
+                progress.offsets[split] = *offset;
+            }
+        } else {
+            let offset = checkpoint.offsets.values().next().copied().unwrap_or(0);
+            progress.advance(splits, SplitOffset { split: checkpoint.finished_splits, offset });
+        }
+        let complete = if live { checkpoint.finished_splits == 0 } else { progress.checkpoint(splits) == *checkpoint };
+        if complete {
+            return Ok(progress);
+        }
+        let id = checkpoint.offsets.keys().next().map_or("none", String::as_str);
+        Err(Error::data(format!(
+            "the source has changed: its splits up to `{id}`, which the run has reached, are not what they were; restore them, or begin again with overwrite"
+        )))
+    }
+
+    /// Moves to an offset.
+    pub(super) fn advance(&mut self, splits: &[Split], to: SplitOffset) {
+        if !self.live {
+            splits.iter().take(to.split).skip(self.current).for_each(|split| self.finished.push(&split.id));
+            self.current = to.split;
+        }
+        if let Some(offset) = self.offsets.get_mut(to.split) {
+            *offset = to.offset;
+        }
+    }
+
+    /// The checkpoint of now.
+    pub(super) fn checkpoint(&self, splits: &[Split]) -> SourceCheckpoint {
+        let open = splits.iter().zip(&self.offsets).enumerate();
+        let open = open.filter(|(index, _)| self.live || *index == self.current);
+        let offsets: BTreeMap<String, u64> = open.map(|(_, (split, offset))| (split.id.clone(), *offset)).collect();
+        SourceCheckpoint { finished_splits: self.current, finished_digest: self.finished.hex(), offsets }
+    }
+
+    /// The splits that are left to read, in order, and the offset in each.
+    pub(super) fn remaining(&self) -> Vec<SplitOffset> {
+        let first = if self.live { 0 } else { self.current };
+        let offset = |split: usize| if self.live || split == self.current { self.offsets[split] } else { 0 };
+        (first..self.offsets.len()).map(|split| SplitOffset { split, offset: offset(split) }).collect()
+    }
+}
+
+/// Refuses a source that lists one id twice: its offsets could not be told apart.
+pub(super) fn check_ids(splits: &[Split]) -> Result<()> {
+    let mut seen = std::collections::HashSet::new();
+    let twice = splits.iter().find(|split| !seen.insert(split.id.as_str()));
+    twice.map_or(Ok(()), |split| Err(Error::stage("source", format!("lists the split `{}` twice", split.id))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn splits(ids: &[&str]) -> Vec<Split> {
+        ids.iter().map(|id| Split { id: (*id).into(), rows: None }).collect()
+    }
+
+    fn at(split: usize, offset: u64) -> SplitOffset {
+        SplitOffset { split, offset }
+    }
+
+    #[test]
+    fn a_sequential_source_resumes_if_its_splits_up_to_there_are_the_same() {
+        let abc = splits(&["a", "b", "c"]);
+        let mut progress = SourceProgress::new(&abc, false);
+        progress.advance(&abc, at(1, 7));
+        let checkpoint = progress.checkpoint(&abc);
+        assert_eq!(checkpoint.offsets, BTreeMap::from([("b".into(), 7)]));
+        let resumed = SourceProgress::resume(&abc, false, &checkpoint).expect("the same splits");
+        assert_eq!(resumed.remaining(), [at(1, 7), at(2, 0)]);
+        assert!(SourceProgress::resume(&splits(&["a", "b", "c", "d"]), false, &checkpoint).is_ok());
+        for changed in [&["A", "b", "c"][..], &["a", "c"], &["a"], &["b", "a"]] {
+            assert!(SourceProgress::resume(&splits(changed), false, &checkpoint).is_err(), "{changed:?}");
+        }
+        assert!(SourceProgress::resume(&abc, true, &checkpoint).is_err(), "a live source has no finished splits");
+    }
+
+    #[test]
+    fn a_live_source_resumes_every_partition_and_begins_new_ones() {
+        let two = splits(&["t/0", "t/1"]);
+        let mut progress = SourceProgress::new(&two, true);
+        progress.advance(&two, at(1, 5));
+        progress.advance(&two, at(0, 3));
+        let checkpoint = progress.checkpoint(&two);
+        assert_eq!(checkpoint.offsets, BTreeMap::from([("t/0".into(), 3), ("t/1".into(), 5)]));
+        let grown = SourceProgress::resume(&splits(&["t/2", "t/1", "t/0"]), true, &checkpoint).expect("all are there");
+        assert_eq!(grown.remaining(), [at(0, 0), at(1, 5), at(2, 3)]);
+        let error = SourceProgress::resume(&splits(&["t/0"]), true, &checkpoint).err().expect("a lost partition");
+        assert!(error.to_string().contains("the split `t/1`, which the run has read up to offset 5, is missing"));
+    }
+
+    #[test]
+    fn an_empty_source_resumes() {
+        let checkpoint = SourceProgress::new(&[], false).checkpoint(&[]);
+        assert!(SourceProgress::resume(&[], false, &checkpoint).expect("nothing").remaining().is_empty());
+    }
+
+    #[test]
+    fn refuses_one_id_twice() {
+        assert!(check_ids(&splits(&["a", "b"])).is_ok());
+        assert!(check_ids(&splits(&["a", "b", "a"])).is_err());
+    }
+}

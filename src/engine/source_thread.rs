@@ -1,0 +1,200 @@
+//! The source thread: reads splits and hands batches to the workers.
+//!
+//! Splits of a sequential source are read one after the other. Those of a live source are all open; each is polled in turn, and
+//! only when none has rows does the thread wait.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use crossbeam_channel::Sender;
+
+use super::{
+    guard::guarded,
+    permits::Permits,
+    process::bytes_of,
+    source_progress::SplitOffset,
+    worker_pool::{Outcome, RowWeight, SourceBatch},
+};
+use crate::{
+    error::{Error, Result},
+    stage::{Read, Reader, Source, Split},
+};
+
+/// How long a reader may wait for rows before the thread checks whether it should stop.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// Everything that the source thread needs.
+pub(super) struct SourceThread {
+    pub(super) splits: Arc<[Split]>,
+    /// The splits to read, in order, and where each begins.
+    pub(super) start: Vec<SplitOffset>,
+    pub(super) live: bool,
+    pub(super) custom: bool,
+    /// The most rows to take.
+    pub(super) limit: u64,
+    pub(super) batch_rows: usize,
+    pub(super) permits: Arc<Permits>,
+    pub(super) weight: Arc<RowWeight>,
+    pub(super) cancelled: Arc<AtomicBool>,
+    pub(super) batches: Sender<SourceBatch>,
+    pub(super) outcomes: Sender<Outcome>,
+}
+
+/// A split being read.
+struct OpenSplit {
+    split: usize,
+    reader: Box<dyn Reader>,
+}
+
+/// What became of one read.
+enum Pulled {
+    /// A batch is on its way to the workers.
+    Sent,
+    /// No rows.
+    Idle,
+    /// The split is finished.
+    End,
+    /// The run was cancelled.
+    Cancelled,
+}
+
+/// What was read so far.
+struct Position {
+    /// The number of the next batch.
+    batch: u64,
+    /// How many rows may still be taken.
+    rows_left: u64,
+}
+
+impl SourceThread {
+    /// Reads until the end, the limit, an error or the cancellation.
+    pub(super) fn run(self, source: &dyn Source) {
+        let mut position = Position { batch: 0, rows_left: self.limit };
+        let end = guarded("source", self.custom, || {
+            if self.live { self.read_live(source, &mut position) } else { self.read_in_order(source, &mut position) }
+        });
+        // The receiver is gone when the run was cancelled.
+        let _ = self.outcomes.send((position.batch, end.map(|()| None)));
+    }
+
+    fn read_in_order(&self, source: &dyn Source, position: &mut Position) -> Result<()> {
+        for at in &self.start {
+            if position.rows_left == 0 {
+                break;
+            }
+            let mut open = self.open(source, *at)?;
+            while position.rows_left > 0 {
+                match self.pull(&mut open, Instant::now() + PATIENCE, position)? {
+                    Pulled::Sent | Pulled::Idle => {}
+                    Pulled::End => break,
+                    Pulled::Cancelled => return Ok(()),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn read_live(&self, source: &dyn Source, position: &mut Position) -> Result<()> {
+        let mut open = self.start.iter().map(|at| self.open(source, *at)).collect::<Result<Vec<_>>>()?;
+        let mut idle = false;
+        while !open.is_empty() && position.rows_left > 0 {
+            // A round without rows is followed by one that waits, the same time for each split.
+            let wait = if idle { PATIENCE / u32::try_from(open.len()).unwrap_or(u32::MAX) } else { Duration::ZERO };
+            idle = true;
+            let mut index = 0;
+            while index < open.len() && position.rows_left > 0 {
+                match self.pull(&mut open[index], Instant::now() + wait, position)? {
+                    Pulled::Sent => {
+                        idle = false;
+                        index += 1;
+                    }
+                    Pulled::Idle => index += 1,
+                    Pulled::End => {
+                        open.remove(index);
+                    }
+                    Pulled::Cancelled => return Ok(()),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn open(&self, source: &dyn Source, at: SplitOffset) -> Result<OpenSplit> {
+        Ok(OpenSplit { split: at.split, reader: source.open(&self.splits[at.split], at.offset)? })
+    }
+
+    fn pull(&self, open: &mut OpenSplit, deadline: Instant, position: &mut Position) -> Result<Pulled> {
+        if self.cancelled.load(Ordering::Acquire) {
+            return Ok(Pulled::Cancelled);
+        }
+        let begun = Instant::now();
+        let before = open.reader.offset();
+        let max_rows = self.batch_rows.min(usize::try_from(position.rows_left).unwrap_or(usize::MAX));
+        let (rows, unreadable) = match open.reader.next(max_rows, deadline)? {
+            Read::Batch { rows, rejects } => (rows, rejects),
+            Read::Idle => return Ok(Pulled::Idle),
+            Read::End => return Ok(Pulled::End),
+        };
+        let source_rows = (rows.num_rows() + unreadable.len()) as u64;
+        let offset = open.reader.offset();
+        let read = ReadRange { before, after: offset, rows: source_rows, max_rows: max_rows as u64 };
+        read.check(&self.splits[open.split], self.live)?;
+        position.rows_left -= source_rows;
+        let source_seconds = begun.elapsed().as_secs_f64();
+        let bytes = self.weight.expect(rows.num_rows(), bytes_of(&rows));
+        let Some(permit) = self.permits.acquire(bytes) else { return Ok(Pulled::Cancelled) };
+        let after = SplitOffset { split: open.split, offset };
+        let batch =
+            SourceBatch { number: position.batch, after, source_rows, source_seconds, unreadable, rows, permit };
+        position.batch += 1;
+        Ok(if self.batches.send(batch).is_ok() { Pulled::Sent } else { Pulled::Cancelled })
+    }
+}
+
+/// What a reader claims to have read.
+struct ReadRange {
+    before: u64,
+    after: u64,
+    rows: u64,
+    max_rows: u64,
+}
+
+impl ReadRange {
+    /// A reader that miscounts would lose or repeat rows after a restart.
+    fn check(&self, split: &Split, live: bool) -> Result<()> {
+        let Self { before, after, rows, max_rows } = *self;
+        let counts = if live { after >= before + u64::from(rows > 0) } else { before + rows == after };
+        if counts && rows <= max_rows {
+            return Ok(());
+        }
+        Err(Error::stage(
+            "source",
+            format!(
+                "miscounted: it returned {rows} rows of `{}` when asked for {max_rows}, and moved from offset {before} to {after}",
+                split.id
+            ),
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reader_that_miscounts_is_refused() {
+        let split = Split { id: "a".into(), rows: None };
+        let fits =
+            |before, after, rows, live| ReadRange { before, after, rows, max_rows: 8 }.check(&split, live).is_ok();
+        assert!(fits(3, 7, 4, false) && fits(3, 3, 0, false));
+        assert!(!fits(3, 8, 4, false) && !fits(3, 6, 4, false) && !fits(0, 9, 9, false));
+        // Offsets of a topic may have gaps, but never stay or go back when there are rows.
+        assert!(fits(3, 12, 4, true) && fits(3, 9, 0, true));
+        assert!(!fits(3, 3, 1, true) && !fits(3, 2, 0, true));
+    }
+}

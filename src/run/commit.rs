@@ -1,0 +1,169 @@
+//! Commit records: what the tables of a run hold, and what it needs to continue.
+//!
+//! A record lists the parts that its commit added; a *checkpoint* lists all parts of all tables. The tables are what the latest
+//! checkpoint and the records after it name, without a gap. [`replay`] reads them.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{COMMITS, Counts, Finding, STAGING, SourceCheckpoint, StageWork, TablePart, read_record};
+use crate::{
+    error::{Error, Result},
+    io::files::write_durably,
+};
+
+/// One commit. Counts, source and monitors are as of this commit; tables and findings are what it adds to the commit before, or
+/// everything if it is a checkpoint.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CommitRecord {
+    /// The format of the record; 0 where it is missing.
+    #[serde(default)]
+    pub format: u32,
+    /// Its number, counted from 1.
+    pub commit: u64,
+    /// Whether it lists all parts and findings, so that no record before it matters.
+    pub checkpoint: bool,
+    /// Digest of the pipeline, without what does not affect its results.
+    pub digest: String,
+    /// The seed of every draw.
+    pub seed: u64,
+    /// The most rows to take from the source.
+    pub limit: Option<u64>,
+    /// Digests of the models, by label.
+    pub models: BTreeMap<String, String>,
+    /// How far the source was read. Records of format 0 have another field instead, and cannot be resumed.
+    #[serde(default)]
+    pub source: SourceCheckpoint,
+    /// Where the rows went.
+    pub counts: Counts,
+    /// Work of every stage, in order.
+    pub stages: Vec<StageWork>,
+    /// The states of the monitors, by label.
+    pub monitors: BTreeMap<String, MonitorState>,
+    /// Parts by table.
+    pub tables: BTreeMap<String, Vec<TablePart>>,
+    /// Findings.
+    pub findings: Vec<Finding>,
+    /// Whether the run is complete.
+    pub finished: bool,
+}
+
+/// The snapshot of a monitor, in a file beside the record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct MonitorState {
+    /// The name of the file.
+    pub file: String,
+    /// SHA-256 of its bytes.
+    pub digest: String,
+}
+
+impl CommitRecord {
+    /// Writes the record into a run directory and makes it durable: the commit.
+    ///
+    /// # Errors
+    /// When the disk is full.
+    pub fn write(&self, run_dir: &Path) -> Result<()> {
+        let bytes = serde_json::to_vec(self)
+            .map_err(|error| Error::bug("a commit record that is not JSON").caused_by(error))?;
+        write_durably(&commit_path(run_dir, self.commit), &bytes)
+    }
+}
+
+/// The path of a commit record.
+pub fn commit_path(run_dir: &Path, commit: u64) -> PathBuf {
+    run_dir.join(COMMITS).join(format!("{commit:010}.json"))
+}
+
+/// The numbers of the commit records of a run, in order.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub fn commits(run_dir: &Path) -> Result<Vec<u64>> {
+    let folder = run_dir.join(COMMITS);
+    let entries = match fs::read_dir(&folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(Error::io("read", &folder, error)),
+    };
+    let mut numbers = Vec::new();
+    for entry in entries {
+        let name = entry.map_err(|error| Error::io("read", &folder, error))?.file_name();
+        numbers.extend(name.to_str().and_then(|name| name.strip_suffix(".json")?.parse::<u64>().ok()));
+    }
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
+/// The latest checkpoint and the records after it, in order; empty before the first commit.
+///
+/// # Errors
+/// [`Error::Environment`] when a record cannot be read, [`Error::Data`] when one is missing, damaged or of a newer format.
+pub fn replay(run_dir: &Path) -> Result<Vec<CommitRecord>> {
+    // A compaction may remove old records while they are read; its own record replaces them.
+    let mut attempts = 0;
+    loop {
+        attempts += 1;
+        match replay_once(run_dir)? {
+            Ok(records) => return Ok(records),
+            Err(_) if attempts < 5 => {}
+            Err(missing) => return Err(Error::data(format!("the commit record `{}` is missing", missing.display()))),
+        }
+    }
+}
+
+fn replay_once(run_dir: &Path) -> Result<Result<Vec<CommitRecord>, PathBuf>> {
+    let Some(latest) = commits(run_dir)?.last().copied() else { return Ok(Ok(Vec::new())) };
+    let mut records = Vec::new();
+    for commit in (0..=latest).rev() {
+        let path = commit_path(run_dir, commit);
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Err(path)),
+            Err(error) => return Err(Error::io("read", &path, error)),
+        };
+        let record: CommitRecord = read_record(&path, &bytes, "commit record")?;
+        let done = record.checkpoint;
+        records.push(record);
+        if done {
+            records.reverse();
+            return Ok(Ok(records));
+        }
+    }
+    Ok(Err(commit_path(run_dir, 0)))
+}
+
+/// The parts of every table of a run, in the order of their rows.
+///
+/// # Errors
+/// When the records cannot be read.
+pub fn tables(run_dir: &Path) -> Result<BTreeMap<String, Vec<TablePart>>> {
+    let mut tables: BTreeMap<String, Vec<TablePart>> = BTreeMap::new();
+    for record in replay(run_dir)? {
+        for (table, parts) in record.tables {
+            tables.entry(table).or_default().extend(parts);
+        }
+    }
+    Ok(tables)
+}
+
+/// The path of a committed part: in its table, or still in staging.
+pub fn locate(run_dir: &Path, table: &str, part: &TablePart) -> PathBuf {
+    let moved = run_dir.join(table).join(&part.file);
+    let staged = run_dir.join(STAGING).join(table).join(&part.file);
+    if moved.exists() || !staged.exists() { moved } else { staged }
+}
+
+/// The files of a table of a run, in the order of their rows; `None` when the run has no such table.
+///
+/// # Errors
+/// When the records cannot be read.
+pub fn part_files(run_dir: &Path, table: &str) -> Result<Option<Vec<PathBuf>>> {
+    let parts = tables(run_dir)?.remove(table);
+    Ok(parts.map(|parts| parts.iter().map(|part| locate(run_dir, table, part)).collect()))
+}

@@ -1,0 +1,292 @@
+//! Every kind of monitor and of score keeps its contract, without being named here: the tables of kinds and their examples are
+//! read. (Transforms, sources and sinks have theirs in `src`.)
+
+use std::{
+    sync::{Arc, OnceLock},
+    time::{Duration, Instant},
+};
+
+use arrow::{
+    array::RecordBatch,
+    compute::concat_batches,
+    datatypes::{Field, Schema, SchemaRef},
+};
+use lucarne::{
+    monitor, pipeline::Pipeline, score,
+    stage::{Finding, Monitor, MonitorOutput, Progress, Rejects, RowsOut, RunContext, Scorer, Scorers, UpstreamSchemas},
+};
+use serde_json::Value;
+
+/// Objects of the stream.
+const ROWS: usize = 48;
+
+/// The pipeline that examples of settings are written for (`stage::Settings::examples`), up to its scores.
+const STANDARD: &str = "
+source: { simulated: { count: 48 } }
+transform:
+  y10_sky: { observe: { image: image, survey: lsst, years: 10 } }
+  y1_sky:  { observe: { image: image, survey: lsst, years: 1 } }
+  y10:     { asinh_stretch: { image: y10_sky, constants: { model: models/convnet-da.onnx, domain: y10 } } }
+  y1:      { asinh_stretch: { image: y1_sky, constants: { model: models/convnet-da.onnx, domain: y1 } } }
+score:
+  da_y10:  { onnx: { model: models/convnet-da.onnx, image: y10 } }
+  da_y1:   { onnx: { model: models/convnet-da.onnx, image: y1 } }
+";
+const ATTACK: &str = "{ score: da_y10, limit: 5, popsize: 40, maxiter: 20 }";
+
+fn settings(yaml: &str) -> Value {
+    serde_saphyr::from_str(yaml).unwrap()
+}
+
+fn context() -> RunContext {
+    RunContext { seed: 7, threads: 2, batch_rows: 32, ..RunContext::default() }
+}
+
+/// What the monitors of the standard pipeline receive.
+struct Standard {
+    rows: RecordBatch,
+    scorers: Scorers,
+    upstream: UpstreamSchemas,
+    /// The rows of the monitor `attack`.
+    attack: Vec<RowsOut>,
+}
+
+fn standard() -> &'static Standard {
+    static STANDARD_RUN: OnceLock<Standard> = OnceLock::new();
+    STANDARD_RUN.get_or_init(|| {
+        let stream = Pipeline::from_yaml(STANDARD).seed(7).stream().unwrap();
+        let batches: Vec<RecordBatch> = stream.map(Result::unwrap).collect();
+        let rows = concat_batches(batches[0].schema_ref(), &batches).unwrap();
+        assert_eq!(rows.num_rows(), ROWS);
+        let scorers = [("da_y10", "y10"), ("da_y1", "y1")].map(|(label, image)| {
+            let text = format!("{{ model: models/convnet-da.onnx, image: {image} }}");
+            (label.to_owned(), scorer(&score::KINDS[0], label, &text, rows.schema_ref()))
+        });
+        let mut standard =
+            Standard { rows, scorers: scorers.into(), upstream: UpstreamSchemas::new(), attack: Vec::new() };
+        let one_pixel = monitor::KINDS.iter().find(|kind| kind.name == "one_pixel").unwrap();
+        let mut attack = Subject { standard: &standard, kind: one_pixel, label: "attack", example: ATTACK }.start();
+        let output = attack.run(&[ROWS]);
+        let schema = attack.table.clone();
+        (standard.attack, standard.upstream) = (output.rows, UpstreamSchemas::from([("attack".into(), schema)]));
+        standard
+    })
+}
+
+fn scorer(kind: &lucarne::stage::Kind<dyn Scorer>, label: &str, example: &str, schema: &Schema) -> Arc<dyn Scorer> {
+    let mut scorer = (kind.build)(label, settings(example)).unwrap();
+    scorer.bind(schema).unwrap();
+    scorer.start(&context()).unwrap();
+    Arc::from(scorer)
+}
+
+/// A kind with one of its examples.
+#[derive(Clone, Copy)]
+struct Subject<'a> {
+    standard: &'a Standard,
+    kind: &'static lucarne::stage::Kind<dyn Monitor>,
+    label: &'static str,
+    example: &'static str,
+}
+
+/// A started monitor.
+struct Started<'a> {
+    subject: Subject<'a>,
+    monitor: Box<dyn Monitor>,
+    table: SchemaRef,
+}
+
+impl<'a> Subject<'a> {
+    fn start(self) -> Started<'a> {
+        let mut monitor = (self.kind.build)(self.label, settings(self.example))
+            .unwrap_or_else(|mistakes| panic!("{}: {mistakes:?}", self.name()));
+        monitor.resolve_labels(&["attack".into(), self.label.into()]);
+        let table = monitor.bind(self.standard.rows.schema_ref(), &self.standard.upstream);
+        let table = table.unwrap_or_else(|mistakes| panic!("{}: {mistakes:?}", self.name()));
+        monitor.start(&context(), &self.standard.scorers).unwrap();
+        Started { subject: self, monitor, table }
+    }
+
+    fn name(&self) -> String {
+        format!("{} {}", self.kind.name, self.example)
+    }
+}
+
+impl Started<'_> {
+    /// Everything from the beginning: rows cut into batches that end at `cuts`, upstream rows, drain, finish.
+    fn run(&mut self, cuts: &[usize]) -> MonitorOutput {
+        let mut output = self.observe(0, cuts);
+        output.append(self.end());
+        output
+    }
+
+    fn observe(&mut self, from: usize, cuts: &[usize]) -> MonitorOutput {
+        let mut output = MonitorOutput::default();
+        let mut begin = from;
+        for cut in cuts {
+            let batch = self.subject.standard.rows.slice(begin, cut - begin);
+            output.append(self.monitor.observe(&batch).unwrap());
+            begin = *cut;
+        }
+        output
+    }
+
+    fn end(&mut self) -> MonitorOutput {
+        let mut output = MonitorOutput::default();
+        if self.monitor.upstream().iter().any(|reference| reference.column == "attack") {
+            for rows in &self.subject.standard.attack {
+                output.append(self.monitor.observe_upstream("attack", rows).unwrap());
+            }
+        }
+        loop {
+            let (drained, progress) = self.monitor.drain(Instant::now() + Duration::from_millis(50)).unwrap();
+            output.append(drained);
+            if progress == Progress::Done {
+                break;
+            }
+        }
+        output.append(self.monitor.finish().unwrap());
+        output
+    }
+
+    /// The table and the findings that an output is.
+    fn table_of(&self, output: &MonitorOutput) -> (RecordBatch, Vec<Finding>) {
+        let rows = output.rows.iter().map(|rows| &rows.rows);
+        (concat_batches(&self.table, rows).unwrap(), output.findings.clone())
+    }
+}
+
+fn subjects() -> Vec<Subject<'static>> {
+    let standard = standard();
+    let examples = monitor::KINDS.iter().flat_map(|kind| (kind.examples)().iter().map(move |example| (kind, *example)));
+    examples.map(|(kind, example)| Subject { standard, kind, label: "x", example }).collect()
+}
+
+/// Cuts of the stream for tests that are repeated at several: fewer for a kind that is slow.
+fn cuts(took: Duration) -> Vec<usize> {
+    let number = (Duration::from_secs(6).as_secs_f64() / took.as_secs_f64().max(1e-3)) as usize;
+    let step = (ROWS / number.clamp(2, ROWS)).max(1);
+    (0..=ROWS).step_by(step).collect()
+}
+
+#[test]
+fn every_kind_has_examples() {
+    for (family, kinds) in [
+        ("monitor", monitor::KINDS.iter().map(|kind| (kind.name, (kind.examples)())).collect::<Vec<_>>()),
+        ("score", score::KINDS.iter().map(|kind| (kind.name, (kind.examples)())).collect()),
+        ("source", lucarne::source::KINDS.iter().map(|kind| (kind.name, (kind.examples)())).collect()),
+        ("transform", lucarne::transform::KINDS.iter().map(|kind| (kind.name, (kind.examples)())).collect()),
+        ("sink", lucarne::sink::KINDS.iter().map(|kind| (kind.name, (kind.examples)())).collect()),
+    ] {
+        for (name, examples) in kinds {
+            assert!(!examples.is_empty(), "{family} `{name}` has no examples");
+        }
+    }
+}
+
+#[test]
+fn the_table_of_a_monitor_does_not_depend_on_batches() {
+    for subject in subjects() {
+        let mut started = subject.start();
+        let output = started.run(&[ROWS]);
+        let expected = started.table_of(&output);
+        assert!(expected.0.num_rows() > 0, "{} writes nothing", subject.name());
+        let singly: Vec<usize> = (1..=ROWS).collect();
+        for cuts in [&singly[..], &[5, 6, 29, ROWS]] {
+            let mut started = subject.start();
+            let output = started.run(cuts);
+            assert_eq!(started.table_of(&output), expected, "{}", subject.name());
+        }
+    }
+}
+
+#[test]
+fn a_monitor_continues_from_a_snapshot_at_any_row() {
+    for subject in subjects() {
+        let begun = Instant::now();
+        let mut started = subject.start();
+        let output = started.run(&[ROWS]);
+        let expected = started.table_of(&output);
+        let mut forgetful_differs = false;
+        for cut in cuts(begun.elapsed()) {
+            let mut before = subject.start();
+            let mut output = if cut > 0 { before.observe(0, &[cut]) } else { MonitorOutput::default() };
+            let snapshot = before.monitor.snapshot().unwrap();
+            assert!(
+                snapshot.len() <= before.monitor.state_bound_bytes() + 4096,
+                "{}: a snapshot of {} bytes after {cut} rows, the state bound is {}",
+                subject.name(),
+                snapshot.len(),
+                before.monitor.state_bound_bytes()
+            );
+            drop(before);
+            let mut after = subject.start();
+            after.monitor.restore(&snapshot).unwrap();
+            assert_eq!(after.monitor.snapshot().unwrap(), snapshot, "{}: at row {cut}", subject.name());
+            let rest: &[usize] = if cut < ROWS { &[ROWS] } else { &[] };
+            // What a monitor that forgets everything would write: the test must be able to tell.
+            if !forgetful_differs {
+                let mut forgetful = subject.start();
+                let mut rows = MonitorOutput { rows: output.rows.clone(), findings: output.findings.clone() };
+                rows.append(forgetful.observe(cut, rest));
+                rows.append(forgetful.end());
+                forgetful_differs = forgetful.table_of(&rows) != expected;
+            }
+            output.append(after.observe(cut, rest));
+            output.append(after.end());
+            assert_eq!(after.table_of(&output), expected, "{}: restored at row {cut}", subject.name());
+        }
+        assert!(forgetful_differs, "{}: a monitor that forgets everything passes this test", subject.name());
+    }
+}
+
+#[test]
+fn a_monitor_refuses_a_snapshot_that_is_not_its_own() {
+    for subject in subjects() {
+        let mut started = subject.start();
+        started.observe(0, &[7]);
+        let snapshot = started.monitor.snapshot().unwrap();
+        let mut restored = subject.start();
+        assert!(restored.monitor.restore(b"").is_err(), "{}", subject.name());
+        assert!(restored.monitor.restore(&snapshot[..snapshot.len() / 2]).is_err(), "{}", subject.name());
+        let newer = String::from_utf8_lossy(&snapshot).replacen("\"format\":1", "\"format\":2", 1).into_owned();
+        assert!(restored.monitor.restore(newer.as_bytes()).is_err(), "{}", subject.name());
+        let other = String::from_utf8_lossy(&snapshot).replacen(subject.kind.name, "another_kind", 1).into_owned();
+        assert!(restored.monitor.restore(other.as_bytes()).is_err(), "{}", subject.name());
+    }
+}
+
+#[test]
+fn a_score_does_not_depend_on_batches_and_keeps_every_row() {
+    let standard = standard();
+    for kind in score::KINDS {
+        for example in (kind.examples)() {
+            // Columns that the scorer adds must not be there yet.
+            let fields = standard.rows.schema_ref().fields().iter().enumerate();
+            let kept: Vec<usize> =
+                fields.filter(|(_, field)| !field.name().starts_with("da_")).map(|(index, _)| index).collect();
+            let rows = standard.rows.project(&kept).unwrap();
+            let row: arrow::array::ArrayRef = Arc::new(arrow::array::UInt64Array::from_iter_values(0..ROWS as u64));
+            let number = Field::new(lucarne::batch::ROW, arrow::datatypes::DataType::UInt64, false);
+            let rows = lucarne::batch::with_columns(&rows, [(number, row)]).unwrap();
+            let scorer = scorer(kind, "x", example, rows.schema_ref());
+            assert!(scorer.digest().is_some_and(|digest| digest.len() == 64), "{example}: no digest");
+            let score = |size: usize| {
+                let batches = (0..ROWS).step_by(size).map(|begin| {
+                    let mut rejects = Rejects::default();
+                    let batch = rows.slice(begin, size.min(ROWS - begin));
+                    let scored = scorer.score(batch.clone(), &mut rejects).unwrap();
+                    assert_eq!(scored.num_rows() + rejects.rejected.len(), batch.num_rows());
+                    scored
+                });
+                let batches: Vec<RecordBatch> = batches.collect();
+                concat_batches(batches[0].schema_ref(), &batches).unwrap()
+            };
+            let expected = score(ROWS);
+            assert!(expected.num_columns() > rows.num_columns());
+            for size in [1, 7, 32] {
+                assert_eq!(score(size), expected, "{} {example} in batches of {size}", kind.name);
+            }
+        }
+    }
+}
