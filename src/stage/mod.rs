@@ -24,7 +24,7 @@ pub use self::{
     settings::{Build, Kind, Settings},
     sink::Sink,
     source::{Read, Reader, Source, Split},
-    transform::Transform,
+    transform::{Transform, TransformRole},
 };
 pub use crate::run::{Finding, TablePart};
 

@@ -13,6 +13,8 @@ pub struct Kind<T: ?Sized> {
     pub schema: fn() -> schemars::Schema,
     /// Examples of its settings, as YAML.
     pub examples: fn() -> &'static [&'static str],
+    /// Reads settings and writes them back, with every default filled in.
+    pub normalize: fn(settings: serde_json::Value) -> serde_json::Result<serde_json::Value>,
     /// Builds the stage of a label from settings that the schema has accepted.
     pub build: Build<T>,
 }
@@ -44,6 +46,7 @@ impl<T: ?Sized> Kind<T> {
             name: S::NAME,
             schema: || schemars::schema_for!(S),
             examples: S::examples,
+            normalize: |settings| serde_json::from_value::<S>(settings).and_then(serde_json::to_value),
             build: |label, settings| match serde_json::from_value::<S>(settings) {
                 Ok(settings) => settings.build(label),
                 Err(error) => Err(vec![Diagnostic::at("", Code::WrongType, error.to_string())]),

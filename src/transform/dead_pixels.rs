@@ -1,16 +1,15 @@
-//! `dead_pixels`: pixels and columns of a detector that tell nothing.
+//! `dead_pixels`: pixels and columns of a detector that carry no signal.
 //!
-//! Every pixel is dead with a probability, independently, and so many columns of it are dead from end to end; a dead pixel holds
-//! a given value. Which ones they are depends on (run seed, object, label), and differs by band, as each band has exposures of
-//! its own. The companion mask is set to 1, bad, there.
+//! Every pixel is dead with a given probability, independently, and a given number of columns is dead from end to end; a dead pixel
+//! holds a given value. Which pixels are dead depends on (run seed, object, label), and differs by band, because each band has its
+//! own exposures. The companion mask is set to 1, bad, there.
 
-use arrow::datatypes::Schema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    perturbation::{Perturbation, Perturbed, Row},
-    quantity::{self, Bound, Quantity, Rules},
+    pixel_transform::{PixelOperation, PixelRow, PixelTransform, QuantityLimits},
+    quantity::Quantity,
 };
 use crate::{
     batch::ImageLayout,
@@ -19,21 +18,21 @@ use crate::{
     stage::{Settings, Transform},
 };
 
-/// Kills pixels and columns of an image. Its mask marks them, its variance and PSF are kept.
+/// Replaces pixels and columns of an image by those of a dead detector. Its mask marks them, its variance and PSF are kept.
 ///
-/// A quantity is a number, `{ column: NAME }`, or one of these by band, where bands that are not named keep all their pixels.
+/// A quantity is a number, `{ column: NAME }`, or one of these by band, where bands that are not named have no dead pixels.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DeadPixels {
     /// The image column, before any stretch.
     pub image: String,
-    /// The probability of each pixel to be dead: 0.001 of the pixels of a good detector are.
+    /// The probability that a pixel is dead: about 0.001 for a good detector.
     #[serde(default)]
     pub fraction: Option<Quantity>,
-    /// Dead columns of an image, rounded to whole ones. One of `fraction` and `columns` has to be set.
+    /// The number of dead columns per image, rounded to an integer. At least one of `fraction` and `columns` must be set.
     #[serde(default)]
     pub columns: Option<Quantity>,
-    /// What a dead pixel holds, in the unit of the image: 0, no flux above the sky, when not set. A hot pixel holds much.
+    /// The value of a dead pixel, in the unit of the image. Default: 0, no flux above the sky. A large value makes hot pixels.
     #[serde(default)]
     pub value: Option<Quantity>,
 }
@@ -41,40 +40,42 @@ pub struct DeadPixels {
 impl Settings<dyn Transform> for DeadPixels {
     const NAME: &'static str = "dead_pixels";
 
+    fn examples() -> &'static [&'static str] {
+        &["{ image: y10_sky, fraction: 0.01 }", "{ image: y1_sky, columns: { g: 1, i: 3 }, value: -7.5 }"]
+    }
+
     fn build(self, label: &str) -> Result<Box<dyn Transform>, Vec<Diagnostic>> {
         if self.fraction.is_none() && self.columns.is_none() {
-            let mistake =
-                Diagnostic::at("", Code::MissingKey, "nothing is dead: neither `fraction` nor `columns` is set");
+            let mistake = Diagnostic::at("", Code::MissingKey, "neither `fraction` nor `columns` is set");
             return Err(vec![mistake.help("for example `fraction: 0.01`")]);
         }
         let image = self.image.clone();
-        Ok(Perturbed::boxed(label, &image, self))
+        Ok(PixelTransform::boxed(label, &image, self))
     }
 }
 
-impl Perturbation for DeadPixels {
-    fn quantities(&self) -> Vec<(&'static str, &Quantity)> {
-        let all = [("fraction", &self.fraction), ("columns", &self.columns), ("value", &self.value)];
-        all.into_iter().filter_map(|(key, quantity)| quantity.as_ref().map(|quantity| (key, quantity))).collect()
+impl PixelOperation<3> for DeadPixels {
+    fn quantities(&self) -> [(&'static str, Option<&Quantity>); 3] {
+        [("fraction", self.fraction.as_ref()), ("columns", self.columns.as_ref()), ("value", self.value.as_ref())]
     }
 
-    fn bind(&mut self, input: &Schema, image: &ImageLayout) -> Result<Vec<Bound>, Vec<Diagnostic>> {
-        let rules = |key, range| {
-            let (bands, default) = (image.bands.as_slice(), vec![0.0; image.bands.len()]);
-            Rules { key, bands, default, off: Some(0.0), range }
-        };
-        let each = [
-            (self.fraction.as_ref(), rules("fraction", 0.0..=1.0)),
-            (self.columns.as_ref(), rules("columns", 0.0..=image.width as f64)),
-            (self.value.as_ref(), rules("value", f64::from(f32::MIN)..=f64::from(f32::MAX))),
-        ];
-        quantity::bind_all(&each, input)
+    fn limits(&self, image: &ImageLayout) -> [QuantityLimits; 3] {
+        [
+            QuantityLimits { default: 0.0, range: 0.0..=1.0 },
+            QuantityLimits { default: 0.0, range: 0.0..=image.width as f64 },
+            QuantityLimits { default: 0.0, range: f64::from(f32::MIN)..=f64::from(f32::MAX) },
+        ]
     }
 
-    fn perturb(&mut self, row: &mut Row, numbers: &[Vec<f64>], draws: &mut Stream) -> Result<(), String> {
+    fn apply(
+        &mut self,
+        row: &mut PixelRow,
+        [fraction, columns, value]: [&[f64]; 3],
+        draws: &mut Stream,
+    ) -> Result<(), String> {
         let (width, plane) = (row.layout.width, row.layout.plane());
         for (band, pixels) in row.image.chunks_exact_mut(plane).enumerate() {
-            let (fraction, columns, value) = (numbers[0][band], numbers[1][band], numbers[2][band] as f32);
+            let (fraction, columns, value) = (fraction[band], columns[band], value[band] as f32);
             let mut mask = row.mask.as_deref_mut().map(|mask| &mut mask[band * plane..][..plane]);
             let mut kill = |pixel: usize| {
                 pixels[pixel] = value;
@@ -94,7 +95,7 @@ impl Perturbation for DeadPixels {
     }
 }
 
-/// So many different numbers below `n`.
+/// Draws `count` distinct numbers below `n`.
 fn distinct(count: usize, n: usize, draws: &mut Stream) -> Vec<usize> {
     if count == 0 {
         return Vec::new();
@@ -114,12 +115,13 @@ mod tests {
     use super::*;
     use crate::{
         batch::list_values,
-        transform::contract::{batch, bound, changed, noise},
+        transform::fixtures::{apply_to_image, first_diagnostic, noise_images, test_rows},
     };
 
     #[test]
-    fn the_fraction_asked_for_is_dead_and_the_mask_says_where() {
-        let (before, after, out) = changed("dead_pixels", json!({ "fraction": 0.03, "value": 99 }), noise(40, 1.0));
+    fn the_given_fraction_is_dead_and_marked_in_the_mask() {
+        let settings = json!({ "fraction": 0.03, "value": 99 });
+        let (before, after, out) = apply_to_image("dead_pixels", settings, noise_images(40, 1.0));
         let mask = list_values(&out, "made_mask").expect("a mask").0;
         let dead = after.iter().filter(|pixel| **pixel == 99.0).count() as f64;
         let n = before.len() as f64;
@@ -131,9 +133,9 @@ mod tests {
     }
 
     #[test]
-    fn columns_are_dead_from_end_to_end_and_all_different() {
+    fn dead_columns_are_distinct_and_reach_from_end_to_end() {
         let settings = json!({ "columns": { "r": 5, "i": 20 } });
-        let (before, after, _) = changed("dead_pixels", settings, noise(4, 1.0));
+        let (before, after, _) = apply_to_image("dead_pixels", settings, noise_images(4, 1.0));
         for (before, after) in before.chunks_exact(1200).zip(after.chunks_exact(1200)) {
             let dead = |band: usize, x: usize| (0..20).all(|y| after[band * 400 + y * 20 + x] == 0.0);
             let count = |band| (0..20).filter(|x| dead(band, *x)).count();
@@ -144,18 +146,19 @@ mod tests {
     }
 
     #[test]
-    fn other_objects_have_other_dead_pixels() {
-        let (_, after, _) = changed("dead_pixels", json!({ "fraction": 0.1, "value": 99 }), noise(2, 1.0));
+    fn dead_pixels_differ_by_object() {
+        let settings = json!({ "fraction": 0.1, "value": 99 });
+        let (_, after, _) = apply_to_image("dead_pixels", settings, noise_images(2, 1.0));
         let dead = |row: usize| after[row * 1200..][..1200].iter().map(|pixel| *pixel == 99.0).collect::<Vec<_>>();
         assert_ne!(dead(0), dead(1));
     }
 
     #[test]
-    fn one_of_fraction_and_columns_has_to_be_set_and_within_the_image() {
-        let schema = batch(1).schema();
-        let told = |settings| bound("dead_pixels", settings, &schema).err().expect("a mistake").remove(0).code;
-        assert_eq!(told(json!({ "image": "image" })), Code::MissingKey);
-        assert_eq!(told(json!({ "image": "image", "fraction": 1.5 })), Code::OutOfRange);
-        assert_eq!(told(json!({ "image": "image", "columns": 9 })), Code::OutOfRange);
+    fn requires_fraction_or_columns_within_the_image() {
+        let schema = test_rows(1).schema();
+        let code = |settings| first_diagnostic("dead_pixels", settings, &schema).code;
+        assert_eq!(code(json!({ "image": "image" })), Code::MissingKey);
+        assert_eq!(code(json!({ "image": "image", "fraction": 1.5 })), Code::OutOfRange);
+        assert_eq!(code(json!({ "image": "image", "columns": 9 })), Code::OutOfRange);
     }
 }

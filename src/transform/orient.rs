@@ -1,12 +1,15 @@
-//! `orient`: an image mirrored, and turned by quarter turns.
+//! `orient`: an image mirrored, and rotated by quarter turns.
 //!
-//! Mirrors come first. A turn is that of numpy's `rot90`: pixel `[y, x]` comes from `[x, width - 1 - y]`. The companions
-//! variance, mask and PSF are laid in the same way.
+//! Mirrors come first. A quarter turn is that of numpy's `rot90`: pixel `[y, x]` comes from `[x, width - 1 - y]`. The companions
+//! variance, mask and PSF are mirrored and rotated in the same way.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Geometry, Part, Relaid};
+use super::{
+    geometric_transform::{GeometricOperation, GeometricTransform},
+    image_planes::ImagePlaneRole,
+};
 use crate::{
     batch::ImageLayout,
     error::{Code, Diagnostic},
@@ -14,7 +17,7 @@ use crate::{
     stage::{Settings, Transform},
 };
 
-/// Mirrors an image and turns it by quarter turns. Its variance, mask and PSF follow.
+/// Mirrors an image and rotates it by quarter turns. Its variance, mask and PSF follow.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Orient {
@@ -26,7 +29,7 @@ pub struct Orient {
     /// Reverses the rows: the first becomes the last.
     #[serde(default)]
     pub mirror_y: bool,
-    /// Quarter turns after that, in the sense of numpy's `rot90`.
+    /// Quarter turns after the mirrors, in the direction of numpy's `rot90`.
     #[serde(default)]
     #[schemars(range(min = 0, max = 3))]
     pub quarter_turns: u8,
@@ -35,39 +38,44 @@ pub struct Orient {
 impl Settings<dyn Transform> for Orient {
     const NAME: &'static str = "orient";
 
+    fn examples() -> &'static [&'static str] {
+        &["{ image: image, mirror_x: true, quarter_turns: 3 }", "{ image: y10, mirror_y: true }"]
+    }
+
     fn build(self, label: &str) -> Result<Box<dyn Transform>, Vec<Diagnostic>> {
         let Self { image, mirror_x, mirror_y, quarter_turns } = self;
         if quarter_turns > 3 {
             let message = format!("`quarter_turns` is {quarter_turns}, expected 0 to 3");
             return Err(vec![Diagnostic::at("quarter_turns", Code::OutOfRange, message)]);
         }
-        let how = Orientation { mirror_x, mirror_y, quarter_turns };
-        Ok(Relaid::boxed(label, image, Orienting { how, image: (0, 0), psf: (0, 0) }))
+        let orientation = Orientation { mirror_x, mirror_y, quarter_turns };
+        Ok(GeometricTransform::boxed(label, image, OrientTransform { orientation, image: (0, 0), psf: (0, 0) }))
     }
 }
 
+/// An orientation, and the sizes (height, width) of what it is applied to.
 #[derive(Clone)]
-struct Orienting {
-    how: Orientation,
+struct OrientTransform {
+    orientation: Orientation,
     image: (usize, usize),
     psf: (usize, usize),
 }
 
-impl Geometry for Orienting {
-    fn bind(&mut self, part: Part, from: &ImageLayout) -> Result<ImageLayout, Vec<Diagnostic>> {
+impl GeometricOperation for OrientTransform {
+    fn bind(&mut self, role: ImagePlaneRole, from: &ImageLayout) -> Result<ImageLayout, Vec<Diagnostic>> {
         let size = (from.height, from.width);
-        if part == Part::Psf {
+        if role == ImagePlaneRole::Psf {
             self.psf = size;
         } else {
             self.image = size;
         }
-        let (height, width) = self.how.size(size);
+        let (height, width) = self.orientation.size(size);
         Ok(ImageLayout { height, width, ..from.clone() })
     }
 
-    fn plane(&self, part: Part, plane: &[f32], out: &mut [f32]) {
-        let size = if part == Part::Psf { self.psf } else { self.image };
-        self.how.lay(plane, size, out);
+    fn map_plane(&self, role: ImagePlaneRole, plane: &[f32], out: &mut [f32]) {
+        let size = if role == ImagePlaneRole::Psf { self.psf } else { self.image };
+        self.orientation.lay(plane, size, out);
     }
 }
 
@@ -79,16 +87,16 @@ mod tests {
         batch::{ImageLayout, list_values},
         error::Code,
         stage::Rejects,
-        transform::contract::{batch, bound, layout},
+        transform::fixtures::{bind_kind, first_diagnostic, test_layout, test_rows},
     };
 
     #[test]
     fn a_quarter_turn_swaps_the_sides_of_an_image_and_of_its_mask() {
-        let batch = batch(1);
-        let mut turn =
-            bound("orient", json!({ "image": "image", "quarter_turns": 1 }), &batch.schema()).expect("bound");
+        let batch = test_rows(1);
+        let settings = json!({ "image": "image", "quarter_turns": 1 });
+        let mut turn = bind_kind("orient", settings, &batch.schema()).expect("bound");
         let out = turn.apply(batch.clone(), &mut Rejects::default()).expect("turned");
-        let layout = ImageLayout { height: 8, width: 10, ..layout() };
+        let layout = ImageLayout { height: 8, width: 10, ..test_layout() };
         for (made, of) in [("made", "image"), ("made_mask", "image_mask")] {
             assert_eq!(ImageLayout::of(out.schema().field_with_name(made).expect("a column")), Some(layout.clone()));
             let (made, of) = (list_values(&out, made).expect("images").0, list_values(&batch, of).expect("images").0);
@@ -98,9 +106,9 @@ mod tests {
     }
 
     #[test]
-    fn five_quarter_turns_are_too_many() {
+    fn rejects_five_quarter_turns() {
         let settings = json!({ "image": "image", "quarter_turns": 5 });
-        let mistakes = bound("orient", settings, &batch(1).schema()).err().expect("a mistake");
-        assert_eq!((mistakes[0].code, mistakes[0].path[0].as_str()), (Code::OutOfRange, "quarter_turns"));
+        let mistake = first_diagnostic("orient", settings, &test_rows(1).schema());
+        assert_eq!((mistake.code, mistake.path[0].as_str()), (Code::OutOfRange, "quarter_turns"));
     }
 }

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     batch::ImageLayout,
     error::{Code, Diagnostic},
-    stage::Transform,
+    stage::{Transform, TransformRole},
 };
 
 /// Leaves only the transforms that some image columns need (and filters, which choose the rows); the labels of the others.
@@ -19,10 +19,14 @@ pub(super) fn images_only(draft: &mut Draft, wanted: &mut Vec<String>) -> Result
     draft.monitors.clear();
     draft.sinks.clear();
     if wanted.is_empty() {
-        let stretches = draft.transforms.iter().filter(|step| step.kind == "asinh_stretch");
-        let read = stretches.filter_map(|step| step.stage.as_ref()?.required_columns().into_iter().next());
-        let read: BTreeSet<String> = read.map(|need| need.column).collect();
-        wanted.extend(read);
+        let roles = draft.transforms.iter().filter_map(|step| Some(step.stage.as_ref()?.role()));
+        let stretched: BTreeSet<String> = roles
+            .filter_map(|role| match role {
+                TransformRole::Stretch { image } => Some(image),
+                _ => None,
+            })
+            .collect();
+        wanted.extend(stretched);
     }
     if wanted.is_empty() {
         let mistake = Diagnostic::at("", Code::MissingKey, "no step of the pipeline stretches an image");
@@ -34,7 +38,8 @@ pub(super) fn images_only(draft: &mut Draft, wanted: &mut Vec<String>) -> Result
     let mut kept = Vec::new();
     for step in std::mem::take(&mut draft.transforms).into_iter().rev() {
         // A step may make companions of its image too: `y1_sky_variance` of `y1_sky`.
-        if !needed.iter().any(|column| is_of(column, &step.label)) && step.kind != "filter" {
+        let is_filter = step.stage.as_ref().is_some_and(|stage| stage.role() == TransformRole::Filter);
+        if !needed.iter().any(|column| is_of(column, &step.label)) && !is_filter {
             aside.push(step.label);
             continue;
         }

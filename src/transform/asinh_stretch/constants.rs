@@ -1,4 +1,4 @@
-//! Where the clips of a stretch come from: settings, and what they stand for.
+//! The constants of a stretch: the settings that name them, and their values.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     batch::Stretch,
     card::{Card, CardError},
-    error::{Code, Diagnostic, did_you_mean},
+    error::{Code, Diagnostic, quoted_list},
     image::stretch::Asinh,
     stats::calibration::{Calibration, CalibrationError, HIGH_PERCENT, LOW_PERCENT},
 };
@@ -19,7 +19,7 @@ use crate::{
 pub struct Constants {
     /// An ONNX file: the constants are those of a domain of its card.
     pub model: Option<String>,
-    /// A calibration that `lucarne calibrate` wrote.
+    /// A calibration file that `lucarne calibrate` wrote.
     pub file: Option<String>,
     /// The domain of the model's card or of the calibration, for instance `y10`.
     pub domain: Option<String>,
@@ -27,7 +27,7 @@ pub struct Constants {
     pub lo: Option<f64>,
     /// Upper clip, in the unit of the image (after `scale_to`).
     pub hi: Option<f64>,
-    /// The percentiles of every image for itself, over all its bands.
+    /// Percentiles of every single image, over all its bands.
     pub per_image: Option<PerImage>,
 }
 
@@ -55,73 +55,85 @@ impl Constants {
         Self { model: Some(model.into()), domain: Some(domain.into()), ..Self::default() }
     }
 
-    /// The constants of a domain of a calibration.
+    /// The constants of a domain of a calibration file.
     pub fn of_file(file: impl Into<String>, domain: impl Into<String>) -> Self {
         Self { file: Some(file.into()), domain: Some(domain.into()), ..Self::default() }
     }
 
-    /// These constants.
+    /// Explicit constants.
     pub fn explicit(lo: f64, hi: f64) -> Self {
         Self { lo: Some(lo), hi: Some(hi), ..Self::default() }
     }
 
-    /// The percentiles of every image.
+    /// The percentiles of every single image.
     pub fn per_image(percents: PerImage) -> Self {
         Self { per_image: Some(percents), ..Self::default() }
     }
 
-    /// The one place that the settings name.
-    pub(super) fn origin(self) -> Result<Origin, Diagnostic> {
-        let bounds = self.lo.is_some() || self.hi.is_some();
-        let ways = [("model", self.model.is_some()), ("file", self.file.is_some()), ("lo", bounds)];
-        let ways = ways.into_iter().chain([("per_image", self.per_image.is_some())]);
-        let given: Vec<&str> = ways.filter(|(_, given)| *given).map(|(name, _)| name).collect();
-        let help = "give `model` and `domain`, `file` and `domain`, `lo` and `hi`, or `per_image: {}`";
+    /// The one origin that the settings name.
+    pub(super) fn origin(self) -> Result<ConstantsOrigin, Diagnostic> {
+        let clips = self.lo.is_some() || self.hi.is_some();
+        let origins = [
+            ("model", self.model.is_some()),
+            ("file", self.file.is_some()),
+            ("lo", clips),
+            ("per_image", self.per_image.is_some()),
+        ];
+        let given: Vec<&str> = origins.into_iter().filter(|(_, given)| *given).map(|(name, _)| name).collect();
+        let help = "set `model` and `domain`, `file` and `domain`, `lo` and `hi`, or `per_image: {}`";
         if let [first, second, ..] = given.as_slice() {
-            let message = format!("constants come from one place, but `{first}` and `{second}` are given");
+            let message = format!("`{first}` and `{second}` exclude each other");
             return Err(Diagnostic::at(&format!("constants.{second}"), Code::Conflict, message).help(help));
         }
         let missing =
-            |key: &str| Diagnostic::at("constants", Code::MissingKey, format!("`constants` has no `{key}`")).help(help);
+            |key: &str| Diagnostic::at("constants", Code::MissingKey, format!("`constants` has no {key}")).help(help);
         match self {
             Self { model: Some(model), domain, .. } => {
-                Ok(Origin::Model { model, domain: domain.ok_or_else(|| missing("domain"))? })
+                Ok(ConstantsOrigin::Model { model, domain: domain.ok_or_else(|| missing("`domain`"))? })
             }
             Self { file: Some(file), domain, .. } => {
-                Ok(Origin::File { file, domain: domain.ok_or_else(|| missing("domain"))? })
+                Ok(ConstantsOrigin::File { file, domain: domain.ok_or_else(|| missing("`domain`"))? })
             }
-            Self { domain: Some(_), .. } => Err(missing("model` or `file")),
+            Self { domain: Some(_), .. } => Err(missing("`model` or `file`")),
             Self { per_image: Some(PerImage { low_percent: low, high_percent: high }), .. } => {
-                let fine = 0.0 <= low && low < high && high <= 100.0;
+                if 0.0 <= low && low < high && high <= 100.0 {
+                    return Ok(ConstantsOrigin::PerImage { low, high });
+                }
                 let message = format!("percentiles {low} and {high}, expected 0 <= low < high <= 100");
-                let mistake = Diagnostic::at("constants.per_image", Code::OutOfRange, message);
-                fine.then_some(Origin::PerImage { low, high }).ok_or(mistake)
+                Err(Diagnostic::at("constants.per_image", Code::OutOfRange, message))
             }
-            Self { lo: None, hi: None, .. } => Err(missing("model")),
+            Self { lo: None, hi: None, .. } => Err(missing("`model`")),
             Self { lo, hi, .. } => {
-                let (lo, hi) = (lo.ok_or_else(|| missing("lo"))?, hi.ok_or_else(|| missing("hi"))?);
-                let message = format!("clips {lo} and {hi}, expected lo < hi and hi > 0");
-                let mistake = Diagnostic::at("constants", Code::OutOfRange, message);
-                Asinh::new(lo, hi).map(|_| Origin::Given(Stretch { lo, hi })).ok_or(mistake)
+                let (lo, hi) = (lo.ok_or_else(|| missing("`lo`"))?, hi.ok_or_else(|| missing("`hi`"))?);
+                let stretch = Stretch { lo, hi };
+                usable(stretch).map(|_| ConstantsOrigin::Explicit(stretch))
             }
         }
     }
 }
 
-/// Where the constants come from, one of four.
+/// The stretch of constants, if they are usable.
+pub(super) fn usable(Stretch { lo, hi }: Stretch) -> Result<Asinh, Diagnostic> {
+    Asinh::new(lo, hi).ok_or_else(|| {
+        let message = format!("clips {lo} and {hi}, expected lo < hi and hi > 0");
+        Diagnostic::at("constants", Code::OutOfRange, message)
+    })
+}
+
+/// Where the constants come from.
 #[derive(Debug, Clone)]
-pub(super) enum Origin {
+pub(super) enum ConstantsOrigin {
     Model { model: String, domain: String },
     File { file: String, domain: String },
-    Given(Stretch),
+    Explicit(Stretch),
     PerImage { low: f64, high: f64 },
 }
 
-impl Origin {
-    /// The constants, where all rows share them.
+impl ConstantsOrigin {
+    /// The constants; `None` if each image has its own.
     pub(super) fn read(&self) -> Result<Option<Stretch>, Diagnostic> {
         match self {
-            Self::Given(stretch) => Ok(Some(*stretch)),
+            Self::Explicit(stretch) => Ok(Some(*stretch)),
             Self::PerImage { .. } => Ok(None),
             Self::Model { model, domain } => {
                 let card = Card::read(Path::new(model)).map_err(|error| {
@@ -129,9 +141,8 @@ impl Origin {
                     let code = if missing { Code::MissingFile } else { Code::ModelMismatch };
                     Diagnostic::at("constants.model", code, error.to_string())
                 })?;
-                let known = card.domains.keys().map(String::as_str);
                 let found = card.domains.get(domain).copied();
-                found.map(Some).ok_or_else(|| unknown_domain(domain, "the card of", model, known))
+                found.map(Some).ok_or_else(|| unknown_domain(domain, "the card of", model, card.domains.keys()))
             }
             Self::File { file, domain } => {
                 let calibration = Calibration::read(Path::new(file)).map_err(|error| {
@@ -139,23 +150,18 @@ impl Origin {
                     let code = if missing { Code::MissingFile } else { Code::WrongType };
                     Diagnostic::at("constants.file", code, error.to_string())
                 })?;
-                let known = calibration.domains.keys().map(String::as_str);
                 let found = calibration.domains.get(domain).map(|found| Stretch { lo: found.lo, hi: found.hi });
-                found.map(Some).ok_or_else(|| unknown_domain(domain, "the calibration", file, known))
+                found
+                    .map(Some)
+                    .ok_or_else(|| unknown_domain(domain, "the calibration", file, calibration.domains.keys()))
             }
         }
     }
 }
 
-fn unknown_domain<'a>(
-    domain: &str,
-    what: &str,
-    file: &str,
-    known: impl Iterator<Item = &'a str> + Clone,
-) -> Diagnostic {
-    let message = format!("{what} `{file}` has no domain `{domain}`");
-    let list: Vec<String> = known.clone().map(|name| format!("`{name}`")).collect();
-    let list = if list.is_empty() { "none".to_owned() } else { list.join(", ") };
-    let meant = did_you_mean(domain, known).map_or_else(String::new, |help| format!("{help} "));
-    Diagnostic::at("constants.domain", Code::ModelMismatch, message).help(format!("{meant}it has: {list}"))
+fn unknown_domain<'a>(domain: &str, what: &str, file: &str, known: impl Iterator<Item = &'a String>) -> Diagnostic {
+    let known: Vec<&str> = known.map(String::as_str).collect();
+    let has = if known.is_empty() { "it has none".to_owned() } else { format!("it has {}", quoted_list(&known)) };
+    let message = format!("{what} `{file}` has no domain `{domain}`; {has}");
+    Diagnostic::at("constants.domain", Code::ModelMismatch, message).suggest(domain, known, "domains")
 }

@@ -1,4 +1,4 @@
-//! What a condition asks of a column, and which rows meet it.
+//! Conditions: what is required of a column, and which rows satisfy it.
 
 use std::cmp::Ordering;
 
@@ -14,58 +14,61 @@ use crate::error::{Code, Diagnostic, Result};
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Condition {
     pub(super) column: String,
-    pub(super) test: Test,
+    pub(super) predicate: Predicate,
 }
 
+/// What is required of the value of a row.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Test {
-    /// Is null, or is not.
+pub(super) enum Predicate {
+    /// Is null (`true`), or is not null.
     Null(bool),
-    /// Is one of some values, or is not.
-    OneOf(bool, Vec<Value>),
-    /// Is before or after a value, or equal to it where that is allowed.
-    Ordered { side: Ordering, or_equal: bool, than: Value },
+    /// Is one of these (`true`), or none of these.
+    OneOf(bool, Vec<Literal>),
+    /// Is on one side of a literal; equal to it only if `or_equal`.
+    Ordered { side: Ordering, or_equal: bool, than: Literal },
 }
 
-/// A value as written.
+/// A value as written in a condition.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Value {
+pub(super) struct Literal {
     pub(super) text: String,
-    pub(super) number: Option<Number>,
+    /// Its number; `None` for quoted texts and other words.
+    pub(super) number: Option<LiteralNumber>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Number {
-    Whole(i128),
+pub(super) enum LiteralNumber {
+    Integer(i128),
     Real(f64),
 }
 
-impl Number {
+impl LiteralNumber {
     fn real(self) -> f64 {
         match self {
-            Self::Whole(number) => number as f64,
+            Self::Integer(number) => number as f64,
             Self::Real(number) => number,
         }
     }
 }
 
-/// What columns hold, as far as conditions go.
+/// How the values of a column are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Family {
-    Whole,
-    Single,
-    Double,
+enum ComparableType {
+    Integer,
+    Float32,
+    Float64,
     Text,
     Bool,
+    /// Not comparable.
     Other,
 }
 
-impl Family {
-    fn of(kind: &DataType) -> Self {
-        match kind {
-            kind if kind.is_integer() => Self::Whole,
-            DataType::Float16 | DataType::Float32 => Self::Single,
-            DataType::Float64 => Self::Double,
+impl ComparableType {
+    fn of(data_type: &DataType) -> Self {
+        match data_type {
+            data_type if data_type.is_integer() => Self::Integer,
+            DataType::Float16 | DataType::Float32 => Self::Float32,
+            DataType::Float64 => Self::Float64,
             DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Self::Text,
             DataType::Dictionary(_, values) if Self::of(values) == Self::Text => Self::Text,
             DataType::Boolean => Self::Bool,
@@ -74,21 +77,21 @@ impl Family {
     }
 }
 
-impl Test {
-    fn values(&self) -> &[Value] {
+impl Predicate {
+    fn literals(&self) -> &[Literal] {
         match self {
             Self::Null(_) => &[],
-            Self::OneOf(_, values) => values,
+            Self::OneOf(_, literals) => literals,
             Self::Ordered { than, .. } => std::slice::from_ref(than),
         }
     }
 
-    /// Whether a number that is no null meets the test; `compare` is how it stands to a value.
-    fn met(&self, compare: impl Fn(&Value) -> Option<Ordering>) -> bool {
+    /// Whether a value that is not null satisfies the predicate; `compare` orders the value relative to a literal.
+    fn holds(&self, compare: impl Fn(&Literal) -> Option<Ordering>) -> bool {
         match self {
             Self::Null(wanted) => !wanted,
-            Self::OneOf(wanted, values) => {
-                values.iter().any(|value| compare(value) == Some(Ordering::Equal)) == *wanted
+            Self::OneOf(wanted, literals) => {
+                literals.iter().any(|literal| compare(literal) == Some(Ordering::Equal)) == *wanted
             }
             Self::Ordered { side, or_equal, than } => {
                 let order = compare(than);
@@ -99,81 +102,85 @@ impl Test {
 }
 
 impl Condition {
-    /// Whether a column of a type can be asked this.
-    pub(super) fn fits(&self, key: &str, kind: &DataType) -> Result<(), Diagnostic> {
+    /// Checks that values of a type can be compared like this.
+    pub(super) fn check_type(&self, key: &str, data_type: &DataType) -> Result<(), Diagnostic> {
         let column = &self.column;
         let wrong = |code, message: String| Err(Diagnostic::at(key, code, message));
-        let family = Family::of(kind);
-        if matches!(self.test, Test::Null(_)) {
+        if matches!(self.predicate, Predicate::Null(_)) {
             return Ok(());
         }
-        if family == Family::Other {
-            return wrong(Code::WrongColumn, format!("column `{column}` holds {kind}, which no condition compares"));
+        let comparable = ComparableType::of(data_type);
+        if comparable == ComparableType::Other {
+            let message = format!("column `{column}` holds {data_type}, which cannot be compared");
+            return wrong(Code::WrongColumn, message);
         }
-        if matches!(family, Family::Text | Family::Bool) && matches!(self.test, Test::Ordered { .. }) {
-            return wrong(
-                Code::WrongColumn,
-                format!("column `{column}` holds {kind}, which has no order; use `==` or `in`"),
-            );
+        let has_no_order = matches!(comparable, ComparableType::Text | ComparableType::Bool);
+        if has_no_order && matches!(self.predicate, Predicate::Ordered { .. }) {
+            let message = format!("column `{column}` holds {data_type}, which has no order; use `==` or `in`");
+            return wrong(Code::WrongColumn, message);
         }
-        let fine = |value: &&Value| match family {
-            Family::Text | Family::Other => true,
-            Family::Bool => value.text == "true" || value.text == "false",
-            Family::Whole | Family::Single | Family::Double => value.number.is_some(),
+        let suits = |literal: &&Literal| match comparable {
+            ComparableType::Text | ComparableType::Other => true,
+            ComparableType::Bool => literal.text == "true" || literal.text == "false",
+            ComparableType::Integer | ComparableType::Float32 | ComparableType::Float64 => literal.number.is_some(),
         };
-        match self.test.values().iter().find(|value| !fine(value)) {
-            Some(value) => wrong(
-                Code::WrongType,
-                format!("`{}` is compared with column `{column}`, which holds {kind}", value.text),
-            ),
+        match self.predicate.literals().iter().find(|literal| !suits(literal)) {
+            Some(literal) => {
+                let message =
+                    format!("`{}` cannot be compared with column `{column}`: it holds {data_type}", literal.text);
+                wrong(Code::WrongType, message)
+            }
             None => Ok(()),
         }
     }
 
-    /// Clears the rows that do not meet the condition.
-    pub(super) fn mark(&self, array: &ArrayRef, keep: &mut [bool]) -> Result<()> {
+    /// Clears `keep` for the rows that do not satisfy the condition.
+    pub(super) fn clear_unsatisfied(&self, array: &ArrayRef, keep: &mut [bool]) -> Result<()> {
         let nulls = array.logical_nulls();
         let null = |row: usize| nulls.as_ref().is_some_and(|nulls| nulls.is_null(row));
-        let test = &self.test;
-        let mut each = |nan: &dyn Fn(usize) -> bool, met: &dyn Fn(usize) -> bool| {
+        let predicate = &self.predicate;
+        let mut each = |nan: &dyn Fn(usize) -> bool, holds: &dyn Fn(usize) -> bool| {
             for (row, keep) in keep.iter_mut().enumerate().filter(|(_, keep)| **keep) {
-                *keep = if null(row) || nan(row) { *test == Test::Null(true) } else { met(row) };
+                *keep = if null(row) || nan(row) { *predicate == Predicate::Null(true) } else { holds(row) };
             }
         };
-        match Family::of(array.data_type()) {
-            Family::Whole if array.data_type().is_unsigned_integer() => {
+        match ComparableType::of(array.data_type()) {
+            ComparableType::Integer if array.data_type().is_unsigned_integer() => {
                 let array = cast(array, &DataType::UInt64)?;
                 let values = array.as_primitive::<UInt64Type>().values();
-                each(&|_| false, &|row| test.met(|value| order_whole(i128::from(values[row]), value)));
+                each(&|_| false, &|row| predicate.holds(|literal| order_integer(i128::from(values[row]), literal)));
             }
-            Family::Whole => {
+            ComparableType::Integer => {
                 let array = cast(array, &DataType::Int64)?;
                 let values = array.as_primitive::<Int64Type>().values();
-                each(&|_| false, &|row| test.met(|value| order_whole(i128::from(values[row]), value)));
+                each(&|_| false, &|row| predicate.holds(|literal| order_integer(i128::from(values[row]), literal)));
             }
-            family @ (Family::Single | Family::Double) => {
+            float @ (ComparableType::Float32 | ComparableType::Float64) => {
                 let array = cast(array, &DataType::Float64)?;
                 let values = array.as_primitive::<Float64Type>().values();
-                let stored = |number: f64| if family == Family::Single { f64::from(number as f32) } else { number };
+                let as_stored = |number: f64| match float {
+                    ComparableType::Float32 => f64::from(number as f32),
+                    _ => number,
+                };
                 each(&|row| values[row].is_nan(), &|row| {
-                    test.met(|value| values[row].partial_cmp(&stored(value.number?.real())))
+                    predicate.holds(|literal| values[row].partial_cmp(&as_stored(literal.number?.real())))
                 });
             }
-            Family::Text | Family::Bool => {
+            ComparableType::Text | ComparableType::Bool => {
                 let array = cast(array, &DataType::Utf8)?;
                 let values = array.as_string::<i32>();
-                each(&|_| false, &|row| test.met(|value| Some(values.value(row).cmp(&value.text))));
+                each(&|_| false, &|row| predicate.holds(|literal| Some(values.value(row).cmp(&literal.text))));
             }
-            Family::Other => each(&|_| false, &|_| test.met(|_| None)),
+            ComparableType::Other => each(&|_| false, &|_| predicate.holds(|_| None)),
         }
         Ok(())
     }
 }
 
-fn order_whole(number: i128, value: &Value) -> Option<Ordering> {
-    match value.number? {
-        Number::Whole(value) => Some(number.cmp(&value)),
-        Number::Real(value) => (number as f64).partial_cmp(&value),
+fn order_integer(value: i128, literal: &Literal) -> Option<Ordering> {
+    match literal.number? {
+        LiteralNumber::Integer(number) => Some(value.cmp(&number)),
+        LiteralNumber::Real(number) => (value as f64).partial_cmp(&number),
     }
 }
 
@@ -190,7 +197,7 @@ mod tests {
     use super::*;
     use crate::batch::column_of;
 
-    /// Five rows of every sort of column.
+    /// Five rows with a column of every comparable type.
     fn table() -> RecordBatch {
         let text = vec![Some("spiral"), Some("merger"), None, Some("a b"), Some("7")];
         let columns: Vec<(&str, ArrayRef)> = vec![
@@ -213,13 +220,13 @@ mod tests {
         let condition = Condition::parse(condition).expect("a condition");
         let table = table();
         let array = column_of(&table, &condition.column).expect("a column");
-        condition.fits("keep.0", array.data_type()).expect("fitting");
-        condition.mark(array, &mut keep).expect("marked");
+        condition.check_type("keep.0", array.data_type()).expect("a comparable type");
+        condition.clear_unsatisfied(array, &mut keep).expect("compared");
         (0..5).filter(|row| keep[*row]).collect()
     }
 
     #[test]
-    fn conditions_keep_the_rows_they_name() {
+    fn keeps_the_rows_that_satisfy_a_condition() {
         for (condition, rows) in [
             ("text == spiral", &[0][..]),
             ("text != merger", &[0, 3, 4]),
@@ -252,11 +259,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_number_as_written_is_compared_as_it_is(number in any::<i64>()) {
+        fn compares_integers_exactly(number in any::<i64>()) {
             let condition = Condition::parse(&format!("id <= {number}")).expect("a condition");
             let numbers: ArrayRef = Arc::new(Int64Array::from(vec![number, number.saturating_add(1)]));
             let mut keep = vec![true; 2];
-            condition.mark(&numbers, &mut keep).expect("marked");
+            condition.clear_unsatisfied(&numbers, &mut keep).expect("compared");
             prop_assert_eq!(keep, [true, number == i64::MAX]);
         }
     }

@@ -1,11 +1,11 @@
-//! Reads a condition as written: `label in [spiral, merger]`.
+//! The grammar of conditions: from text such as `label in [spiral, merger]`.
 
 use std::cmp::Ordering;
 
-use super::condition::{Condition, Number, Test, Value};
+use super::condition::{Condition, Literal, LiteralNumber, Predicate};
 
 impl Condition {
-    /// Reads a condition, or says why the text is none.
+    /// Parses a condition, or returns why the text is not one.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let tokens = tokens(text)?;
         let mut tokens = tokens.iter();
@@ -15,69 +15,71 @@ impl Condition {
         };
         let rest: Vec<&Token> = tokens.collect();
         let word = |token: &Token, word: &str| matches!(token, Token::Word(text) if text == word);
-        let test = match rest.as_slice() {
-            [Token::Sign(sign), value] => compare(sign, value)?,
-            [is, null] if word(is, "is") && word(null, "null") => Test::Null(true),
-            [is, not, null] if word(is, "is") && word(not, "not") && word(null, "null") => Test::Null(false),
-            [within, list @ ..] if word(within, "in") => Test::OneOf(true, values(list)?),
-            [not, within, list @ ..] if word(not, "not") && word(within, "in") => Test::OneOf(false, values(list)?),
+        let predicate = match rest.as_slice() {
+            [Token::Sign(sign), value] => comparison(sign, value)?,
+            [is, null] if word(is, "is") && word(null, "null") => Predicate::Null(true),
+            [is, not, null] if word(is, "is") && word(not, "not") && word(null, "null") => Predicate::Null(false),
+            [within, list @ ..] if word(within, "in") => Predicate::OneOf(true, literals(list)?),
+            [not, within, list @ ..] if word(not, "not") && word(within, "in") => {
+                Predicate::OneOf(false, literals(list)?)
+            }
             [Token::Sign(_)] => return Err("the value is missing".into()),
-            [Token::Sign(_), ..] => return Err("more than one value; put a text with blanks in quotes".into()),
-            _ => return Err(format!("`{column}` is followed by no comparison")),
+            [Token::Sign(_), ..] => return Err("expected one value; quote a text that contains blanks".into()),
+            _ => return Err(format!("expected a comparison after `{column}`")),
         };
-        Ok(Self { column, test })
+        Ok(Self { column, predicate })
     }
 }
 
-fn compare(sign: &str, value: &Token) -> Result<Test, String> {
-    let than = value.value().ok_or("the value is missing")?;
+fn comparison(sign: &str, value: &Token) -> Result<Predicate, String> {
+    let than = value.literal().ok_or("the value is missing")?;
     let (side, or_equal) = match sign {
         "<" => (Ordering::Less, false),
         "<=" => (Ordering::Less, true),
         ">" => (Ordering::Greater, false),
         ">=" => (Ordering::Greater, true),
-        "==" => return Ok(Test::OneOf(true, vec![than])),
-        "!=" => return Ok(Test::OneOf(false, vec![than])),
-        "=" => return Err("`=` compares nothing, write `==`".into()),
-        sign => return Err(format!("`{sign}` is no comparison")),
+        "==" => return Ok(Predicate::OneOf(true, vec![than])),
+        "!=" => return Ok(Predicate::OneOf(false, vec![than])),
+        "=" => return Err("`=` is not a comparison, write `==`".into()),
+        sign => return Err(format!("`{sign}` is not a comparison")),
     };
-    Ok(Test::Ordered { side, or_equal, than })
+    Ok(Predicate::Ordered { side, or_equal, than })
 }
 
-fn values(list: &[&Token]) -> Result<Vec<Value>, String> {
+fn literals(list: &[&Token]) -> Result<Vec<Literal>, String> {
     let sign = |token: &Token, sign: &str| matches!(token, Token::Sign(text) if text == sign);
     match list {
         [open, inner @ .., close] if sign(open, "[") && sign(close, "]") && !inner.is_empty() => {
-            let parts = inner.split(|token| sign(token, ","));
-            let value = |part: &[&Token]| if let [value] = part { value.value() } else { None };
-            parts.map(value).collect::<Option<_>>().ok_or_else(|| "the list is not one of values with commas".into())
+            let items = inner.split(|token| sign(token, ","));
+            let literal = |item: &[&Token]| if let [value] = item { value.literal() } else { None };
+            items.map(literal).collect::<Option<_>>().ok_or_else(|| "expected values separated by commas".into())
         }
-        _ => Err("`in` is followed by no list: `[a, b]`".into()),
+        _ => Err("expected a list after `in`: `[a, b]`".into()),
     }
 }
 
 /// A piece of a condition.
 #[derive(Debug, Clone, PartialEq)]
 enum Token {
-    /// Letters and digits.
+    /// Characters without blanks and signs.
     Word(String),
-    /// In quotes.
+    /// Text in quotes.
     Text(String),
-    /// In backticks.
+    /// A column name in backticks.
     Name(String),
     /// `<=`, `[`, `,` and so on.
     Sign(String),
 }
 
 impl Token {
-    fn value(&self) -> Option<Value> {
+    fn literal(&self) -> Option<Literal> {
         match self {
             Self::Word(text) => {
-                let whole = text.parse().map(Number::Whole).ok();
-                let number = whole.or_else(|| text.parse().ok().filter(|x: &f64| !x.is_nan()).map(Number::Real));
-                Some(Value { text: text.clone(), number })
+                let integer = text.parse().map(LiteralNumber::Integer).ok();
+                let real = || text.parse().ok().filter(|x: &f64| !x.is_nan()).map(LiteralNumber::Real);
+                Some(Literal { text: text.clone(), number: integer.or_else(real) })
             }
-            Self::Text(text) => Some(Value { text: text.clone(), number: None }),
+            Self::Text(text) => Some(Literal { text: text.clone(), number: None }),
             Self::Name(_) | Self::Sign(_) => None,
         }
     }
@@ -90,7 +92,7 @@ fn tokens(text: &str) -> Result<Vec<Token>, String> {
         let length = match first {
             '\'' | '"' | '`' => {
                 let inner = &rest[1..];
-                let end = inner.find(first).ok_or_else(|| format!("a {first} is not closed"))?;
+                let end = inner.find(first).ok_or_else(|| format!("{first} is not closed"))?;
                 let inner = inner[..end].to_owned();
                 tokens.push(if first == '`' { Token::Name(inner) } else { Token::Text(inner) });
                 end + 2
@@ -123,21 +125,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_condition_is_said_to_be_none() {
+    fn rejects_texts_that_are_not_conditions() {
         for (text, reason) in [
             ("", "it does not begin with a column"),
             ("< 3", "it does not begin with a column"),
-            ("a", "`a` is followed by no comparison"),
-            ("a 3", "`a` is followed by no comparison"),
+            ("a", "expected a comparison after `a`"),
+            ("a 3", "expected a comparison after `a`"),
             ("a <", "the value is missing"),
-            ("a = 3", "`=` compares nothing, write `==`"),
-            ("a ! 3", "`!` is no comparison"),
-            ("a == b c", "more than one value; put a text with blanks in quotes"),
-            ("a in b", "`in` is followed by no list: `[a, b]`"),
-            ("a in []", "`in` is followed by no list: `[a, b]`"),
-            ("a in [b c]", "the list is not one of values with commas"),
-            ("a in [b,]", "the list is not one of values with commas"),
-            ("a == 'b", "a ' is not closed"),
+            ("a = 3", "`=` is not a comparison, write `==`"),
+            ("a ! 3", "`!` is not a comparison"),
+            ("a == b c", "expected one value; quote a text that contains blanks"),
+            ("a in b", "expected a list after `in`: `[a, b]`"),
+            ("a in []", "expected a list after `in`: `[a, b]`"),
+            ("a in [b c]", "expected values separated by commas"),
+            ("a in [b,]", "expected values separated by commas"),
+            ("a == 'b", "' is not closed"),
         ] {
             assert_eq!(Condition::parse(text).expect_err(text), reason, "{text}");
         }
@@ -145,7 +147,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_a_condition_or_says_why_not(
+        fn parses_any_text_or_returns_a_reason(
             text in "([a-z]{1,4}|<|>=|==|=|!|in|not|is|null|\\[|\\]|,|'|\"|`|-?[0-9.]{1,4}|é| ){0,9}",
         ) {
             if let Err(reason) = Condition::parse(&text) {

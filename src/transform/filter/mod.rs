@@ -1,10 +1,10 @@
-//! `filter`: keeps the rows that meet every condition; the others are counted, not rejected.
+//! `filter`: keeps the rows that satisfy every condition; the others are counted, not rejected.
 //!
 //! A condition is `column OP value` with one of `<`, `<=`, `>`, `>=`, `==`, `!=`; `column in [value, ...]`;
-//! `column not in [value, ...]`; `column is null`; or `column is not null`. A value is a number, `true`, `false` or a text,
-//! with quotes where it holds blanks or signs; a column of an odd name stands in backticks. A null and a NaN meet no
-//! condition but `is null`. Texts are compared for equality only. Numbers are compared exactly: integers as integers, and
-//! with a float32 column the value is rounded to float32 first, so that `x <= 22.1` holds for a stored 22.1.
+//! `column not in [value, ...]`; `column is null`; or `column is not null`. A value is a number, `true`, `false` or a text, quoted if
+//! it contains blanks or signs; a column name that contains them is written in backticks. Nulls and NaNs satisfy no condition except
+//! `is null`. Texts are compared for equality only. Numbers are compared exactly: integers as integers, and with a float32 column the
+//! value is rounded to float32 first, so that `x <= 22.1` holds for a stored 22.1.
 
 mod condition;
 mod grammar;
@@ -16,19 +16,19 @@ use arrow::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use condition::Condition;
-
+use self::condition::Condition;
+use super::diagnostics::column;
 use crate::{
     batch::column_of,
     error::{Code, Diagnostic, Result},
-    stage::{ColumnRef, Rejects, Settings, Transform},
+    stage::{ColumnRef, Rejects, Settings, Transform, TransformRole},
 };
 
-/// Keeps the rows that meet every condition. Makes no column.
+/// Keeps the rows that satisfy every condition. Makes no column.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Filter {
-    /// The conditions, for instance `r_magnitude < 22`, `label in [spiral, merger]`, `visit is not null`.
+    /// The conditions, for instance `magnitude_r < 22`, `label in [spiral, merger]`, `visit is not null`.
     #[schemars(length(min = 1))]
     pub keep: Vec<String>,
 }
@@ -36,34 +36,40 @@ pub struct Filter {
 impl Settings<dyn Transform> for Filter {
     const NAME: &'static str = "filter";
 
+    fn examples() -> &'static [&'static str] {
+        &[r#"{ keep: ["magnitude_r < 22", "label != merger"] }"#, r#"{ keep: ["label in [spiral, merger]"] }"#]
+    }
+
     fn build(self, _: &str) -> Result<Box<dyn Transform>, Vec<Diagnostic>> {
-        let parsed = self.keep.iter().enumerate().map(|(i, text)| {
-            Condition::parse(text).map_err(|reason| {
-                Diagnostic::at(&format!("keep.{i}"), Code::WrongType, format!("`{text}` is no condition: {reason}"))
-                    .help("write `column < 3`, `column == text`, `column in [a, b]` or `column is not null`")
-            })
-        });
         let (mut conditions, mut mistakes) = (Vec::new(), Vec::new());
-        for parsed in parsed {
-            match parsed {
+        for (i, text) in self.keep.iter().enumerate() {
+            match Condition::parse(text) {
                 Ok(condition) => conditions.push(condition),
-                Err(mistake) => mistakes.push(mistake),
+                Err(reason) => {
+                    let message = format!("`{text}` is not a condition: {reason}");
+                    let mistake = Diagnostic::at(&format!("keep.{i}"), Code::WrongType, message);
+                    let help = "write `column < 3`, `column == text`, `column in [a, b]` or `column is not null`";
+                    mistakes.push(mistake.help(help));
+                }
             }
         }
         if self.keep.is_empty() {
-            mistakes.push(Diagnostic::at("keep", Code::MissingKey, "`keep` has no condition"));
+            mistakes.push(Diagnostic::at("keep", Code::MissingKey, "`keep` is empty; expected at least one condition"));
         }
-        if mistakes.is_empty() { Ok(Box::new(Filtering { conditions })) } else { Err(mistakes) }
+        if mistakes.is_empty() { Ok(Box::new(FilterTransform { conditions })) } else { Err(mistakes) }
     }
 }
 
-/// The transform.
 #[derive(Debug, Clone)]
-struct Filtering {
+struct FilterTransform {
     conditions: Vec<Condition>,
 }
 
-impl Transform for Filtering {
+impl Transform for FilterTransform {
+    fn role(&self) -> TransformRole {
+        TransformRole::Filter
+    }
+
     fn required_columns(&self) -> Vec<ColumnRef> {
         let numbered = self.conditions.iter().enumerate();
         numbered.map(|(i, condition)| ColumnRef::new(&format!("keep.{i}"), &condition.column)).collect()
@@ -73,11 +79,8 @@ impl Transform for Filtering {
         let numbered = self.conditions.iter().enumerate();
         let mistakes = numbered.filter_map(|(i, condition)| {
             let key = format!("keep.{i}");
-            let field = match super::column(input, &key, &condition.column) {
-                Ok(field) => field,
-                Err(mistake) => return Some(mistake),
-            };
-            condition.fits(&key, field.data_type()).err()
+            let field = column(input, &key, &condition.column);
+            field.and_then(|field| condition.check_type(&key, field.data_type())).err()
         });
         let mistakes: Vec<Diagnostic> = mistakes.collect();
         if mistakes.is_empty() { Ok(Vec::new()) } else { Err(mistakes) }
@@ -86,7 +89,7 @@ impl Transform for Filtering {
     fn apply(&mut self, batch: RecordBatch, rejects: &mut Rejects) -> Result<RecordBatch> {
         let mut keep = vec![true; batch.num_rows()];
         for condition in &self.conditions {
-            condition.mark(column_of(&batch, &condition.column)?, &mut keep)?;
+            condition.clear_unsatisfied(column_of(&batch, &condition.column)?, &mut keep)?;
         }
         rejects.filter(&batch, keep)
     }
@@ -99,22 +102,25 @@ impl Transform for Filtering {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::transform::contract::{batch, bound};
+    use crate::{
+        batch::row_number,
+        transform::fixtures::{bind_kind, test_rows},
+    };
 
     #[test]
-    fn all_mistakes_are_found_at_their_conditions() {
-        let build = |keep: &[&str]| {
+    fn reports_every_mistake_at_its_condition() {
+        let mistakes = |keep: &[&str]| {
             let settings = serde_json::json!({ "keep": keep });
-            let mistakes = bound("filter", settings, &batch(1).schema()).err().unwrap_or_default();
+            let mistakes = bind_kind("filter", settings, &test_rows(1).schema()).err().unwrap_or_default();
             mistakes.into_iter().map(|mistake| (mistake.path.join("."), mistake.code)).collect::<Vec<_>>()
         };
-        assert_eq!(build(&["magnitude < 3", "label == spiral"]), []);
+        assert_eq!(mistakes(&["magnitude_r < 3", "label == spiral"]), []);
         assert_eq!(
-            build(&["magnitude <", "label", "label == a"]),
+            mistakes(&["magnitude_r <", "label", "label == a"]),
             [("keep.0".into(), Code::WrongType), ("keep.1".into(), Code::WrongType)]
         );
         assert_eq!(
-            build(&["magnitud < 3", "magnitude < faint", "label < 3", "image == 0", "small > 0"]),
+            mistakes(&["magnitud < 3", "magnitude_r < faint", "label < 3", "image == 0", "small > 0"]),
             [
                 ("keep.0".into(), Code::UnknownColumn),
                 ("keep.1".into(), Code::WrongType),
@@ -122,19 +128,18 @@ mod tests {
                 ("keep.3".into(), Code::WrongColumn)
             ]
         );
-        assert_eq!(build(&[]), [("keep".into(), Code::MissingKey)]);
+        assert_eq!(mistakes(&[]), [("keep".into(), Code::MissingKey)]);
     }
 
     #[test]
-    fn rows_left_out_are_counted_and_not_rejected() {
+    fn counts_removed_rows_instead_of_rejecting_them() {
         let settings = serde_json::json!({ "keep": ["small >= 2", "label in [spiral, merger]"] });
-        let batch = batch(7);
-        let mut filter = bound("filter", settings, &batch.schema()).expect("bound");
+        let batch = test_rows(7);
+        let mut filter = bind_kind("filter", settings, &batch.schema()).expect("bound");
         let mut rejects = Rejects::default();
         // Labels go spiral, elliptical, merger, and that of row 6 is null.
         let out = filter.apply(batch, &mut rejects).expect("filtered");
-        let rows: Vec<u64> =
-            (0..out.num_rows()).map(|i| crate::batch::row_number(&out, i).expect("a number")).collect();
+        let rows: Vec<u64> = (0..out.num_rows()).map(|i| row_number(&out, i).expect("a number")).collect();
         assert_eq!((rows, rejects.filtered, rejects.rejected.len()), (vec![2, 3, 5], 4, 0));
     }
 }

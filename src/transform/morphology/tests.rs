@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::sync::Arc;
 
@@ -13,16 +13,19 @@ use serde_json::{Value, json};
 use crate::{
     batch::{ImageLayout, Stretch, Unit, list_column, with_columns},
     stage::Rejects,
-    transform::contract::{batch, bound, layout},
+    transform::{
+        conformance::keeps_its_promises,
+        fixtures::{bind_kind, first_diagnostic, test_layout, test_rows},
+    },
 };
 
 const SIZE: usize = 64;
 
 fn of_size(height: usize, width: usize) -> ImageLayout {
-    ImageLayout { bands: vec!["g".into(), "r".into()], height, width, unit: Unit::Electron, ..layout() }
+    ImageLayout { bands: vec!["g".into(), "r".into()], height, width, unit: Unit::Electron, ..test_layout() }
 }
 
-/// Rows with an image each.
+/// One row per image.
 fn rows(layout: &ImageLayout, images: &[Vec<f32>]) -> RecordBatch {
     let ids = || StringArray::from_iter_values((0..images.len()).map(|i| format!("object-{i}")));
     let schema = Schema::new(vec![
@@ -37,7 +40,7 @@ fn rows(layout: &ImageLayout, images: &[Vec<f32>]) -> RecordBatch {
     RecordBatch::try_new(Arc::new(schema), columns).unwrap()
 }
 
-/// A disc in g; in r two bodies. With a sky that has noise of 1.
+/// A disc in g and two discs in r, on a sky with noise of standard deviation 1.
 fn galaxy() -> Vec<f32> {
     let disc = |x: f32, y: f32, xc: f32, yc: f32, h: f32| (-((x - xc).powi(2) + (y - yc).powi(2)).sqrt() / h).exp();
     let noise = |i: usize| {
@@ -58,7 +61,7 @@ fn galaxy() -> Vec<f32> {
 }
 
 fn measured(settings: Value, input: &RecordBatch) -> RecordBatch {
-    let mut step = bound("morphology", settings, input.schema_ref()).unwrap();
+    let mut step = bind_kind("morphology", settings, input.schema_ref()).unwrap();
     step.apply(input.clone(), &mut Rejects::default()).unwrap()
 }
 
@@ -77,13 +80,14 @@ fn flag(batch: &RecordBatch, row: usize) -> u8 {
     batch["made_flag"].as_primitive::<UInt8Type>().value(row)
 }
 
-fn refused(settings: Value, input: &RecordBatch) -> (String, String) {
-    let mistake = bound("morphology", settings, input.schema_ref()).err().unwrap().remove(0);
+/// The key and the text of the first mistake.
+fn mistake(settings: Value, input: &RecordBatch) -> (String, String) {
+    let mistake = first_diagnostic("morphology", settings, input.schema_ref());
     (mistake.path.join("."), mistake.to_string())
 }
 
 #[test]
-fn bands_are_measured_apart_and_r_is_the_one_that_is_meant() {
+fn measures_bands_independently_and_r_by_default() {
     let input = rows(&of_size(SIZE, SIZE), &[galaxy()]);
     let r = measured(json!({ "image": "image" }), &input);
     let all = measured(json!({ "image": "image", "band": "all" }), &input);
@@ -94,7 +98,7 @@ fn bands_are_measured_apart_and_r_is_the_one_that_is_meant() {
     assert_eq!(class(&all, "made_g_class", 0).as_deref(), Some("spiral"));
     let g = measured(json!({ "image": "image", "band": "g" }), &input);
     assert_eq!(number(&g, "made_gini", 0), number(&all, "made_g_gini", 0));
-    // An exponential disc has C = 2.7 at infinite sharpness; its Petrosian radius is 3.64 scales.
+    // An exponential disc without a PSF has C = 2.7; its Petrosian radius is 3.64 scale lengths.
     let petrosian = number(&g, "made_petrosian_pixels", 0).unwrap();
     assert!((petrosian / 4.0 - 3.64).abs() < 0.2, "{petrosian}");
     let concentration = number(&g, "made_concentration", 0).unwrap();
@@ -102,7 +106,7 @@ fn bands_are_measured_apart_and_r_is_the_one_that_is_meant() {
 }
 
 #[test]
-fn what_cannot_be_measured_is_null_and_flagged() {
+fn statistics_that_cannot_be_measured_are_null_and_flagged() {
     let layout = of_size(SIZE, SIZE);
     let flat = |value: f32| vec![value; layout.pixels()];
     let negative = galaxy().iter().map(|value| -value - 50.0).collect();
@@ -123,10 +127,10 @@ fn what_cannot_be_measured_is_null_and_flagged() {
 }
 
 #[test]
-fn a_map_that_is_given_is_used() {
+fn uses_the_segmentation_map_of_a_column() {
     let layout = of_size(SIZE, SIZE);
     let input = rows(&layout, &[galaxy()]);
-    // The right body is another source.
+    // The two discs are different sources.
     let map: Vec<f32> = (0..SIZE * SIZE)
         .map(|i| {
             let (x, y) = ((i % SIZE) as f32, (i / SIZE) as f32);
@@ -143,17 +147,17 @@ fn a_map_that_is_given_is_used() {
     assert!(light(&given) < 0.8 * light(&found), "{} {}", light(&given), light(&found));
     assert_ne!(class(&given, "made_class", 0), class(&found, "made_class", 0));
 
-    let (path, said) = refused(json!({ "image": "image", "segmentation": { "column": "image2" } }), &input);
-    assert!(path == "segmentation.column" && said.contains("did you mean `image`"), "{said}");
+    let (path, text) = mistake(json!({ "image": "image", "segmentation": { "column": "image2" } }), &input);
+    assert!(path == "segmentation.column" && text.contains("did you mean `image`"), "{text}");
     let small = ImageLayout { height: 3, width: 3, ..of_map };
     let column = (small.field("small"), list_column(vec![0.0; 9], 9).unwrap());
     let input = with_columns(&input, [column]).unwrap();
-    let (_, said) = refused(json!({ "image": "image", "segmentation": { "column": "small" } }), &input);
-    assert!(said.contains("`small` is 3x3 pixels, expected 64x64"), "{said}");
+    let (_, text) = mistake(json!({ "image": "image", "segmentation": { "column": "small" } }), &input);
+    assert!(text.contains("`small` is 3x3 pixels, expected 64x64"), "{text}");
 }
 
 #[test]
-fn noise_comes_from_the_gain_the_variance_or_the_sky() {
+fn the_noise_is_that_of_gain_variance_or_sky() {
     let layout = of_size(SIZE, SIZE);
     let input = rows(&layout, &[galaxy()]);
     let signal = |settings, input: &RecordBatch| number(&measured(settings, input), "made_signal_to_noise", 0).unwrap();
@@ -163,15 +167,18 @@ fn noise_comes_from_the_gain_the_variance_or_the_sky() {
     let column = (layout.field("image_variance"), list_column(vec![4.0; layout.pixels()], layout.pixels()).unwrap());
     let with_variance = with_columns(&input, [column]).unwrap();
     let variance = signal(json!({ "image": "image" }), &with_variance);
-    assert!((variance / sky - 0.5).abs() < 0.05, "the sky has a deviation of 1, the variance says 2: {variance} {sky}");
+    assert!(
+        (variance / sky - 0.5).abs() < 0.05,
+        "the sky has a standard deviation of 1, the variance one of 2: {variance} {sky}"
+    );
     assert_eq!(signal(json!({ "image": "image", "gain": 1.0 }), &with_variance), photons);
-    // Without any noise there is no ratio, and that is no fault.
+    // Without noise the ratio is null, which is not a failure.
     let none = measured(json!({ "image": "image", "gain": "off", "sky_sigma": "off" }), &input);
     assert_eq!(number(&none, "made_signal_to_noise", 0), None);
 }
 
 #[test]
-fn a_sky_that_was_left_in_is_bad_until_it_is_subtracted() {
+fn a_residual_sky_is_flagged_unless_it_is_subtracted() {
     let raised: Vec<f32> = galaxy().iter().map(|value| value + 20.0).collect();
     let input = rows(&of_size(SIZE, SIZE), &[raised]);
     assert_eq!(flag(&measured(json!({ "image": "image" }), &input), 0), 2);
@@ -183,7 +190,7 @@ fn a_sky_that_was_left_in_is_bad_until_it_is_subtracted() {
 }
 
 #[test]
-fn a_galaxy_no_larger_than_the_psf_is_suspect() {
+fn flags_a_galaxy_with_a_half_light_radius_below_half_the_fwhm_of_the_psf() {
     let input = rows(&of_size(SIZE, SIZE), &[galaxy()]);
     let half_light = number(&measured(json!({ "image": "image" }), &input), "made_half_light_pixels", 0).unwrap();
     for (fwhm_pixels, expected) in [(1.8 * half_light, 0), (2.5 * half_light, 1)] {
@@ -198,32 +205,35 @@ fn a_galaxy_no_larger_than_the_psf_is_suspect() {
 }
 
 #[test]
-fn mistakes_are_told_with_what_to_do() {
-    let input = batch(1);
-    let told = |settings| refused(settings, &input);
-    let (path, said) = told(json!({ "image": "image", "band": "rr" }));
-    assert!(path == "band" && said.contains("did you mean `r`?"), "{said}");
-    assert_eq!(told(json!({ "image": "image", "band": ["g", "g"] })).0, "band");
-    assert_eq!(told(json!({ "image": "image", "band": [] })).0, "band");
-    assert_eq!(told(json!({ "image": "image", "segmentation": { "sigma": 0.0 } })).0, "segmentation.sigma");
-    assert_eq!(told(json!({ "image": "image", "segmentation": { "light_share": 1.0 } })).0, "segmentation.light_share");
-    assert_eq!(told(json!({ "image": "image", "gain": { "x": 2.0 } })).0, "gain.x");
-    assert_eq!(told(json!({ "image": "image", "sky_sigma": -1.0 })).0, "sky_sigma");
+fn reports_mistakes_at_their_keys() {
+    let input = test_rows(1);
+    let first = |settings| mistake(settings, &input);
+    let (path, text) = first(json!({ "image": "image", "band": "rr" }));
+    assert!(path == "band" && text.contains("did you mean `r`?"), "{text}");
+    assert_eq!(first(json!({ "image": "image", "band": ["g", "g"] })).0, "band");
+    assert_eq!(first(json!({ "image": "image", "band": [] })).0, "band");
+    assert_eq!(first(json!({ "image": "image", "segmentation": { "sigma": 0.0 } })).0, "segmentation.sigma");
+    assert_eq!(
+        first(json!({ "image": "image", "segmentation": { "light_share": 1.0 } })).0,
+        "segmentation.light_share"
+    );
+    assert_eq!(first(json!({ "image": "image", "gain": { "x": 2.0 } })).0, "gain.x");
+    assert_eq!(first(json!({ "image": "image", "sky_sigma": -1.0 })).0, "sky_sigma");
     let with = |layout: ImageLayout| rows(&layout, &[vec![0.0; layout.pixels()]]);
     let other = ImageLayout { bands: vec!["u".into(), "y".into()], ..of_size(4, 4) };
-    let (path, said) = refused(json!({ "image": "image" }), &with(other));
-    assert!(path == "band" && said.contains("and no `r`"), "{said}");
+    let (path, text) = mistake(json!({ "image": "image" }), &with(other));
+    assert!(path == "band" && text.contains("has no band `r`"), "{text}");
     let stretched = ImageLayout { unit: Unit::Stretched, stretch: Some(Stretch { lo: 0.0, hi: 1.0 }), ..of_size(4, 4) };
-    assert_eq!(refused(json!({ "image": "image" }), &with(stretched)).0, "image");
+    assert_eq!(mistake(json!({ "image": "image" }), &with(stretched)).0, "image");
     let unscaled = ImageLayout { pixel_scale_arcsec: None, ..of_size(4, 4) };
-    assert_eq!(refused(json!({ "image": "image", "psf_fwhm_arcsec": 1.0 }), &with(unscaled)).0, "psf_fwhm_arcsec");
+    assert_eq!(mistake(json!({ "image": "image", "psf_fwhm_arcsec": 1.0 }), &with(unscaled)).0, "psf_fwhm_arcsec");
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
-    fn no_image_however_small_or_odd_stops_a_run(
+    fn measures_any_image_without_panicking_and_yields_finite_statistics(
         height in 1usize..30, width in 1usize..30, seed in any::<u32>(), kind in 0usize..6, size in -20f32..38.0,
     ) {
         let layout = of_size(height, width);
@@ -253,4 +263,11 @@ proptest! {
             prop_assert!(flag >= 2 || class(&out, "made_class", 0).is_some());
         }
     }
+}
+
+#[test]
+fn keeps_its_promises_with_a_map_and_a_gain_column() {
+    keeps_its_promises("morphology", &json!({ "image": "image", "band": ["g"], "gain": { "column": "gain" } }));
+    let map = json!({ "column": "image_mask" });
+    keeps_its_promises("morphology", &json!({ "image": "image", "segmentation": map, "sky_sigma": 0.3 }));
 }

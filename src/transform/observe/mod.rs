@@ -1,8 +1,8 @@
-//! What a survey would see of an image: exposure, PSF, sky and noise.
+//! `observe`: an image as a survey would see it: exposure, PSF, sky and noise.
 //!
-//! An image holds the flux f of each pixel in nJy (m_AB = 31.4 - 2.5 log10 f). It is convolved with the PSF, a Kolmogorov
-//! profile of FWHM `zenith X^0.6` at airmass X and an obscured Airy pattern of the mirror (the pixel is in the image
-//! already). In t seconds with a zero point zp, electrons per second at magnitude 24 and at the survey's own airmass X0,
+//! An image holds the flux f of each pixel in nJy (m_AB = 31.4 - 2.5 log10 f). It is convolved with the PSF: a Kolmogorov profile of
+//! FWHM `zenith X^0.6` at airmass X, and the obscured Airy pattern of the mirror (the pixel is in the image already). In t seconds with
+//! a zero point zp, electrons per second at magnitude 24 and at the survey's own airmass X0,
 //!
 //! ```text
 //! electrons = t zp f 10^-2.96 10^(-0.4 k (X - X0))            k: extinction, magnitudes per airmass
@@ -10,8 +10,13 @@
 //! output    = Poisson(max(electrons + sky, 0)) - sky
 //! ```
 //!
-//! Each part can be set, taken from a column, or switched off.
+//! Each term can be set, read from a column, or switched off. A separate hidden step does the convolution, so that exposures of one
+//! image with one PSF share it.
 
+mod blur_step;
+mod exposures;
+mod input_noise;
+mod kernels;
 mod optics;
 mod settings;
 
@@ -21,48 +26,50 @@ use arrow::{
     array::RecordBatch,
     datatypes::{Field, Schema},
 };
-pub use settings::{InputPsf, InputVariance, Observe, Psf, Switch};
 
-use self::{
-    optics::{Kernels, Optics, PsfRows, Through},
-    settings::{Exposures, Variance},
+pub use self::settings::{InputPsf, InputVariance, Observe, Psf, Switch};
+use self::{blur_step::BlurStep, exposures::Exposures, input_noise::InputNoise, kernels::PsfKernels, optics::Optics};
+use super::{
+    diagnostics::{band_not_in_survey, image_layout, not_bound, wrong_unit},
+    finite::check_finite,
 };
 use crate::{
     batch::{ImageLayout, Images, Unit, list_column, object_id, with_columns},
-    error::{Code, Diagnostic, Error, Result},
+    error::{Diagnostic, Result},
     random::Stream,
     stage::{ColumnRef, Rejects, RunContext, Transform},
     survey::{
-        exposure::{Exposure, Noise, expose},
+        exposure::{Noise, expose},
         preset::Survey,
     },
-    transform::quantity::Numbers,
 };
 
-/// The stage: the noise and the electrons; the blur is a hidden step before it.
+/// Exposes the blurred image: photons, sky and noise.
 #[derive(Clone)]
-struct Observing {
+struct ObserveTransform {
     label: String,
     settings: Observe,
     survey: Arc<Survey>,
-    bound: Option<Bound>,
+    bound: Option<ObserveBound>,
     seed: u64,
 }
 
+/// What is known once the input is.
 #[derive(Clone)]
-struct Bound {
+struct ObserveBound {
     input: ImageLayout,
     output: ImageLayout,
     exposures: Exposures,
-    /// For the noise of the input, which the blur makes smaller.
-    kernels: Option<Kernels>,
+    /// For the noise of the input, which the blur reduces.
+    kernels: Option<PsfKernels>,
 }
 
-impl Observing {
+impl ObserveTransform {
     fn new(label: &str, settings: Observe, survey: Survey) -> Self {
         Self { label: label.to_owned(), settings, survey: Arc::new(survey), bound: None, seed: 0 }
     }
 
+    /// How the image is blurred; `None` with `psf: off`.
     fn optics(&self) -> Option<Optics> {
         let settings = &self.settings;
         (settings.psf != Psf::Off).then(|| Optics {
@@ -76,34 +83,34 @@ impl Observing {
         })
     }
 
-    /// The column that it exposes.
-    fn image(&self) -> String {
+    /// The column that it exposes: that of the hidden step, if there is one.
+    fn exposed_column(&self) -> String {
         self.optics().map_or_else(|| self.settings.image.clone(), |optics| optics.label())
     }
 }
 
-impl Transform for Observing {
+impl Transform for ObserveTransform {
     fn required_columns(&self) -> Vec<ColumnRef> {
-        let mut needs = vec![ColumnRef::new("image", self.image())];
-        needs.extend(self.settings.required_columns());
+        let mut columns = vec![ColumnRef::new("image", self.exposed_column())];
+        columns.extend(self.settings.required_columns());
         if self.settings.input_variance.is_some() {
-            needs.extend(self.optics().iter().flat_map(Optics::required_columns));
+            columns.extend(self.optics().iter().flat_map(Optics::required_columns));
         }
-        needs
+        columns
     }
 
     fn prerequisites(&self) -> Vec<(String, Box<dyn Transform>)> {
         let step = self.optics().map(|optics| {
             let label = optics.label();
-            let step = Through { optics, asked_by: self.label.clone(), bound: None, scratch: None };
-            (label, Box::new(step) as Box<dyn Transform>)
+            let step: Box<dyn Transform> = Box::new(BlurStep::new(optics, &self.label));
+            (label, step)
         });
         step.into_iter().collect()
     }
 
     fn bind(&mut self, input: &Schema) -> Result<Vec<Field>, Vec<Diagnostic>> {
-        let layout = image_to_observe(input, &self.image(), &self.survey)?;
-        let exposures = self.settings.bind(&self.survey, input, &layout)?;
+        let layout = observable_layout(input, &self.exposed_column(), &self.survey)?;
+        let exposures = Exposures::bind(&self.settings, &self.survey, input, &layout)?;
         let kernels = match (&self.settings.input_variance, self.optics()) {
             (Some(_), Some(optics)) => Some(optics.bind(input, &layout)?),
             _ => None,
@@ -114,23 +121,24 @@ impl Transform for Observing {
         };
         let output = ImageLayout { unit, stretch: None, electrons_per_njy, ..layout.clone() };
         let field = output.field(&self.label);
-        self.bound = Some(Bound { input: layout, output, exposures, kernels });
+        self.bound = Some(ObserveBound { input: layout, output, exposures, kernels });
         Ok(vec![field])
     }
 
     fn start(&mut self, run: &RunContext) -> Result<()> {
         self.seed = run.seed;
-        let bound = self.bound.as_mut().ok_or_else(unbound)?;
-        bound.kernels.as_mut().map_or(Ok(()), Kernels::start)
+        let bound = self.bound.as_mut().ok_or_else(|| not_bound(&self.label))?;
+        bound.kernels.as_mut().map_or(Ok(()), PsfKernels::start)
     }
 
     fn apply(&mut self, batch: RecordBatch, rejects: &mut Rejects) -> Result<RecordBatch> {
-        let column = self.image();
-        let Bound { input, output, exposures, kernels } = self.bound.as_mut().ok_or_else(unbound)?;
+        let column = self.exposed_column();
+        let ObserveBound { input, output, exposures, kernels } =
+            self.bound.as_mut().ok_or_else(|| not_bound(&self.label))?;
         let images = Images::of(&batch, &column)?;
         let (pixels, plane) = (input.pixels(), input.plane());
-        let numbers = exposures.read(&batch)?;
-        let mut known = KnownNoise::read(&exposures.variance, &batch, kernels)?;
+        let exposures_of_rows = exposures.read(&batch)?;
+        let mut input_noise = InputNoise::read(&exposures.variance, &batch, kernels)?;
         let mut electrons = vec![0.0; images.pixels.len()];
         let mut bad = Vec::new();
         for (row, (image, out)) in images.rows().zip(electrons.chunks_exact_mut(pixels)).enumerate() {
@@ -139,14 +147,15 @@ impl Transform for Observing {
             let readout = Stream::new(self.seed, id, &format!("{}/readout", self.label));
             let mut sky_error = Stream::new(self.seed, id, &format!("{}/sky", self.label));
             let planes = image.chunks_exact(plane).zip(out.chunks_exact_mut(plane)).enumerate();
-            let mut each = planes.map(|(band, (image, out))| {
+            let mut exposed = planes.map(|(band, (image, out))| {
                 if self.settings.psf == Psf::Off {
-                    finite(image, &input.bands[band])?;
+                    // The hidden step has checked the pixels otherwise.
+                    check_finite(image, &input.bands[band])?;
                 }
-                let exposure: Exposure = numbers.get(row, band, &mut sky_error)?;
+                let exposure = exposures_of_rows.get(row, band, &mut sky_error)?;
                 let noise = Noise { photons: &photons, readout: &readout, plane: band as u64 };
                 let noise = (self.settings.noise == Switch::On).then_some(noise);
-                let variance = known.of(row, band, plane)?;
+                let variance = input_noise.variance(row, band, plane)?;
                 expose(&exposure, noise, variance, image, out);
                 if self.settings.calibrated == Switch::On {
                     let njy_per_electron = (1.0 / exposure.electrons_per_njy) as f32;
@@ -154,7 +163,7 @@ impl Transform for Observing {
                 }
                 Ok(())
             });
-            if let Err(reason) = each.try_for_each(|done: Result<(), String>| done) {
+            if let Err(reason) = exposed.try_for_each(|done: Result<(), String>| done) {
                 bad.push((row, reason));
             }
         }
@@ -168,95 +177,14 @@ impl Transform for Observing {
     }
 }
 
-/// The variance of the noise that the images of a batch bring, after the blur.
-struct KnownNoise<'a> {
-    variance: BatchVariance<'a>,
-    kernels: Option<(&'a mut Kernels, PsfRows<'a>)>,
-    plane: Vec<f32>,
-}
-
-enum BatchVariance<'a> {
-    None,
-    Numbers(Numbers<'a>),
-    Images(Images<'a>),
-}
-
-impl<'a> KnownNoise<'a> {
-    fn read(variance: &'a Variance, batch: &'a RecordBatch, kernels: &'a mut Option<Kernels>) -> Result<Self> {
-        let variance = match variance {
-            Variance::None => BatchVariance::None,
-            Variance::Number(number) => BatchVariance::Numbers(number.read(batch)?),
-            Variance::Column(column) => BatchVariance::Images(Images::of(batch, column)?),
-        };
-        let kernels = match kernels {
-            Some(kernels) => {
-                let rows = kernels.read(batch)?;
-                Some((kernels, rows))
-            }
-            None => None,
-        };
-        Ok(Self { variance, kernels, plane: Vec::new() })
-    }
-
-    /// The variances of a plane, nJy^2; none when the image has no noise.
-    fn of(&mut self, row: usize, band: usize, plane: usize) -> Result<&[f32], String> {
-        let factor = match &mut self.kernels {
-            Some((kernels, rows)) => kernels.of_row(rows, row, band)?.white_noise_factor(),
-            None => 1.0,
-        };
-        self.plane.clear();
-        match &self.variance {
-            BatchVariance::None => {}
-            BatchVariance::Numbers(numbers) => {
-                self.plane.resize(plane, (numbers.get(row, band)? * factor) as f32);
-            }
-            BatchVariance::Images(images) => {
-                let start = row * images.layout.pixels() + band * plane;
-                let variances = &images.pixels[start..start + plane];
-                if !variances.iter().all(|variance| variance.is_finite() && *variance >= 0.0) {
-                    let name = &images.layout.bands[band];
-                    return Err(format!("the input's variance in band `{name}` is negative or not finite somewhere"));
-                }
-                self.plane.extend(variances.iter().map(|variance| variance * factor as f32));
-            }
-        }
-        Ok(&self.plane)
-    }
-}
-
-/// The layout of an image that can be observed: in nJy, bands that the survey has.
-fn image_to_observe(input: &Schema, image: &str, survey: &Survey) -> Result<ImageLayout, Vec<Diagnostic>> {
-    let wrong = |message: String| Diagnostic::at("image", Code::WrongColumn, message);
-    let layout = super::image(input, "image", image).map_err(|mistake| vec![mistake])?;
+/// The layout of an image that can be observed: in nJy, with bands that the survey has.
+fn observable_layout(input: &Schema, image: &str, survey: &Survey) -> Result<ImageLayout, Vec<Diagnostic>> {
+    let layout = image_layout(input, "image", image).map_err(|mistake| vec![mistake])?;
     if layout.unit != Unit::NanoJansky {
-        let message = format!("image `{image}` is in unit `{}`; expected `nJy`", layout.unit.name());
-        return Err(vec![
-            wrong(message).help("give the source a `zero_point`, or observe the image before other steps"),
-        ]);
+        let mistake = wrong_unit(image, &layout, "`nJy`");
+        return Err(vec![mistake.help("give the source a `zero_point`, or observe the image before other steps")]);
     }
-    let known = survey.bands.keys().map(String::as_str).collect::<Vec<_>>().join("`, `");
-    let missing: Vec<Diagnostic> = layout
-        .bands
-        .iter()
-        .filter(|band| !survey.bands.contains_key(*band))
-        .map(|band| {
-            let message = format!("the survey has no band `{band}`, which the image has; it has `{known}`");
-            Diagnostic::at("survey", Code::OutOfRange, message)
-        })
-        .collect();
-    if missing.is_empty() { Ok(layout) } else { Err(missing) }
-}
-
-/// Refuses planes with pixels that are no numbers.
-fn finite(plane: &[f32], band: &str) -> Result<(), String> {
-    // Infinity and NaN have the largest bits; a maximum is vectorised, a search is not.
-    if plane.iter().map(|pixel| pixel.to_bits() & 0x7FFF_FFFF).max() < Some(f32::INFINITY.to_bits()) {
-        return Ok(());
-    }
-    let bad = plane.iter().filter(|pixel| !pixel.is_finite()).count();
-    Err(format!("band `{band}` has {bad} pixels that are not finite; expected none"))
-}
-
-fn unbound() -> Error {
-    Error::bug("`observe` was used before it was bound and started".to_owned())
+    let unknown = layout.bands.iter().filter(|band| !survey.bands.contains_key(*band));
+    let mistakes: Vec<Diagnostic> = unknown.map(|band| band_not_in_survey(survey, band)).collect();
+    if mistakes.is_empty() { Ok(layout) } else { Err(mistakes) }
 }

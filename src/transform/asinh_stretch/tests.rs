@@ -1,0 +1,213 @@
+use std::path::Path;
+
+use arrow::array::ArrayRef;
+use prost::Message;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{
+    batch::{Stretch, list_values},
+    transform::{
+        conformance::keeps_its_promises,
+        fixtures::{bind_kind, first_diagnostic, test_layout, test_rows},
+    },
+};
+
+fn settings(constants: &Value) -> Value {
+    json!({ "image": "image", "constants": constants })
+}
+
+/// The first mistake of settings: its place, its code, its message and its help.
+fn mistake(settings: Value) -> (String, Code, String, String) {
+    let Diagnostic { path, code, message, help, .. } =
+        first_diagnostic("asinh_stretch", settings, &test_rows(1).schema());
+    (path.join("."), code, message, help.unwrap_or_default())
+}
+
+fn exact(x: f32, lo: f64, hi: f64) -> f64 {
+    f64::midpoint((0.85 / hi * f64::from(x).clamp(lo, hi)).asinh(), 1.0)
+}
+
+/// An ONNX file with a card and nothing that can be run.
+fn model_with_card(folder: &Path) -> String {
+    #[derive(Clone, PartialEq, Message)]
+    struct TestName {
+        #[prost(string, tag = "1")]
+        name: String,
+    }
+    #[derive(Clone, PartialEq, Message)]
+    struct TestGraph {
+        #[prost(message, repeated, tag = "11")]
+        input: Vec<TestName>,
+        #[prost(message, repeated, tag = "12")]
+        output: Vec<TestName>,
+    }
+    #[derive(Clone, PartialEq, Message)]
+    struct TestEntry {
+        #[prost(string, tag = "1")]
+        key: String,
+        #[prost(string, tag = "2")]
+        value: String,
+    }
+    #[derive(Clone, PartialEq, Message)]
+    struct TestModel {
+        #[prost(message, optional, tag = "7")]
+        graph: Option<TestGraph>,
+        #[prost(message, repeated, tag = "14")]
+        metadata: Vec<TestEntry>,
+    }
+    let card = json!({
+        "classes": ["spiral", "merger"], "bands": ["g", "r", "i"], "size": 100, "pixel_scale_arcsec": 0.2,
+        "domains": { "y10": { "lo": -1.0, "hi": 30.0 }, "y1": { "lo": -0.5, "hi": 3.0 } },
+    });
+    let name = |name: &str| TestName { name: name.into() };
+    let graph = TestGraph { input: vec![name("image")], output: vec![name("logits")] };
+    let entry = TestEntry { key: crate::card::KEY.into(), value: card.to_string() };
+    let path = folder.join("model.onnx");
+    std::fs::write(&path, TestModel { graph: Some(graph), metadata: vec![entry] }.encode_to_vec()).expect("written");
+    path.display().to_string()
+}
+
+#[test]
+fn uses_the_constants_of_a_domain_of_a_model_and_puts_them_into_the_metadata() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let model = model_with_card(folder.path());
+    let batch = test_rows(2);
+    let constants = json!({ "model": model, "domain": "y10" });
+    let mut stretch = bind_kind("asinh_stretch", settings(&constants), &batch.schema()).expect("bound");
+    let out = stretch.apply(batch.clone(), &mut Rejects::default()).expect("stretched");
+    let made = ImageLayout::of(out.schema().field_with_name("made").expect("a column")).expect("an image");
+    let constants = Some(Stretch { lo: -1.0, hi: 30.0 });
+    assert_eq!(made, ImageLayout { unit: Unit::Stretched, stretch: constants, ..test_layout() });
+    let (from, to) = (list_values(&batch, "image").expect("images").0, list_values(&out, "made").expect("images").0);
+    let worst = from.iter().zip(to).map(|(x, y)| (f64::from(*y) - exact(*x, -1.0, 30.0)).abs()).fold(0.0, f64::max);
+    assert!(worst < 1.5e-7, "{worst:e}");
+}
+
+#[test]
+fn reports_missing_files_and_unknown_domains() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let model = model_with_card(folder.path());
+    let (path, code, message, help) = mistake(settings(&json!({ "model": model, "domain": "y01" })));
+    assert_eq!((path.as_str(), code), ("constants.domain", Code::ModelMismatch));
+    assert!(message.ends_with("has no domain `y01`; it has `y1`, `y10`"), "{message}");
+    assert_eq!(help, "did you mean `y1`?");
+    let (path, code, ..) = mistake(settings(&json!({ "model": "nowhere.onnx", "domain": "y1" })));
+    assert_eq!((path.as_str(), code), ("constants.model", Code::MissingFile));
+    let (path, code, ..) = mistake(settings(&json!({ "file": "nowhere.json", "domain": "y1" })));
+    assert_eq!((path.as_str(), code), ("constants.file", Code::MissingFile));
+    let text = folder.path().join("model.txt");
+    std::fs::write(&text, "no model").expect("written");
+    let (path, code, ..) = mistake(settings(&json!({ "model": text.display().to_string(), "domain": "y1" })));
+    assert_eq!((path.as_str(), code), ("constants.model", Code::ModelMismatch));
+}
+
+#[test]
+fn uses_the_constants_of_a_calibration_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("stretch.yaml");
+    std::fs::write(&path, "domains: { kids: { lo: -2, hi: 20 } }").expect("written");
+    let constants = json!({ "file": path.display().to_string(), "domain": "kids" });
+    let mut stretch = bind_kind("asinh_stretch", settings(&constants), &test_rows(1).schema()).expect("bound");
+    let out = stretch.apply(test_rows(1), &mut Rejects::default()).expect("stretched");
+    let (x, y) =
+        (list_values(&test_rows(1), "image").expect("images").0[7], list_values(&out, "made").expect("images").0[7]);
+    assert!((f64::from(y) - exact(x, -2.0, 20.0)).abs() < 1.5e-7);
+}
+
+#[test]
+fn requires_exactly_one_origin_of_the_constants() {
+    for (constants, path, code) in [
+        (json!({}), "constants", Code::MissingKey),
+        (json!({ "domain": "y1" }), "constants", Code::MissingKey),
+        (json!({ "model": "m.onnx" }), "constants", Code::MissingKey),
+        (json!({ "hi": 3.0 }), "constants", Code::MissingKey),
+        (json!({ "model": "m.onnx", "domain": "y1", "hi": 3.0 }), "constants.lo", Code::Conflict),
+        (json!({ "lo": 0.0, "hi": 3.0, "per_image": {} }), "constants.per_image", Code::Conflict),
+        (json!({ "lo": 4.0, "hi": 3.0 }), "constants", Code::OutOfRange),
+        (json!({ "per_image": { "low_percent": 99.95 } }), "constants.per_image", Code::OutOfRange),
+    ] {
+        assert_eq!(mistake(settings(&constants)).0, path, "{constants}");
+        assert_eq!(mistake(settings(&constants)).1, code, "{constants}");
+    }
+}
+
+#[test]
+fn percentiles_are_those_of_each_image() {
+    let batch = test_rows(3);
+    let constants = json!({ "per_image": { "low_percent": 10.0, "high_percent": 90.0 } });
+    let mut stretch = bind_kind("asinh_stretch", settings(&constants), &batch.schema()).expect("bound");
+    let out = stretch.apply(batch.clone(), &mut Rejects::default()).expect("stretched");
+    let made = ImageLayout::of(out.schema().field_with_name("made").expect("a column")).expect("an image");
+    assert_eq!((made.unit, made.stretch), (Unit::Stretched, None));
+    let images = list_values(&batch, "image").expect("images").0.chunks(240);
+    for (image, made) in images.zip(list_values(&out, "made").expect("images").0.chunks(240)) {
+        let mut sorted = image.to_vec();
+        sorted.sort_by(f32::total_cmp);
+        // 239 * 0.1 = 23.9 and 239 * 0.9 = 215.1
+        let between = |i: usize, part: f64| f64::from(sorted[i]) * (1.0 - part) + f64::from(sorted[i + 1]) * part;
+        let (lo, hi) = (between(23, 0.9), between(215, 0.1));
+        assert!(image.iter().zip(made).all(|(x, y)| (f64::from(*y) - exact(*x, lo, hi)).abs() < 3e-7));
+    }
+}
+
+#[test]
+fn rejects_rows_with_bad_pixels_or_without_flux() {
+    let mut rejects = Rejects::default();
+    let constants = json!({ "lo": -1.0, "hi": 30.0 });
+    let mut stretch = bind_kind("asinh_stretch", settings(&constants), &test_rows(5).schema()).expect("bound");
+    let out = stretch.apply(test_rows(5), &mut rejects).expect("stretched");
+    assert_eq!((out.num_rows(), rejects.rejected.len(), rejects.rejected[0].row), (4, 1, 3));
+    assert_eq!(rejects.rejected[0].reason, "pixel r y=2 x=4 of `image` is NaN, expected a finite number");
+
+    let dark = list_column(vec![-1.0; 240], 240).expect("a column");
+    let batch = replaced(&test_rows(1), "image", dark);
+    let mut stretch =
+        bind_kind("asinh_stretch", settings(&json!({ "per_image": {} })), &batch.schema()).expect("bound");
+    let out = stretch.apply(batch, &mut rejects).expect("stretched");
+    assert_eq!((out.num_rows(), rejects.rejected.len()), (0, 2));
+    let reason = "percentiles 0.1 and 99.9 of `image` are -1 and -1, expected lo < hi and hi > 0";
+    assert_eq!(rejects.rejected[1].reason, reason);
+}
+
+fn replaced(batch: &RecordBatch, name: &str, column: ArrayRef) -> RecordBatch {
+    let mut columns = batch.columns().to_vec();
+    columns[batch.schema().index_of(name).expect("a column")] = column;
+    RecordBatch::try_new(batch.schema(), columns).expect("a batch")
+}
+
+#[test]
+fn scales_fluxes_to_the_exposure_of_another_image_band_by_band() {
+    let gain = |layout: ImageLayout, gain: [f64; 3]| ImageLayout {
+        unit: Unit::Electron,
+        electrons_per_njy: Some(gain.to_vec()),
+        ..layout
+    };
+    let (y1, y10) = (gain(test_layout(), [1.0, 2.0, 4.0]), gain(test_layout(), [10.0, 20.0, 20.0]));
+    let pixels: Vec<f32> = (0..240).map(|i| i as f32 / 40.0).collect();
+    let column = list_column(pixels.clone(), 240).expect("a column");
+    let bare = test_rows(1).project(&[0, 1, 2]).expect("a batch");
+    let columns = [(y1.field("y1_sky"), column.clone()), (y10.field("y10_sky"), column)];
+    let batch = with_columns(&bare, columns).expect("a batch");
+    let settings = json!({
+        "image": "y1_sky", "constants": { "lo": -5.0, "hi": 40.0 }, "scale_to": { "image": "y10_sky" }
+    });
+    let mut stretch = bind_kind("asinh_stretch", settings.clone(), &batch.schema()).expect("bound");
+    assert_eq!(stretch.required_columns().len(), 2);
+    let out = stretch.apply(batch, &mut Rejects::default()).expect("stretched");
+    for (i, y) in list_values(&out, "made").expect("images").0.iter().enumerate() {
+        let want = exact(pixels[i] * [10.0, 10.0, 5.0][i / 80], -5.0, 40.0);
+        assert!((f64::from(*y) - want).abs() < 1.5e-7, "{i}");
+    }
+    let unknown = ImageLayout { electrons_per_njy: None, ..y10 };
+    let schema = Schema::new(vec![y1.field("y1_sky"), unknown.field("y10_sky")]);
+    let mistake = first_diagnostic("asinh_stretch", settings, &schema);
+    assert_eq!((mistake.path.join("."), mistake.code), ("scale_to.image".into(), Code::WrongColumn));
+}
+
+#[test]
+fn keeps_its_promises_with_explicit_factors_and_a_clip_beyond_the_polynomial() {
+    let constants = json!({ "lo": -90.0, "hi": 30.0 });
+    let scale_to = json!({ "electrons_per_njy": [3.0, 4.0, 5.0] });
+    keeps_its_promises("asinh_stretch", &json!({ "image": "image", "constants": constants, "scale_to": scale_to }));
+}
