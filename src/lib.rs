@@ -11,6 +11,7 @@ pub mod image;
 pub mod io;
 pub mod monitor;
 pub mod morphology;
+mod onnx;
 pub mod pipeline;
 pub mod query;
 pub mod random;

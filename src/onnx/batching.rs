@@ -1,62 +1,66 @@
-//! How images are put into batches, so that an image gets the same bits whatever shares its batch.
+//! How images are grouped into batches so that results are bitwise independent of batch composition.
 //!
-//! The runtime may choose other kernels for other batch sizes, and sum in another order. Whether it does is tried at
-//! the start with the model itself, and the freest way that gave the same bits everywhere is taken.
+//! The runtime may select different kernels for different batch sizes, which sum in a different order. The model itself is
+//! tested when it is loaded, and the least restrictive grouping that passes is used.
 
-use super::session::Pool;
+use super::{
+    probe::{noise, probe_image},
+    session::SessionPool,
+};
 use crate::{
     error::{Error, Result},
     stage::ModelOutputs,
 };
 
-/// The way that images are put into batches.
+/// How images are grouped into batches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Batching {
+pub(crate) enum Batching {
     /// Batches of any size up to this one.
     Any(usize),
-    /// Batches of this size, the last filled up with zeros.
+    /// Batches of exactly this size; the last is padded with zeros.
     Padded(usize),
 }
 
 impl Batching {
-    /// The freest way that is safe for a model: any size, else one size, else one by one.
-    pub(super) fn choose(pool: &Pool, largest: usize) -> Result<Self> {
-        let probe = probe(pool.pixels());
-        let ways = match pool.fixed_batch {
+    /// The least restrictive grouping that is safe for a model: any size, else one size, else single images.
+    pub(crate) fn choose(pool: &SessionPool, largest: usize) -> Result<Self> {
+        let image_length = pool.image_length();
+        let probe = probe_image(image_length);
+        let candidates = match pool.fixed_batch {
             Some(size) => vec![Self::Padded(size)],
             None => vec![Self::Any(largest), Self::Padded(largest), Self::Padded(1)],
         };
-        for way in ways {
-            if way.is_steady(pool.pixels(), &probe, |pixels, out| pool.run(pixels, out))? {
-                return Ok(way);
+        for batching in candidates {
+            if batching.is_reproducible(image_length, &probe, |images, out| pool.run(images, out))? {
+                return Ok(batching);
             }
         }
-        Err(Error::environment("the runtime gives one image different logits at different places of a batch"))
+        Err(Error::environment("ONNX Runtime returns different logits for one image at different positions of a batch"))
     }
 
-    /// Whether an image gets the same bits alone, and in batches of several sizes at several places.
-    fn is_steady(
+    /// Whether the outputs of the probe are bitwise equal alone and at several positions of batches of several sizes.
+    fn is_reproducible(
         self,
-        pixels: usize,
+        image_length: usize,
         probe: &[f32],
         mut model: impl FnMut(&[f32], &mut ModelOutputs) -> Result<()>,
     ) -> Result<bool> {
         let mut alone = ModelOutputs::default();
-        self.infer(pixels, probe, &mut model, &mut alone)?;
+        self.infer(image_length, probe, &mut model, &mut alone)?;
         let (Self::Any(largest) | Self::Padded(largest)) = self;
         let mut sizes = vec![2, 3, 5, 8, largest.saturating_sub(1), largest];
         sizes.retain(|&size| (1..=largest).contains(&size));
         sizes.dedup();
         for size in sizes {
-            let mut places = vec![0, size / 2, size - 1];
-            places.dedup();
-            for place in places {
+            let mut positions = vec![0, size / 2, size - 1];
+            positions.dedup();
+            for position in positions {
                 // The other images differ from the probe and from each other.
-                let mut batch: Vec<f32> = (0..size * pixels).map(|i| noise(i as u64 ^ 0xABCD)).collect();
-                batch[place * pixels..][..pixels].copy_from_slice(probe);
+                let mut batch: Vec<f32> = (0..size * image_length).map(|i| noise(i as u64 ^ 0xABCD)).collect();
+                batch[position * image_length..][..image_length].copy_from_slice(probe);
                 let mut out = ModelOutputs::default();
-                self.infer(pixels, &batch, &mut model, &mut out)?;
-                if !same(&alone.logits, &out.logits, place) || !same(&alone.latents, &out.latents, place) {
+                self.infer(image_length, &batch, &mut model, &mut out)?;
+                if !same(&alone.logits, &out.logits, position) || !same(&alone.latents, &out.latents, position) {
                     return Ok(false);
                 }
             }
@@ -64,25 +68,25 @@ impl Batching {
         Ok(true)
     }
 
-    /// Runs images through a model in batches of this way. Pixels are copied only to fill a batch up.
+    /// Runs images through a model in such batches. Images are copied only where a batch is padded.
     pub(super) fn infer(
         self,
-        pixels: usize,
+        image_length: usize,
         images: &[f32],
         mut model: impl FnMut(&[f32], &mut ModelOutputs) -> Result<()>,
         out: &mut ModelOutputs,
     ) -> Result<()> {
         let (Self::Any(size) | Self::Padded(size)) = self;
-        for batch in images.chunks(size * pixels) {
-            if self == Self::Any(size) || batch.len() == size * pixels {
+        for batch in images.chunks(size * image_length) {
+            if self == Self::Any(size) || batch.len() == size * image_length {
                 model(batch, out)?;
                 continue;
             }
             let mut full = batch.to_vec();
-            full.resize(size * pixels, 0.0);
+            full.resize(size * image_length, 0.0);
             let mut padded = ModelOutputs::default();
             model(&full, &mut padded)?;
-            let rows = batch.len() / pixels;
+            let rows = batch.len() / image_length;
             out.logits.extend_from_slice(&padded.logits[..padded.logits.len() / size * rows]);
             out.latents.extend_from_slice(&padded.latents[..padded.latents.len() / size * rows]);
         }
@@ -90,7 +94,7 @@ impl Batching {
     }
 
     /// The name in the run record.
-    pub(super) const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Any(_) => "any size",
             Self::Padded(1) => "one by one",
@@ -99,82 +103,69 @@ impl Batching {
     }
 
     /// The most images of a batch.
-    pub(super) const fn size(self) -> usize {
+    pub(crate) const fn size(self) -> usize {
         let (Self::Any(size) | Self::Padded(size)) = self;
         size
     }
 }
 
-fn same(alone: &[f32], batch: &[f32], place: usize) -> bool {
+/// Whether the row at a position of a batch has the bits of the image alone.
+fn same(alone: &[f32], batch: &[f32], position: usize) -> bool {
     let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
-    batch.get(place * alone.len()..(place + 1) * alone.len()).is_some_and(|found| bits(found) == bits(alone))
-}
-
-/// An image like a stretched one: around 0.5, most pixels near it.
-fn probe(pixels: usize) -> Vec<f32> {
-    (0..pixels).map(|i| noise(i as u64)).collect()
-}
-
-/// A number of [0, 1) from a counter: the finaliser of SplitMix64 (Steele, Lea, Flood 2014), cubed around one half.
-pub(super) fn noise(counter: u64) -> f32 {
-    let mut z = counter.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    let uniform = ((z ^ (z >> 31)) >> 40) as f32 / (1u64 << 24) as f32;
-    0.5 + 4.0 * (uniform - 0.5).powi(3)
+    batch.get(position * alone.len()..(position + 1) * alone.len()).is_some_and(|row| bits(row) == bits(alone))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const PIXELS: usize = 3;
+    const IMAGE_LENGTH: usize = 3;
 
-    /// A model of one logit, the sum of an image, with a fault: what it adds depends on the batch.
-    fn model(fault: fn(size: usize, place: usize) -> f32) -> impl FnMut(&[f32], &mut ModelOutputs) -> Result<()> {
-        move |pixels, out| {
-            let size = pixels.len() / PIXELS;
-            let sums = pixels.chunks(PIXELS).enumerate();
-            out.logits.extend(sums.map(|(place, image)| image.iter().sum::<f32>() + fault(size, place)));
+    /// A model of one logit, the sum of the image plus an error that depends on the batch.
+    fn model(error: fn(size: usize, position: usize) -> f32) -> impl FnMut(&[f32], &mut ModelOutputs) -> Result<()> {
+        move |images, out| {
+            let size = images.len() / IMAGE_LENGTH;
+            let rows = images.chunks(IMAGE_LENGTH).enumerate();
+            out.logits.extend(rows.map(|(position, image)| image.iter().sum::<f32>() + error(size, position)));
             Ok(())
         }
     }
 
-    fn steady(way: Batching, fault: fn(usize, usize) -> f32) -> bool {
-        way.is_steady(PIXELS, &probe(PIXELS), model(fault)).expect("ran")
+    fn is_reproducible(batching: Batching, error: fn(usize, usize) -> f32) -> bool {
+        batching.is_reproducible(IMAGE_LENGTH, &probe_image(IMAGE_LENGTH), model(error)).expect("ran")
     }
 
     #[test]
-    fn a_model_without_fault_takes_batches_of_any_size() {
-        assert!(steady(Batching::Any(32), |_, _| 0.0));
+    fn accepts_any_batch_size_for_a_model_that_ignores_the_batch() {
+        assert!(is_reproducible(Batching::Any(32), |_, _| 0.0));
     }
 
     #[test]
-    fn a_model_that_minds_the_size_of_its_batch_is_steady_only_when_padded() {
-        let fault = |size: usize, _: usize| if size == 32 { 0.0 } else { 1e-3 };
-        assert!(!steady(Batching::Any(32), fault));
-        assert!(steady(Batching::Padded(32), fault));
+    fn requires_padding_for_a_model_that_depends_on_the_batch_size() {
+        let error = |size: usize, _: usize| if size == 32 { 0.0 } else { 1e-3 };
+        assert!(!is_reproducible(Batching::Any(32), error));
+        assert!(is_reproducible(Batching::Padded(32), error));
     }
 
     #[test]
-    fn a_model_that_minds_the_place_is_steady_only_one_by_one() {
-        let fault = |_: usize, place: usize| if place == 31 { 1e-3 } else { 0.0 };
-        assert!(!steady(Batching::Any(32), fault));
-        assert!(!steady(Batching::Padded(32), fault));
-        assert!(steady(Batching::Padded(1), fault));
+    fn requires_single_images_for_a_model_that_depends_on_the_position() {
+        let error = |_: usize, position: usize| if position == 31 { 1e-3 } else { 0.0 };
+        assert!(!is_reproducible(Batching::Any(32), error));
+        assert!(!is_reproducible(Batching::Padded(32), error));
+        assert!(is_reproducible(Batching::Padded(1), error));
     }
 
     #[test]
-    fn padding_gives_every_image_one_row_and_no_more() {
-        let images: Vec<f32> = (0..7 * PIXELS).map(|i| i as f32).collect();
+    fn padding_adds_no_rows_to_the_output() {
+        let images: Vec<f32> = (0..7 * IMAGE_LENGTH).map(|i| i as f32).collect();
         let mut sizes = Vec::new();
         let mut out = ModelOutputs::default();
         let mut sum = model(|_, _| 0.0);
-        let counted = |pixels: &[f32], out: &mut ModelOutputs| {
-            sizes.push(pixels.len() / PIXELS);
-            sum(pixels, out)
+        let counted = |images: &[f32], out: &mut ModelOutputs| {
+            sizes.push(images.len() / IMAGE_LENGTH);
+            sum(images, out)
         };
-        Batching::Padded(4).infer(PIXELS, &images, counted, &mut out).expect("ran");
+        Batching::Padded(4).infer(IMAGE_LENGTH, &images, counted, &mut out).expect("ran");
         assert_eq!(sizes, [4, 4]);
         assert_eq!(out.logits, [3.0, 12.0, 21.0, 30.0, 39.0, 48.0, 57.0]);
     }

@@ -1,34 +1,35 @@
-//! Images around one: by the patches of layers that change, or made whole for the runtime where a pixel changes all.
+//! Scores candidates, that is, variants of one image that differ from it in a few pixels: by the patches of layers that they
+//! change, or as whole images where a pixel changes most of the network.
 
-use super::incremental::{Base, Incremental, Scratch};
+use super::incremental::{BaseImage, CandidateScratch, Candidates, IncrementalModel};
 use crate::{
     error::Result,
     stage::{Model, PixelEvaluator},
 };
 
-/// Candidates that are asked about at once, where a batch is not larger: half a second of a ResNet18 on a CPU.
-const AT_ONCE: usize = 64;
+/// How many candidates to pass at once, unless a batch is larger: half a second of a ResNet18 on a CPU.
+const PREFERRED_CANDIDATES: usize = 64;
 
-/// Candidates as whole images, a batch at a time.
-pub(super) struct WholeImages<'a> {
+/// Scores candidates as whole images, a batch at a time.
+pub(super) struct WholeImageEvaluator<'a> {
     model: &'a dyn Model,
     image: Vec<f32>,
-    batch: usize,
+    batch_rows: usize,
     images: Vec<f32>,
 }
 
-impl<'a> WholeImages<'a> {
-    /// The images around one `[band, y, x]`; so many are made at once.
-    pub(super) fn new(model: &'a dyn Model, image: &[f32], batch: usize) -> Self {
-        Self { model, image: image.to_vec(), batch: batch.max(1), images: Vec::new() }
+impl<'a> WholeImageEvaluator<'a> {
+    /// For variants of one image `[band, y, x]`; `batch_rows` of them are in memory at once.
+    pub(super) fn new(model: &'a dyn Model, image: &[f32], batch_rows: usize) -> Self {
+        Self { model, image: image.to_vec(), batch_rows: batch_rows.max(1), images: Vec::new() }
     }
 }
 
-impl PixelEvaluator for WholeImages<'_> {
+impl PixelEvaluator for WholeImageEvaluator<'_> {
     fn logits(&mut self, pixels: usize, places: &[u32], values: &[f32], logits: &mut Vec<f32>) -> Result<()> {
         let Some(bands) = values.len().checked_div(places.len()) else { return Ok(()) };
         let plane = self.image.len() / bands;
-        let batches = places.chunks(pixels * self.batch).zip(values.chunks(pixels * bands * self.batch));
+        let batches = places.chunks(pixels * self.batch_rows).zip(values.chunks(pixels * bands * self.batch_rows));
         for (places, values) in batches {
             self.images.clear();
             for (places, values) in places.chunks(pixels).zip(values.chunks(pixels * bands)) {
@@ -50,27 +51,28 @@ impl PixelEvaluator for WholeImages<'_> {
     }
 
     fn preferred_candidates(&self) -> usize {
-        AT_ONCE.next_multiple_of(self.batch)
+        PREFERRED_CANDIDATES.next_multiple_of(self.batch_rows)
     }
 }
 
-/// Candidates by what changes in every layer.
-pub(super) struct Patches<'a> {
-    incremental: &'a Incremental,
-    base: Base,
-    scratch: Scratch,
+/// Scores candidates by what they change in every layer.
+pub(super) struct IncrementalEvaluator<'a> {
+    model: &'a IncrementalModel,
+    base: BaseImage,
+    scratch: CandidateScratch,
 }
 
-impl<'a> Patches<'a> {
-    /// The images around one `[band, y, x]`.
-    pub(super) fn new(incremental: &'a Incremental, image: &[f32]) -> Self {
-        Self { incremental, base: incremental.base(image), scratch: incremental.scratch() }
+impl<'a> IncrementalEvaluator<'a> {
+    /// For variants of one image `[band, y, x]`.
+    pub(super) fn new(model: &'a IncrementalModel, image: &[f32]) -> Self {
+        Self { model, base: model.base_image(image), scratch: model.scratch() }
     }
 }
 
-impl PixelEvaluator for Patches<'_> {
+impl PixelEvaluator for IncrementalEvaluator<'_> {
     fn logits(&mut self, pixels: usize, places: &[u32], values: &[f32], logits: &mut Vec<f32>) -> Result<()> {
-        self.incremental.logits(&self.base, &mut self.scratch, places, values, pixels, logits);
+        let candidates = Candidates { pixels, places, values };
+        self.model.append_logits(&self.base, candidates, &mut self.scratch, logits);
         Ok(())
     }
 
@@ -79,6 +81,6 @@ impl PixelEvaluator for Patches<'_> {
     }
 
     fn preferred_candidates(&self) -> usize {
-        AT_ONCE
+        PREFERRED_CANDIDATES
     }
 }

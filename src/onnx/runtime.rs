@@ -1,4 +1,4 @@
-//! Finds ONNX Runtime's shared library and makes the one environment of the process.
+//! Finds the shared library of ONNX Runtime and creates the one environment of the process.
 
 use std::{
     env,
@@ -13,31 +13,31 @@ use ort::{environment::Environment, logging::LogLevel};
 
 use crate::error::{Error, Result};
 
-/// The variable that names the library, or its folder.
+/// The environment variable that names the library or its folder.
 const VARIABLE: &str = "ORT_DYLIB_PATH";
 /// Where `make build` puts the library, under the project's folder.
 const FOLDER: &str = ".lucarne/onnxruntime";
-/// Asks Python where the package lies, without importing it.
+/// Prints the folder of the Python package, without importing it.
 const PYTHON: &str =
     "import importlib.util as u; s = u.find_spec('onnxruntime'); print(s.submodule_search_locations[0])";
 
 /// ONNX Runtime as loaded by this process.
-pub(super) struct Runtime {
-    /// What sessions are made in.
+pub(crate) struct Runtime {
+    /// The environment of all sessions.
     pub(super) environment: Environment,
     /// The library.
-    pub(super) path: PathBuf,
-    /// Its version, where the name of the file has it (the wheels' does); the runtime itself tells only its commit.
-    pub(super) version: Option<String>,
+    pub(crate) path: PathBuf,
+    /// Its version, from the name of the file (in wheels it has one); the runtime itself reports only its commit.
+    pub(crate) version: Option<String>,
     /// What it was built from.
-    pub(super) build: &'static str,
+    pub(crate) build: &'static str,
 }
 
-/// ONNX Runtime, loaded at the first call. A failure is not kept: the next call tries again.
-pub(super) fn runtime() -> Result<&'static Runtime> {
+/// ONNX Runtime, loaded at the first call. A failure is not cached: the next call tries again.
+pub(crate) fn runtime() -> Result<&'static Runtime> {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
     static LOADING: Mutex<()> = Mutex::new(());
-    let _one = LOADING.lock().unwrap_or_else(PoisonError::into_inner);
+    let _loading = LOADING.lock().unwrap_or_else(PoisonError::into_inner);
     match RUNTIME.get() {
         Some(runtime) => Ok(runtime),
         None => {
@@ -49,17 +49,18 @@ pub(super) fn runtime() -> Result<&'static Runtime> {
 }
 
 fn load(path: PathBuf) -> Result<Runtime> {
-    let failed = |error: String| {
-        Error::environment(format!("cannot load ONNX Runtime from `{}`: {}; {REMEDY}", path.display(), error.trim()))
+    let failed = |cause: String| {
+        Error::environment(format!("cannot load ONNX Runtime from `{}`; {REMEDY}", path.display()))
+            .caused_by(cause.trim().to_owned())
     };
     let builder = ort::init_from(&path).map_err(|error| failed(error.to_string()))?;
     let environment = builder.with_telemetry(false).build().map_err(|error| failed(error.to_string()))?;
     environment.set_log_level(LogLevel::Warning);
-    let named = path.canonicalize().unwrap_or_else(|_| path.clone());
-    Ok(Runtime { environment, version: version_in(&named), path, build: ort::info() })
+    let resolved = path.canonicalize().unwrap_or_else(|_| path.clone());
+    Ok(Runtime { environment, version: version_in(&resolved), path, build: ort::info() })
 }
 
-/// The version in `libonnxruntime.so.1.31.1` or `libonnxruntime.1.31.1.dylib`.
+/// The version in a file name such as `libonnxruntime.so.1.31.1` or `libonnxruntime.1.31.1.dylib`.
 fn version_in(path: &Path) -> Option<String> {
     let parts = path.file_name()?.to_str()?.split('.');
     let version: Vec<&str> = parts.filter(|part| part.bytes().all(|byte| byte.is_ascii_digit())).collect();
@@ -69,7 +70,8 @@ fn version_in(path: &Path) -> Option<String> {
 const REMEDY: &str = "run `make build` in the project's folder, or `pip install onnxruntime==1.31.1`, \
                       or set `ORT_DYLIB_PATH` to the library";
 
-/// The library: named by the variable, beside the executable, in the project's folder, in an installed Python package.
+/// The first of: the library that the variable names, one beside the executable, one in the project's folder, one in an
+/// installed Python package.
 fn find() -> Result<PathBuf> {
     if let Some(named) = env::var_os(VARIABLE).filter(|named| !named.is_empty()) {
         return named_by_variable(&named);
@@ -80,8 +82,9 @@ fn find() -> Result<PathBuf> {
     folders.iter().find_map(|folder| library_in(folder)).or_else(|| library_in(&python_package()?)).ok_or_else(|| {
         let beside = beside.map_or_else(|| "?".into(), |beside| beside.display().to_string());
         Error::environment(format!(
-            "no ONNX Runtime library found: `{VARIABLE}` is not set, and there is none beside the executable (in \
-             `{beside}`), in `{FOLDER}` of this folder or of one above the executable, or in a package of `python3`; {REMEDY}"
+            "cannot find the ONNX Runtime library: `{VARIABLE}` is not set, and the library is not beside the executable (in \
+             `{beside}`), in `{FOLDER}` of the current folder or a parent folder of the executable, or in a package of \
+             `python3`; {REMEDY}"
         ))
     })
 }
@@ -92,19 +95,20 @@ fn named_by_variable(named: &OsStr) -> Result<PathBuf> {
     library.ok_or_else(|| {
         let path = path.display();
         Error::environment(format!(
-            "`{VARIABLE}` is `{path}`, where no ONNX Runtime library is; set it to the library, or unset it"
+            "`{VARIABLE}` is `{path}`, which is not an ONNX Runtime library or a folder with one; set it to the library, or \
+             unset it"
         ))
     })
 }
 
-/// The folders to look in, in order.
+/// The folders to search, in order.
 fn folders(beside: Option<&Path>, current: Option<&Path>) -> Vec<PathBuf> {
     let above = beside.into_iter().flat_map(Path::ancestors);
     let projects = current.into_iter().chain(above).map(|root| root.join(FOLDER));
     beside.map(Path::to_path_buf).into_iter().chain(projects).collect()
 }
 
-/// The library in a folder or in the places of it where a wheel has it; the plain name before names with a version.
+/// The library in a folder, or in the subfolders where a wheel has it. A name without a version comes first.
 fn library_in(folder: &Path) -> Option<PathBuf> {
     ["", "capi", "onnxruntime/capi"].iter().find_map(|inner| {
         let entries = fs::read_dir(folder.join(inner)).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
@@ -144,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn the_library_of_a_wheel_is_found_and_its_helpers_are_not() {
+    fn finds_the_library_of_a_wheel_and_ignores_its_helpers() {
         let root = tempfile::tempdir().expect("a folder");
         touch(root.path(), "onnxruntime/capi/libonnxruntime_providers_shared.so");
         assert_eq!(library_in(root.path()), None);
@@ -155,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn the_version_is_read_off_the_name_where_it_is_there() {
+    fn reads_the_version_from_the_file_name() {
         let version = |name: &str| version_in(Path::new(name));
         assert_eq!(version("/a.1/libonnxruntime.so.1.31.1").as_deref(), Some("1.31.1"));
         assert_eq!(version("libonnxruntime.1.31.1.dylib").as_deref(), Some("1.31.1"));
@@ -163,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn the_executables_own_folder_comes_first_then_the_current_folder_then_those_above() {
+    fn searches_beside_the_executable_then_the_current_folder_then_parent_folders() {
         let found = folders(Some(Path::new("/p/target/release")), Some(Path::new("/w")));
         let names: Vec<String> = found.iter().map(|folder| folder.display().to_string()).collect();
         let expected = ["/p/target/release", "/w/.lucarne/onnxruntime", "/p/target/release/.lucarne/onnxruntime"];
@@ -172,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_variable_that_names_nothing_is_an_error_and_not_passed_over() {
+    fn rejects_a_variable_that_does_not_name_a_library() {
         let error = named_by_variable(OsStr::new("/nowhere/libonnxruntime.so")).expect_err("no library");
         assert!(error.to_string().contains("`ORT_DYLIB_PATH` is `/nowhere/libonnxruntime.so`"), "{error}");
     }

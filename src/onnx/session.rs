@@ -1,158 +1,161 @@
-//! A model loaded into ONNX Runtime, and the sessions that workers share.
+//! Sessions of ONNX Runtime for one model, shared by the workers.
 
 use std::path::Path;
 
 use crossbeam_channel::{Receiver, Sender};
 use ort::{
-    ep::{self, ExecutionProvider},
     session::Session,
     value::{Outlet, TensorElementType, TensorRef, ValueType},
 };
 
-use super::{Device, library::Runtime};
+use super::{
+    provider::Provider,
+    runtime::Runtime,
+    signature::{ModelSignature, VectorOutput},
+};
 use crate::{
-    card::Card,
     error::{Error, Result},
     stage::ModelOutputs,
 };
 
-/// The device that sessions run on, and why this one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Taken {
-    pub(super) device: Device,
-    pub(super) why: String,
-}
-
-/// Sessions of one model. A session serves one caller at a time, so there is one for every worker.
-pub(super) struct Pool {
-    card: Card,
-    back: Sender<Session>,
+/// Sessions of one model. A session serves one caller at a time.
+pub(crate) struct SessionPool {
+    signature: ModelSignature,
+    release: Sender<Session>,
     idle: Receiver<Session>,
-    /// How many there are.
-    pub(super) sessions: usize,
-    /// The only batch size that the graph takes, if it is not open.
-    pub(super) fixed_batch: Option<usize>,
-    /// What they run on.
-    pub(super) taken: Taken,
+    /// The number of sessions.
+    pub(crate) sessions: usize,
+    /// The only batch size that the graph accepts, if its first dimension is fixed.
+    pub(crate) fixed_batch: Option<usize>,
+    /// What the sessions run on.
+    pub(crate) provider: &'static Provider,
+    /// Why this provider was chosen, for the run record.
+    pub(crate) why: String,
 }
 
-impl Pool {
-    /// Loads a model for so many workers. On a CPU every worker has a session with one thread; a GPU has one session.
-    pub(super) fn load(runtime: &Runtime, model: &Path, card: &Card, device: Device, workers: usize) -> Result<Self> {
-        let (first, taken) = open(runtime, model, device)?;
-        let fixed_batch = verify(&first, card, model)?;
-        let sessions = if taken.device == Device::Cuda { 1 } else { workers.max(1) };
-        let (back, idle) = crossbeam_channel::bounded(sessions);
-        let mut all = vec![first];
+impl SessionPool {
+    /// Loads a model for a number of workers, on the first of some providers that can be used.
+    pub(crate) fn load(
+        runtime: &Runtime,
+        model: &Path,
+        signature: &ModelSignature,
+        providers: &[&'static Provider],
+        workers: usize,
+    ) -> Result<Self> {
+        let OpenedSession { session, provider, why } = open_first(runtime, model, providers)?;
+        let fixed_batch = verify(&session, signature).map_err(|reason| {
+            Error::data(format!("the model `{}` does not match its card: {reason}", model.display()))
+        })?;
+        let sessions = (provider.sessions)(workers);
+        let (release, idle) = crossbeam_channel::bounded(sessions);
+        let mut all = vec![session];
         for _ in 1..sessions {
-            all.push(on_cpu(runtime, model)?);
+            all.push(provider.open(runtime, model)?);
         }
         for session in all {
-            back.send(session).map_err(|_| Error::bug("the pool of sessions is closed"))?;
+            release.send(session).map_err(|_| closed())?;
         }
-        Ok(Self { card: card.clone(), back, idle, sessions, fixed_batch, taken })
+        Ok(Self { signature: signature.clone(), release, idle, sessions, fixed_batch, provider, why })
     }
 
-    /// Runs one batch: pixels `[n, band, y, x]`. Waits for a session when all are busy.
-    pub(super) fn run(&self, pixels: &[f32], out: &mut ModelOutputs) -> Result<()> {
-        let mut session = self.idle.recv().map_err(|_| Error::bug("the pool of sessions is closed"))?;
-        let done = self.run_on(&mut session, pixels, out);
-        self.back.send(session).map_err(|_| Error::bug("the pool of sessions is closed"))?;
+    /// Runs one batch of images `[n, band, y, x]` and appends its outputs. Blocks while all sessions are busy.
+    pub(super) fn run(&self, images: &[f32], outputs: &mut ModelOutputs) -> Result<()> {
+        let mut session = self.idle.recv().map_err(|_| closed())?;
+        let done = self.run_on(&mut session, images, outputs);
+        self.release.send(session).map_err(|_| closed())?;
         done
     }
 
-    fn run_on(&self, session: &mut Session, pixels: &[f32], out: &mut ModelOutputs) -> Result<()> {
-        let Card { bands, size, classes, .. } = &self.card;
-        let rows = pixels.len() / self.pixels();
-        let input = TensorRef::from_array_view(([rows, bands.len(), *size, *size], pixels)).map_err(failed)?;
-        let outputs = session.run(ort::inputs![self.card.input.as_str() => input]).map_err(failed)?;
-        let tensor = |name: &str, length: usize| {
-            let value = outputs.get(name).ok_or_else(|| Error::bug(format!("the model gave no output `{name}`")))?;
-            let (shape, values) = value.try_extract_tensor::<f32>().map_err(failed)?;
-            let expected = [rows, length].map(|n| i64::try_from(n).unwrap_or(i64::MAX));
-            let wrong = || format!("the model's output `{name}` has the shape {shape}, its card says {expected:?}");
+    fn run_on(&self, session: &mut Session, images: &[f32], outputs: &mut ModelOutputs) -> Result<()> {
+        let ModelSignature { input, bands, size, logits, latent } = &self.signature;
+        let rows = images.len() / self.image_length();
+        let images = TensorRef::from_array_view(([rows, *bands, *size, *size], images)).map_err(failed)?;
+        let tensors = session.run(ort::inputs![input.as_str() => images]).map_err(failed)?;
+        let tensor = |VectorOutput { name, length }: &VectorOutput| {
+            let missing = || Error::bug(format!("the model returned no output `{name}`"));
+            let (shape, values) = tensors.get(name).ok_or_else(missing)?.try_extract_tensor::<f32>().map_err(failed)?;
+            let expected = [rows, *length].map(dimension);
+            let wrong = || format!("output `{name}` of the model has shape {shape}, its card declares {expected:?}");
             if shape[..] == expected { Ok(values) } else { Err(Error::data(wrong())) }
         };
-        let logits = tensor(&self.card.logits, classes.len())?;
-        let latents = match (&self.card.latent, self.card.latent_size) {
-            (Some(name), Some(length)) => tensor(name, length)?,
-            _ => &[],
-        };
-        out.logits.extend_from_slice(logits);
-        out.latents.extend_from_slice(latents);
+        let logits = tensor(logits)?;
+        let latents = latent.as_ref().map_or(Ok(&[][..]), tensor)?;
+        outputs.logits.extend_from_slice(logits);
+        outputs.latents.extend_from_slice(latents);
         Ok(())
     }
 
     /// Numbers of one image.
-    pub(super) fn pixels(&self) -> usize {
-        self.card.bands.len() * self.card.size * self.card.size
+    pub(crate) const fn image_length(&self) -> usize {
+        self.signature.image_length()
     }
 }
 
-#[allow(clippy::needless_pass_by_value, reason = "the shape that `map_err` wants")]
+#[allow(clippy::needless_pass_by_value, reason = "the signature that `map_err` takes")]
 pub(super) fn failed(error: ort::Error) -> Error {
-    Error::environment(format!("ONNX Runtime: {}", error.message()))
+    Error::environment("ONNX Runtime failed").caused_by(error.message().to_owned())
 }
 
-fn open(runtime: &Runtime, model: &Path, device: Device) -> Result<(Session, Taken)> {
-    let cpu = |why: String| Ok((on_cpu(runtime, model)?, Taken { device: Device::Cpu, why }));
-    match device {
-        Device::Cpu => cpu("asked for".into()),
-        Device::Cuda => {
-            let session = on_cuda(runtime, model).map_err(|error| {
-                Error::environment(format!("`device: cuda` was asked for, and there is none to use: {}", error.trim()))
-            })?;
-            Ok((session, Taken { device, why: "asked for".into() }))
+fn closed() -> Error {
+    Error::bug("the pool of sessions is closed")
+}
+
+/// A session, what it runs on, and why.
+struct OpenedSession {
+    session: Session,
+    provider: &'static Provider,
+    why: String,
+}
+
+/// Opens a model on the first provider that can be used. The error is that of the last one.
+fn open_first(runtime: &Runtime, model: &Path, providers: &[&'static Provider]) -> Result<OpenedSession> {
+    let mut passed_over = Vec::new();
+    let mut failure = Error::bug("no execution provider was given");
+    for &provider in providers {
+        match provider.open(runtime, model) {
+            Ok(session) => {
+                let why = match passed_over.as_slice() {
+                    [] if providers.len() == 1 => "requested".to_owned(),
+                    [] => format!("auto: device `{}` can be used", provider.name),
+                    reasons => format!("auto: {}", reasons.join("; ")),
+                };
+                return Ok(OpenedSession { session, provider, why });
+            }
+            Err(error) => {
+                passed_over.push(error.report());
+                failure = error;
+            }
         }
-        Device::Auto => match on_cuda(runtime, model) {
-            Ok(session) => Ok((session, Taken { device: Device::Cuda, why: "auto: there is one".into() })),
-            Err(error) => cpu(format!("auto: no CUDA, {}", error.trim())),
-        },
     }
+    Err(failure)
 }
 
-fn on_cpu(runtime: &Runtime, model: &Path) -> Result<Session> {
-    let make = || Session::builder(&runtime.environment)?.with_intra_threads(1)?.commit_from_file(model);
-    make().map_err(|error| Error::data(format!("cannot load the model `{}`: {}", model.display(), error.message())))
-}
-
-/// A session on the GPU, and there alone: the runtime would otherwise put what it likes on the CPU without a word.
-fn on_cuda(runtime: &Runtime, model: &Path) -> Result<Session, String> {
-    if !ep::CUDA::is_available().unwrap_or(false) {
-        return Err(format!("the ONNX Runtime at `{}` is built without CUDA", runtime.path.display()));
-    }
-    // TF32 would round the inputs of every product to 10 bits.
-    let cuda = ep::CUDA::default().with_tf32(false).build().error_on_failure();
-    let make = || {
-        let builder = Session::builder(&runtime.environment)?.with_execution_providers([cuda])?;
-        builder.with_disable_cpu_fallback()?.commit_from_file(model)
-    };
-    make().map_err(|error: ort::Error| error.message().to_owned())
-}
-
-/// The batch size that the graph insists on, if it does; an error when the graph is not what the card says.
-fn verify(session: &Session, card: &Card, model: &Path) -> Result<Option<usize>> {
+/// Compares the graph with the signature. Returns the batch size that the graph is fixed to, if it is.
+fn verify(session: &Session, signature: &ModelSignature) -> Result<Option<usize>, String> {
+    let ModelSignature { input, bands, size, logits, latent } = signature;
     let shape_of = |outlets: &[Outlet], name: &str| match outlets.iter().find(|outlet| outlet.name() == name) {
         Some(outlet) => match outlet.dtype() {
             ValueType::Tensor { ty: TensorElementType::Float32, shape, .. } => Ok(shape.to_vec()),
-            other => Err(format!("`{name}` is {other}, not a float32 tensor")),
+            other => Err(format!("`{name}` is {other}, expected a float32 tensor")),
         },
-        None => Err(format!("it has no `{name}`")),
+        None => Err(format!("the graph has no `{name}`")),
     };
-    let check = || -> Result<Option<usize>, String> {
-        if session.inputs().len() != 1 {
-            return Err(format!("it has {} inputs, one was expected", session.inputs().len()));
-        }
-        let shape = shape_of(session.inputs(), &card.input)?;
-        let expected = [card.bands.len(), card.size, card.size].map(|n| i64::try_from(n).unwrap_or(i64::MAX));
-        let fits = shape.len() == 4 && shape[1..].iter().zip(expected).all(|(&found, n)| found < 0 || found == n);
-        if !fits {
-            return Err(format!("the input `{}` has the shape {shape:?}, its card says {expected:?}", card.input));
-        }
-        for name in std::iter::once(&card.logits).chain(&card.latent) {
-            shape_of(session.outputs(), name)?;
-        }
-        Ok(usize::try_from(shape[0]).ok().filter(|&n| n > 0))
-    };
-    check().map_err(|reason| Error::data(format!("the model `{}` does not fit its card: {reason}", model.display())))
+    if session.inputs().len() != 1 {
+        return Err(format!("the graph has {} inputs, expected 1", session.inputs().len()));
+    }
+    let shape = shape_of(session.inputs(), input)?;
+    let expected = [*bands, *size, *size].map(dimension);
+    let agrees = shape.len() == 4 && shape[1..].iter().zip(expected).all(|(&found, n)| found < 0 || found == n);
+    if !agrees {
+        return Err(format!("input `{input}` has shape {shape:?}, the card declares {expected:?} after the batch"));
+    }
+    for output in std::iter::once(logits).chain(latent) {
+        shape_of(session.outputs(), &output.name)?;
+    }
+    Ok(usize::try_from(shape[0]).ok().filter(|&n| n > 0))
+}
+
+/// A dimension in the type that ONNX Runtime uses.
+fn dimension(n: usize) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
 }

@@ -1,159 +1,163 @@
-//! The parts of ONNX's messages that are read, and those that are written; field numbers from onnx.proto3.
+//! The protobuf messages of an ONNX file, as far as this crate reads or writes them. Names and field numbers are those of
+//! `onnx.proto3`; fields that are not listed are dropped when a message is decoded.
 //!
-//! What is not named here is dropped when a message is read. So a graph that is written again ([`RawGraph`]) keeps its
-//! nodes and its initialisers as bytes: on the wire, a repeated message is repeated bytes.
+//! Nodes and initialisers stay encoded until they are needed: reading a model card must not decode 20 MB of weights, and the
+//! head of a model is cut out by copying encoded nodes. `Bytes` shares the buffer of the file, so nothing is copied.
 
-use prost::Message;
-
-#[derive(Clone, PartialEq, Message)]
-pub(super) struct Model {
-    #[prost(message, optional, tag = "7")]
-    pub(super) graph: Option<Graph>,
-}
+use prost::{DecodeError, Message, bytes::Bytes};
 
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct Graph {
-    #[prost(message, repeated, tag = "1")]
-    pub(super) node: Vec<Node>,
-    #[prost(message, repeated, tag = "5")]
-    pub(super) initializer: Vec<Tensor>,
-    #[prost(message, repeated, tag = "15")]
-    pub(super) sparse_initializer: Vec<Nothing>,
-}
-
-/// A message of which nothing is read but that it is there.
-#[derive(Clone, PartialEq, Message)]
-pub(super) struct Nothing {}
-
-#[derive(Clone, PartialEq, Message)]
-pub(in super::super) struct Node {
-    #[prost(string, repeated, tag = "1")]
-    pub(in super::super) input: Vec<String>,
-    #[prost(string, repeated, tag = "2")]
-    pub(in super::super) output: Vec<String>,
-    #[prost(string, tag = "4")]
-    pub(in super::super) op_type: String,
-    #[prost(message, repeated, tag = "5")]
-    pub(in super::super) attribute: Vec<Attribute>,
-    #[prost(string, tag = "7")]
-    pub(in super::super) domain: String,
-}
-
-#[derive(Clone, PartialEq, Message)]
-pub(in super::super) struct Attribute {
-    #[prost(string, tag = "1")]
-    pub(in super::super) name: String,
-    #[prost(float, tag = "2")]
-    pub(in super::super) f: f32,
-    #[prost(int64, tag = "3")]
-    pub(in super::super) i: i64,
-    #[prost(bytes = "vec", tag = "4")]
-    pub(in super::super) s: Vec<u8>,
-    #[prost(message, optional, tag = "5")]
-    pub(in super::super) t: Option<Tensor>,
-    #[prost(float, repeated, tag = "7")]
-    pub(in super::super) floats: Vec<f32>,
-    #[prost(int64, repeated, tag = "8")]
-    pub(in super::super) ints: Vec<i64>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-pub(in super::super) struct Tensor {
-    #[prost(int64, repeated, tag = "1")]
-    pub(in super::super) dims: Vec<i64>,
-    #[prost(int32, tag = "2")]
-    pub(in super::super) data_type: i32,
-    #[prost(float, repeated, tag = "4")]
-    pub(in super::super) float_data: Vec<f32>,
-    #[prost(int32, repeated, tag = "5")]
-    pub(in super::super) int32_data: Vec<i32>,
-    #[prost(int64, repeated, tag = "7")]
-    pub(in super::super) int64_data: Vec<i64>,
-    #[prost(string, tag = "8")]
-    pub(in super::super) name: String,
-    #[prost(bytes = "vec", tag = "9")]
-    pub(in super::super) raw_data: Vec<u8>,
-    #[prost(double, repeated, tag = "10")]
-    pub(in super::super) double_data: Vec<f64>,
-    #[prost(int32, tag = "14")]
-    pub(in super::super) data_location: i32,
-}
-
-#[derive(Clone, PartialEq, Message)]
-pub(super) struct RawModel {
+pub(crate) struct ModelProto {
     #[prost(int64, tag = "1")]
-    pub(super) ir_version: i64,
+    pub(crate) ir_version: i64,
     #[prost(message, optional, tag = "7")]
-    pub(super) graph: Option<RawGraph>,
-    #[prost(bytes = "vec", repeated, tag = "8")]
-    pub(super) opset_import: Vec<Vec<u8>>,
-    #[prost(bytes = "vec", repeated, tag = "25")]
-    pub(super) functions: Vec<Vec<u8>>,
+    pub(crate) graph: Option<GraphProto>,
+    /// Encoded `OperatorSetIdProto`.
+    #[prost(bytes = "bytes", repeated, tag = "8")]
+    pub(crate) opset_import: Vec<Bytes>,
+    #[prost(message, repeated, tag = "14")]
+    pub(crate) metadata_props: Vec<StringStringEntryProto>,
+    /// Encoded `FunctionProto`.
+    #[prost(bytes = "bytes", repeated, tag = "25")]
+    pub(crate) functions: Vec<Bytes>,
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct RawGraph {
-    #[prost(bytes = "vec", repeated, tag = "1")]
-    pub(super) node: Vec<Vec<u8>>,
+pub(crate) struct GraphProto {
+    /// Encoded [`NodeProto`].
+    #[prost(bytes = "bytes", repeated, tag = "1")]
+    pub(crate) node: Vec<Bytes>,
     #[prost(string, tag = "2")]
-    pub(super) name: String,
-    #[prost(bytes = "vec", repeated, tag = "5")]
-    pub(super) initializer: Vec<Vec<u8>>,
+    pub(crate) name: String,
+    /// Encoded [`TensorProto`].
+    #[prost(bytes = "bytes", repeated, tag = "5")]
+    pub(crate) initializer: Vec<Bytes>,
     #[prost(message, repeated, tag = "11")]
-    pub(super) input: Vec<ValueInfo>,
+    pub(crate) input: Vec<ValueInfoProto>,
     #[prost(message, repeated, tag = "12")]
-    pub(super) output: Vec<ValueInfo>,
+    pub(crate) output: Vec<ValueInfoProto>,
+    /// Encoded `SparseTensorProto`.
+    #[prost(bytes = "bytes", repeated, tag = "15")]
+    pub(crate) sparse_initializer: Vec<Bytes>,
 }
 
-/// Of a node, what it hangs on.
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct Edges {
+pub(crate) struct NodeProto {
     #[prost(string, repeated, tag = "1")]
-    pub(super) input: Vec<String>,
+    pub(crate) input: Vec<String>,
     #[prost(string, repeated, tag = "2")]
-    pub(super) output: Vec<String>,
+    pub(crate) output: Vec<String>,
+    #[prost(string, tag = "4")]
+    pub(crate) op_type: String,
+    #[prost(message, repeated, tag = "5")]
+    pub(crate) attribute: Vec<AttributeProto>,
+    #[prost(string, tag = "7")]
+    pub(crate) domain: String,
 }
 
-/// Of a tensor, its name.
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct Named {
-    #[prost(string, tag = "8")]
-    pub(super) name: String,
-}
-
-#[derive(Clone, PartialEq, Message)]
-pub(super) struct ValueInfo {
+pub(crate) struct AttributeProto {
     #[prost(string, tag = "1")]
-    pub(super) name: String,
-    #[prost(message, optional, tag = "2")]
-    pub(super) kind: Option<Type>,
+    pub(crate) name: String,
+    #[prost(float, tag = "2")]
+    pub(crate) f: f32,
+    #[prost(int64, tag = "3")]
+    pub(crate) i: i64,
+    #[prost(bytes = "bytes", tag = "4")]
+    pub(crate) s: Bytes,
+    #[prost(message, optional, tag = "5")]
+    pub(crate) t: Option<TensorProto>,
+    #[prost(float, repeated, tag = "7")]
+    pub(crate) floats: Vec<f32>,
+    #[prost(int64, repeated, tag = "8")]
+    pub(crate) ints: Vec<i64>,
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct Type {
+pub(crate) struct TensorProto {
+    #[prost(int64, repeated, tag = "1")]
+    pub(crate) dims: Vec<i64>,
+    #[prost(int32, tag = "2")]
+    pub(crate) data_type: i32,
+    #[prost(float, repeated, tag = "4")]
+    pub(crate) float_data: Vec<f32>,
+    #[prost(int32, repeated, tag = "5")]
+    pub(crate) int32_data: Vec<i32>,
+    #[prost(int64, repeated, tag = "7")]
+    pub(crate) int64_data: Vec<i64>,
+    #[prost(string, tag = "8")]
+    pub(crate) name: String,
+    #[prost(bytes = "bytes", tag = "9")]
+    pub(crate) raw_data: Bytes,
+    #[prost(double, repeated, tag = "10")]
+    pub(crate) double_data: Vec<f64>,
+    /// 1 when the numbers are in another file.
+    #[prost(int32, tag = "14")]
+    pub(crate) data_location: i32,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct ValueInfoProto {
+    #[prost(string, tag = "1")]
+    pub(crate) name: String,
+    #[prost(message, optional, tag = "2")]
+    pub(crate) r#type: Option<TypeProto>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct TypeProto {
     #[prost(message, optional, tag = "1")]
-    pub(super) tensor: Option<TensorType>,
+    pub(crate) tensor_type: Option<TensorTypeProto>,
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct TensorType {
+pub(crate) struct TensorTypeProto {
     #[prost(int32, tag = "1")]
-    pub(super) element: i32,
+    pub(crate) elem_type: i32,
     #[prost(message, optional, tag = "2")]
-    pub(super) shape: Option<Dimensions>,
+    pub(crate) shape: Option<TensorShapeProto>,
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct Dimensions {
+pub(crate) struct TensorShapeProto {
     #[prost(message, repeated, tag = "1")]
-    pub(super) dim: Vec<Dimension>,
+    pub(crate) dim: Vec<DimensionProto>,
 }
 
-/// A number, or a name where the size is open.
+/// A number, or a name where the size varies.
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct Dimension {
+pub(crate) struct DimensionProto {
     #[prost(int64, optional, tag = "1")]
-    pub(super) value: Option<i64>,
+    pub(crate) dim_value: Option<i64>,
     #[prost(string, optional, tag = "2")]
-    pub(super) name: Option<String>,
+    pub(crate) dim_param: Option<String>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct StringStringEntryProto {
+    #[prost(string, tag = "1")]
+    pub(crate) key: String,
+    #[prost(string, tag = "2")]
+    pub(crate) value: String,
+}
+
+/// `TensorProto.DataType`.
+pub(crate) mod data_type {
+    pub(crate) const FLOAT: i32 = 1;
+    pub(crate) const INT32: i32 = 6;
+    pub(crate) const INT64: i32 = 7;
+    pub(crate) const FLOAT16: i32 = 10;
+    pub(crate) const DOUBLE: i32 = 11;
+}
+
+impl GraphProto {
+    /// The nodes, decoded.
+    pub(crate) fn nodes(&self) -> Result<Vec<NodeProto>, DecodeError> {
+        self.node.iter().cloned().map(NodeProto::decode).collect()
+    }
+
+    /// The initialisers, decoded; their raw numbers are not copied.
+    pub(crate) fn initializers(&self) -> Result<Vec<TensorProto>, DecodeError> {
+        self.initializer.iter().cloned().map(TensorProto::decode).collect()
+    }
 }

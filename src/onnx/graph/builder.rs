@@ -1,52 +1,60 @@
-//! Graphs for tests, written to bytes and read again.
+//! Builds graphs for tests: written to bytes and read again.
 
 use prost::Message;
 
 use super::{
-    Graph,
-    tensor::FLOAT,
-    wire::{Attribute, Graph as GraphMessage, Model, Node, Tensor},
+    super::wire::{AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, data_type},
+    ModelGraph,
 };
 
-/// A graph in the making.
+/// Builds a graph node by node.
 #[derive(Default)]
-pub(in super::super) struct Build {
-    graph: GraphMessage,
+pub(in crate::onnx) struct GraphBuilder {
+    graph: GraphProto,
 }
 
-/// An attribute of a node.
-pub(in super::super) enum Is<'a> {
+/// The value of a node's attribute.
+pub(in crate::onnx) enum AttributeValue<'a> {
     Int(i64),
     Ints(&'a [i64]),
     Float(f32),
 }
 
-impl Build {
-    pub(in super::super) fn constant(&mut self, name: &str, dims: &[usize], float_data: Vec<f32>) {
+impl GraphBuilder {
+    pub(in crate::onnx) fn constant(&mut self, name: &str, dims: &[usize], float_data: Vec<f32>) {
         let dims = dims.iter().map(|&dim| dim as i64).collect();
-        let tensor = Tensor { name: name.into(), dims, data_type: FLOAT, float_data, ..Tensor::default() };
-        self.graph.initializer.push(tensor);
+        let data_type = data_type::FLOAT;
+        let tensor = TensorProto { name: name.into(), dims, data_type, float_data, ..TensorProto::default() };
+        self.graph.initializer.push(tensor.encode_to_vec().into());
     }
 
-    pub(in super::super) fn node(&mut self, op: &str, input: &[&str], output: &str, attributes: &[(&str, Is)]) {
+    pub(in crate::onnx) fn node(
+        &mut self,
+        op: &str,
+        input: &[&str],
+        output: &str,
+        attributes: &[(&str, AttributeValue)],
+    ) {
         let attribute = attributes.iter().map(|(name, value)| {
-            let own = Attribute { name: (*name).into(), ..Attribute::default() };
+            let named = AttributeProto { name: (*name).into(), ..AttributeProto::default() };
             match value {
-                Is::Int(i) => Attribute { i: *i, ..own },
-                Is::Ints(ints) => Attribute { ints: ints.to_vec(), ..own },
-                Is::Float(f) => Attribute { f: *f, ..own },
+                AttributeValue::Int(i) => AttributeProto { i: *i, ..named },
+                AttributeValue::Ints(ints) => AttributeProto { ints: ints.to_vec(), ..named },
+                AttributeValue::Float(f) => AttributeProto { f: *f, ..named },
             }
         });
-        self.graph.node.push(Node {
+        let node = NodeProto {
             op_type: op.into(),
             input: input.iter().map(|&name| name.to_owned()).collect(),
             output: vec![output.into()],
             attribute: attribute.collect(),
             domain: String::new(),
-        });
+        };
+        self.graph.node.push(node.encode_to_vec().into());
     }
 
-    pub(in super::super) fn read(self) -> Graph {
-        Graph::read(&Model { graph: Some(self.graph) }.encode_to_vec()).expect("a graph")
+    pub(in crate::onnx) fn read(self) -> ModelGraph {
+        let model = ModelProto { graph: Some(self.graph), ..ModelProto::default() };
+        ModelGraph::read(model.encode_to_vec().into()).expect("a graph")
     }
 }

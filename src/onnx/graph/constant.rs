@@ -1,96 +1,100 @@
 //! Constant tensors of a graph, as numbers.
 
-use super::wire;
+use super::super::wire::{
+    TensorProto,
+    data_type::{DOUBLE, FLOAT, FLOAT16, INT32, INT64},
+};
 
-/// `TensorProto.DataType`
-pub(super) const FLOAT: i32 = 1;
-const INT32: i32 = 6;
-pub(super) const INT64: i32 = 7;
-const HALF: i32 = 10;
-pub(super) const DOUBLE: i32 = 11;
-
-/// A constant: its shape and its numbers, the last index fastest.
+/// A constant tensor in row-major order (the last index varies fastest).
 #[derive(Debug, Clone, PartialEq)]
-pub(in super::super) struct Tensor {
-    pub(in super::super) dims: Vec<usize>,
-    data: Data,
+pub(in crate::onnx) struct Constant {
+    pub(in crate::onnx) dims: Vec<usize>,
+    data: ConstantData,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-enum Data {
+enum ConstantData {
     Floats(Vec<f32>),
     Integers(Vec<i64>),
 }
 
-impl Tensor {
+impl Constant {
     pub(super) fn scalar(value: f32) -> Self {
-        Self { dims: vec![], data: Data::Floats(vec![value]) }
+        Self { dims: vec![], data: ConstantData::Floats(vec![value]) }
     }
 
     pub(super) fn vector(values: Vec<f32>) -> Self {
-        Self { dims: vec![values.len()], data: Data::Floats(values) }
+        Self { dims: vec![values.len()], data: ConstantData::Floats(values) }
     }
 
     pub(super) fn integers(dims: Vec<usize>, values: Vec<i64>) -> Self {
-        Self { dims, data: Data::Integers(values) }
+        Self { dims, data: ConstantData::Integers(values) }
     }
 
     /// Its floating-point numbers.
-    pub(in super::super) fn floats(&self) -> Result<&[f32], String> {
+    pub(in crate::onnx) fn floats(&self) -> Result<&[f32], String> {
         match &self.data {
-            Data::Floats(values) => Ok(values),
-            Data::Integers(_) => Err("unsupported: integers where numbers were expected".into()),
+            ConstantData::Floats(values) => Ok(values),
+            ConstantData::Integers(_) => {
+                Err("unsupported: a constant of integers where floating-point numbers are expected".into())
+            }
         }
     }
 
     /// Its integers: shapes and axes.
-    pub(in super::super) fn ints(&self) -> Result<&[i64], String> {
+    pub(in crate::onnx) fn ints(&self) -> Result<&[i64], String> {
         match &self.data {
-            Data::Integers(values) => Ok(values),
-            Data::Floats(_) => Err("unsupported: numbers where integers were expected".into()),
+            ConstantData::Integers(values) => Ok(values),
+            ConstantData::Floats(_) => {
+                Err("unsupported: a constant of floating-point numbers where integers are expected".into())
+            }
         }
     }
 
-    /// The same as another `TensorProto.DataType`.
+    /// Converts to another `TensorProto.DataType`.
     pub(super) fn cast(self, to: i64) -> Result<Self, String> {
         match (i32::try_from(to), &self.data) {
-            (Ok(FLOAT | DOUBLE), Data::Floats(_)) | (Ok(INT64 | INT32), Data::Integers(_)) => Ok(self),
-            (Ok(FLOAT | DOUBLE), Data::Integers(values)) => {
+            (Ok(FLOAT | DOUBLE), ConstantData::Floats(_)) | (Ok(INT64 | INT32), ConstantData::Integers(_)) => Ok(self),
+            (Ok(FLOAT | DOUBLE), ConstantData::Integers(values)) => {
                 let floats = values.iter().map(|&value| value as f32).collect();
-                Ok(Self { dims: self.dims, data: Data::Floats(floats) })
+                Ok(Self { dims: self.dims, data: ConstantData::Floats(floats) })
             }
-            _ => Err(format!("unsupported: Cast of a constant to the type {to}")),
+            _ => Err(format!("unsupported: Cast of a constant to data type {to}")),
         }
     }
 
-    /// What a file says of a tensor.
-    pub(super) fn read(tensor: &wire::Tensor) -> Result<Self, String> {
+    /// Reads a tensor, whether its numbers are raw bytes or a list.
+    pub(super) fn read(tensor: &TensorProto) -> Result<Self, String> {
         let name = &tensor.name;
         if tensor.data_location != 0 {
-            return Err(format!("unsupported: the tensor `{name}` lies outside the file"));
+            return Err(format!("unsupported: the numbers of tensor `{name}` are in an external file"));
         }
         let dims: Result<Vec<usize>, _> = tensor.dims.iter().map(|&dim| usize::try_from(dim)).collect();
-        let dims = dims.map_err(|_| format!("the tensor `{name}` has the shape {:?}", tensor.dims))?;
-        let raw = tensor.raw_data.as_slice();
+        let dims = dims.map_err(|_| format!("tensor `{name}` has the invalid shape {:?}", tensor.dims))?;
+        let raw = tensor.raw_data.as_ref();
         let data = match tensor.data_type {
-            FLOAT if raw.is_empty() => Data::Floats(tensor.float_data.clone()),
-            FLOAT => Data::Floats(numbers(raw, f32::from_le_bytes)),
-            DOUBLE if raw.is_empty() => Data::Floats(tensor.double_data.iter().map(|&x| x as f32).collect()),
-            DOUBLE => Data::Floats(numbers(raw, |bytes| f64::from_le_bytes(bytes) as f32)),
-            HALF if raw.is_empty() => Data::Floats(tensor.int32_data.iter().map(|&bits| half(bits as u16)).collect()),
-            HALF => Data::Floats(numbers(raw, |bytes| half(u16::from_le_bytes(bytes)))),
-            INT64 if raw.is_empty() => Data::Integers(tensor.int64_data.clone()),
-            INT64 => Data::Integers(numbers(raw, i64::from_le_bytes)),
-            INT32 if raw.is_empty() => Data::Integers(tensor.int32_data.iter().copied().map(i64::from).collect()),
-            INT32 => Data::Integers(numbers(raw, |bytes| i64::from(i32::from_le_bytes(bytes)))),
-            other => return Err(format!("unsupported: the tensor `{name}` is of the type {other}")),
+            FLOAT if raw.is_empty() => ConstantData::Floats(tensor.float_data.clone()),
+            FLOAT => ConstantData::Floats(numbers(raw, f32::from_le_bytes)),
+            DOUBLE if raw.is_empty() => ConstantData::Floats(tensor.double_data.iter().map(|&x| x as f32).collect()),
+            DOUBLE => ConstantData::Floats(numbers(raw, |bytes| f64::from_le_bytes(bytes) as f32)),
+            FLOAT16 if raw.is_empty() => {
+                ConstantData::Floats(tensor.int32_data.iter().map(|&bits| half(bits as u16)).collect())
+            }
+            FLOAT16 => ConstantData::Floats(numbers(raw, |bytes| half(u16::from_le_bytes(bytes)))),
+            INT64 if raw.is_empty() => ConstantData::Integers(tensor.int64_data.clone()),
+            INT64 => ConstantData::Integers(numbers(raw, i64::from_le_bytes)),
+            INT32 if raw.is_empty() => {
+                ConstantData::Integers(tensor.int32_data.iter().copied().map(i64::from).collect())
+            }
+            INT32 => ConstantData::Integers(numbers(raw, |bytes| i64::from(i32::from_le_bytes(bytes)))),
+            other => return Err(format!("unsupported: tensor `{name}` has data type {other}")),
         };
         let found = match &data {
-            Data::Floats(values) => values.len(),
-            Data::Integers(values) => values.len(),
+            ConstantData::Floats(values) => values.len(),
+            ConstantData::Integers(values) => values.len(),
         };
         if found != dims.iter().product::<usize>() {
-            return Err(format!("the tensor `{name}` has {found} numbers, its shape is {dims:?}"));
+            return Err(format!("tensor `{name}` has {found} numbers, its shape is {dims:?}"));
         }
         Ok(Self { dims, data })
     }
@@ -100,7 +104,7 @@ fn numbers<const N: usize, T>(raw: &[u8], number: impl Fn([u8; N]) -> T) -> Vec<
     raw.as_chunks().0.iter().map(|bytes| number(*bytes)).collect()
 }
 
-/// A number of half precision: a sign, five bits of exponent, ten of fraction.
+/// An IEEE 754 half-precision number: 1 sign bit, 5 bits of exponent, 10 of fraction. Exact in single precision.
 fn half(bits: u16) -> f32 {
     let sign = if bits & 0x8000 == 0 { 1.0 } else { -1.0 };
     let (exponent, fraction) = (i32::from(bits >> 10 & 0x1F), f32::from(bits & 0x3FF));
@@ -117,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn half_precision_is_read_as_the_standard_defines_it() {
+    fn decodes_half_precision_as_ieee_754_defines_it() {
         let known = [
             (0x3C00, 1.0),
             (0xC000, -2.0),
@@ -136,26 +140,26 @@ mod tests {
     }
 
     #[test]
-    fn raw_numbers_and_lists_of_numbers_are_read_alike() {
-        let raw = wire::Tensor {
+    fn reads_raw_bytes_and_lists_alike() {
+        let raw = TensorProto {
             dims: vec![2],
             data_type: FLOAT,
-            raw_data: [1.5f32, -2.0].iter().flat_map(|x| x.to_le_bytes()).collect(),
-            ..wire::Tensor::default()
+            raw_data: [1.5f32, -2.0].iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>().into(),
+            ..TensorProto::default()
         };
         let listed =
-            wire::Tensor { dims: vec![2], data_type: FLOAT, float_data: vec![1.5, -2.0], ..wire::Tensor::default() };
-        assert_eq!(Tensor::read(&raw), Tensor::read(&listed));
-        assert_eq!(Tensor::read(&raw).unwrap().floats().unwrap(), [1.5, -2.0]);
+            TensorProto { dims: vec![2], data_type: FLOAT, float_data: vec![1.5, -2.0], ..TensorProto::default() };
+        assert_eq!(Constant::read(&raw), Constant::read(&listed));
+        assert_eq!(Constant::read(&raw).unwrap().floats().unwrap(), [1.5, -2.0]);
     }
 
     #[test]
-    fn a_tensor_that_cannot_be_used_says_why() {
-        let tensor = wire::Tensor { dims: vec![3], data_type: FLOAT, name: "w".into(), ..wire::Tensor::default() };
-        assert!(Tensor::read(&tensor).unwrap_err().contains("`w` has 0 numbers, its shape is [3]"));
-        let outside = wire::Tensor { data_location: 1, ..tensor.clone() };
-        assert!(Tensor::read(&outside).unwrap_err().contains("outside the file"));
-        let text = wire::Tensor { data_type: 8, ..tensor };
-        assert!(Tensor::read(&text).unwrap_err().contains("type 8"));
+    fn reports_why_a_tensor_cannot_be_read() {
+        let tensor = TensorProto { dims: vec![3], data_type: FLOAT, name: "w".into(), ..TensorProto::default() };
+        assert!(Constant::read(&tensor).unwrap_err().contains("`w` has 0 numbers, its shape is [3]"));
+        let outside = TensorProto { data_location: 1, ..tensor.clone() };
+        assert!(Constant::read(&outside).unwrap_err().contains("external file"));
+        let text = TensorProto { data_type: 8, ..tensor };
+        assert!(Constant::read(&text).unwrap_err().contains("type 8"));
     }
 }

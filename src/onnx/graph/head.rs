@@ -1,60 +1,59 @@
-//! The part of a graph from the latent vector to the logits, as a model of its own.
+//! The head of a model, from the latent vector to the logits, as an ONNX model.
 
 use std::collections::HashSet;
 
-use prost::Message;
+use prost::{Message, bytes::Bytes};
 
-use super::{
-    Graph,
-    tensor::FLOAT,
-    wire::{Dimension, Dimensions, Edges, Named, RawModel, TensorType, Type, ValueInfo},
+use super::super::{
+    signature::VectorOutput,
+    wire::{
+        DimensionProto, ModelProto, TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto, data_type::FLOAT,
+    },
 };
 
-impl Graph {
-    /// Cuts the head out of the bytes of an ONNX file: a model with the one input `latent` `[N, D]` and the one output
-    /// `logits` `[N, class]`, as bytes. An error when the logits hang on more than the latent vector.
-    pub(in super::super) fn head(
-        bytes: &[u8],
-        (latent, length): (&str, usize),
-        (logits, classes): (&str, usize),
-    ) -> Result<Vec<u8>, String> {
-        let model = RawModel::decode(bytes).map_err(|error| format!("this is not an ONNX model: {error}"))?;
-        let mut graph = model.graph.clone().ok_or("the model has no graph")?;
-        let unreadable = |error: prost::DecodeError| format!("the graph cannot be read: {error}");
-        let edges: Result<Vec<Edges>, _> = graph.node.iter().map(|node| Edges::decode(node.as_slice())).collect();
-        let edges = edges.map_err(unreadable)?;
-        let names: Result<Vec<Named>, _> = graph.initializer.iter().map(|raw| Named::decode(raw.as_slice())).collect();
-        let constants: Vec<String> = names.map_err(unreadable)?.into_iter().map(|named| named.name).collect();
+/// Cuts the head out of an ONNX file: the bytes of a model with the input `latent` and the output `logits`. Fails when the
+/// logits depend on more than the latent vector.
+pub(in crate::onnx) fn cut_head(file: Bytes, latent: &VectorOutput, logits: &VectorOutput) -> Result<Vec<u8>, String> {
+    let model = ModelProto::decode(file).map_err(|error| format!("not an ONNX model: {error}"))?;
+    let mut graph = model.graph.ok_or("the model has no graph")?;
+    let unreadable = |error| format!("the graph cannot be read: {error}");
+    let nodes = graph.nodes().map_err(unreadable)?;
+    let constants: Vec<String> =
+        graph.initializers().map_err(unreadable)?.into_iter().map(|tensor| tensor.name).collect();
 
-        let mut kept = HashSet::new();
-        let mut wanted = vec![logits];
-        let mut used = HashSet::new();
-        while let Some(name) = wanted.pop() {
-            if name.is_empty() || name == latent || !used.insert(name) || constants.iter().any(|own| own == name) {
-                continue;
-            }
-            let Some(maker) = edges.iter().position(|edges| edges.output.iter().any(|output| output == name)) else {
-                return Err(format!("`{logits}` hangs on `{name}` beside `{latent}`"));
-            };
-            kept.insert(maker);
-            wanted.extend(edges[maker].input.iter().map(String::as_str));
+    let mut kept = HashSet::new();
+    let mut pending = vec![logits.name.as_str()];
+    let mut used = HashSet::new();
+    while let Some(name) = pending.pop() {
+        let is_constant = || constants.iter().any(|constant| constant == name);
+        if name.is_empty() || name == latent.name || !used.insert(name) || is_constant() {
+            continue;
         }
-        let mut place = 0..;
-        graph.node.retain(|_| place.next().is_some_and(|i| kept.contains(&i)));
-        let mut names = constants.iter();
-        graph.initializer.retain(|_| names.next().is_some_and(|name| used.contains(name.as_str())));
-        graph.input = vec![vectors(latent, length)?];
-        graph.output = vec![vectors(logits, classes)?];
-        Ok(RawModel { graph: Some(graph), ..model }.encode_to_vec())
+        let Some(producer) = nodes.iter().position(|node| node.output.iter().any(|output| output == name)) else {
+            return Err(format!("`{}` depends on `{name}` besides `{}`", logits.name, latent.name));
+        };
+        kept.insert(producer);
+        pending.extend(nodes[producer].input.iter().map(String::as_str));
     }
+    let mut index = 0..;
+    graph.node.retain(|_| index.next().is_some_and(|i| kept.contains(&i)));
+    let mut names = constants.iter();
+    graph.initializer.retain(|_| names.next().is_some_and(|name| used.contains(name.as_str())));
+    graph.sparse_initializer.clear();
+    graph.input = vec![value_info(latent)?];
+    graph.output = vec![value_info(logits)?];
+    Ok(ModelProto { graph: Some(graph), metadata_props: vec![], ..model }.encode_to_vec())
 }
 
-/// A value `[N, length]` of float32.
-fn vectors(name: &str, length: usize) -> Result<ValueInfo, String> {
-    let length = i64::try_from(length).map_err(|error| error.to_string())?;
-    let dim = vec![Dimension { value: None, name: Some("N".into()) }, Dimension { value: Some(length), name: None }];
-    let tensor = TensorType { element: FLOAT, shape: Some(Dimensions { dim }) };
-    Ok(ValueInfo { name: name.to_owned(), kind: Some(Type { tensor: Some(tensor) }) })
+/// The declaration of a value `[N, length]` float32.
+fn value_info(vector: &VectorOutput) -> Result<ValueInfoProto, String> {
+    let length = i64::try_from(vector.length).map_err(|error| error.to_string())?;
+    let dim = vec![
+        DimensionProto { dim_value: None, dim_param: Some("N".into()) },
+        DimensionProto { dim_value: Some(length), dim_param: None },
+    ];
+    let tensor_type = TensorTypeProto { elem_type: FLOAT, shape: Some(TensorShapeProto { dim }) };
+    Ok(ValueInfoProto { name: vector.name.clone(), r#type: Some(TypeProto { tensor_type: Some(tensor_type) }) })
 }
 
 #[cfg(test)]
@@ -62,23 +61,28 @@ mod tests {
     use ort::{session::Session, value::TensorRef};
 
     use super::*;
-    use crate::score::onnx::library;
+    use crate::onnx::runtime;
 
+    /// Logits and latents of the fixtures, from Python's onnxruntime.
     #[derive(serde::Deserialize)]
-    struct Golden {
+    struct FixtureOutputs {
         logits: Vec<Vec<f32>>,
         latents: Vec<Vec<f32>>,
     }
 
+    fn head_of(path: &str, latent_length: usize) -> Result<Vec<u8>, String> {
+        let vector = |name: &str, length| VectorOutput { name: name.into(), length };
+        cut_head(std::fs::read(path).unwrap().into(), &vector("latent", latent_length), &vector("logits", 3))
+    }
+
     #[test]
-    fn the_head_alone_gives_the_logits_of_the_model() {
+    fn the_head_computes_the_logits_of_the_model() {
         let golden = std::fs::read_to_string("tests/golden/onnx/golden.json").unwrap();
-        let golden: Golden = serde_json::from_str(&golden).unwrap();
+        let golden: FixtureOutputs = serde_json::from_str(&golden).unwrap();
         for model in ["tiny", "fixed_batch"] {
-            let bytes = std::fs::read(format!("tests/golden/onnx/{model}.onnx")).unwrap();
-            let head = Graph::head(&bytes, ("latent", 6), ("logits", 3)).unwrap();
-            assert!(head.len() < 500, "{model}: the weights before the latent vector are left out");
-            let environment = &library::runtime().unwrap().environment;
+            let head = head_of(&format!("tests/golden/onnx/{model}.onnx"), 6).unwrap();
+            assert!(head.len() < 500, "{model}: weights that only the latent vector needs are left out");
+            let environment = &runtime::runtime().unwrap().environment;
             let mut session = Session::builder(environment).unwrap().commit_from_memory(&head).unwrap();
             let latents = golden.latents.concat();
             let input = TensorRef::from_array_view(([golden.latents.len(), 6], latents.as_slice())).unwrap();
@@ -92,15 +96,17 @@ mod tests {
     }
 
     #[test]
-    fn heads_of_the_shipped_models_load_and_one_that_hangs_on_the_image_is_refused() {
+    fn heads_of_the_shipped_models_load() {
         for (model, length) in [("convnet-da", 256), ("resnet18-da", 256), ("examples/lenet5", 84)] {
-            let bytes = std::fs::read(format!("models/{model}.onnx")).unwrap();
-            let head = Graph::head(&bytes, ("latent", length), ("logits", 3)).unwrap();
-            let environment = &library::runtime().unwrap().environment;
+            let head = head_of(&format!("models/{model}.onnx"), length).unwrap();
+            let environment = &runtime::runtime().unwrap().environment;
             Session::builder(environment).unwrap().commit_from_memory(&head).unwrap();
         }
-        let bytes = std::fs::read("tests/golden/onnx/sometimes_nan.onnx").unwrap();
-        let why = Graph::head(&bytes, ("latent", 6), ("logits", 3)).unwrap_err();
-        assert_eq!(why, "`logits` hangs on `image` beside `latent`");
+    }
+
+    #[test]
+    fn rejects_a_head_that_depends_on_the_image() {
+        let why = head_of("tests/golden/onnx/sometimes_nan.onnx", 6).unwrap_err();
+        assert_eq!(why, "`logits` depends on `image` besides `latent`");
     }
 }

@@ -1,69 +1,73 @@
-//! Reads the graph of an ONNX file as plain values: nodes in order, their attributes, constants as numbers.
+//! The graph of an ONNX file as plain values: nodes in order, their attributes, constants as numbers.
 //!
-//! No runtime is needed. Weights are numbers of the file itself or constants made of them (`Constant`, `Cast`,
-//! `Identity`); what cannot be read is an error only when it is asked for, and says what it is.
+//! ONNX Runtime is not needed. A constant is an initialiser of the file, or made from one by `Constant`, `Cast` or `Identity`.
+//! A constant of an unsupported form is an error only when it is read.
 
 #[cfg(test)]
-pub(super) mod build;
+pub(super) mod builder;
+mod constant;
 mod head;
-mod tensor;
-mod wire;
+mod node;
 
 use std::collections::HashMap;
 
-use prost::Message;
+use prost::{Message, bytes::Bytes};
 
-pub(super) use self::{tensor::Tensor, wire::Node};
+pub(super) use self::{constant::Constant, head::cut_head};
+use super::wire::{ModelProto, NodeProto, TensorProto};
 
 /// The graph of a model.
 #[derive(Debug, Clone)]
-pub(super) struct Graph {
-    /// In an order in which they can be computed.
-    pub(super) nodes: Vec<Node>,
-    constants: HashMap<String, wire::Tensor>,
-    /// Which node makes a value.
-    makers: HashMap<String, usize>,
+pub(super) struct ModelGraph {
+    /// In topological order, as ONNX requires.
+    pub(super) nodes: Vec<NodeProto>,
+    initializers: HashMap<String, TensorProto>,
+    /// The index of the node that produces a value.
+    producers: HashMap<String, usize>,
 }
 
-impl Graph {
-    /// Reads the bytes of an ONNX file.
-    pub(super) fn read(bytes: &[u8]) -> Result<Self, String> {
-        let model = wire::Model::decode(bytes).map_err(|error| format!("this is not an ONNX model: {error}"))?;
+impl ModelGraph {
+    /// Reads the graph from the bytes of an ONNX file.
+    pub(super) fn read(bytes: Bytes) -> Result<Self, String> {
+        let not_onnx = |error| format!("not an ONNX model: {error}");
+        let model = ModelProto::decode(bytes).map_err(not_onnx)?;
         let graph = model.graph.ok_or("the model has no graph")?;
         if !graph.sparse_initializer.is_empty() {
-            return Err("unsupported: sparse constants".into());
+            return Err("unsupported: sparse initialisers".into());
         }
-        let constants = graph.initializer.into_iter().map(|tensor| (tensor.name.clone(), tensor)).collect();
-        let outputs = graph.node.iter().enumerate();
-        let makers = outputs.flat_map(|(i, node)| node.output.iter().map(move |name| (name.clone(), i))).collect();
-        Ok(Self { nodes: graph.node, constants, makers })
+        let nodes = graph.nodes().map_err(not_onnx)?;
+        let initializers = graph.initializers().map_err(not_onnx)?;
+        let initializers = initializers.into_iter().map(|tensor| (tensor.name.clone(), tensor)).collect();
+        let outputs = nodes.iter().enumerate();
+        let producers = outputs.flat_map(|(i, node)| node.output.iter().map(move |name| (name.clone(), i))).collect();
+        Ok(Self { nodes, initializers, producers })
     }
 
-    /// The nodes that a value needs, in order, without those before `start` and those that make constants.
-    pub(super) fn between(&self, start: &str, end: &str) -> Vec<&Node> {
+    /// The nodes that compute `end` from `start`, in topological order. Nodes that produce constants are left out.
+    pub(super) fn between(&self, start: &str, end: &str) -> Vec<&NodeProto> {
         let mut needed = vec![false; self.nodes.len()];
-        let mut wanted = vec![end];
-        while let Some(name) = wanted.pop() {
+        let mut pending = vec![end];
+        while let Some(name) = pending.pop() {
             if name == start || self.is_constant(name) {
                 continue;
             }
-            if let Some(&maker) = self.makers.get(name)
-                && !needed[maker]
+            if let Some(&producer) = self.producers.get(name)
+                && !needed[producer]
             {
-                needed[maker] = true;
-                wanted.extend(self.nodes[maker].input.iter().map(String::as_str));
+                needed[producer] = true;
+                pending.extend(self.nodes[producer].input.iter().map(String::as_str));
             }
         }
         self.nodes.iter().zip(needed).filter_map(|(node, needed)| needed.then_some(node)).collect()
     }
 
-    /// Whether a value is the same for every image, and of a form that [`Graph::constant`] can read.
+    /// Whether a value is the same for every image, and of a form that [`ModelGraph::constant`] reads.
     pub(super) fn is_constant(&self, name: &str) -> bool {
-        if self.constants.contains_key(name) {
+        if self.initializers.contains_key(name) {
             return true;
         }
-        let Some(&maker) = self.makers.get(name) else { return false };
-        let node = &self.nodes[maker];
+        let Some(&producer) = self.producers.get(name) else { return false };
+        let node = &self.nodes[producer];
         match node.op_type.as_str() {
             "Constant" => true,
             "Cast" | "Identity" => node.input.first().is_some_and(|from| self.is_constant(from)),
@@ -72,66 +76,18 @@ impl Graph {
     }
 
     /// The numbers of a constant.
-    pub(super) fn constant(&self, name: &str) -> Result<Tensor, String> {
-        if let Some(tensor) = self.constants.get(name) {
-            return Tensor::read(tensor);
+    pub(super) fn constant(&self, name: &str) -> Result<Constant, String> {
+        if let Some(tensor) = self.initializers.get(name) {
+            return Constant::read(tensor);
         }
-        let maker = self.makers.get(name).map(|&maker| &self.nodes[maker]);
-        let node = maker.ok_or_else(|| format!("nothing makes the value `{name}`"))?;
+        let producer = self.producers.get(name).map(|&producer| &self.nodes[producer]);
+        let node = producer.ok_or_else(|| format!("no node produces the value `{name}`"))?;
         let from = node.input.first().map_or("", String::as_str);
         match node.op_type.as_str() {
             "Constant" => node.constant(),
             "Identity" => self.constant(from),
             "Cast" => self.constant(from)?.cast(node.int("to", 0)),
-            op => Err(format!("unsupported: the constant `{name}` is made by {op}")),
-        }
-    }
-}
-
-impl Node {
-    /// The name of an input that may be left out.
-    pub(super) fn optional(&self, i: usize) -> Option<&str> {
-        self.input.get(i).map(String::as_str).filter(|name| !name.is_empty())
-    }
-
-    /// The name of an input.
-    pub(super) fn input(&self, i: usize) -> Result<&str, String> {
-        self.optional(i).ok_or_else(|| format!("{} has no input {i}", self.op_type))
-    }
-
-    /// An attribute that is one integer.
-    pub(super) fn int(&self, name: &str, default: i64) -> i64 {
-        self.attribute(name).map_or(default, |attribute| attribute.i)
-    }
-
-    /// An attribute that is one number.
-    pub(super) fn float(&self, name: &str) -> Option<f32> {
-        self.attribute(name).map(|attribute| attribute.f)
-    }
-
-    /// An attribute that is a list of integers.
-    pub(super) fn ints(&self, name: &str) -> Option<&[i64]> {
-        self.attribute(name).map(|attribute| attribute.ints.as_slice())
-    }
-
-    /// An attribute that is a word.
-    pub(super) fn word(&self, name: &str) -> Option<&[u8]> {
-        self.attribute(name).map(|attribute| attribute.s.as_slice())
-    }
-
-    fn attribute(&self, name: &str) -> Option<&wire::Attribute> {
-        self.attribute.iter().find(|attribute| attribute.name == name)
-    }
-
-    fn constant(&self) -> Result<Tensor, String> {
-        let attribute = self.attribute.first().ok_or("a Constant without a value")?;
-        match (attribute.name.as_str(), &attribute.t) {
-            ("value", Some(tensor)) => Tensor::read(tensor),
-            ("value_float", _) => Ok(Tensor::scalar(attribute.f)),
-            ("value_floats", _) => Ok(Tensor::vector(attribute.floats.clone())),
-            ("value_int", _) => Ok(Tensor::integers(vec![], vec![attribute.i])),
-            ("value_ints", _) => Ok(Tensor::integers(vec![attribute.ints.len()], attribute.ints.clone())),
-            (other, _) => Err(format!("unsupported: a Constant by `{other}`")),
+            op => Err(format!("unsupported: the constant `{name}` is the output of {op}")),
         }
     }
 }
@@ -139,19 +95,19 @@ impl Node {
 #[cfg(test)]
 mod tests {
     use super::{
-        build::{Build, Is},
+        builder::{AttributeValue, GraphBuilder},
         *,
     };
 
     #[test]
-    fn what_a_value_needs_comes_in_order_and_without_constants() {
-        let mut build = Build::default();
+    fn selects_the_nodes_between_two_values_in_order_and_without_constants() {
+        let mut build = GraphBuilder::default();
         build.constant("w", &[1], vec![2.0]);
         build.node("Identity", &["w"], "same", &[]);
         build.node("Mul", &["image", "same"], "scaled", &[]);
         build.node("Relu", &["image"], "unused", &[]);
         build.node("Add", &["scaled", "w"], "latent", &[]);
-        build.node("LeakyRelu", &["latent"], "logits", &[("alpha", Is::Float(0.1))]);
+        build.node("LeakyRelu", &["latent"], "logits", &[("alpha", AttributeValue::Float(0.1))]);
         let graph = build.read();
         let ops = |start, end| graph.between(start, end).iter().map(|node| node.op_type.clone()).collect::<Vec<_>>();
         assert_eq!(ops("image", "logits"), ["Mul", "Add", "LeakyRelu"]);
@@ -162,18 +118,18 @@ mod tests {
     }
 
     #[test]
-    fn the_weights_of_a_shipped_model_are_found_and_those_in_half_precision_widened() {
-        let graph = Graph::read(&std::fs::read("models/resnet18-da.onnx").unwrap()).unwrap();
+    fn reads_the_weights_of_a_shipped_model_and_widens_half_precision() {
+        let graph = ModelGraph::read(std::fs::read("models/resnet18-da.onnx").unwrap().into()).unwrap();
         let weights = graph.constant("bottleneck.weight").unwrap();
         assert_eq!(weights.dims, [256, 512]);
         let rms = (weights.floats().unwrap().iter().map(|w| w * w).sum::<f32>() / 131_072.0).sqrt();
         assert!((0.001..0.1).contains(&rms), "{rms}");
-        assert!(graph.constant("image").unwrap_err().contains("nothing makes the value `image`"));
+        assert!(graph.constant("image").unwrap_err().contains("no node produces the value `image`"));
     }
 
     #[test]
-    fn what_is_no_model_is_said_to_be_none() {
-        assert!(Graph::read(b"import onnx").is_err());
-        assert!(Graph::read(b"").unwrap_err().contains("no graph"));
+    fn rejects_bytes_that_are_not_onnx() {
+        assert!(ModelGraph::read(Bytes::from_static(b"import onnx")).is_err());
+        assert!(ModelGraph::read(Bytes::new()).unwrap_err().contains("no graph"));
     }
 }

@@ -1,18 +1,18 @@
-//! Numbers that begin at a boundary of 64 bytes: vector loads that straddle two cache lines take twice as long.
+//! Buffers that begin at a 64-byte boundary: a vector load that crosses a cache line takes twice as long.
 
 use std::ops::{Deref, DerefMut};
 
 const BOUNDARY: usize = 64;
 const SPARE: usize = BOUNDARY / size_of::<f32>() - 1;
 
-/// A buffer of zeros to begin with.
+/// Numbers that begin at a boundary of 64 bytes. All are 0 after creation.
 #[derive(Debug)]
-pub(super) struct Buffer {
+pub(super) struct AlignedBuffer {
     data: Vec<f32>,
     start: usize,
 }
 
-impl Buffer {
+impl AlignedBuffer {
     pub(super) fn new(length: usize) -> Self {
         let data = vec![0.0; length + SPARE];
         let start = data.as_ptr().align_offset(BOUNDARY).min(SPARE);
@@ -25,7 +25,7 @@ impl Buffer {
         buffer
     }
 
-    /// Makes room; what was in it is lost when it grows.
+    /// Ensures a length. The content is lost if the buffer grows.
     pub(super) fn reserve(&mut self, length: usize) {
         if self.len() < length {
             *self = Self::new(length.next_power_of_two());
@@ -33,7 +33,7 @@ impl Buffer {
     }
 }
 
-impl Deref for Buffer {
+impl Deref for AlignedBuffer {
     type Target = [f32];
 
     fn deref(&self) -> &[f32] {
@@ -41,7 +41,7 @@ impl Deref for Buffer {
     }
 }
 
-impl DerefMut for Buffer {
+impl DerefMut for AlignedBuffer {
     fn deref_mut(&mut self) -> &mut [f32] {
         &mut self.data[self.start..]
     }

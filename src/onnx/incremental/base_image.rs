@@ -1,72 +1,84 @@
-//! The layers of one image, computed once.
+//! The layers of the base image, computed once.
 
 use super::{
-    Incremental,
-    buffer::Buffer,
-    kernel::{self, Cells, Frame, WIDE},
-    shape::Rect,
+    IncrementalModel, PackedLayer,
+    aligned_buffer::AlignedBuffer,
+    geometry::Rect,
+    kernel::{self, Cells, LayerValues, SparseValue, SumFrame, VECTOR},
 };
 
-/// The layers of an image that others differ from in a few pixels.
+/// The layers of the image from which candidates differ.
 #[derive(Debug)]
-pub(in super::super) struct Base {
-    pub(super) layers: Vec<Made>,
+pub(in crate::onnx) struct BaseImage {
+    pub(super) layers: Vec<LayerActivations>,
     /// The logits of the image itself.
-    pub(in super::super) logits: Vec<f32>,
+    pub(in crate::onnx) logits: Vec<f32>,
 }
 
-/// A layer as computed. Where nothing follows the sums, they are not kept.
+/// A computed layer.
 #[derive(Debug)]
-pub(super) struct Made {
-    pub(super) sums: Buffer,
-    pub(super) made: Buffer,
+pub(super) struct LayerActivations {
+    /// Empty for a layer whose epilogue does nothing.
+    sums: AlignedBuffer,
+    pub(super) outputs: AlignedBuffer,
 }
 
-impl Incremental {
+impl LayerActivations {
+    pub(super) fn values(&self) -> LayerValues<'_> {
+        LayerValues { sums: &self.sums, outputs: &self.outputs }
+    }
+}
+
+impl IncrementalModel {
     /// Computes the layers of an image `[band, y, x]`.
-    pub(in super::super) fn base(&self, image: &[f32]) -> Base {
+    pub(in crate::onnx) fn base_image(&self, image: &[f32]) -> BaseImage {
         let shape = self.image();
-        let mut made = Buffer::new(shape.length());
+        let mut outputs = AlignedBuffer::new(shape.length());
         for (band, plane) in image.chunks_exact(shape.cells()).enumerate() {
-            for (cell, pixel) in made.chunks_exact_mut(shape.lanes()).zip(plane) {
+            for (cell, pixel) in outputs.chunks_exact_mut(shape.lanes()).zip(plane) {
                 cell[band] = *pixel;
             }
         }
-        let mut layers = vec![Made { sums: Buffer::new(0), made }];
-        let mut list = vec![(0, 0.0); self.longest_list()];
-        for stage in &self.stages[1..] {
-            let (before, lanes) = (stage.end.before, stage.end.before.lanes());
-            let source = |from: usize| (self.stages[from].end.after, &layers[from].made);
-            let reached = stage.parts.iter().map(|part| part.map.reach(source(part.from).0.rect()));
-            let rect = reached.fold(before.rect(), Rect::around);
-            let mut data = Buffer::new(rect.cells() * lanes + WIDE);
-            let mut frame = Frame { rect, lanes, data: &mut data };
-            for part in &stage.parts {
-                let (shape, data) = source(part.from);
-                part.map.add(Cells { rect: shape.rect(), shape, data }, &mut list, &mut frame);
-            }
-            let mut sums = Buffer::new(before.length());
-            for (y, row) in sums[..before.length()].chunks_exact_mut(before.width * lanes).enumerate() {
-                let own = &data[rect.cell(y as i32, 0) * lanes..][..row.len()];
-                for ((sum, own), bias) in row.iter_mut().zip(own).zip(stage.bias.iter().cycle()) {
-                    *sum = own + bias;
-                }
-            }
-            layers.push(if stage.linear {
-                Made { sums: Buffer::new(0), made: sums }
-            } else {
-                let mut made = Buffer::new(stage.end.after.length());
-                kernel::make(&stage.end, &sums, &mut made);
-                Made { sums, made }
-            });
+        let mut layers = vec![LayerActivations { sums: AlignedBuffer::new(0), outputs }];
+        let mut list = vec![SparseValue::default(); self.longest_list()];
+        for layer in &self.layers[1..] {
+            let activations = self.activations(layer, &layers, &mut list);
+            layers.push(activations);
         }
-        let logits = layers.last().map_or(vec![], |layer| layer.made[..self.classes()].to_vec());
-        Base { layers, logits }
+        let logits = layers.last().map_or(vec![], |layer| layer.outputs[..self.classes()].to_vec());
+        BaseImage { layers, logits }
     }
 
-    /// How many changes any map may have to write down.
-    pub(super) fn longest_list(&self) -> usize {
-        let parts = self.stages.iter().flat_map(|stage| &stage.parts);
-        parts.map(|part| part.map.list(self.stages[part.from].end.after)).max().unwrap_or(0)
+    /// Computes a layer from the earlier ones.
+    fn activations(
+        &self,
+        layer: &PackedLayer,
+        earlier: &[LayerActivations],
+        list: &mut [SparseValue],
+    ) -> LayerActivations {
+        let (before, lanes) = (layer.epilogue.before, layer.epilogue.before.lanes());
+        let shape_of = |from: usize| self.layers[from].epilogue.after;
+        let readers = layer.terms.iter().map(|term| term.map.readers(shape_of(term.from).rect()));
+        let rect = readers.fold(before.rect(), Rect::bounding);
+        let mut data = AlignedBuffer::new(rect.cells() * lanes + VECTOR);
+        let mut frame = SumFrame { rect, lanes, data: &mut data };
+        for term in &layer.terms {
+            let shape = shape_of(term.from);
+            let cells = Cells { rect: shape.rect(), shape, data: &earlier[term.from].outputs };
+            term.map.add(cells, list, &mut frame);
+        }
+        let mut sums = AlignedBuffer::new(before.length());
+        for (y, row) in sums[..before.length()].chunks_exact_mut(before.width * lanes).enumerate() {
+            let terms = &data[rect.index(y as i32, 0) * lanes..][..row.len()];
+            for ((sum, terms), bias) in row.iter_mut().zip(terms).zip(layer.bias.iter().cycle()) {
+                *sum = terms + bias;
+            }
+        }
+        if layer.is_linear {
+            return LayerActivations { sums: AlignedBuffer::new(0), outputs: sums };
+        }
+        let mut outputs = AlignedBuffer::new(layer.epilogue.after.length());
+        kernel::make(&layer.epilogue, &sums, &mut outputs);
+        LayerActivations { sums, outputs }
     }
 }

@@ -1,171 +1,187 @@
-//! What changes in every layer when pixels of the image are replaced.
+//! The logits of candidates: what changes in every layer when pixels of the base image are replaced.
 //!
-//! The changes of a layer are disjoint rectangles, one for a lone pixel. What several rectangles of the layers before
-//! touch together is computed together, in one frame around it.
+//! The changes of a layer are disjoint rectangles; a single pixel causes one. Rectangles of earlier layers that change
+//! overlapping outputs are computed together, in one frame that contains them.
 
 use super::{
-    Base, Incremental, Stage,
-    buffer::Buffer,
-    kernel::{self, Cells, Frame, WIDE},
-    shape::Rect,
+    BaseImage, IncrementalModel, PackedLayer, PackedTerm,
+    aligned_buffer::AlignedBuffer,
+    geometry::Rect,
+    kernel::{self, Cells, SparseValue, SumFrame, VECTOR},
 };
 
-/// What a thread needs to score candidates.
+/// Variants of the base image in which some pixels are replaced in all bands.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::onnx) struct Candidates<'a> {
+    /// How many pixels each candidate replaces.
+    pub(in crate::onnx) pixels: usize,
+    /// `[candidate, pixel]`, each row * width + column. If a candidate names a place twice, the last value holds.
+    pub(in crate::onnx) places: &'a [u32],
+    /// The new pixels, `[candidate, pixel, band]`.
+    pub(in crate::onnx) values: &'a [f32],
+}
+
+/// The pixels that one candidate replaces.
+#[derive(Debug, Clone, Copy)]
+struct ReplacedPixels<'a> {
+    places: &'a [u32],
+    /// `[pixel, band]`
+    values: &'a [f32],
+}
+
+/// The memory that a thread needs to score candidates.
 #[derive(Debug)]
-pub(in super::super) struct Scratch {
-    layers: Vec<Changed>,
-    frame: Buffer,
-    list: Vec<(u32, f32)>,
-    touches: Vec<Touch>,
+pub(in crate::onnx) struct CandidateScratch {
+    layers: Vec<LayerChanges>,
+    frame: AlignedBuffer,
+    list: Vec<SparseValue>,
+    touches: Vec<RegionTouch>,
     rects: Vec<Rect>,
 }
 
 /// The changes of a layer.
 #[derive(Debug)]
-struct Changed {
-    regions: Vec<Region>,
-    data: Buffer,
+struct LayerChanges {
+    regions: Vec<ChangedRegion>,
+    data: AlignedBuffer,
 }
 
-/// A rectangle of cells that changed, and where their differences begin.
+/// A rectangle of cells that changed, and where its differences begin.
 #[derive(Debug, Clone, Copy)]
-struct Region {
+struct ChangedRegion {
     rect: Rect,
-    at: usize,
+    start: usize,
 }
 
-/// How a region of a layer before touches this one.
+/// How a region of an earlier layer changes a layer.
 #[derive(Debug, Clone, Copy)]
-struct Touch {
-    part: usize,
+struct RegionTouch {
+    term: usize,
     region: usize,
-    /// The sums that it may change, perhaps some outside the layer.
+    /// The sums that may change; some may be outside the layer.
     sums: Rect,
-    /// The outputs.
-    rect: Rect,
+    /// The outputs that may change.
+    outputs: Rect,
 }
 
-impl Incremental {
-    /// Room for one thread.
-    pub(in super::super) fn scratch(&self) -> Scratch {
-        let changed = |_: &Stage| Changed { regions: Vec::new(), data: Buffer::new(0) };
-        Scratch {
-            layers: self.stages.iter().map(changed).collect(),
-            frame: Buffer::new(0),
-            list: vec![(0, 0.0); self.longest_list()],
+impl IncrementalModel {
+    /// Memory for one thread.
+    pub(in crate::onnx) fn scratch(&self) -> CandidateScratch {
+        let unchanged = |_: &PackedLayer| LayerChanges { regions: Vec::new(), data: AlignedBuffer::new(0) };
+        CandidateScratch {
+            layers: self.layers.iter().map(unchanged).collect(),
+            frame: AlignedBuffer::new(0),
+            list: vec![SparseValue::default(); self.longest_list()],
             touches: Vec::new(),
             rects: Vec::new(),
         }
     }
 
-    /// Appends the logits `[n, class]` of candidates, each the base with `k` pixels replaced: `places` `[n, k]` are row *
-    /// width + column, `values` `[n, k, band]`. Of equal places in a candidate the last counts.
+    /// Appends the logits `[n, class]` of candidates.
     ///
     /// # Panics
     /// When a place is outside the image.
-    pub(in super::super) fn logits(
+    pub(in crate::onnx) fn append_logits(
         &self,
-        base: &Base,
-        scratch: &mut Scratch,
-        places: &[u32],
-        values: &[f32],
-        k: usize,
-        out: &mut Vec<f32>,
+        base: &BaseImage,
+        Candidates { pixels, places, values }: Candidates,
+        scratch: &mut CandidateScratch,
+        logits: &mut Vec<f32>,
     ) {
         let bands = self.image().channels;
-        for (places, values) in places.chunks_exact(k).zip(values.chunks_exact(k * bands)) {
-            self.replace(base, scratch, places, values);
-            for i in 1..self.stages.len() {
-                self.pass(base, scratch, i);
+        for (places, values) in places.chunks_exact(pixels).zip(values.chunks_exact(pixels * bands)) {
+            self.replace_pixels(base, ReplacedPixels { places, values }, &mut scratch.layers[0]);
+            for i in 1..self.layers.len() {
+                self.propagate(base, scratch, i);
             }
             match scratch.layers.last().map(|last| (last.regions.as_slice(), &last.data)) {
                 Some(([region], data)) => {
-                    out.extend(base.logits.iter().zip(&data[region.at..]).map(|(logit, change)| logit + change));
+                    logits.extend(base.logits.iter().zip(&data[region.start..]).map(|(logit, change)| logit + change));
                 }
-                _ => out.extend_from_slice(&base.logits),
+                _ => logits.extend_from_slice(&base.logits),
             }
         }
     }
 
     /// The changes of the image.
-    fn replace(&self, base: &Base, scratch: &mut Scratch, places: &[u32], values: &[f32]) {
+    fn replace_pixels(&self, base: &BaseImage, replaced: ReplacedPixels, changes: &mut LayerChanges) {
+        let ReplacedPixels { places, values } = replaced;
         let shape = self.image();
         let (bands, lanes) = (shape.channels, shape.lanes());
-        let Changed { regions, data } = &mut scratch.layers[0];
+        let LayerChanges { regions, data } = changes;
         regions.clear();
         data.reserve(places.len() * lanes);
         for (i, (&place, values)) in places.iter().zip(values.chunks_exact(bands)).enumerate() {
-            let (place, at) = (place as usize, regions.len() * lanes);
+            let (place, start) = (place as usize, regions.len() * lanes);
             assert!(place < shape.cells(), "place {place} is outside the image");
             if places[i + 1..].contains(&places[i]) {
                 continue;
             }
-            let pixel = &base.layers[0].made[place * lanes..][..bands];
-            let cell = &mut data[at..][..lanes];
+            let pixel = &base.layers[0].outputs[place * lanes..][..bands];
+            let cell = &mut data[start..][..lanes];
             cell.fill(0.0);
             for ((change, value), pixel) in cell.iter_mut().zip(values).zip(pixel) {
                 *change = value - pixel;
             }
             if cell.iter().any(|&change| change != 0.0) {
-                let (top, left) = ((place / shape.width) as i32, (place % shape.width) as i32);
-                regions.push(Region { rect: Rect { top, left, bottom: top + 1, right: left + 1 }, at });
+                let rect = Rect::cell_at((place / shape.width) as i32, (place % shape.width) as i32);
+                regions.push(ChangedRegion { rect, start });
             }
         }
     }
 
-    /// The changes of a layer from those of the layers before.
-    fn pass(&self, base: &Base, scratch: &mut Scratch, i: usize) {
-        let Scratch { layers, frame, list, touches, rects } = scratch;
-        let (before, rest) = layers.split_at_mut(i);
-        let Some(Changed { regions, data }) = rest.first_mut() else { return };
-        let stage = &self.stages[i];
+    /// The changes of layer `i` from those of the earlier layers.
+    fn propagate(&self, base: &BaseImage, scratch: &mut CandidateScratch, i: usize) {
+        let CandidateScratch { layers, frame, list, touches, rects } = scratch;
+        let (earlier, rest) = layers.split_at_mut(i);
+        let Some(LayerChanges { regions, data }) = rest.first_mut() else { return };
+        let layer = &self.layers[i];
         regions.clear();
         touches.clear();
         rects.clear();
-        for (number, part) in stage.parts.iter().enumerate() {
-            for (region, Region { rect, .. }) in before[part.through].regions.iter().enumerate() {
-                let sums = part.map.reach(*rect);
-                if let Some(rect) = stage.touched(sums) {
-                    touches.push(Touch { part: number, region, sums, rect });
-                    rects.push(rect);
+        for (term, PackedTerm { differences_from, map, .. }) in layer.terms.iter().enumerate() {
+            for (region, ChangedRegion { rect, .. }) in earlier[*differences_from].regions.iter().enumerate() {
+                let sums = map.readers(*rect);
+                if let Some(outputs) = layer.changed_outputs(sums) {
+                    touches.push(RegionTouch { term, region, sums, outputs });
+                    rects.push(outputs);
                 }
             }
         }
         unite(rects);
-        let mut at = 0;
+        let mut start = 0;
         for &rect in rects.iter() {
-            regions.push(Region { rect, at });
-            at += rect.cells() * stage.end.after.lanes();
+            regions.push(ChangedRegion { rect, start });
+            start += rect.cells() * layer.epilogue.after.lanes();
         }
-        data.reserve(at);
-        for Region { rect, at } in regions.iter() {
-            let own = touches.iter().filter(|touch| rect.contains(touch.rect));
-            let seen = stage.end.pool.sources(*rect).intersect(stage.end.before.rect());
-            let around = own.clone().fold(seen, |around, touch| around.around(touch.sums));
-            let lanes = stage.end.before.lanes();
-            let room = around.cells() * lanes + WIDE;
-            frame.reserve(room);
-            let mut frame = Frame { rect: around, lanes, data: &mut frame[..room] };
+        data.reserve(start);
+        for ChangedRegion { rect, start } in regions.iter() {
+            let inside = touches.iter().filter(|touch| rect.contains(touch.outputs));
+            let sources = layer.epilogue.pool.sources(*rect).intersect(layer.epilogue.before.rect());
+            let bounds = inside.clone().fold(sources, |bounds, touch| bounds.bounding(touch.sums));
+            let lanes = layer.epilogue.before.lanes();
+            let length = bounds.cells() * lanes + VECTOR;
+            frame.reserve(length);
+            let mut frame = SumFrame { rect: bounds, lanes, data: &mut frame[..length] };
             frame.data.fill(0.0);
-            for touch in own {
-                let part = &stage.parts[touch.part];
-                let Region { rect, at } = before[part.through].regions[touch.region];
-                let shape = self.stages[part.through].end.after;
-                let cells = Cells { rect, shape, data: &before[part.through].data[at..] };
-                part.map.add(cells, list, &mut frame);
+            for touch in inside {
+                let PackedTerm { differences_from, map, .. } = &layer.terms[touch.term];
+                let changes = &earlier[*differences_from];
+                let ChangedRegion { rect, start } = changes.regions[touch.region];
+                let shape = self.layers[*differences_from].epilogue.after;
+                map.add(Cells { rect, shape, data: &changes.data[start..] }, list, &mut frame);
             }
-            let out = &mut data[*at..][..rect.cells() * stage.end.after.lanes()];
-            if stage.linear {
-                copy(&frame, *rect, out);
+            let out = &mut data[*start..][..rect.cells() * layer.epilogue.after.lanes()];
+            if layer.is_linear {
+                copy_rows(&frame, *rect, out);
             } else {
-                let made = &base.layers[i];
-                kernel::change(&stage.end, &made.sums, &made.made, &frame, *rect, out);
+                kernel::change(&layer.epilogue, base.layers[i].values(), &frame, *rect, out);
             }
         }
     }
 }
 
-/// Makes rectangles disjoint: those that overlap become one around them.
+/// Makes rectangles disjoint: overlapping ones are replaced by their bounding rectangle.
 fn unite(rects: &mut Vec<Rect>) {
     let mut i = 0;
     while i < rects.len() {
@@ -173,8 +189,8 @@ fn unite(rects: &mut Vec<Rect>) {
         match others.into_iter().find(|&j| !rects[i].intersect(rects[j]).is_empty()) {
             Some(j) => {
                 let other = rects.swap_remove(j);
-                rects[i] = rects[i].around(other);
-                // The larger one may overlap with any.
+                rects[i] = rects[i].bounding(other);
+                // The larger rectangle may overlap any other.
                 i = 0;
             }
             None => i += 1,
@@ -182,10 +198,11 @@ fn unite(rects: &mut Vec<Rect>) {
     }
 }
 
-fn copy(frame: &Frame, rect: Rect, out: &mut [f32]) {
+/// Copies a rectangle of a frame.
+fn copy_rows(frame: &SumFrame, rect: Rect, out: &mut [f32]) {
     let run = rect.width() * frame.lanes;
     for (y, row) in (rect.top..rect.bottom).zip(out.chunks_exact_mut(run)) {
-        row.copy_from_slice(&frame.data[frame.rect.cell(y, rect.left) * frame.lanes..][..run]);
+        row.copy_from_slice(&frame.data[frame.rect.index(y, rect.left) * frame.lanes..][..run]);
     }
 }
 
@@ -194,7 +211,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rectangles_that_overlap_become_one_and_the_others_stay() {
+    fn overlapping_rectangles_are_united_and_others_are_kept() {
         let rect = |top, left, bottom, right| Rect { top, left, bottom, right };
         let mut rects = vec![rect(0, 0, 2, 2), rect(5, 5, 6, 6), rect(3, 3, 4, 4), rect(1, 1, 4, 2), rect(2, 1, 3, 6)];
         unite(&mut rects);

@@ -1,64 +1,68 @@
-//! Linear maps between layers as the graph says them, before they are laid out for the kernels.
+//! Linear maps between layers as the graph defines them, before they are packed for the kernels.
 
-use super::shape::{Shape, Window};
+use super::geometry::{LayerShape, SlidingWindow};
 
-/// A linear map. Batch normalisation and the like are folded into its scale, in double precision.
+/// A linear map from one layer to another. Following factors, such as those of a batch normalisation, are folded into it in
+/// double precision.
 #[derive(Debug, Clone)]
-pub(super) enum Linear {
+pub(super) enum LinearMap {
     /// Every channel times a number.
     Scale(Vec<f64>),
-    Convolution(Convolution),
-    Average(Average),
-    Dense(Dense),
+    Convolution(ConvolutionMap),
+    Average(AverageMap),
+    Dense(DenseMap),
 }
 
+/// A two-dimensional convolution (in ONNX, a cross-correlation).
 #[derive(Debug, Clone)]
-pub(super) struct Convolution {
-    pub(super) window: Window,
+pub(super) struct ConvolutionMap {
+    pub(super) window: SlidingWindow,
     /// `[output][input of the group][y][x]`
     pub(super) weights: Vec<f32>,
-    /// What the weights of each output are multiplied by.
+    /// The factor of each output.
     pub(super) scale: Vec<f64>,
+    /// The number of groups.
     pub(super) group: usize,
 }
 
+/// The mean over a window, channel by channel.
 #[derive(Debug, Clone)]
-pub(super) struct Average {
-    pub(super) window: Window,
-    /// For every output cell, what one input counts.
+pub(super) struct AverageMap {
+    pub(super) window: SlidingWindow,
+    /// The weight of one input, for every output cell.
     pub(super) shares: Vec<f32>,
+    /// The factor of each channel.
     pub(super) scale: Vec<f64>,
 }
 
 /// A matrix.
 #[derive(Debug, Clone)]
-pub(super) struct Dense {
+pub(super) struct DenseMap {
     /// `[output][input]`, the inputs in the order `[channel][row][column]`.
     pub(super) weights: Vec<f64>,
     pub(super) inputs: usize,
 }
 
-impl Linear {
-    pub(super) fn same(channels: usize) -> Self {
+impl LinearMap {
+    pub(super) fn identity(channels: usize) -> Self {
         Self::Scale(vec![1.0; channels])
     }
 
-    /// Whether it changes nothing.
-    pub(super) fn is_same(&self) -> bool {
+    pub(super) fn is_identity(&self) -> bool {
         matches!(self, Self::Scale(scale) if scale.iter().all(|&scale| scale == 1.0))
     }
 
-    /// This map, then a scale of its outputs.
-    pub(super) fn times(mut self, factors: &[f64]) -> Self {
+    /// This map, followed by a factor for each output channel.
+    pub(super) fn scaled(mut self, factors: &[f64]) -> Self {
         match &mut self {
             Self::Scale(scale)
-            | Self::Convolution(Convolution { scale, .. })
-            | Self::Average(Average { scale, .. }) => {
+            | Self::Convolution(ConvolutionMap { scale, .. })
+            | Self::Average(AverageMap { scale, .. }) => {
                 for (scale, factor) in scale.iter_mut().zip(factors) {
                     *scale *= factor;
                 }
             }
-            Self::Dense(Dense { weights, inputs }) => {
+            Self::Dense(DenseMap { weights, inputs }) => {
                 for (row, factor) in weights.chunks_exact_mut(*inputs).zip(factors) {
                     row.iter_mut().for_each(|weight| *weight *= factor);
                 }
@@ -67,37 +71,37 @@ impl Linear {
         self
     }
 
-    /// This map as a matrix, if all that it makes is one cell.
-    pub(super) fn matrix(self, from: Shape) -> Option<Dense> {
+    /// This map as a matrix, if its output is one cell.
+    pub(super) fn into_dense(self, from: LayerShape) -> Option<DenseMap> {
         let (inputs, cells) = (from.channels * from.cells(), from.cells());
         match self {
             Self::Dense(dense) => Some(dense),
-            Self::Average(Average { window, shares, scale }) if window == Window::all(from) => {
+            Self::Average(AverageMap { window, shares, scale }) if window == SlidingWindow::all(from) => {
                 let mut weights = vec![0.0; from.channels * inputs];
                 for (channel, scale) in scale.iter().enumerate() {
                     weights[channel * inputs + channel * cells..][..cells].fill(scale * f64::from(shares[0]));
                 }
-                Some(Dense { weights, inputs })
+                Some(DenseMap { weights, inputs })
             }
             _ => None,
         }
     }
 
-    /// Multiply-adds of the whole map.
-    pub(super) fn work(&self, from: Shape, to: Shape) -> usize {
+    /// Multiply-adds of the map for an entire layer.
+    pub(super) fn work(&self, from: LayerShape, to: LayerShape) -> usize {
         match self {
             Self::Scale(_) => to.channels * to.cells(),
-            Self::Convolution(Convolution { window, group, .. }) => {
+            Self::Convolution(ConvolutionMap { window, group, .. }) => {
                 to.channels * to.cells() * from.channels / group * window.y.size * window.x.size
             }
-            Self::Average(Average { window, .. }) => to.channels * to.cells() * window.y.size * window.x.size,
-            Self::Dense(Dense { weights, .. }) => weights.len(),
+            Self::Average(AverageMap { window, .. }) => to.channels * to.cells() * window.y.size * window.x.size,
+            Self::Dense(DenseMap { weights, .. }) => weights.len(),
         }
     }
 }
 
-impl Dense {
-    /// This matrix after another.
+impl DenseMap {
+    /// The product of this matrix and another: this one is applied after `first`.
     pub(super) fn after(&self, first: &Self) -> Self {
         let mut weights = vec![0.0; self.weights.len() / self.inputs * first.inputs];
         for (row, out) in self.weights.chunks_exact(self.inputs).zip(weights.chunks_exact_mut(first.inputs)) {

@@ -6,59 +6,69 @@ use crate::{
     error::{Code, Diagnostic},
 };
 
-/// All that does not fit between a model's card and an image column; the domain of the column's stretch where it has one.
-pub(super) fn fit(
+/// Compares an image column with the card of a model. Returns the domain of its stretch, if the card has it.
+///
+/// # Errors
+/// All mismatches.
+pub(super) fn check(
     card: &Card,
     layout: &ImageLayout,
     image: &str,
     any_stretch: bool,
-) -> (Option<String>, Vec<Diagnostic>) {
-    let mut mistakes = Vec::new();
-    let mut wrong = |message: String, help: &str| {
-        mistakes.push(Diagnostic::at("image", Code::ModelMismatch, message).help(help));
-    };
-    if layout.bands != card.bands {
-        let (found, expected) = (layout.bands.join(", "), card.bands.join(", "));
-        wrong(
-            format!("`{image}` has the bands {found}, the model takes {expected}"),
-            "choose and order the bands in the source",
-        );
-    }
-    if (layout.height, layout.width) != (card.size, card.size) {
-        let (height, width, size) = (layout.height, layout.width, card.size);
-        wrong(format!("`{image}` has {height}x{width} pixels, the model takes {size}x{size}"), "add a `crop`");
-    }
-    match layout.pixel_scale_arcsec {
-        Some(scale) if (scale - card.pixel_scale_arcsec).abs() <= 1e-3 * card.pixel_scale_arcsec => {}
-        Some(scale) => wrong(
-            format!("the pixels of `{image}` are {scale} arcsec wide, the model takes {}", card.pixel_scale_arcsec),
-            "add a `resample`",
-        ),
-        None => wrong(
-            format!("the pixel scale of `{image}` is not known, the model takes {} arcsec", card.pixel_scale_arcsec),
-            "say it in the source",
-        ),
-    }
-    let domain = match stretch(card, layout, image, any_stretch) {
-        Ok(domain) => domain,
-        Err((message, help)) => {
-            wrong(message, help);
-            None
+) -> Result<Option<String>, Vec<Diagnostic>> {
+    let geometry =
+        [check_bands(card, layout, image), check_size(card, layout, image), check_scale(card, layout, image)];
+    let mut mismatches: Vec<Diagnostic> = geometry.into_iter().flatten().collect();
+    match check_stretch(card, layout, image, any_stretch) {
+        Ok(domain) if mismatches.is_empty() => Ok(domain),
+        Ok(_) => Err(mismatches),
+        Err(mismatch) => {
+            mismatches.push(mismatch);
+            Err(mismatches)
         }
-    };
-    (domain, mistakes)
+    }
 }
 
-fn stretch(
+fn mismatch(message: String, help: &str) -> Diagnostic {
+    Diagnostic::at("image", Code::ModelMismatch, message).help(help)
+}
+
+fn check_bands(card: &Card, layout: &ImageLayout, image: &str) -> Option<Diagnostic> {
+    let (found, expected) = (layout.bands.join(", "), card.bands.join(", "));
+    let message = || format!("`{image}` has the bands {found}, the model expects {expected}");
+    (layout.bands != card.bands).then(|| mismatch(message(), "select and order the bands in the source"))
+}
+
+fn check_size(card: &Card, layout: &ImageLayout, image: &str) -> Option<Diagnostic> {
+    let (height, width, size) = (layout.height, layout.width, card.size);
+    let message = || format!("`{image}` has {height}x{width} pixels, the model expects {size}x{size}");
+    ((height, width) != (size, size)).then(|| mismatch(message(), "add a `crop`"))
+}
+
+fn check_scale(card: &Card, layout: &ImageLayout, image: &str) -> Option<Diagnostic> {
+    let expected = card.pixel_scale_arcsec;
+    match layout.pixel_scale_arcsec {
+        Some(scale) if (scale - expected).abs() <= 1e-3 * expected => None,
+        Some(scale) => Some(mismatch(
+            format!("the pixels of `{image}` are {scale} arcsec wide, the model expects {expected}"),
+            "add a `resample`",
+        )),
+        None => Some(mismatch(
+            format!("the pixel scale of `{image}` is unknown, the model expects {expected} arcsec"),
+            "set the pixel scale in the source",
+        )),
+    }
+}
+
+fn check_stretch(
     card: &Card,
     layout: &ImageLayout,
     image: &str,
     any_stretch: bool,
-) -> Result<Option<String>, (String, &'static str)> {
+) -> Result<Option<String>, Diagnostic> {
     if layout.unit != Unit::Stretched {
-        let unit = layout.unit.name();
-        let message = format!("`{image}` is in the unit `{unit}`, the model takes stretched images");
-        return Err((message, "add an `asinh_stretch` with the constants of the model"));
+        let message = format!("`{image}` has the unit `{}`, the model expects stretched images", layout.unit.name());
+        return Err(mismatch(message, "add an `asinh_stretch` with the constants of the model"));
     }
     let domain = layout.stretch.and_then(|stretch| card.domain_of(stretch)).map(str::to_owned);
     if domain.is_some() || any_stretch {
@@ -71,7 +81,7 @@ fn stretch(
     let domains = card.domains.iter().map(|(name, Stretch { lo, hi })| format!("`{name}` (lo {lo}, hi {hi})"));
     let domains = domains.collect::<Vec<_>>().join(", ");
     let message = format!("`{image}` is {found}; the domains of the model are {domains}");
-    Err((message, "stretch it with the constants of a domain, or set `any_stretch: true`"))
+    Err(mismatch(message, "stretch it with the constants of a domain, or set `any_stretch: true`"))
 }
 
 #[cfg(test)]
@@ -99,16 +109,17 @@ mod tests {
     }
 
     fn messages(layout: &ImageLayout, any_stretch: bool) -> Vec<String> {
-        fit(&card(), layout, "image", any_stretch).1.iter().map(ToString::to_string).collect()
+        let mismatches = check(&card(), layout, "image", any_stretch).err().unwrap_or_default();
+        mismatches.iter().map(ToString::to_string).collect()
     }
 
     #[test]
-    fn a_domain_fits_whether_or_not_the_model_was_trained_on_it() {
-        assert_eq!(fit(&card(), &layout(), "image", false), (Some("y1".into()), vec![]));
+    fn accepts_a_domain_of_the_card_whether_or_not_the_model_was_trained_on_it() {
+        assert_eq!(check(&card(), &layout(), "image", false), Ok(Some("y1".into())));
     }
 
     #[test]
-    fn everything_that_does_not_fit_is_said_at_once() {
+    fn reports_all_mismatches_at_once() {
         let other = ImageLayout {
             bands: vec!["r".into(), "g".into()],
             height: 5,
@@ -117,20 +128,20 @@ mod tests {
             ..layout()
         };
         let found = messages(&other, false).join("\n");
-        for part in ["bands r, g", "5x4 pixels", "not known", "`electron`"] {
+        for part in ["bands r, g", "5x4 pixels", "unknown", "`electron`"] {
             assert!(found.contains(part), "{part} in {found}");
         }
     }
 
     #[test]
-    fn a_foreign_or_changing_stretch_is_refused_unless_allowed() {
-        let foreign = ImageLayout { stretch: Some(Stretch { lo: -3.0, hi: 5.0 }), ..layout() };
-        let changing = ImageLayout { stretch: None, ..layout() };
-        let message = messages(&foreign, false).join("\n");
+    fn refuses_an_unknown_or_varying_stretch_unless_allowed() {
+        let unknown = ImageLayout { stretch: Some(Stretch { lo: -3.0, hi: 5.0 }), ..layout() };
+        let varying = ImageLayout { stretch: None, ..layout() };
+        let message = messages(&unknown, false).join("\n");
         assert!(
             message.contains("lo -3 and hi 5; the domains of the model are `y1` (lo -1, hi 2), `y10` (lo -10, hi 20)")
         );
-        assert!(messages(&changing, false)[0].contains("image by image"));
-        assert_eq!((messages(&foreign, true), messages(&changing, true)), (vec![], vec![]));
+        assert!(messages(&varying, false)[0].contains("image by image"));
+        assert_eq!((messages(&unknown, true), messages(&varying, true)), (vec![], vec![]));
     }
 }

@@ -1,17 +1,17 @@
-//! A graph run as the definitions of its operators say, in double precision, number by number.
+//! Runs a graph from the definitions of its operators, number by number, in double precision.
 
 use std::collections::HashMap;
 
-use crate::score::onnx::graph::{Graph, Node};
+use crate::onnx::{graph::ModelGraph, wire::NodeProto};
 
 /// `[channel][row][column]`, or `[feature]`.
 #[derive(Clone)]
-pub(super) struct Array {
+pub(super) struct NaiveTensor {
     pub(super) dims: Vec<usize>,
     pub(super) values: Vec<f64>,
 }
 
-impl Array {
+impl NaiveTensor {
     fn at(&self, c: usize, y: i64, x: i64) -> Option<f64> {
         let [_, height, width] = self.dims[..] else { panic!("rows and columns") };
         let inside = (0..height as i64).contains(&y) && (0..width as i64).contains(&x);
@@ -19,31 +19,31 @@ impl Array {
     }
 }
 
-/// The value of a name for an image.
-pub(super) fn run(graph: &Graph, image: Array, name: &str) -> Vec<f64> {
+/// A value of the graph for an image.
+pub(super) fn run(graph: &ModelGraph, image: NaiveTensor, name: &str) -> Vec<f64> {
     let mut values = HashMap::from([("image".to_owned(), image)]);
     for node in &graph.nodes {
-        let made = apply(graph, node, &values);
-        values.insert(node.output[0].clone(), made);
+        let output = apply(graph, node, &values);
+        values.insert(node.output[0].clone(), output);
     }
     values[name].values.clone()
 }
 
-fn apply(graph: &Graph, node: &Node, values: &HashMap<String, Array>) -> Array {
+fn apply(graph: &ModelGraph, node: &NodeProto, values: &HashMap<String, NaiveTensor>) -> NaiveTensor {
     let x = &values[&node.input[0]];
     let channels = x.dims[0];
-    let each = |f: &dyn Fn(f64) -> f64| Array { values: x.values.iter().map(|&x| f(x)).collect(), ..x.clone() };
+    let each = |f: &dyn Fn(f64) -> f64| NaiveTensor { values: x.values.iter().map(|&x| f(x)).collect(), ..x.clone() };
     match node.op_type.as_str() {
         "Relu" => each(&|x| x.max(0.0)),
         "LeakyRelu" => each(&|x| if x < 0.0 { x * f64::from(node.float("alpha").unwrap()) } else { x }),
-        "Flatten" => Array { dims: vec![x.values.len()], ..x.clone() },
+        "Flatten" => NaiveTensor { dims: vec![x.values.len()], ..x.clone() },
         "Add" => {
             let sum = x.values.iter().zip(&values[&node.input[1]].values).map(|(a, b)| a + b);
-            Array { values: sum.collect(), ..x.clone() }
+            NaiveTensor { values: sum.collect(), ..x.clone() }
         }
         "GlobalAveragePool" => {
             let means = x.values.chunks(x.values.len() / channels).map(|c| c.iter().sum::<f64>() / c.len() as f64);
-            Array { dims: vec![channels, 1, 1], values: means.collect() }
+            NaiveTensor { dims: vec![channels, 1, 1], values: means.collect() }
         }
         "Gemm" => {
             let (weights, bias) = (graph.constant(&node.input[1]).unwrap(), graph.constant(&node.input[2]).unwrap());
@@ -52,7 +52,7 @@ fn apply(graph: &Graph, node: &Node, values: &HashMap<String, Array>) -> Array {
             let row = |(row, bias): (&[f32], &f32)| {
                 f64::from(*bias) + row.iter().zip(&x.values).map(|(&w, x)| f64::from(w) * x).sum::<f64>()
             };
-            Array { dims: vec![bias.len()], values: rows.map(row).collect() }
+            NaiveTensor { dims: vec![bias.len()], values: rows.map(row).collect() }
         }
         "Conv" => {
             let (weights, bias) = (graph.constant(&node.input[1]).unwrap(), graph.constant(&node.input[2]).unwrap());
@@ -72,27 +72,27 @@ fn apply(graph: &Graph, node: &Node, values: &HashMap<String, Array>) -> Array {
         }
         "MaxPool" | "AveragePool" => {
             let size = node.ints("kernel_shape").unwrap();
-            let padded = node.int("count_include_pad", 0) != 0;
+            let counts_padding = node.int("count_include_pad", 0) != 0;
             windows(node, x, channels, [size[0] as usize, size[1] as usize], |c, window| {
-                let seen: Vec<f64> = window.iter().filter_map(|(y, x_at)| x.at(c, *y, *x_at)).collect();
+                let inside: Vec<f64> = window.iter().filter_map(|(y, x_at)| x.at(c, *y, *x_at)).collect();
                 if node.op_type == "MaxPool" {
-                    return seen.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+                    return inside.iter().copied().fold(f64::NEG_INFINITY, f64::max);
                 }
-                seen.iter().sum::<f64>() / if padded { window.len() } else { seen.len() } as f64
+                inside.iter().sum::<f64>() / if counts_padding { window.len() } else { inside.len() } as f64
             })
         }
-        other => panic!("{other} is not written"),
+        other => panic!("{other} is not implemented"),
     }
 }
 
-/// An output for every place of a window: `f` is given the channel and the places that the window covers.
+/// An output for every position of a window: `f` receives the channel and the cells that the window covers.
 fn windows(
-    node: &Node,
-    x: &Array,
+    node: &NodeProto,
+    x: &NaiveTensor,
     channels: usize,
     size: [usize; 2],
     f: impl Fn(usize, &[(i64, i64)]) -> f64,
-) -> Array {
+) -> NaiveTensor {
     let [_, height, width] = x.dims[..] else { panic!("rows and columns") };
     let (pads, strides) = (node.ints("pads").unwrap(), node.ints("strides").unwrap());
     let count = |i: usize, length: usize| {
@@ -101,12 +101,12 @@ fn windows(
     let (rows, columns) = (count(0, height), count(1, width));
     let mut values = Vec::new();
     for channel in 0..channels {
-        for place in 0..rows * columns {
+        for i in 0..rows * columns {
             let (top, left) =
-                ((place / columns) as i64 * strides[0] - pads[0], (place % columns) as i64 * strides[1] - pads[1]);
+                ((i / columns) as i64 * strides[0] - pads[0], (i % columns) as i64 * strides[1] - pads[1]);
             let covered = (0..size[0] * size[1]).map(|i| (top + (i / size[1]) as i64, left + (i % size[1]) as i64));
             values.push(f(channel, &covered.collect::<Vec<_>>()));
         }
     }
-    Array { dims: vec![channels, rows, columns], values }
+    NaiveTensor { dims: vec![channels, rows, columns], values }
 }

@@ -1,77 +1,79 @@
-//! The shipped models and the fixtures, asked beside ONNX Runtime.
+//! The shipped models and the fixtures, against ONNX Runtime.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use arrow::datatypes::Schema;
-
-use super::{super::Incremental, read};
+use super::{
+    super::{Agreement, Candidates, IncrementalModel},
+    read, signature, vector,
+};
 use crate::{
-    batch::{ImageLayout, Unit},
-    card::Card,
-    score::onnx::{Device, Onnx, OnnxScorer},
-    stage::{RunContext, Scorer},
+    onnx::{LoadOptions, LoadedModel, ModelSignature, probe::probe_image, provider},
+    stage::Model,
 };
 
-fn started(path: &str) -> (Card, OnnxScorer) {
-    let card = Card::read(Path::new(path)).unwrap();
-    let layout = ImageLayout {
-        bands: card.bands.clone(),
-        height: card.size,
-        width: card.size,
-        unit: Unit::Stretched,
-        pixel_scale_arcsec: Some(card.pixel_scale_arcsec),
-        stretch: card.domains.values().next().copied(),
-        electrons_per_njy: None,
-    };
-    let mut scorer = OnnxScorer::new("da", Onnx { device: Device::Cpu, ..Onnx::new(PathBuf::from(path), "image") });
-    scorer.bind(&Schema::new(vec![layout.field("image")])).unwrap();
-    scorer.start(&RunContext { seed: 1, threads: 1, batch_rows: 32, ..RunContext::default() }).unwrap();
-    (card, scorer)
+fn load(path: &str, signature: &ModelSignature) -> LoadedModel {
+    let options = LoadOptions { providers: vec![&provider::CPU], workers: 1, max_batch_size: None };
+    LoadedModel::load(Path::new(path), signature.clone(), &options).unwrap()
+}
+
+/// The signature of a model of three bands and three classes.
+fn with_latent(size: usize, latent_length: usize) -> ModelSignature {
+    ModelSignature { latent: Some(vector("latent", latent_length)), ..signature(3, size, 3) }
 }
 
 #[test]
-fn the_trial_finds_the_shipped_models_to_be_those_of_onnx_runtime() {
-    let files = ["models/convnet-regular", "models/convnet-da", "models/examples/lenet5", "tests/golden/onnx/tiny"];
-    for path in files.iter().chain(&["tests/golden/onnx/no_latent", "tests/golden/onnx/fixed_batch"]) {
+fn the_shipped_models_agree_with_onnx_runtime() {
+    for (path, signature) in [
+        ("models/convnet-regular", with_latent(100, 256)),
+        ("models/convnet-da", with_latent(100, 256)),
+        ("models/examples/lenet5", with_latent(100, 84)),
+        ("tests/golden/onnx/tiny", with_latent(8, 6)),
+        ("tests/golden/onnx/no_latent", signature(3, 8, 3)),
+        ("tests/golden/onnx/fixed_batch", with_latent(8, 6)),
+    ] {
         let path = format!("{path}.onnx");
-        let (card, scorer) = started(&path);
-        let incremental = Incremental::of(&read(&path), &card).unwrap();
-        let mut asked = 0;
-        let ask = |images: &[f32]| {
-            asked += images.len() / (card.bands.len() * card.size * card.size);
-            scorer.model().unwrap().evaluate(images)
+        let loaded = load(&path, &signature);
+        let incremental = IncrementalModel::of(&read(&path), &signature).unwrap();
+        let mut compared = 0;
+        let evaluate = |images: &[f32]| {
+            compared += images.len() / signature.image_length();
+            loaded.evaluate(images)
         };
-        assert_eq!(incremental.trial(ask).unwrap(), Ok(()), "{path}");
-        assert!(asked >= 30, "{path}: {asked} images");
+        assert_eq!(incremental.compare(evaluate).unwrap(), Agreement::Agrees, "{path}");
+        assert!(compared >= 30, "{path}: {compared} images");
     }
 }
 
 #[test]
-fn the_trial_finds_another_model_out() {
-    let (card, scorer) = started("models/convnet-regular.onnx");
-    let other = Incremental::of(&read("models/convnet-da.onnx"), &card).unwrap();
-    let why = other.trial(|images| scorer.model().unwrap().evaluate(images)).unwrap().unwrap_err();
-    assert!(why.contains("from those of ONNX Runtime"), "{why}");
+fn the_comparison_rejects_another_model() {
+    let signature = with_latent(100, 256);
+    let loaded = load("models/convnet-regular.onnx", &signature);
+    let other = IncrementalModel::of(&read("models/convnet-da.onnx"), &signature).unwrap();
+    let agreement = other.compare(|images| loaded.evaluate(images)).unwrap();
+    let Agreement::Differs(reason) = agreement else { panic!("the models differ") };
+    assert!(reason.contains("from those of ONNX Runtime"), "{reason}");
 }
 
-/// Patches of its layers soon are the layers; they are right all the same.
+/// A patch soon covers entire layers of a ResNet18, which must not change the result.
 #[test]
-fn a_residual_net_of_a_hundred_pixels_is_scored_as_onnx_runtime_does() {
+fn a_residual_network_agrees_with_onnx_runtime() {
     for path in ["models/resnet18-regular.onnx", "models/resnet18-da.onnx"] {
-        let (card, scorer) = started(path);
-        let incremental = Incremental::of(&read(path), &card).unwrap();
-        let image: Vec<f32> = (0..30_000).map(crate::score::onnx::batching::noise).collect();
-        let base = incremental.base(&image);
+        let signature = with_latent(100, 256);
+        let loaded = load(path, &signature);
+        let incremental = IncrementalModel::of(&read(path), &signature).unwrap();
+        let image = probe_image(30_000);
+        let base = incremental.base_image(&image);
         let mut found = base.logits.clone();
         let (places, values) = ([5051, 99], [1.0, 0.0, 0.7, 0.0, 1.0, 0.2]);
-        incremental.logits(&base, &mut incremental.scratch(), &places, &values, 2, &mut found);
+        let candidates = Candidates { pixels: 2, places: &places, values: &values };
+        incremental.append_logits(&base, candidates, &mut incremental.scratch(), &mut found);
         let mut images = [image.as_slice(), &image].concat();
         for (place, values) in places.iter().zip(values.chunks(3)) {
             for (band, value) in values.iter().enumerate() {
                 images[30_000 + band * 10_000 + *place as usize] = *value;
             }
         }
-        let expected = scorer.model().unwrap().evaluate(&images).unwrap().logits;
+        let expected = loaded.evaluate(&images).unwrap().logits;
         for (found, expected) in found.iter().zip(&expected) {
             assert!((found - expected).abs() < 1e-4, "{path}: {found} {expected}");
         }
