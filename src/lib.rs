@@ -106,6 +106,7 @@ pub mod image;
 pub mod io;
 pub mod monitor;
 pub mod morphology;
+mod onnx;
 pub mod pipeline;
 pub mod prelude;
 pub mod query;

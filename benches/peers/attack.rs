@@ -1,4 +1,4 @@
-//! One-pixel attacks against the authors' algorithm on onnxruntime in Python: candidates alone, and whole attacks.
+//! One-pixel attacks against the authors' algorithm on onnxruntime in Python: candidates alone, and complete attacks.
 
 use std::{hint::black_box, sync::Arc};
 
@@ -24,15 +24,15 @@ use super::{
     table::Line,
 };
 
-/// Candidates around each image, when candidates alone are measured.
-const AROUND: usize = 400;
-/// Images that candidates are around.
+/// Candidates of each image, when candidates alone are measured.
+const CANDIDATES: usize = 400;
+/// How many images get candidates.
 const IMAGES: usize = 10;
-/// The batch size at which onnxruntime is quickest on a CPU.
+/// The batch size at which onnxruntime is fastest on a CPU.
 const BATCH: &str = "8";
 
-/// A started scorer, and stretched ten-year images of so many galaxies.
-fn begun(bench: &Bench, inputs: &Inputs, images: usize) -> Result<(OnnxScorer, RecordBatch)> {
+/// A started scorer, and the stretched ten-year images of some galaxies.
+fn started(bench: &Bench, inputs: &Inputs, images: usize) -> Result<(OnnxScorer, RecordBatch)> {
     let batches = stretched(bench, inputs)?;
     let rows = concat_batches(&batches[0].schema(), &batches)?;
     let rows = rows.slice(0, images.min(rows.num_rows()));
@@ -42,13 +42,13 @@ fn begun(bench: &Bench, inputs: &Inputs, images: usize) -> Result<(OnnxScorer, R
     Ok((scorer, rows))
 }
 
-/// Candidates of one pixel, spread over the image, on both sides the same.
+/// Candidates of one pixel, spread over the image, the same on both sides.
 pub(crate) fn candidates(bench: &Bench, inputs: &Inputs) -> Result<Vec<Line>> {
-    let (scorer, rows) = begun(bench, inputs, IMAGES)?;
+    let (scorer, rows) = started(bench, inputs, IMAGES)?;
     let model = scorer.model().ok_or("the scorer was not started")?;
     let images = Images::of(&rows, "y10")?;
     let mut draw = Stream::new(7, "bench", "candidates");
-    let places: Vec<u32> = (0..IMAGES * AROUND).map(|_| draw.below(10_000) as u32).collect();
+    let places: Vec<u32> = (0..IMAGES * CANDIDATES).map(|_| draw.below(10_000) as u32).collect();
     let values: Vec<f32> = (0..places.len() * 3).map(|_| draw.uniform() as f32).collect();
     let (stretched, changes, logits) =
         (inputs.scratch.join("images.npy"), inputs.scratch.join("changes.npy"), inputs.scratch.join("logits.npy"));
@@ -57,13 +57,13 @@ pub(crate) fn candidates(bench: &Bench, inputs: &Inputs) -> Result<Vec<Line>> {
         .iter()
         .zip(values.chunks(3))
         .flat_map(|(place, values)| [*place as f32].into_iter().chain(values.iter().copied()));
-    write_npy(&changes, &[IMAGES, AROUND, 4], &rows_of.collect::<Vec<_>>())?;
+    write_npy(&changes, &[IMAGES, CANDIDATES, 4], &rows_of.collect::<Vec<_>>())?;
     let score = || -> Result<Vec<f32>> {
         let mut out = Vec::new();
         for (i, image) in images.rows().enumerate() {
-            let at = i * AROUND..(i + 1) * AROUND;
-            let mut around = model.pixel_evaluator(image)?;
-            around.logits(1, &places[at.clone()], &values[3 * at.start..3 * at.end], &mut out)?;
+            let at = i * CANDIDATES..(i + 1) * CANDIDATES;
+            let mut evaluator = model.pixel_evaluator(image)?;
+            evaluator.logits(1, &places[at.clone()], &values[3 * at.start..3 * at.end], &mut out)?;
         }
         Ok(out)
     };
@@ -100,14 +100,14 @@ pub(crate) fn candidates(bench: &Bench, inputs: &Inputs) -> Result<Vec<Line>> {
     Ok(vec![Line { subject: "candidates of one pixel", ours, peer, theirs, goal: Some(20.0), equal }])
 }
 
-/// Whole attacks: every wrong class in order, on both sides with draws of their own.
+/// Complete attacks: every wrong class in order. Both sides use their own random draws.
 pub(crate) fn attack(bench: &Bench, inputs: &Inputs, objects: usize) -> Result<Vec<Line>> {
-    let (scorer, rows) = begun(bench, inputs, objects)?;
+    let (scorer, rows) = started(bench, inputs, objects)?;
     let rows = scorer.score(rows, &mut Rejects::default())?;
     let count = rows.num_rows();
     let (images, flips) = (inputs.scratch.join("attacked.npy"), inputs.scratch.join("flips.npy"));
     write_npy(&images, &[count, 3, 100, 100], Images::of(&rows, "y10")?.pixels)?;
-    // What the model says is the truth here, on both sides.
+    // The class that the model gives is the truth, on both sides.
     let class = arrow::compute::cast(rows.column_by_name("da_class").ok_or("no class")?, &DataType::Utf8)?;
     let rows = with_columns(&rows, [(Field::new(LABEL, DataType::Utf8, true), class as ArrayRef)])?;
     let scorers = Scorers::from([("da".to_owned(), Arc::new(scorer) as Arc<dyn Scorer>)]);
@@ -115,12 +115,13 @@ pub(crate) fn attack(bench: &Bench, inputs: &Inputs, objects: usize) -> Result<V
         let mut monitor = OnePixel::of("da", None).build("attack").map_err(mistakes)?;
         monitor.bind(rows.schema_ref(), &UpstreamSchemas::new()).map_err(mistakes)?;
         monitor.start(&context(), &scorers)?;
-        let mut said = monitor.observe(&rows)?.rows;
+        let mut emitted = monitor.observe(&rows)?.rows;
         loop {
-            let (emitted, left) = monitor.drain(std::time::Instant::now() + std::time::Duration::from_secs(1))?;
-            said.extend(emitted.rows);
-            if left == Progress::Done {
-                return Ok(said.into_iter().map(|said| said.rows).collect());
+            let until = std::time::Instant::now() + std::time::Duration::from_secs(1);
+            let (output, progress) = monitor.drain(until)?;
+            emitted.extend(output.rows);
+            if progress == Progress::Done {
+                return Ok(emitted.into_iter().map(|emitted| emitted.rows).collect());
             }
         }
     };
@@ -154,7 +155,7 @@ fn flips_in(rows: &RecordBatch) -> bool {
     rows.column_by_name("flipped").is_some_and(|flips| flips.as_boolean().true_count() > 0)
 }
 
-/// How many were flipped, and the difference in points with its paired 90 % interval.
+/// How many images were flipped, and the difference in percentage points with its paired 90 % interval.
 fn compare(ours: &[bool], theirs: &[bool]) -> String {
     let n = ours.len() as f64;
     let each: Vec<f64> =

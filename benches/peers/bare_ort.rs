@@ -1,5 +1,6 @@
-//! The loop that a score is measured against: ONNX Runtime through `ort`, one thread, images already in one array. It runs
-//! in a process of its own, because a process has one environment of the runtime and the scorer keeps that.
+//! The loop that a score is compared with: ONNX Runtime through `ort`, one thread, images in one array.
+//!
+//! It runs in a child process, because a process has one environment of the runtime, and the scorer holds it.
 
 use std::{
     env,
@@ -17,37 +18,51 @@ use super::{
 };
 
 const FLAG: &str = "--bare-ort";
-/// Devices, as the child is told of them.
+/// Devices, as an argument of the child.
 const CPU: &str = "cpu";
 const CUDA: &str = "cuda";
 
-/// Runs the loop in a child process.
-pub(crate) fn run(library: &Path, model: &Path, images: &Path, batch: usize, logits: &Path) -> Result<Spent> {
-    let mut command = Command::new(env::current_exe()?);
-    spent(command.arg(FLAG).args([library, model, images, logits]).arg(batch.to_string()).arg(CPU))
+/// The files of a loop.
+#[derive(Clone, Copy)]
+pub(crate) struct LoopFiles<'a> {
+    /// The library of ONNX Runtime.
+    pub(crate) library: &'a Path,
+    pub(crate) model: &'a Path,
+    /// The images, `.npy`.
+    pub(crate) images: &'a Path,
+    /// Where to write the logits, `.npy`.
+    pub(crate) logits: &'a Path,
 }
 
-/// The same on a GPU: the wall time of one pass, in seconds.
-pub(crate) fn run_on_gpu(library: &Path, model: &Path, images: &Path, batch: usize, logits: &Path) -> Result<f64> {
-    let mut command = Command::new(env::current_exe()?);
-    let command = command.arg(FLAG).args([library, model, images, logits]).arg(batch.to_string()).arg(CUDA);
-    Ok(spent(command)?.cpu_seconds)
+/// Runs the loop on the CPU.
+pub(crate) fn run(files: LoopFiles, batch: usize) -> Result<Spent> {
+    run_on(CPU, files, batch)
 }
 
-/// The work of the child; none when this process is not it.
+/// Runs the loop on a GPU: the wall time of one pass, in seconds.
+pub(crate) fn run_on_gpu(files: LoopFiles, batch: usize) -> Result<f64> {
+    Ok(run_on(CUDA, files, batch)?.cpu_seconds)
+}
+
+fn run_on(device: &str, LoopFiles { library, model, images, logits }: LoopFiles, batch: usize) -> Result<Spent> {
+    let mut command = Command::new(env::current_exe()?);
+    spent(command.arg(FLAG).args([library, model, images, logits]).arg(batch.to_string()).arg(device))
+}
+
+/// The work of the child process; `None` in any other process.
 pub(crate) fn child() -> Option<Result<()>> {
     let mut arguments = env::args_os().skip(1);
     (arguments.next()? == FLAG).then(|| {
         let paths: Vec<PathBuf> = arguments.map(Into::into).collect();
         let [library, model, images, logits, batch, device] = paths.as_slice() else {
-            return Err("six arguments".into());
+            return Err("expected six arguments".into());
         };
-        let batch = batch.to_str().and_then(|batch| batch.parse().ok()).ok_or("no batch size")?;
-        work(library, model, images, batch, logits, device.to_str() == Some(CUDA))
+        let batch = batch.to_str().and_then(|batch| batch.parse().ok()).ok_or("expected a batch size")?;
+        work(LoopFiles { library, model, images, logits }, batch, device.to_str() == Some(CUDA))
     })
 }
 
-fn work(library: &Path, model: &Path, images: &Path, batch: usize, logits: &Path, on_gpu: bool) -> Result<()> {
+fn work(LoopFiles { library, model, images, logits }: LoopFiles, batch: usize, on_gpu: bool) -> Result<()> {
     let environment = ort::init_from(library)?.with_telemetry(false).build()?;
     let builder = Session::builder(&environment)?.with_intra_threads(1)?;
     let mut session = if on_gpu {
@@ -72,7 +87,7 @@ fn work(library: &Path, model: &Path, images: &Path, batch: usize, logits: &Path
         pixels.chunks(image * batch).try_for_each(|pixels| infer(pixels, &mut out))?;
         Ok(shape[0])
     };
-    // On a GPU wall time counts, and kernels are chosen in a first pass.
+    // On a GPU, wall time is measured, and a first pass selects kernels.
     let Spent { objects, cpu_seconds } = if on_gpu {
         pass()?;
         let begun = Instant::now();

@@ -1,4 +1,4 @@
-//! A GPU: the scorer against a bare loop on the same card, by wall time, and its answers against those of the CPU.
+//! The scorer on a GPU against a bare loop on the same GPU, by wall time, and its outputs against those of the CPU.
 
 use std::{hint::black_box, path::PathBuf, time::Instant};
 
@@ -22,15 +22,15 @@ use super::{
     table::Line,
 };
 
-/// What the bare loop tries.
+/// The batch sizes that the bare loop tries.
 const BATCH_SIZES: [usize; 5] = [64, 128, 200, 256, 512];
-/// Rows of a record batch: what the engine takes when a score runs on a GPU.
+/// Rows of a record batch: the engine's choice when a score runs on a GPU.
 const BATCH: usize = 200;
-/// Images in one array: of fewer objects each is there several times.
+/// Images in one array; objects are repeated if there are fewer.
 const IMAGES: usize = 8192;
 /// Candidates around an image: a population of the paper's attack.
 const POPULATION: usize = 400;
-/// Images that candidates are around.
+/// How many images get candidates.
 const AROUND: usize = 16;
 
 fn started(bench: &Bench, rows: &RecordBatch, device: Device) -> Result<OnnxScorer> {
@@ -40,7 +40,7 @@ fn started(bench: &Bench, rows: &RecordBatch, device: Device) -> Result<OnnxScor
     Ok(scorer)
 }
 
-/// The median rate of some work that is done again and again, after a first time that does not count.
+/// The median rate of repeated work, after a first time that is not measured.
 fn rate(bench: &Bench, objects: usize, mut work: impl FnMut() -> Result<()>) -> Result<f64> {
     work()?;
     let mut rates = Vec::new();
@@ -64,10 +64,11 @@ pub(crate) fn measure(bench: &Bench, inputs: &Inputs) -> Result<Vec<Line>> {
     let (gpu, cpu) = (started(bench, &rows, Device::Cuda)?, started(bench, &some, Device::Cpu)?);
     let library = gpu.provenance()["library"].as_str().map(PathBuf::from).ok_or("no library")?;
 
-    let alike = alike(&gpu, &cpu, &some)?;
+    let agreement = compare(&gpu, &cpu, &some)?;
+    let files = bare_ort::LoopFiles { library: &library, model: &bench.model, images: &images, logits: &logits };
     let mut best = (0.0, 0);
     for size in BATCH_SIZES {
-        let seconds = bare_ort::run_on_gpu(&library, &bench.model, &images, size, &logits)?;
+        let seconds = bare_ort::run_on_gpu(files, size)?;
         let found = IMAGES as f64 / seconds;
         if found > best.0 {
             best = (found, size);
@@ -87,14 +88,14 @@ pub(crate) fn measure(bench: &Bench, inputs: &Inputs) -> Result<Vec<Line>> {
         [("score on CUDA, one worker, by wall time", 1), ("score on CUDA, four workers, by wall time", 4)]
     {
         let ours = rate(bench, IMAGES, || Ok(by_workers(&gpu, &parts, workers)?))?;
-        let (peer, equal) = (peer.clone(), alike.clone());
+        let (peer, equal) = (peer.clone(), agreement.clone());
         lines.push(Line { subject, ours, peer, theirs: best.0, goal: Some(0.95), equal });
     }
     lines.push(candidates(bench, &gpu, &cpu, &some)?);
     Ok(lines)
 }
 
-/// Scores batches by so many workers, each taking every so many-th.
+/// Scores batches with `workers` threads; thread i takes every `workers`-th batch from i on.
 fn by_workers(gpu: &OnnxScorer, parts: &[RecordBatch], workers: usize) -> std::result::Result<(), String> {
     let work = |worker: usize| {
         parts.iter().skip(worker).step_by(workers).try_for_each(|part| {
@@ -110,7 +111,7 @@ fn by_workers(gpu: &OnnxScorer, parts: &[RecordBatch], workers: usize) -> std::r
 }
 
 /// How far logits and classes of the GPU are from those of the CPU.
-fn alike(gpu: &OnnxScorer, cpu: &OnnxScorer, rows: &RecordBatch) -> Result<String> {
+fn compare(gpu: &OnnxScorer, cpu: &OnnxScorer, rows: &RecordBatch) -> Result<String> {
     let pixels = Images::of(rows, "y10")?.pixels;
     let logits = |scorer: &OnnxScorer| -> Result<Vec<f32>> {
         Ok(scorer.model().ok_or("the scorer was not started")?.evaluate(pixels)?.logits)

@@ -21,8 +21,9 @@ pub(crate) struct Python {
     versions: String,
 }
 
+/// The last line that a child process prints.
 #[derive(Deserialize)]
-struct RowsOut {
+struct ReportedWork {
     objects: usize,
     cpu_seconds: f64,
 }
@@ -63,13 +64,13 @@ impl Python {
     }
 }
 
-/// What a child process says that its work took, as its last line.
+/// Runs a child process; its last line reports its work.
 pub(crate) fn spent(command: &mut Command) -> Result<Spent> {
     let output = command.stderr(Stdio::inherit()).output()?;
-    let said = String::from_utf8_lossy(&output.stdout);
-    let last = said.lines().last().filter(|_| output.status.success());
-    let said: RowsOut = serde_json::from_str(last.ok_or_else(|| format!("{command:?} failed"))?)?;
-    Ok(Spent { objects: said.objects, cpu_seconds: said.cpu_seconds })
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let last = stdout.lines().last().filter(|_| output.status.success());
+    let work: ReportedWork = serde_json::from_str(last.ok_or_else(|| format!("{command:?} failed"))?)?;
+    Ok(Spent { objects: work.objects, cpu_seconds: work.cpu_seconds })
 }
 
 /// Reads an array of float32 in C order: its shape and numbers.

@@ -1,4 +1,4 @@
-//! A score as the engine asks for it, against bare loops around ONNX Runtime at their best batch size.
+//! The scorer as the engine calls it, against bare loops around ONNX Runtime at their best batch size.
 
 use std::{hint::black_box, path::PathBuf};
 
@@ -23,7 +23,7 @@ use super::{
     table::Line,
 };
 
-/// What the bare loops try.
+/// The batch sizes that the bare loops try.
 const BATCH_SIZES: [usize; 4] = [8, 16, 32, 64];
 
 pub(crate) fn measure(bench: &Bench, inputs: &Inputs) -> Result<Vec<Line>> {
@@ -42,6 +42,7 @@ pub(crate) fn measure(bench: &Bench, inputs: &Inputs) -> Result<Vec<Line>> {
     let library = scorer.provenance()["library"].as_str().map(PathBuf::from).ok_or("no library")?;
 
     let logits = inputs.scratch.join("logits.npy");
+    let files = bare_ort::LoopFiles { library: &library, model: &bench.model, images: &images, logits: &logits };
     let python = |size: usize| {
         let options = [
             ("--model", bench.model.clone().into()),
@@ -50,7 +51,7 @@ pub(crate) fn measure(bench: &Bench, inputs: &Inputs) -> Result<Vec<Line>> {
         ];
         bench.python.run("score", &images, &options)
     };
-    let bare = |size: usize| bare_ort::run(&library, &bench.model, &images, size, &logits);
+    let bare = |size: usize| bare_ort::run(files, size);
     let mut worst = 0f32;
     if bench.profile_seconds.is_none() {
         let ours = scorer.model().ok_or("the scorer was not started")?.evaluate(&pixels)?.logits;
@@ -97,7 +98,7 @@ pub(crate) fn measure(bench: &Bench, inputs: &Inputs) -> Result<Vec<Line>> {
     ])
 }
 
-/// The best median, and the batch size that it belongs to.
+/// The best median, and its batch size.
 fn best(rates: [f64; BATCH_SIZES.len()]) -> (f64, usize) {
     rates.into_iter().zip(BATCH_SIZES).fold((0.0, 0), |best, rate| if rate.0 > best.0 { rate } else { best })
 }

@@ -1,8 +1,8 @@
-"""Writes a network as ONNX with its card, and its head as JSON; answers from ONNX Runtime.
+"""Writes a network as ONNX with its card, and its head as JSON; runs the file in ONNX Runtime.
 
-The file has the input `image` `[N, band, y, x]` and the outputs `latent` `[N, D]` and `logits` `[N, class]`, all float32,
-batch norm folded into the convolutions. Weights may be stored in half precision: the file is half as large, and the runtime
-casts them to float32 when it loads. The card is the JSON value that `src/card.rs` reads.
+The file has the input `image` `[N, band, y, x]` and the outputs `latent` `[N, D]` and `logits` `[N, class]`, all float32. Batch
+norm is folded into the convolutions. Weights may be stored in half precision: the file is half as large, and the runtime
+casts them to float32 when it loads them.
 """
 
 from __future__ import annotations
@@ -20,38 +20,35 @@ import torch
 from torch import nn
 
 from . import CLASSES, TrainingError
+from .cards import KEY, Card
 from .data import Data
 from .networks import LATENT, Classifier
 
-CARD_KEY = "lucarne_card"
 OPSET = 17
 TOLERANCE = 1e-4
-"""The most that ONNX Runtime and PyTorch may differ."""
+"""The largest accepted difference between ONNX Runtime and PyTorch."""
 
 
-def card(data: Data, trained_on: tuple[str, ...], extra: dict[str, object]) -> dict[str, object]:
-    """The card of a model: what `src/card.rs` reads, and `extra`, which it lets pass."""
-    return {
-        "classes": list(CLASSES),
-        "bands": list(data.layout.bands),
-        "size": data.layout.size,
-        "pixel_scale_arcsec": data.layout.pixel_scale_arcsec,
-        "domains": {domain: stretch.card() for domain, stretch in data.stretches.items()},
-        "trained_on": list(trained_on),
-        "input": "image",
-        "logits": "logits",
-        "latent": "latent",
-        "latent_size": LATENT,
-        "dataset_digest": data.digest,
-        **extra,
-    }
+def card(data: Data, trained_on: tuple[str, ...], notes: dict[str, object]) -> Card:
+    """The card of a model that was trained on some domains of a data set."""
+    return Card(
+        classes=list(CLASSES),
+        bands=list(data.layout.bands),
+        size=data.layout.size,
+        pixel_scale_arcsec=data.layout.pixel_scale_arcsec,
+        domains={domain: stretch.card() for domain, stretch in data.stretches.items()},
+        trained_on=list(trained_on),
+        latent="latent",
+        latent_size=LATENT,
+        notes={"dataset_digest": data.digest, **notes},
+    )
 
 
-def write(network: nn.Module, path: Path, card_value: dict[str, object], shape: tuple[int, int, int]) -> None:
+def write(network: nn.Module, path: Path, card: Card, shape: tuple[int, int, int]) -> None:
     """Writes the ONNX file of a network `[N, *shape] -> (latent, logits)` for images of a shape `[band, y, x]`."""
     network = copy.deepcopy(network).to("cpu", memory_format=torch.contiguous_format).eval()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter for this opset is announced as the older one
+        warnings.simplefilter("ignore")  # PyTorch warns that the exporter for this opset is the older one
         torch.onnx.export(
             network,
             (torch.zeros(2, *shape),),
@@ -62,16 +59,16 @@ def write(network: nn.Module, path: Path, card_value: dict[str, object], shape: 
             output_names=["latent", "logits"],
             dynamic_axes={name: {0: "N"} for name in ("image", "latent", "logits")},
         )
-    write_card(path, card_value)
+    write_card(path, card)
 
 
-def write_card(path: Path, card_value: dict[str, object]) -> None:
-    """Gives an ONNX file this card, and no other metadata."""
+def write_card(path: Path, card: Card) -> None:
+    """Replaces all metadata of an ONNX file by a card."""
     model = onnx.load(str(path))
     for entry in list(model.metadata_props):
         model.metadata_props.remove(entry)
     entry = model.metadata_props.add()
-    entry.key, entry.value = CARD_KEY, json.dumps(card_value)
+    entry.key, entry.value = KEY, json.dumps(card.to_json())
     onnx.checker.check_model(model)
     onnx.save(model, str(path))
 
@@ -79,7 +76,7 @@ def write_card(path: Path, card_value: dict[str, object]) -> None:
 def halve(source: Path, path: Path, smallest: int) -> None:
     """Copies an ONNX file with its float32 weights of at least `smallest` numbers in half precision, each with a cast back.
 
-    What is smaller takes no room to speak of; left as it is, the head in the file stays the one of `write_head`.
+    Smaller weights would save little space. As they keep float32, the head in the file equals the one of `write_head`.
     """
     model = onnx.load(str(source))
     casts = []
@@ -98,12 +95,12 @@ def halve(source: Path, path: Path, smallest: int) -> None:
     onnx.save(model, str(path))
 
 
-def read_card(path: Path) -> dict[str, object]:
+def read_card(path: Path) -> Card:
     """The card of an ONNX file."""
     for entry in onnx.load(str(path), load_external_data=False).metadata_props:
-        if entry.key == CARD_KEY:
-            return json.loads(entry.value)
-    raise TrainingError(f"`{path}` has no card: its metadata has no key `{CARD_KEY}`")
+        if entry.key == KEY:
+            return Card.from_json(json.loads(entry.value), f"of `{path}`")
+    raise TrainingError(f"`{path}` has no card: its metadata has no key `{KEY}`")
 
 
 def write_head(network: Classifier, path: Path) -> None:
@@ -115,7 +112,7 @@ def write_head(network: Classifier, path: Path) -> None:
 
 
 def _numbers(values: np.ndarray) -> object:
-    """Nested lists of the shortest decimals that give the same float32 again."""
+    """Nested lists of the shortest decimals that read back as the same float32."""
     return [_numbers(row) for row in values] if values.ndim > 1 else [float(str(value)) for value in values]
 
 
@@ -135,9 +132,9 @@ class Session:
         return latent, logits
 
     def over(self, data: Data, domain: str, rows: np.ndarray, batch: int = 64) -> tuple[np.ndarray, np.ndarray]:
-        """The same of some rows of a domain."""
-        answers = [self(data.batch(domain, rows[start : start + batch])) for start in range(0, len(rows), batch)]
-        latents, logits = zip(*answers)
+        """Latents and logits of some rows of a domain."""
+        outputs = [self(data.batch(domain, rows[start : start + batch])) for start in range(0, len(rows), batch)]
+        latents, logits = zip(*outputs)
         return np.concatenate(latents), np.concatenate(logits)
 
 
@@ -146,7 +143,7 @@ def largest_difference(network: nn.Module, session: Session, images: np.ndarray)
     """The largest |ONNX Runtime - PyTorch| over latents and logits of batches of 1, 7 and 64 images, relative to the
     larger of 1 and the largest magnitude of that output.
 
-    Raises `TrainingError` when it is not below 1e-4.
+    Raises `TrainingError` if it is not below 1e-4.
     """
     reference = copy.deepcopy(network).to("cpu").eval()
     largest = 0.0
@@ -158,6 +155,6 @@ def largest_difference(network: nn.Module, session: Session, images: np.ndarray)
             largest = max(largest, float(np.abs(ours - expected).max()) / scale)
     if not largest < TOLERANCE:
         raise TrainingError(
-            f"ONNX Runtime and PyTorch differ by {largest:.2e} on the exported model, more than {TOLERANCE:g}"
+            f"ONNX Runtime and PyTorch differ by {largest:.2e} on the exported model, expected less than {TOLERANCE:g}"
         )
     return largest

@@ -22,6 +22,7 @@ import pyarrow
 import torch
 
 from . import DOMAINS, TrainingError, export, latents
+from .cards import Card
 from .data import Data
 from .evaluate import accuracy
 from .experiment import SOURCE, NetworkSettings, Training
@@ -48,7 +49,8 @@ def write(
     if len(way.domains) == 1:
         other = next(domain for domain in DOMAINS if domain != SOURCE)
         adapted = adapt_batch_norm(trained.network, data, way, other, options)
-        _onnx(adapted, folder / "adabn.onnx", {**card, "training": "adabn"}, data, settings)
+        adapted_card = dataclasses.replace(card, notes={**card.notes, "training": "adabn"})
+        _onnx(adapted, folder / "adabn.onnx", adapted_card, data, settings)
     export.write_head(trained.network, folder / "head.json")
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     metadata = {"model": f"{network}-{training}.onnx", "model_sha256": digest, "dataset_digest": data.digest}
@@ -67,8 +69,8 @@ def write(
     return outcome
 
 
-def _onnx(network: Classifier, path: Path, card: dict[str, Any], data: Data, settings: NetworkSettings) -> dict[str, Any]:
-    """Writes a file with its card, metrics included. The differences of its outputs, and its accuracies."""
+def _onnx(network: Classifier, path: Path, card: Card, data: Data, settings: NetworkSettings) -> dict[str, Any]:
+    """Writes a file with its card, metrics included. Returns the differences of its outputs, and its accuracies."""
     test = data.parts["test"]
     export.write(network, path, card, data.layout.shape)
     session = export.Session(path, 1)
@@ -78,7 +80,7 @@ def _onnx(network: Classifier, path: Path, card: dict[str, Any], data: Data, set
     if settings.half_precision:
         half, logits = _halved(path, data, logits)
     metrics = {f"{domain}_test_accuracy": accuracy(data.classes[test], logits[domain]) for domain in DOMAINS}
-    export.write_card(path, {**card, "metrics": metrics})
+    export.write_card(path, dataclasses.replace(card, notes={**card.notes, "metrics": metrics}))
     return {"onnx_difference": difference, "half_precision": half, "metrics": metrics}
 
 

@@ -1,7 +1,8 @@
-"""The rows of a run directory that `lucarne run` wrote, read a few at a time.
+"""Reads the rows of a run directory that `lucarne run` wrote, in batches.
 
-A finished run has its table `objects` as Parquet parts in `objects/`; an image column is a fixed-size list of float32 with
-the Arrow extension `arrow.fixed_shape_tensor`, shape `[band, y, x]`, and bands, unit and pixel scale in its field metadata.
+`run.json` is the record of the run (`schemas/run.schema.json`). The table `objects` is a set of Parquet parts in `objects/`. An
+image column is a fixed-size list of float32 with the Arrow extension `arrow.fixed_shape_tensor`, shape `[band, y, x]`, and
+bands, unit and pixel scale in its field metadata.
 """
 
 from __future__ import annotations
@@ -19,14 +20,16 @@ import pyarrow.parquet as pq
 
 from . import TrainingError
 
+RECORD_FORMAT = 1
+"""The newest format of `run.json` that this version reads. A record without a number is older and has the same keys."""
 BATCH_ROWS = 64
 SPLIT = "split"
-"""The column that says the part of an object: the label of the transform `split`."""
+"""The column with the part of an object: the label of the transform `split`."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """What an image column holds: band names, rows = columns in pixels, side of a pixel in arcsec, unit."""
+    """The layout of an image column: band names, rows (= columns) in pixels, side of a pixel in arcsec, unit."""
 
     bands: tuple[str, ...]
     size: int
@@ -40,10 +43,10 @@ class Layout:
 
 
 class Run:
-    """A finished run directory with images in some columns, all of one layout."""
+    """A finished run directory with image columns of one layout."""
 
     def __init__(self, folder: Path, columns: list[str], label: str = "label") -> None:
-        """Opens the run; `columns` are the image columns that it must have, `label` the column of the classes."""
+        """Opens a run that must have the image columns `columns`; `label` is the column of the classes."""
         self.folder = folder
         self.columns = columns
         self.label = label
@@ -52,22 +55,22 @@ class Run:
         self.parts = sorted((folder / "objects").glob("*.parquet"))
         if not self.parts:
             raise TrainingError(
-                f"the run `{folder}` has no Parquet parts in `objects/`: give its pipeline the sink `objects`"
+                f"the run `{folder}` has no Parquet parts in `objects/`: add the sink `objects` to its pipeline"
             )
         self.layout = _common_layout(self.parts, columns, label)
         self.rows = sum(pq.ParquetFile(part).metadata.num_rows for part in self.parts)
         if expected is not None and expected != self.rows:
             raise TrainingError(
-                f"`{folder}/objects` holds {self.rows} rows, its `run.json` says {expected}: run the pipeline again"
+                f"`{folder}/objects` has {self.rows} rows, `run.json` records {expected}: run the pipeline again"
             )
 
     def provenance(self) -> dict[str, Any]:
-        """What made the rows: version of Lucarne, seed and digest of the pipeline."""
+        """The origin of the rows: version of Lucarne, seed and digest of the pipeline."""
         version = self.record["lucarne"].get("version") if isinstance(self.record["lucarne"], dict) else None
         return {"lucarne": version, "seed": self.record.get("seed"), "pipeline_digest": self.record.get("pipeline_digest")}
 
     def key(self) -> str:
-        """What tells this run and label from others: the record and the parts change whenever it is made again."""
+        """A digest that identifies the run and the label: record and parts change whenever the run is repeated."""
         stamps = [(part.name, part.stat().st_size, part.stat().st_mtime_ns) for part in self.parts]
         text = json.dumps([self.record, stamps, self.label, self.columns], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -82,7 +85,7 @@ class Run:
         ids, labels, parts = texts.values()
         unlabelled = [name for name, label in zip(ids, labels) if label is None]
         if unlabelled:
-            raise TrainingError(f"{len(unlabelled)} objects have no `{self.label}`, the first is `{unlabelled[0]}`")
+            raise TrainingError(f"{len(unlabelled)} objects have no `{self.label}`; the first is `{unlabelled[0]}`")
         return ids, labels, parts
 
     def batches(self) -> Iterator[list[np.ndarray]]:
@@ -94,15 +97,18 @@ class Run:
 
 def _record_of_finished_run(folder: Path) -> dict[str, Any]:
     try:
-        run = json.loads((folder / "run.json").read_text())
+        record = json.loads((folder / "run.json").read_text())
     except (OSError, ValueError):
-        run = None
-    if not isinstance(run, dict) or "lucarne" not in run:
+        record = None
+    if not isinstance(record, dict) or "lucarne" not in record:
         raise TrainingError(f"`{folder}` is not a run directory: it has no `run.json` that `lucarne run` wrote")
-    state = run.get("state", "finished")
+    version = record.get("format", RECORD_FORMAT)
+    if version > RECORD_FORMAT:
+        raise TrainingError(f"the run `{folder}` has format {version}, this version reads up to {RECORD_FORMAT}")
+    state = record.get("state")
     if state != "finished":
-        raise TrainingError(f"the run `{folder}` is `{state}`, not finished: end it with `lucarne run ... --resume`")
-    return run
+        raise TrainingError(f"the run `{folder}` is `{state}`, expected `finished`: run `lucarne run ... --resume`")
+    return record
 
 
 def _common_layout(parts: list[Path], columns: list[str], label: str) -> Layout:
@@ -110,17 +116,17 @@ def _common_layout(parts: list[Path], columns: list[str], label: str) -> Layout:
     for part in parts:
         schema = pq.read_schema(part)
         if SPLIT not in schema.names:
-            raise TrainingError(f"`{part}` has no column `{SPLIT}`: give its pipeline the transform `{SPLIT}: {{ split: {{}} }}`")
+            raise TrainingError(f"`{part}` has no column `{SPLIT}`: add the transform `{SPLIT}: {{ split: {{}} }}` to its pipeline")
         missing = [name for name in ["object_id", label, *columns] if name not in schema.names]
         if missing:
             raise TrainingError(
-                f"`{part}` has no column {', '.join(f'`{name}`' for name in missing)}; it has {', '.join(schema.names)}"
+                f"`{part}` has no column {', '.join(f'`{name}`' for name in missing)}; its columns are {', '.join(schema.names)}"
             )
         for name in columns:
             layouts.setdefault(_layout(schema.field(name), part), f"`{name}` of `{part.name}`")
     if len(layouts) > 1:
-        told = "; ".join(f"{where}: {layout}" for layout, where in layouts.items())
-        raise TrainingError(f"the image columns differ: {told}")
+        found = "; ".join(f"{where}: {layout}" for layout, where in layouts.items())
+        raise TrainingError(f"the image columns differ: {found}")
     return next(iter(layouts))
 
 
@@ -137,10 +143,10 @@ def _layout(field: pa.Field, part: Path) -> Layout:
         raise TrainingError(f"{where} has shape {shape}, expected [band, y, x] with y = x and {values.list_size} numbers")
     missing = [key for key in ("bands", "unit", "pixel_scale_arcsec") if key not in metadata]
     if missing:
-        raise TrainingError(f"{where} does not say its {', '.join(missing)} in the field metadata")
+        raise TrainingError(f"{where} has no {', '.join(missing)} in its field metadata")
     bands = tuple(metadata["bands"].split(","))
     if len(bands) != shape[0]:
-        raise TrainingError(f"{where} has {shape[0]} planes and {len(bands)} bands")
+        raise TrainingError(f"{where} has {shape[0]} planes, expected one for each of {len(bands)} bands")
     return Layout(bands, int(shape[1]), float(metadata["pixel_scale_arcsec"]), metadata["unit"])
 
 

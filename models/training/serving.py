@@ -1,6 +1,6 @@
-"""Evaluation by `lucarne` itself: every model runs on the test part as it will be served, and SQL answers what came of it.
+"""Evaluation by `lucarne` itself: every model runs on the test part as in production, and SQL queries make the tables.
 
-A model's run directory is named `network-training-seed`, which is how the tables in `models/tables` tell runs apart.
+The run directory of a model is named `network-training-seed`; the queries in `models/tables` read the name.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from . import TrainingError
 MODELS = Path(__file__).parent.parent
 """The folder of the models, with `evaluate.yaml` and `tables/`."""
 LESSON = MODELS.parent / "pipelines" / "04_sensitivity.yaml"
-"""The lesson of attacks; its tables are `04_tables.sql` and `04_distances.sql` beside it."""
+"""The lesson on attacks. Its queries are `04_tables.sql` and `04_distances.sql` beside it."""
 ATTACKED = ("convnet",)
-"""The networks that are attacked: 150 galaxies take a ConvNet half a minute, and a ResNet18, whose every layer changes with a
-pixel, about a day of a core."""
+"""The networks that are attacked. 150 galaxies take half a minute for a ConvNet, and about a day of a core for a ResNet18, where
+a pixel changes most of every layer."""
 
 
 def evaluate(lucarne: Path, galaxies: Path, models: dict[str, Path], out: Path, say: Callable[[str], None]) -> None:
-    """Runs `evaluate.yaml` for every model (a name and its ONNX file) into `out`/name; those done before are left alone.
+    """Runs `evaluate.yaml` for every model (a name and its ONNX file) into `out`/name. Finished runs are kept.
 
     Raises `TrainingError` when a run fails or a galaxy is rejected.
     """
@@ -37,13 +37,14 @@ def evaluate(lucarne: Path, galaxies: Path, models: dict[str, Path], out: Path, 
         _call(lucarne, "run", MODELS / "evaluate.yaml", *settings, "-o", run, "--overwrite")
         rejected = json.loads((run / "run.json").read_text())["counts"]["rejected"]
         if rejected:
-            raise TrainingError(f"{rejected} galaxies were rejected in `{run}`: look at its table `rejects`")
+            raise TrainingError(f"{rejected} galaxies were rejected in `{run}`: see its table `rejects`")
 
 
 def attack(lucarne: Path, models: dict[str, Path], out: Path, say: Callable[[str], None]) -> None:
-    """Runs the lesson of attacks for the regular and the adapted model of every seed, into `out`/network-seed.
+    """Runs the lesson on attacks for the regular and the adapted model of every seed, into `out`/network-seed.
 
-    `models` are ONNX files by network-training-seed; those without their other half, and networks that take too long, are left out.
+    `models` are ONNX files by network-training-seed. Models without their counterpart, and networks that take too long, are
+    skipped.
     """
     for name, regular in models.items():
         network, training, seed = name.split("-")
@@ -59,7 +60,7 @@ def attack(lucarne: Path, models: dict[str, Path], out: Path, say: Callable[[str
 
 
 def attacks(lucarne: Path, out: Path) -> dict[str, list[dict[str, Any]]]:
-    """The tables of the attacks of all seeds: `attacks` and `distances`, with network and seed in every row."""
+    """The tables `attacks` and `distances` of all seeds, with network and seed in every row."""
     tables: dict[str, list[dict[str, Any]]] = {"attacks": [], "distances": []}
     for run in sorted(path.parent for path in out.glob("*-*/run.json")):
         network, seed = run.name.split("-")
@@ -79,12 +80,12 @@ def _is_done(run: Path, model: Path) -> bool:
 
 
 def ask(lucarne: Path, runs: Path, table: str) -> list[dict[str, Any]]:
-    """The answer to `models/tables/<table>.sql` over all runs of a folder."""
+    """The rows of `models/tables/<table>.sql` over all runs of a folder."""
     return _rows(_call(lucarne, "query", runs, "-f", MODELS / "tables" / f"{table}.sql", "--format", "json"))
 
 
-def _rows(answer: str) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in answer.splitlines()]
+def _rows(output: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in output.splitlines()]
 
 
 def _call(lucarne: Path, *arguments: str | Path) -> str:
@@ -92,7 +93,7 @@ def _call(lucarne: Path, *arguments: str | Path) -> str:
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     except OSError as error:
-        raise TrainingError(f"cannot run `{lucarne}`: {error}; `make build` makes it") from error
+        raise TrainingError(f"cannot run `{lucarne}`: {error}; build it with `make build`") from error
     if done.returncode != 0:
-        raise TrainingError(f"`{' '.join(command)}` ended with {done.returncode}: {done.stderr.strip()}")
+        raise TrainingError(f"`{' '.join(command)}` exited with {done.returncode}: {done.stderr.strip()}")
     return done.stdout

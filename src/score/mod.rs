@@ -1,4 +1,4 @@
-//! Models that score images.
+//! Scorers: models that score images.
 
 pub mod onnx;
 

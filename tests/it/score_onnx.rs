@@ -10,12 +10,13 @@ use lucarne::{
     batch::{ImageLayout, OBJECT_ID, ORIGIN, ROW, Stretch, Unit, list_column, list_values},
     error::Code,
     score::onnx::{Device, Onnx, OnnxScorer},
-    stage::{Rejects, RunContext, Scorer},
+    stage::{Rejects, RunContext, Scorer, Settings},
 };
 use serde::Deserialize;
 
+/// Outputs of Python's onnxruntime, written by `tests/golden/onnx/make.py`.
 #[derive(Deserialize)]
-struct Golden {
+struct GoldenOutputs {
     images: Vec<Vec<f32>>,
     logits: Vec<Vec<f32>>,
     latents: Vec<Vec<f32>>,
@@ -26,7 +27,7 @@ fn fixture(name: &str) -> PathBuf {
     PathBuf::from("tests/golden/onnx").join(name)
 }
 
-fn golden() -> Golden {
+fn golden() -> GoldenOutputs {
     serde_json::from_str(&std::fs::read_to_string(fixture("golden.json")).unwrap()).unwrap()
 }
 
@@ -67,29 +68,30 @@ fn started(settings: Onnx) -> OnnxScorer {
     scorer
 }
 
-fn mistakes(settings: Onnx, layout: &ImageLayout) -> Vec<(Code, String)> {
+/// The first diagnostic of binding to a column of some layout.
+fn diagnostic(settings: Onnx, layout: &ImageLayout) -> (Code, String) {
     let mut scorer = OnnxScorer::new("da_y1", settings);
-    let found = scorer.bind(&Schema::new(vec![layout.field("y1")])).unwrap_err();
-    found.into_iter().map(|mistake| (mistake.code, mistake.message)).collect()
+    let found = scorer.bind(&Schema::new(vec![layout.field("y1")])).unwrap_err().swap_remove(0);
+    (found.code, found.message)
 }
 
-fn farthest(found: &[f32], expected: &[f32]) -> f32 {
+fn largest_difference(found: &[f32], expected: &[f32]) -> f32 {
     assert_eq!(found.len(), expected.len());
     found.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
 }
 
 #[test]
-fn logits_and_latents_are_those_of_pythons_onnxruntime() {
+fn logits_and_latents_equal_those_of_onnxruntime_in_python() {
     let golden = golden();
     for model in ["tiny.onnx", "fixed_batch.onnx"] {
         let outputs = started(settings(model)).model().unwrap().evaluate(&golden.images.concat()).unwrap();
-        assert!(farthest(&outputs.logits, &golden.logits.concat()) < 1e-5, "{model}");
-        assert!(farthest(&outputs.latents, &golden.latents.concat()) < 1e-5, "{model}");
+        assert!(largest_difference(&outputs.logits, &golden.logits.concat()) < 1e-5, "{model}");
+        assert!(largest_difference(&outputs.latents, &golden.latents.concat()) < 1e-5, "{model}");
     }
 }
 
 #[test]
-fn a_scored_row_has_its_class_its_probabilities_and_its_latent() {
+fn a_scored_row_has_class_probabilities_and_latent() {
     let golden = golden();
     let mut rejects = Rejects::default();
     let scored = started(settings("tiny.onnx")).score(batch(&golden.images), &mut rejects).unwrap();
@@ -106,7 +108,7 @@ fn a_scored_row_has_its_class_its_probabilities_and_its_latent() {
     let (probabilities, classes) = list_values(&scored, "da_y1_probability").unwrap();
     let (latents, length) = list_values(&scored, "da_y1_latent").unwrap();
     assert_eq!((classes, length), (3, 6));
-    assert!(farthest(latents, &golden.latents.concat()) < 1e-5);
+    assert!(largest_difference(latents, &golden.latents.concat()) < 1e-5);
     for (row, logits) in golden.logits.iter().enumerate() {
         let best = (0..3).max_by(|&a, &b| logits[a].total_cmp(&logits[b])).unwrap();
         assert_eq!(names.value(class.keys().value(row) as usize), ["spiral", "elliptical", "merger"][best]);
@@ -119,21 +121,21 @@ fn a_scored_row_has_its_class_its_probabilities_and_its_latent() {
 }
 
 #[test]
-fn the_bits_of_a_score_do_not_depend_on_the_batch() {
+fn scores_are_bitwise_independent_of_batch_composition() {
     let images = golden().images;
     let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
     let together = started(settings("tiny.onnx")).model().unwrap().evaluate(&images.concat()).unwrap();
     for max_batch_size in [1, 3, 64] {
         let scorer = started(Onnx { max_batch_size: Some(max_batch_size), ..settings("tiny.onnx") });
         let other = scorer.model().unwrap().evaluate(&images.concat()).unwrap();
-        assert_eq!(bits(&other.logits), bits(&together.logits), "batches of {max_batch_size}");
+        assert_eq!(bits(&other.logits), bits(&together.logits), "batches of at most {max_batch_size}");
         let last = scorer.model().unwrap().evaluate(&images[6]).unwrap();
-        assert_eq!(bits(&last.latents), bits(&together.latents[36..]), "the last alone");
+        assert_eq!(bits(&last.latents), bits(&together.latents[36..]), "the last image alone");
     }
 }
 
 #[test]
-fn workers_that_share_a_scorer_get_what_one_gets() {
+fn workers_share_a_scorer() {
     let images = golden().images.concat();
     let scorer = started(settings("tiny.onnx"));
     let alone = scorer.model().unwrap().evaluate(&images).unwrap();
@@ -146,7 +148,7 @@ fn workers_that_share_a_scorer_get_what_one_gets() {
 }
 
 #[test]
-fn a_row_whose_output_is_not_finite_is_rejected_with_its_reason_and_the_others_stay() {
+fn rejects_only_the_rows_whose_output_is_not_finite() {
     let golden = golden();
     let scorer = started(settings("sometimes_nan.onnx"));
     let mut rejects = Rejects::default();
@@ -156,11 +158,11 @@ fn a_row_whose_output_is_not_finite_is_rejected_with_its_reason_and_the_others_s
     assert_eq!(rejects.rejected.iter().map(|reject| reject.row).collect::<Vec<_>>(), expected);
     assert!(rejects.rejected[0].reason.contains("logits that are not finite: [NaN"), "{}", rejects.rejected[0].reason);
     assert_eq!((scored.num_rows(), rejects.rejected[0].stage.as_str()), (7 - expected.len(), "da_y1"));
-    assert!(scored.column_by_name("da_y1_latent").is_none(), "this model has no latent vector");
+    assert!(scored.column_by_name("da_y1_latent").is_none(), "the model has no latent vector");
 }
 
 #[test]
-fn an_image_with_a_pixel_that_is_not_finite_is_rejected_even_if_the_model_hides_it() {
+fn rejects_images_with_non_finite_pixels_even_if_the_output_is_finite() {
     let mut images = golden().images;
     images[2][100] = f32::NAN;
     let mut rejects = Rejects::default();
@@ -170,51 +172,73 @@ fn an_image_with_a_pixel_that_is_not_finite_is_rejected_even_if_the_model_hides_
 }
 
 #[test]
-fn a_batch_without_rows_is_scored_to_one_without_rows() {
+fn scores_an_empty_batch() {
     let scored = started(settings("tiny.onnx")).score(batch(&[]), &mut Rejects::default()).unwrap();
     assert_eq!((scored.num_rows(), scored.num_columns()), (0, 7));
 }
 
 #[test]
-fn the_check_says_what_is_wrong_with_a_model_without_loading_it() {
-    let code = |model: &str| mistakes(settings(model), &layout())[0].clone();
-    assert_eq!(code("nowhere.onnx").0, Code::MissingFile);
+fn binding_reports_what_is_wrong_with_a_model_file() {
+    assert_eq!(diagnostic(settings("nowhere.onnx"), &layout()).0, Code::MissingFile);
     for (model, part) in
-        [("no_card.onnx", "has no card"), ("broken_card.onnx", "cannot be used"), ("make.py", "not an ONNX")]
+        [("no_card.onnx", "has no card"), ("broken_card.onnx", "cannot be used"), ("make.py", "is not an ONNX model")]
     {
-        let (code, message) = code(model);
+        let (code, message) = diagnostic(settings(model), &layout());
         assert_eq!(code, Code::ModelMismatch, "{model}");
         assert!(message.contains(part), "{message}");
     }
     let renamed = Onnx { logits: Some("scores".into()), ..settings("tiny.onnx") };
-    assert!(mistakes(renamed, &layout())[0].1.contains("no output `scores`"));
+    assert!(diagnostic(renamed, &layout()).1.contains("no output `scores`"));
     let electrons = ImageLayout { unit: Unit::Electron, stretch: None, ..layout() };
-    assert_eq!(mistakes(settings("tiny.onnx"), &electrons)[0].0, Code::ModelMismatch);
+    assert_eq!(diagnostic(settings("tiny.onnx"), &electrons).0, Code::ModelMismatch);
 }
 
 #[test]
-fn a_card_that_names_another_number_of_classes_ends_the_start() {
+fn binding_suggests_a_column_and_refuses_one_without_images() {
+    let bind =
+        |schema: Schema| OnnxScorer::new("da_y1", settings("tiny.onnx")).bind(&schema).unwrap_err().swap_remove(0);
+    let unknown = bind(Schema::new(vec![layout().field("y10")]));
+    assert_eq!((unknown.code, unknown.help.as_deref()), (Code::UnknownColumn, Some("did you mean `y10`?")));
+    let wrong = bind(Schema::new(vec![Field::new("y1", DataType::Float64, false)]));
+    assert_eq!((wrong.code, wrong.message.as_str()), (Code::WrongColumn, "column `y1` does not hold images"));
+}
+
+#[test]
+fn start_fails_when_the_card_declares_another_number_of_classes() {
     let mut scorer = OnnxScorer::new("da_y1", settings("two_classes.onnx"));
     scorer.bind(&Schema::new(vec![layout().field("y1")])).unwrap();
     let error = scorer
         .start(&RunContext { seed: 1, threads: 1, batch_rows: 32, ..RunContext::default() })
         .unwrap_err()
         .to_string();
-    assert!(error.contains("`logits` has the shape [1, 3], its card says [1, 2]"), "{error}");
+    assert!(error.contains("output `logits` of the model has shape [1, 3], its card declares [1, 2]"), "{error}");
 }
 
 #[test]
-fn the_record_says_what_the_model_ran_on_and_which_file_it_was() {
-    let record = started(Onnx { device: Device::Auto, ..settings("tiny.onnx") }).provenance();
+fn every_example_builds_and_survives_serialisation() {
+    for example in <Onnx as Settings<dyn Scorer>>::examples() {
+        let settings: Onnx = serde_saphyr::from_str(example).unwrap();
+        let value = serde_json::to_value(&settings).unwrap();
+        assert_eq!(serde_json::from_value::<Onnx>(value).unwrap(), settings);
+        assert!(settings.model.is_file(), "{example}");
+        assert!(settings.build("da_y10").is_ok());
+    }
+}
+
+#[test]
+fn the_run_record_has_device_and_digest() {
+    let scorer = started(Onnx { device: Device::Auto, ..settings("tiny.onnx") });
+    let record = scorer.provenance();
     assert!(["cpu", "cuda"].contains(&record["device"].as_str().unwrap()));
     assert!(record["why"].as_str().unwrap().starts_with("auto: "));
-    assert_eq!(record["sha256"].as_str().unwrap().len(), 64);
+    let file = lucarne::io::digest::of_file(&fixture("tiny.onnx")).unwrap();
+    assert_eq!((record["sha256"].as_str(), scorer.digest()), (Some(file.as_str()), Some(file.clone())));
     assert_eq!((record["domain"].as_str(), record["trained_on"][0].as_str()), (Some("y1"), Some("y10")));
     assert!(record["build"].as_str().unwrap().contains("git-commit-id"), "{record}");
 }
 
 #[test]
-fn a_gpu_that_was_asked_for_and_is_not_there_is_an_error() {
+fn a_requested_gpu_that_cannot_be_used_is_an_error() {
     let automatic = started(Onnx { device: Device::Auto, ..settings("tiny.onnx") }).provenance();
     let mut scorer = OnnxScorer::new("da_y1", Onnx { device: Device::Cuda, ..settings("tiny.onnx") });
     scorer.bind(&Schema::new(vec![layout().field("y1")])).unwrap();
@@ -223,7 +247,8 @@ fn a_gpu_that_was_asked_for_and_is_not_there_is_an_error() {
         start.unwrap();
         assert_eq!(scorer.provenance()["device"], "cuda");
     } else {
-        let error = start.unwrap_err().to_string();
-        assert!(error.contains("`device: cuda` was asked for, and there is none to use"), "{error}");
+        let error = start.unwrap_err();
+        assert_eq!(error.to_string(), "device `cuda` cannot be used");
+        assert!(error.report().len() > error.to_string().len(), "the report has the cause: {}", error.report());
     }
 }

@@ -129,7 +129,7 @@ class Reading(unittest.TestCase):
             load(run, self.folder)
         self.assertEqual(list(self.folder.rglob("*.npy")), [])
 
-    def test_what_is_wrong_with_a_run_is_told(self) -> None:
+    def test_refuses_runs_that_cannot_be_used_with_a_reason(self) -> None:
         def broken(name: str, change) -> str:
             run = fake.write_run(self.folder / name, parts=1)
             change(run)
@@ -144,9 +144,12 @@ class Reading(unittest.TestCase):
 
             return apply
 
-        def interrupt(run: Path) -> None:
-            record = json.loads((run / "run.json").read_text())
-            (run / "run.json").write_text(json.dumps({**record, "state": "interrupted"}))
+        def record(**changes: object):
+            def apply(run: Path) -> None:
+                known = json.loads((run / "run.json").read_text())
+                (run / "run.json").write_text(json.dumps({**known, **changes}))
+
+            return apply
 
         def index(table: pa.Table) -> int:
             return table.schema.get_field_index("y10_sky")
@@ -162,11 +165,12 @@ class Reading(unittest.TestCase):
             return table.set_column(index(table), "y10_sky", pa.array(np.zeros(table.num_rows, np.float32)))
 
         self.assertIn("is not a run directory", broken("a", lambda run: (run / "run.json").unlink()))
-        self.assertIn("is `interrupted`", broken("b", interrupt))
+        self.assertIn("is `interrupted`, expected `finished`", broken("b", record(state="interrupted")))
+        self.assertIn("has format 2, this version reads up to 1", broken("j", record(format=2)))
         self.assertIn("no Parquet parts", broken("c", lambda run: (run / "objects" / "part-00000.parquet").unlink()))
         self.assertIn("no column `y1_sky`", broken("d", rewrite(lambda table: table.drop_columns("y1_sky"))))
-        self.assertIn("give its pipeline the transform `split", broken("i", rewrite(lambda table: table.drop_columns("split"))))
-        self.assertIn("rows, its `run.json` says 240", broken("e", rewrite(lambda table: table.slice(0, 200))))
+        self.assertIn("add the transform `split", broken("i", rewrite(lambda table: table.drop_columns("split"))))
+        self.assertIn("rows, `run.json` records 240", broken("e", rewrite(lambda table: table.slice(0, 200))))
         self.assertIn("not finite", broken("f", rewrite(with_nan)))
         self.assertIn("the image columns differ", broken("g", rewrite(smaller)))
         self.assertIn("not a float32 image", broken("h", rewrite(plain)))

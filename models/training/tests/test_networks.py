@@ -97,13 +97,12 @@ class Export(unittest.TestCase):
         self.assertEqual([value.name for value in graph.output], ["latent", "logits"])
         self.assertEqual(graph.input[0].type.tensor_type.shape.dim[0].dim_param, "N")
 
-    def test_the_card_comes_back_whole(self) -> None:
+    def test_the_card_survives_a_round_trip(self) -> None:
         card = export.read_card(self.path)
         self.assertEqual(card, self.card)
-        self.assertEqual(card["classes"], ["spiral", "elliptical", "merger"])
-        self.assertEqual(card["domains"]["y1"]["hi"], self.data.stretches["y1"].hi)
-        required = {"classes", "bands", "size", "pixel_scale_arcsec", "domains", "trained_on", "latent", "latent_size"}
-        self.assertLessEqual(required, card.keys())
+        self.assertEqual(card.classes, ["spiral", "elliptical", "merger"])
+        self.assertEqual(card.domains["y1"]["hi"], self.data.stretches["y1"].hi)
+        self.assertEqual((card.trained_on, card.latent, card.latent_size), (["y10", "y1"], "latent", 256))
 
     def test_the_head_in_its_file_makes_the_logits_of_the_latents(self) -> None:
         export.write_head(self.network, self.folder / "head.json")

@@ -167,8 +167,8 @@ class Commands(unittest.TestCase):
         self.assertGreater(regular["metrics"]["y10_test_accuracy"], 0.8, told)
         self.assertEqual(len(regular["curves"]), regular["epochs"])
         card = read_card(work / "convnet-da-1" / "model.onnx")
-        self.assertEqual((card["trained_on"], card["size"], card["seed"]), (["y10", "y1"], 16, 1))
-        self.assertEqual(card["metrics"], outcome.read(work / "convnet-da-1")["metrics"])
+        self.assertEqual((card.trained_on, card.size, card.notes["seed"]), (["y10", "y1"], 16, 1))
+        self.assertEqual(card.notes["metrics"], outcome.read(work / "convnet-da-1")["metrics"])
         self.check_latents(work / "convnet-da-1")
         code, told = self.train("--seeds", "1", "2", "--trainings", "regular")
         self.assertIn("convnet-regular-1 is there", told)
@@ -266,11 +266,11 @@ class Commands(unittest.TestCase):
         code, told = self.call("export", *words, "training.tests.fake:own_network")
         self.assertEqual(code, 0, told)
         card = read_card(self.folder / "own.onnx")
-        self.assertEqual((card["latent_size"], card["classes"], card["logits"]), (5, ["a", "b"], "logits"))
+        self.assertEqual((card.latent_size, card.classes, card.logits), (5, ["a", "b"], "logits"))
         code, told = self.call("export", *words, "training.tests.fake:only_logits")
         self.assertEqual((code, "expected a pair (latent [N, D], logits [N, 2])" in told), (3, True), told)
         code, told = self.call("export", *words, "training.tests.fake:nothing")
-        self.assertEqual((code, "is no `package.module:function`" in told), (3, True), told)
+        self.assertEqual((code, "is not a `package.module:function`" in told), (3, True), told)
 
 
 class Report(unittest.TestCase):

@@ -1,20 +1,13 @@
-//! The score kind `onnx`: asks an ONNX model about images.
+//! The score kind `onnx`: scores images with an ONNX model.
 //!
-//! The class is that of the greatest logit (the first of equals), the probability is
-//! softmax(l)_k = exp(l_k - max l) / sum_j exp(l_j - max l) in double precision. A row whose pixels or whose output are
-//! not finite is rejected. An image gets the same bits in whatever batch it is; whether the runtime keeps that by
-//! itself is tried when the model is loaded, and batches are padded to one size where it does not.
+//! The class is that of the largest logit (the first of equals). The probability is
+//! softmax(l)_k = exp(l_k - max l) / sum_j exp(l_j - max l), in double precision. A row is rejected when its pixels or its
+//! outputs are not finite. Results are bitwise independent of batch composition: this is tested when the model is loaded, and
+//! batches are padded to one size if ONNX Runtime does not provide it.
 
-mod around;
-mod batching;
-mod fit;
-mod graph;
-mod incremental;
-mod library;
-mod loaded;
-mod session;
+mod compatibility;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{collections::HashMap, path::PathBuf, sync::Arc};
 
 use arrow::{
     array::{ArrayRef, DictionaryArray, Int32Array, RecordBatch, StringArray},
@@ -24,33 +17,38 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use self::{batching::Batching, loaded::Loaded, session::Pool};
 use crate::{
     batch::{ImageLayout, Images, list_column, list_type, with_columns},
-    card::{Card, CardError},
+    card::{Card, CardError, ModelFile},
     error::{Code, Diagnostic, Error, Result},
     image::stretch::first_non_finite,
+    onnx::{
+        LoadOptions, LoadedModel, ModelSignature, VectorOutput,
+        provider::{self, Provider},
+    },
     stage::{ColumnRef, Model, ModelOutputs, Rejects, RunContext, Scorer, Settings},
     stats::softmax::{argmax, softmax},
 };
 
-/// Asks an ONNX model about the images of a column.
+/// Scores the images of a column with an ONNX model.
+///
+/// Adds `<label>_class`, `<label>_probability` and, if the model has a latent vector, `<label>_latent`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Onnx {
     /// The ONNX file, with a card in its metadata.
     pub model: PathBuf,
-    /// The image column. Bands, size, pixel scale and stretch have to be those of the model's card.
+    /// The image column. Its bands, size, pixel scale and stretch must be those of the model's card.
     pub image: String,
-    /// What to run on. `cuda` is an error where there is none; `auto` takes it where it can be used.
+    /// The device to run on. `cuda` is an error where CUDA cannot be used; `auto` uses CUDA if it can be used, else the CPU.
     #[serde(default)]
     pub device: Device,
-    /// The most images that the model sees at once: 8 on a CPU (they stay in its cache) and 200 on a GPU (two of them are a
-    /// population of `one_pixel`, so none is filled up with nothing).
+    /// The most images of a batch. The default is 8 on a CPU (a batch stays in its cache) and 200 on a GPU (two batches are a
+    /// population of `one_pixel`, so neither is padded).
     #[serde(default)]
     #[schemars(range(min = 1, max = 4096))]
     pub max_batch_size: Option<usize>,
-    /// Takes stretched images whose constants are of no domain of the card, or change from image to image.
+    /// Accepts stretched images whose constants are not those of a domain of the card, or vary from image to image.
     #[serde(default)]
     pub any_stretch: bool,
     /// The input, if not the one that the card names.
@@ -64,21 +62,32 @@ pub struct Onnx {
     pub latent: Option<String>,
 }
 
-/// What a model runs on.
+/// The device that a model runs on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Device {
-    /// CUDA where it can be used, else the CPU; the run record says which and why.
+    /// CUDA if it can be used, else the CPU; the run record has which, and why.
     #[default]
     Auto,
     /// The CPU.
     Cpu,
-    /// An NVIDIA GPU; an error where there is none.
+    /// An NVIDIA GPU; an error if it cannot be used.
     Cuda,
 }
 
+impl Device {
+    /// The execution providers to try, in order.
+    fn providers(self) -> Vec<&'static Provider> {
+        match self {
+            Self::Auto => vec![&provider::CUDA, &provider::CPU],
+            Self::Cpu => vec![&provider::CPU],
+            Self::Cuda => vec![&provider::CUDA],
+        }
+    }
+}
+
 impl Onnx {
-    /// A model and its image column, all else by default.
+    /// A model and its image column; everything else has its default.
     pub fn new(model: impl Into<PathBuf>, image: impl Into<String>) -> Self {
         Self {
             model: model.into(),
@@ -92,22 +101,26 @@ impl Onnx {
         }
     }
 
-    fn read_card(&self) -> Result<(Card, String), Diagnostic> {
-        let adjust = |card: &mut Card| {
+    /// The file of the model; in its card, the names that the settings override.
+    fn read_model_file(&self) -> Result<ModelFile, CardError> {
+        ModelFile::read_with(&self.model, |card| {
             card.input = self.input.clone().unwrap_or_else(|| card.input.clone());
             card.logits = self.logits.clone().unwrap_or_else(|| card.logits.clone());
             card.latent = self.latent.clone().or_else(|| card.latent.clone());
-        };
-        Card::read_adjusted(&self.model, adjust).map_err(|error| match error {
-            CardError::Read { .. } => Diagnostic::at("model", Code::MissingFile, error.to_string())
-                .help("check the path; it counts from the current directory"),
-            _ => Diagnostic::at("model", Code::ModelMismatch, error.to_string()),
         })
     }
 }
 
 impl Settings<dyn Scorer> for Onnx {
     const NAME: &'static str = "onnx";
+
+    fn examples() -> &'static [&'static str] {
+        &[
+            "{ model: models/convnet-da.onnx, image: y10 }",
+            "model: models/resnet18-da.onnx\nimage: y1\ndevice: cpu\nmax_batch_size: 8\n",
+            "model: models/examples/lenet5.onnx\nimage: y10\nany_stretch: true\ninput: image\nlogits: logits\nlatent: latent\n",
+        ]
+    }
 
     fn build(self, label: &str) -> Result<Box<dyn Scorer>, Vec<Diagnostic>> {
         Ok(Box::new(OnnxScorer::new(label, self)))
@@ -118,73 +131,72 @@ impl Settings<dyn Scorer> for Onnx {
 pub struct OnnxScorer {
     label: String,
     settings: Onnx,
-    bound: Option<Bound>,
-    loaded: Option<Loaded>,
+    bound: Option<BoundModel>,
+    loaded: Option<LoadedModel>,
 }
 
-struct Bound {
-    card: Card,
-    digest: String,
+/// A model that was compared with an image column.
+struct BoundModel {
+    file: ModelFile,
     domain: Option<String>,
     layout: ImageLayout,
     classes: Arc<StringArray>,
 }
 
 impl OnnxScorer {
-    /// A scorer under a label; it still has to be bound and started.
+    /// A scorer under a label, to be bound and started.
     pub fn new(label: &str, settings: Onnx) -> Self {
         Self { label: label.to_owned(), settings, bound: None, loaded: None }
     }
 
     /// The card of the model, once bound.
     pub fn card(&self) -> Option<&Card> {
-        self.bound.as_ref().map(|bound| &bound.card)
+        self.bound.as_ref().map(|bound| &bound.file.card)
     }
 
-    /// An error when the file is no longer the one that was bound: the run record would name another model.
+    /// Fails when the file has changed since it was bound: the run record would name another model.
     fn check_unchanged(&self, digest: &str) -> Result<()> {
-        let (_, now) = self.settings.read_card().map_err(|mistake| Error::data(mistake.message))?;
         let model = self.settings.model.display();
-        if now == digest {
+        let now = self.settings.read_model_file();
+        let now =
+            now.map_err(|error| Error::data(format!("cannot read the model `{model}` again")).caused_by(error))?;
+        if now.digest == digest {
             Ok(())
         } else {
-            Err(Error::data(format!("the model `{model}` has changed since the check")))
+            Err(Error::data(format!("the model `{model}` has changed since the pipeline was checked")))
         }
     }
 
-    fn unready(&self, what: &str) -> Error {
-        Error::bug(format!("the scorer `{}` was not {what}", self.label))
+    fn unready(&self, state: &str) -> Error {
+        Error::bug(format!("the scorer `{}` was not {state}", self.label))
     }
 
-    fn loaded(&self) -> Result<&Loaded> {
+    fn loaded(&self) -> Result<&LoadedModel> {
         self.loaded.as_ref().ok_or_else(|| self.unready("started"))
     }
 
-    fn bound(&self) -> Result<&Bound> {
+    fn bound(&self) -> Result<&BoundModel> {
         self.bound.as_ref().ok_or_else(|| self.unready("bound"))
     }
 
-    fn fields(&self, card: &Card, digest: &str) -> Vec<Field> {
+    fn fields(&self, ModelFile { card, digest, .. }: &ModelFile) -> Vec<Field> {
         let label = &self.label;
-        let classes = card.classes.join(",");
-        let metadata = |entries: &[(&str, &str)]| {
-            entries
-                .iter()
-                .map(|&(key, value)| (key.to_owned(), value.to_owned()))
-                .collect::<std::collections::HashMap<_, _>>()
+        let path = self.settings.model.display().to_string();
+        let (classes, image, model) =
+            (("classes", card.classes.join(",")), ("image", self.settings.image.clone()), ("model", path));
+        let metadata = |entries: &[&(&str, String)]| {
+            entries.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect::<HashMap<_, _>>()
         };
         let dictionary = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
-        let model = self.settings.model.display().to_string();
-        let named = [("classes", classes.as_str()), ("image", &self.settings.image), ("model", &model)];
         let mut fields = vec![
-            Field::new(format!("{label}_class"), dictionary, false).with_metadata(metadata(&named)),
+            Field::new(format!("{label}_class"), dictionary, false)
+                .with_metadata(metadata(&[&classes, &image, &model])),
             Field::new(format!("{label}_probability"), list_type(card.classes.len()), false)
-                .with_metadata(metadata(&named[..1])),
+                .with_metadata(metadata(&[&classes])),
         ];
         if let Some(length) = card.latent_size {
             let latent = Field::new(format!("{label}_latent"), list_type(length), false);
-            let of = [named[1], named[2], ("model_sha256", digest)];
-            fields.push(latent.with_metadata(metadata(&of)));
+            fields.push(latent.with_metadata(metadata(&[&image, &model, &("model_sha256", digest.clone())])));
         }
         fields
     }
@@ -196,49 +208,37 @@ impl Scorer for OnnxScorer {
     }
 
     fn bind(&mut self, input: &Schema) -> Result<Vec<Field>, Vec<Diagnostic>> {
-        let image = &self.settings.image;
-        let layout = input.field_with_name(image).ok().map(ImageLayout::of);
-        let layout = match layout {
-            Some(Some(layout)) => Ok(layout),
-            Some(None) => Err(Diagnostic::at("image", Code::WrongColumn, format!("`{image}` is no image column"))),
-            None => {
-                Err(Diagnostic::at("image", Code::UnknownColumn, format!("no step above makes a column `{image}`")))
-            }
+        let layout = layout_of(input, &self.settings.image);
+        let file = self.settings.read_model_file().map_err(card_diagnostic);
+        let (layout, file) = match (layout, file) {
+            (Ok(layout), Ok(file)) => (layout, file),
+            (layout, file) => return Err(layout.err().into_iter().chain(file.err()).collect()),
         };
-        let (layout, card) = match (layout, self.settings.read_card()) {
-            (Ok(layout), Ok(card)) => (layout, card),
-            (layout, card) => return Err(layout.err().into_iter().chain(card.err()).collect()),
-        };
-        let (card, digest) = card;
-        let (domain, mistakes) = fit::fit(&card, &layout, image, self.settings.any_stretch);
-        if !mistakes.is_empty() {
-            return Err(mistakes);
-        }
-        let fields = self.fields(&card, &digest);
-        let classes = Arc::new(StringArray::from_iter_values(&card.classes));
-        self.bound = Some(Bound { card, digest, domain, layout, classes });
+        let Onnx { image, any_stretch, .. } = &self.settings;
+        let domain = compatibility::check(&file.card, &layout, image, *any_stretch)?;
+        let fields = self.fields(&file);
+        let classes = Arc::new(StringArray::from_iter_values(&file.card.classes));
+        self.bound = Some(BoundModel { file, domain, layout, classes });
         Ok(fields)
     }
 
     fn start(&mut self, run: &RunContext) -> Result<()> {
-        let bound = self.bound()?;
-        let runtime = library::runtime()?;
+        let ModelFile { card, digest, .. } = &self.bound()?.file;
+        self.check_unchanged(digest)?;
         let Onnx { model, device, max_batch_size, .. } = &self.settings;
-        self.check_unchanged(&bound.digest)?;
-        let pool = Pool::load(runtime, model, &bound.card, *device, run.threads)?;
-        let usual = if pool.taken.device == Device::Cuda { 200 } else { 8 };
-        let batching = Batching::choose(&pool, max_batch_size.unwrap_or(usual).max(1))?;
+        let options =
+            LoadOptions { providers: device.providers(), workers: run.threads, max_batch_size: *max_batch_size };
+        let loaded = LoadedModel::load(model, signature(card), &options)?;
         tracing::info!(
             score = self.label,
             model = %model.display(),
-            device = ?pool.taken.device,
-            why = pool.taken.why,
-            sessions = pool.sessions,
-            batches = batching.name(),
+            device = loaded.pool.provider.name,
+            why = loaded.pool.why,
+            sessions = loaded.pool.sessions,
+            batches = loaded.batching.name(),
             "model loaded"
         );
-        let (model, card) = (model.clone(), bound.card.clone());
-        self.loaded = Some(Loaded::new(runtime, model, card, pool, batching));
+        self.loaded = Some(loaded);
         Ok(())
     }
 
@@ -246,22 +246,21 @@ impl Scorer for OnnxScorer {
         let bound = self.bound()?;
         let images = Images::of(&batch, &self.settings.image)?;
         if images.layout != bound.layout {
-            return Err(Error::bug(format!(
-                "column `{}` is not what `{}` was bound to",
-                self.settings.image, self.label
-            )));
+            let Onnx { image, .. } = &self.settings;
+            return Err(Error::bug(format!("column `{image}` is not the one that `{}` was bound to", self.label)));
         }
         let outputs = self.loaded()?.evaluate(images.pixels)?;
-        let classes = bound.card.classes.len();
-        let bad = bad_rows(images.rows(), &outputs, classes, bound.card.latent_size);
+        let card = &bound.file.card;
+        let classes = card.classes.len();
+        let bad = bad_rows(images.rows(), &outputs, card);
         let keys: Int32Array = outputs.logits.chunks_exact(classes).map(|logits| argmax(logits) as i32).collect();
         let probabilities = outputs.logits.chunks_exact(classes).flat_map(softmax).map(|p| p as f32).collect();
         let class = DictionaryArray::<Int32Type>::try_new(keys, bound.classes.clone())?;
         let mut arrays: Vec<ArrayRef> = vec![Arc::new(class), list_column(probabilities, classes)?];
-        if let Some(length) = bound.card.latent_size {
+        if let Some(length) = card.latent_size {
             arrays.push(list_column(outputs.latents, length)?);
         }
-        let scored = with_columns(&batch, self.fields(&bound.card, &bound.digest).into_iter().zip(arrays))?;
+        let scored = with_columns(&batch, self.fields(&bound.file).into_iter().zip(arrays))?;
         rejects.take(scored, &self.label, &bad)
     }
 
@@ -269,12 +268,12 @@ impl Scorer for OnnxScorer {
         let (Some(bound), Some(loaded)) = (&self.bound, &self.loaded) else { return serde_json::Value::Null };
         json!({
             "model": self.settings.model,
-            "sha256": bound.digest,
+            "sha256": bound.file.digest,
             "image": self.settings.image,
             "domain": bound.domain,
-            "trained_on": bound.card.trained_on,
-            "device": loaded.pool.taken.device,
-            "why": loaded.pool.taken.why,
+            "trained_on": bound.file.card.trained_on,
+            "device": loaded.pool.provider.name,
+            "why": loaded.pool.why,
             "sessions": loaded.pool.sessions,
             "max_batch_size": loaded.batching.size(),
             "batches": loaded.batching.name(),
@@ -284,9 +283,13 @@ impl Scorer for OnnxScorer {
         })
     }
 
+    fn digest(&self) -> Option<String> {
+        self.bound.as_ref().map(|bound| bound.file.digest.clone())
+    }
+
     fn preferred_batch_rows(&self) -> Option<usize> {
         let loaded = self.loaded.as_ref()?;
-        (loaded.pool.taken.device == Device::Cuda).then(|| loaded.batching.size())
+        loaded.pool.provider.is_accelerator.then(|| loaded.batching.size())
     }
 
     fn model(&self) -> Option<&dyn Model> {
@@ -294,13 +297,41 @@ impl Scorer for OnnxScorer {
     }
 }
 
+/// The layout of an image column.
+fn layout_of(input: &Schema, image: &str) -> Result<ImageLayout, Diagnostic> {
+    let Ok(field) = input.field_with_name(image) else {
+        let message = format!("no earlier step makes a column `{image}`");
+        let known = input.fields().iter().map(|field| field.name().as_str());
+        return Err(Diagnostic::at("image", Code::UnknownColumn, message).suggest(image, known, "columns"));
+    };
+    let wrong = || Diagnostic::at("image", Code::WrongColumn, format!("column `{image}` does not hold images"));
+    ImageLayout::of(field).ok_or_else(wrong)
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "the signature that `map_err` takes")]
+fn card_diagnostic(error: CardError) -> Diagnostic {
+    match error {
+        CardError::Read { .. } => Diagnostic::at("model", Code::MissingFile, error.to_string())
+            .help("check the path; it is relative to the current directory"),
+        _ => Diagnostic::at("model", Code::ModelMismatch, error.to_string()),
+    }
+}
+
+/// The input and the outputs that a card declares.
+fn signature(card: &Card) -> ModelSignature {
+    let output = |name: &String, length| VectorOutput { name: name.clone(), length };
+    ModelSignature {
+        input: card.input.clone(),
+        bands: card.bands.len(),
+        size: card.size,
+        logits: output(&card.logits, card.classes.len()),
+        latent: card.latent.as_ref().zip(card.latent_size).map(|(name, length)| output(name, length)),
+    }
+}
+
 /// The rows that cannot be scored, and why.
-fn bad_rows<'a>(
-    images: impl Iterator<Item = &'a [f32]>,
-    outputs: &ModelOutputs,
-    classes: usize,
-    latent: Option<usize>,
-) -> Vec<(usize, String)> {
+fn bad_rows<'a>(images: impl Iterator<Item = &'a [f32]>, outputs: &ModelOutputs, card: &Card) -> Vec<(usize, String)> {
+    let (classes, length) = (card.classes.len(), card.latent_size.unwrap_or(0));
     let reason = |row: usize, image: &[f32]| {
         if first_non_finite(image).is_some() {
             return Some("a pixel is not finite".to_owned());
@@ -309,9 +340,8 @@ fn bad_rows<'a>(
         if first_non_finite(logits).is_some() {
             return Some(format!("the model gave logits that are not finite: {logits:?}"));
         }
-        let length = latent.unwrap_or(0);
-        let place = first_non_finite(&outputs.latents[row * length..][..length])?;
-        Some(format!("the model gave a latent vector that is not finite, at {place}"))
+        let index = first_non_finite(&outputs.latents[row * length..][..length])?;
+        Some(format!("the model gave a latent vector that is not finite, at {index}"))
     };
     images.enumerate().filter_map(|(row, image)| Some((row, reason(row, image)?))).collect()
 }

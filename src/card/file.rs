@@ -1,0 +1,216 @@
+//! Reads a card from an ONNX file and compares it with the graph.
+//!
+//! Neither ONNX Runtime nor the weights are needed: only the outermost messages of the file are decoded.
+
+use std::{fs, path::Path};
+
+use prost::{Message, bytes::Bytes};
+use serde::Deserialize;
+
+use super::{Card, FORMAT, KEY, first_format};
+use crate::{
+    batch::Stretch,
+    io::digest,
+    onnx::wire::{GraphProto, ModelProto, ValueInfoProto},
+};
+
+/// An ONNX file: its card and its digest.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct ModelFile {
+    /// The card.
+    pub card: Card,
+    /// The SHA-256 of the file, in hexadecimal.
+    pub digest: String,
+}
+
+/// A model file without a usable card.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CardError {
+    /// The file cannot be read.
+    #[error("cannot read the model `{path}`: {error}")]
+    Read {
+        /// The file.
+        path: String,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// The file is not an ONNX model.
+    #[error("`{0}` is not an ONNX model")]
+    NotOnnx(String),
+    /// The metadata has no card.
+    #[error("the model `{0}` has no card: its metadata has no key `{KEY}`")]
+    NoCard(String),
+    /// A newer version of lucarne wrote the card.
+    #[error(
+        "cannot use the model `{path}`: model card format {format} is newer than this version, which reads up to {FORMAT}"
+    )]
+    Newer {
+        /// The file.
+        path: String,
+        /// The format of its card.
+        format: u32,
+    },
+    /// The card is malformed, or does not match the graph.
+    #[error("the card of the model `{path}` cannot be used: {reason}")]
+    Unusable {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+/// The one field that every format of the card has.
+#[derive(Deserialize)]
+struct CardVersion {
+    #[serde(default = "first_format")]
+    format: u32,
+}
+
+impl Card {
+    /// Reads the card of an ONNX file.
+    ///
+    /// # Errors
+    /// When the file cannot be read, is not an ONNX model, or has no usable card.
+    pub fn read(path: &Path) -> Result<Self, CardError> {
+        Ok(ModelFile::read(path)?.card)
+    }
+
+    fn parse(text: &str, path: &str) -> Result<Self, CardError> {
+        let unusable = |reason: String| CardError::Unusable { path: path.to_owned(), reason };
+        let CardVersion { format } = serde_json::from_str(text).map_err(|error| unusable(error.to_string()))?;
+        match format {
+            0 => Err(unusable("model card formats begin at 1, found 0".into())),
+            1..=FORMAT => serde_json::from_str(text).map_err(|error| unusable(error.to_string())),
+            _ => Err(CardError::Newer { path: path.to_owned(), format }),
+        }
+    }
+
+    /// Compares the card with the graph of its model.
+    fn verify(&self, graph: &GraphProto) -> Result<(), String> {
+        let has = |values: &[ValueInfoProto], name: &str| values.iter().any(|value| value.name == name);
+        let outputs = [Some(&self.logits), self.latent.as_ref()];
+        if !has(&graph.input, &self.input) {
+            return Err(format!("the graph has no input `{}`", self.input));
+        }
+        if let Some(name) = outputs.into_iter().flatten().find(|name| !has(&graph.output, name)) {
+            return Err(format!("the graph has no output `{name}`"));
+        }
+        if self.classes.len() < 2 || self.bands.is_empty() || self.size == 0 {
+            return Err("it needs at least two classes, one band and a size".into());
+        }
+        if self.latent.is_some() != self.latent_size.is_some() {
+            return Err("`latent` and `latent_size` must be given together".into());
+        }
+        if let Some((domain, _)) = self.domains.iter().find(|(_, Stretch { lo, hi })| !(lo < hi && *hi > 0.0)) {
+            return Err(format!("the stretch of domain `{domain}` needs lo < hi and hi > 0"));
+        }
+        Ok(())
+    }
+}
+
+impl ModelFile {
+    /// Reads the card and the digest of an ONNX file.
+    ///
+    /// # Errors
+    /// As [`Card::read`].
+    pub fn read(path: &Path) -> Result<Self, CardError> {
+        Self::read_with(path, |_| ())
+    }
+
+    /// The same, with the card changed before it is compared with the graph: for other names of input and outputs.
+    ///
+    /// # Errors
+    /// As [`Card::read`].
+    pub fn read_with(path: &Path, change: impl FnOnce(&mut Card)) -> Result<Self, CardError> {
+        let name = path.display().to_string();
+        let bytes = fs::read(path).map_err(|error| CardError::Read { path: name.clone(), error })?;
+        let bytes = Bytes::from(bytes);
+        let model = ModelProto::decode(bytes.clone()).map_err(|_| CardError::NotOnnx(name.clone()))?;
+        let graph = model.graph.ok_or_else(|| CardError::NotOnnx(name.clone()))?;
+        let entry = model.metadata_props.into_iter().find(|entry| entry.key == KEY);
+        let entry = entry.ok_or_else(|| CardError::NoCard(name.clone()))?;
+        let mut card = Card::parse(&entry.value, &name)?;
+        change(&mut card);
+        card.verify(&graph).map_err(|reason| CardError::Unusable { path: name, reason })?;
+        Ok(Self { card, digest: digest::of_bytes(&bytes) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::onnx::wire::StringStringEntryProto;
+
+    /// An ONNX file with an input, an output and this card.
+    fn write(folder: &Path, card: &Value) -> std::path::PathBuf {
+        let value = |name: &str| ValueInfoProto { name: name.into(), ..ValueInfoProto::default() };
+        let graph = GraphProto { input: vec![value("image")], output: vec![value("logits")], ..GraphProto::default() };
+        let entry = StringStringEntryProto { key: KEY.into(), value: card.to_string() };
+        let model = ModelProto { graph: Some(graph), metadata_props: vec![entry], ..ModelProto::default() };
+        let path = folder.join("model.onnx");
+        fs::write(&path, model.encode_to_vec()).expect("written");
+        path
+    }
+
+    fn card() -> Value {
+        json!({
+            "classes": ["spiral", "merger"], "bands": ["g", "r"], "size": 4, "pixel_scale_arcsec": 0.2,
+            "domains": { "y1": { "lo": -1.0, "hi": 2.0 } }, "metrics": { "accuracy": 0.9 },
+        })
+    }
+
+    #[test]
+    fn reads_the_cards_of_the_shipped_models_as_format_1() {
+        for model in ["convnet-regular", "convnet-da", "resnet18-regular", "resnet18-da", "examples/lenet5"] {
+            let file = ModelFile::read(Path::new(&format!("models/{model}.onnx"))).expect("a card");
+            assert_eq!((file.card.format, file.card.size, file.card.classes.len()), (1, 100, 3), "{model}");
+            assert_eq!(file.digest.len(), 64);
+        }
+    }
+
+    #[test]
+    fn a_card_without_a_number_equals_one_of_format_1() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let without = Card::read(&write(folder.path(), &card())).expect("a card");
+        let mut numbered = card();
+        numbered["format"] = json!(1);
+        assert_eq!(Card::read(&write(folder.path(), &numbered)).expect("a card"), without);
+        assert_eq!(serde_json::to_value(&without).expect("written")["format"], 1);
+    }
+
+    #[test]
+    fn refuses_newer_formats_by_name_even_when_other_keys_have_changed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = write(folder.path(), &json!({ "format": 3, "classes": { "head": "dirichlet" } }));
+        let error = Card::read(&path).expect_err("refused");
+        let expected = format!(
+            "cannot use the model `{}`: model card format 3 is newer than this version, which reads up to 1",
+            path.display()
+        );
+        assert_eq!(error.to_string(), expected);
+    }
+
+    #[test]
+    fn refuses_cards_that_cannot_be_used_with_a_reason() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for (key, value, expected) in [
+            ("format", json!(0), "formats begin at 1"),
+            ("classes", json!(["spiral"]), "at least two classes"),
+            ("logits", json!("scores"), "no output `scores`"),
+            ("input", json!("pixels"), "no input `pixels`"),
+            ("latent_size", json!(5), "must be given together"),
+            ("domains", json!({ "y1": { "lo": 3.0, "hi": 2.0 } }), "the stretch of domain `y1`"),
+            ("size", json!("large"), "invalid type: string"),
+        ] {
+            let mut changed = card();
+            changed[key] = value;
+            let error = Card::read(&write(folder.path(), &changed)).expect_err("refused").to_string();
+            assert!(error.contains(expected), "{key}: {error}");
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! The graph of an ONNX file as plain values: nodes in order, their attributes, constants as numbers.
+//!
+//! ONNX Runtime is not needed. A constant is an initialiser of the file, or made from one by `Constant`, `Cast` or `Identity`.
+//! A constant of an unsupported form is an error only when it is read.
+
+#[cfg(test)]
+pub(super) mod builder;
+mod constant;
+mod head;
+mod node;
+
+use std::collections::HashMap;
+
+use prost::{Message, bytes::Bytes};
+
+pub(super) use self::{constant::Constant, head::cut_head};
+use super::wire::{ModelProto, NodeProto, TensorProto};
+
+/// The graph of a model.
+#[derive(Debug, Clone)]
+pub(super) struct ModelGraph {
+    /// In topological order, as ONNX requires.
+    pub(super) nodes: Vec<NodeProto>,
+    initializers: HashMap<String, TensorProto>,
+    /// The index of the node that produces a value.
+    producers: HashMap<String, usize>,
+}
+
+impl ModelGraph {
+    /// Reads the graph from the bytes of an ONNX file.
+    pub(super) fn read(bytes: Bytes) -> Result<Self, String> {
+        let not_onnx = |error| format!("not an ONNX model: {error}");
+        let model = ModelProto::decode(bytes).map_err(not_onnx)?;
+        let graph = model.graph.ok_or("the model has no graph")?;
+        if !graph.sparse_initializer.is_empty() {
+            return Err("unsupported: sparse initialisers".into());
+        }
+        let nodes = graph.nodes().map_err(not_onnx)?;
+        let initializers = graph.initializers().map_err(not_onnx)?;
+        let initializers = initializers.into_iter().map(|tensor| (tensor.name.clone(), tensor)).collect();
+        let outputs = nodes.iter().enumerate();
+        let producers = outputs.flat_map(|(i, node)| node.output.iter().map(move |name| (name.clone(), i))).collect();
+        Ok(Self { nodes, initializers, producers })
+    }
+
+    /// The nodes that compute `end` from `start`, in topological order. Nodes that produce constants are left out.
+    pub(super) fn between(&self, start: &str, end: &str) -> Vec<&NodeProto> {
+        let mut needed = vec![false; self.nodes.len()];
+        let mut pending = vec![end];
+        while let Some(name) = pending.pop() {
+            if name == start || self.is_constant(name) {
+                continue;
+            }
+            if let Some(&producer) = self.producers.get(name)
+                && !needed[producer]
+            {
+                needed[producer] = true;
+                pending.extend(self.nodes[producer].input.iter().map(String::as_str));
+            }
+        }
+        self.nodes.iter().zip(needed).filter_map(|(node, needed)| needed.then_some(node)).collect()
+    }
+
+    /// Whether a value is the same for every image, and of a form that [`ModelGraph::constant`] reads.
+    pub(super) fn is_constant(&self, name: &str) -> bool {
+        if self.initializers.contains_key(name) {
+            return true;
+        }
+        let Some(&producer) = self.producers.get(name) else { return false };
+        let node = &self.nodes[producer];
+        match node.op_type.as_str() {
+            "Constant" => true,
+            "Cast" | "Identity" => node.input.first().is_some_and(|from| self.is_constant(from)),
+            _ => false,
+        }
+    }
+
+    /// The numbers of a constant.
+    pub(super) fn constant(&self, name: &str) -> Result<Constant, String> {
+        if let Some(tensor) = self.initializers.get(name) {
+            return Constant::read(tensor);
+        }
+        let producer = self.producers.get(name).map(|&producer| &self.nodes[producer]);
+        let node = producer.ok_or_else(|| format!("no node produces the value `{name}`"))?;
+        let from = node.input.first().map_or("", String::as_str);
+        match node.op_type.as_str() {
+            "Constant" => node.constant(),
+            "Identity" => self.constant(from),
+            "Cast" => self.constant(from)?.cast(node.int("to", 0)),
+            op => Err(format!("unsupported: the constant `{name}` is the output of {op}")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        builder::{AttributeValue, GraphBuilder},
+        *,
+    };
+
+    #[test]
+    fn selects_the_nodes_between_two_values_in_order_and_without_constants() {
+        let mut build = GraphBuilder::default();
+        build.constant("w", &[1], vec![2.0]);
+        build.node("Identity", &["w"], "same", &[]);
+        build.node("Mul", &["image", "same"], "scaled", &[]);
+        build.node("Relu", &["image"], "unused", &[]);
+        build.node("Add", &["scaled", "w"], "latent", &[]);
+        build.node("LeakyRelu", &["latent"], "logits", &[("alpha", AttributeValue::Float(0.1))]);
+        let graph = build.read();
+        let ops = |start, end| graph.between(start, end).iter().map(|node| node.op_type.clone()).collect::<Vec<_>>();
+        assert_eq!(ops("image", "logits"), ["Mul", "Add", "LeakyRelu"]);
+        assert_eq!(ops("latent", "logits"), ["LeakyRelu"]);
+        assert!(graph.is_constant("same") && !graph.is_constant("scaled"));
+        assert_eq!(graph.constant("same").unwrap().floats().unwrap(), [2.0]);
+        assert_eq!(graph.between("image", "logits")[2].float("alpha"), Some(0.1));
+    }
+
+    #[test]
+    fn reads_the_weights_of_a_shipped_model_and_widens_half_precision() {
+        let graph = ModelGraph::read(std::fs::read("models/resnet18-da.onnx").unwrap().into()).unwrap();
+        let weights = graph.constant("bottleneck.weight").unwrap();
+        assert_eq!(weights.dims, [256, 512]);
+        let rms = (weights.floats().unwrap().iter().map(|w| w * w).sum::<f32>() / 131_072.0).sqrt();
+        assert!((0.001..0.1).contains(&rms), "{rms}");
+        assert!(graph.constant("image").unwrap_err().contains("no node produces the value `image`"));
+    }
+
+    #[test]
+    fn rejects_bytes_that_are_not_onnx() {
+        assert!(ModelGraph::read(Bytes::from_static(b"import onnx")).is_err());
+        assert!(ModelGraph::read(Bytes::new()).unwrap_err().contains("no graph"));
+    }
+}

@@ -1,0 +1,176 @@
+//! A model loaded into ONNX Runtime, and the faster paths that its graph allows.
+//!
+//! The graph is read only when a monitor queries the head or scores variants of an image; a run that only scores rows does not
+//! read it.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+};
+
+use ort::{session::Session, value::TensorRef};
+use prost::bytes::Bytes;
+
+use super::{
+    batching::Batching,
+    graph::{ModelGraph, cut_head},
+    incremental::{Agreement, IncrementalModel, affine_head},
+    pixel_patch::{IncrementalEvaluator, WholeImageEvaluator},
+    provider::Provider,
+    runtime::{self, Runtime},
+    session::{SessionPool, failed},
+    signature::{ModelSignature, VectorOutput},
+};
+use crate::{
+    error::{Error, Result},
+    stage::{AffineHead, Model, ModelOutputs, PixelEvaluator},
+};
+
+/// A model that is ready to score images.
+pub(crate) struct LoadedModel {
+    path: PathBuf,
+    signature: ModelSignature,
+    /// The library that runs it.
+    pub(crate) runtime: &'static Runtime,
+    /// Its sessions.
+    pub(crate) pool: SessionPool,
+    /// How images are grouped into batches.
+    pub(crate) batching: Batching,
+    incremental: OnceLock<Result<Option<IncrementalModel>, Arc<Error>>>,
+    head: OnceLock<Result<ModelHead, String>>,
+}
+
+/// How to load a model.
+pub(crate) struct LoadOptions {
+    /// The providers to try, in order.
+    pub(crate) providers: Vec<&'static Provider>,
+    /// How many workers share the model.
+    pub(crate) workers: usize,
+    /// The most images of a batch, if not the default of the provider.
+    pub(crate) max_batch_size: Option<usize>,
+}
+
+/// The map from latent vectors to logits.
+enum ModelHead {
+    Affine(AffineHead),
+    /// Any other graph, as a model of its own.
+    Session(Mutex<Session>),
+}
+
+impl LoadedModel {
+    /// Loads a model and tests that its results are bitwise independent of batch composition.
+    pub(crate) fn load(path: &Path, signature: ModelSignature, options: &LoadOptions) -> Result<Self> {
+        let runtime = runtime::runtime()?;
+        let pool = SessionPool::load(runtime, path, &signature, &options.providers, options.workers)?;
+        let largest = options.max_batch_size.unwrap_or(pool.provider.batch_rows).max(1);
+        let batching = Batching::choose(&pool, largest)?;
+        let (incremental, head) = (OnceLock::new(), OnceLock::new());
+        Ok(Self { path: path.to_owned(), signature, runtime, pool, batching, incremental, head })
+    }
+
+    /// The incremental form of the model, if it pays and agrees with ONNX Runtime.
+    fn incremental_form(&self) -> Result<Option<IncrementalModel>> {
+        let model = self.path.display();
+        let fall_back = |reason: String| {
+            tracing::info!(%model, reason, "candidates are scored as whole images by ONNX Runtime");
+            Ok(None)
+        };
+        let graph = self.file().and_then(ModelGraph::read);
+        let incremental = match graph.and_then(|graph| IncrementalModel::of(&graph, &self.signature)) {
+            Ok(incremental) => incremental,
+            Err(reason) => return fall_back(reason),
+        };
+        let work = incremental.work;
+        if !work.pays() {
+            return fall_back(format!("a pixel changes {} of {} multiply-adds", work.pixel, work.image));
+        }
+        if let Agreement::Differs(reason) = incremental.compare(|images| self.evaluate(images))? {
+            return fall_back(reason);
+        }
+        let (pixel, image) = (work.pixel, work.image);
+        tracing::info!(%model, pixel, image, "candidates are scored by the multiply-adds that change");
+        Ok(Some(incremental))
+    }
+
+    fn find_head(&self) -> Result<ModelHead, String> {
+        let ModelSignature { latent, logits, .. } = &self.signature;
+        let latent = latent.as_ref().ok_or("the model has no latent vector")?;
+        let file = self.file()?;
+        let affine = ModelGraph::read(file.clone()).and_then(|graph| affine_head(&graph, latent, logits));
+        if let Ok(affine) = affine {
+            return Ok(ModelHead::Affine(affine));
+        }
+        let head = cut_head(file, latent, logits)?;
+        let session = Session::builder(&self.runtime.environment)
+            .and_then(|builder| builder.with_intra_threads(1)?.commit_from_memory(&head));
+        Ok(ModelHead::Session(Mutex::new(session.map_err(|error| error.message().to_owned())?)))
+    }
+
+    fn model_head(&self) -> Result<&ModelHead> {
+        let head = self.head.get_or_init(|| self.find_head()).as_ref();
+        head.map_err(|reason| {
+            Error::data(format!("the head of `{}` cannot be used", self.path.display())).caused_by(reason.clone())
+        })
+    }
+
+    fn file(&self) -> Result<Bytes, String> {
+        fs::read(&self.path).map(Bytes::from).map_err(|error| error.to_string())
+    }
+}
+
+impl Model for LoadedModel {
+    fn evaluate(&self, images: &[f32]) -> Result<ModelOutputs> {
+        let mut outputs = ModelOutputs::default();
+        let run = |images: &[f32], outputs: &mut ModelOutputs| self.pool.run(images, outputs);
+        self.batching.infer(self.signature.image_length(), images, run, &mut outputs)?;
+        Ok(outputs)
+    }
+
+    fn pixel_evaluator<'a>(&'a self, image: &[f32]) -> Result<Box<dyn PixelEvaluator + 'a>> {
+        match self.incremental.get_or_init(|| self.incremental_form().map_err(Arc::new)) {
+            Ok(Some(incremental)) => Ok(Box::new(IncrementalEvaluator::new(incremental, image))),
+            Ok(None) => Ok(Box::new(WholeImageEvaluator::new(self, image, self.batching.size()))),
+            Err(error) => {
+                let message = format!("cannot prepare `{}` for variants of an image", self.path.display());
+                Err(Error::environment(message).caused_by(error.clone()))
+            }
+        }
+    }
+
+    fn head(&self, latents: &[f32]) -> Result<Vec<f32>> {
+        let head = self.model_head()?;
+        let VectorOutput { name, length } = self.signature.latent.as_ref().ok_or_else(no_latent)?;
+        match head {
+            ModelHead::Affine(head) => Ok(apply(head, latents, *length)),
+            ModelHead::Session(session) => {
+                let mut session = session.lock().unwrap_or_else(PoisonError::into_inner);
+                let input = TensorRef::from_array_view(([latents.len() / length, *length], latents)).map_err(failed)?;
+                let outputs = session.run(ort::inputs![name.as_str() => input]).map_err(failed)?;
+                let missing = || Error::bug("the head returned no logits");
+                let logits = outputs.get(&self.signature.logits.name).ok_or_else(missing)?;
+                Ok(logits.try_extract_tensor::<f32>().map_err(failed)?.1.to_vec())
+            }
+        }
+    }
+
+    fn affine_head(&self) -> Option<&AffineHead> {
+        match self.model_head() {
+            Ok(ModelHead::Affine(head)) => Some(head),
+            _ => None,
+        }
+    }
+}
+
+fn no_latent() -> Error {
+    Error::bug("a model without a latent vector has a head")
+}
+
+/// Logits of latents `[n, length]`, summed in double precision.
+fn apply(AffineHead { weights, bias }: &AffineHead, latents: &[f32], length: usize) -> Vec<f32> {
+    let dot = |w: &[f32], z: &[f32]| w.iter().zip(z).map(|(w, z)| f64::from(*w) * f64::from(*z)).sum::<f64>();
+    let logits = latents
+        .chunks_exact(length)
+        .flat_map(|z| weights.chunks_exact(length).zip(bias).map(move |(w, b)| (dot(w, z) + f64::from(*b)) as f32));
+    logits.collect()
+}
