@@ -6,7 +6,7 @@ use lucarne::{
     random::Stream,
     stats::{
         isomap::Isomap,
-        mmd::{Kernel, PAPER, Reference, Tested},
+        mmd::{GaussianKernelSum, PAPER, Reference, Tested},
         permutation::{Groups, Strata},
         points::Points,
     },
@@ -68,7 +68,7 @@ fn test(
     write_npy(&pooled, &[samples.numbers.len() / LATENT, LATENT], &samples.numbers)?;
     let indices: Vec<f32> = samples.groups.iter().flatten().map(|i| *i as f32).collect();
     write_npy(&groups, &[samples.groups.count(), samples.groups.size()], &indices)?;
-    let kernel = || Kernel::new(variances).ok_or("no kernel");
+    let kernel = || GaussianKernelSum::new(variances).ok_or("no kernel");
     let known = Reference::new(samples.parts()[0].clone(), kernel()?);
     let once = || -> Result<Tested> {
         let [reference, window] = samples.parts();

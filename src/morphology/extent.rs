@@ -1,28 +1,31 @@
-//! How far a galaxy reaches: the pixels above the noise around it (Pawlik et al. 2016), and the radii with half its light.
+//! The extent of a galaxy: its pixels above the surrounding noise (Pawlik et al. 2016), and its half-light radii.
 
 use super::{
     Quality,
-    aperture::{Aperture, Table},
+    aperture::Aperture,
     concentration::radius_of,
     filters::boxcar,
     petrosian::Ellipse,
     regions::region_of,
-    sky::{SkyBox, clipped, deviation, mean, median},
+    row_prefix_sums::RowPrefixSums,
+    sky::SkyBox,
+    sky_statistics::{mode, sigma_clip, standard_deviation},
     stamp::Stamp,
 };
+use crate::stats::quantile::median;
 
-/// The sky is looked for between so many Petrosian semi-major axes and twice as many.
+/// The sky is measured between this many Petrosian semi-major axes and twice as many.
 const SKY_FROM: f64 = 2.0;
-/// The least number of pixels of the sky there.
-const LEAST_SKY: usize = 32 * 32;
+/// Minimum number of pixels of the sky there; with fewer, the sky box is used.
+const MIN_SKY: usize = 32 * 32;
 
-/// The largest distances of a pixel of the galaxy: as a radius, and as the semi-major axis of its ellipse.
+/// The largest distance of a pixel of the galaxy from the centre, as a radius and as the semi-major axis of an ellipse.
 pub(super) struct Extent {
     circle: f64,
     ellipse: f64,
 }
 
-/// Radii with half the light.
+/// Half-light radii.
 pub(super) struct HalfLight {
     pub(super) circle: Option<f64>,
     pub(super) ellipse: Option<f64>,
@@ -34,8 +37,8 @@ impl Extent {
         let [xc, yc] = ellipse.centre;
         let (sin, cos) = ellipse.angle.sin_cos();
         let mut extent = Self { circle: 0.0, ellipse: 0.0 };
-        for place in (0..pixels.len()).filter(|place| pixels[*place]) {
-            let [x, y] = stamp.image.point(place);
+        for index in (0..pixels.len()).filter(|index| pixels[*index]) {
+            let [x, y] = stamp.image.point(index);
             let (dx, dy) = (x - xc, y - yc);
             let (along, across) = (dx * cos + dy * sin, (dy * cos - dx * sin) * ellipse.elongation);
             extent.circle = extent.circle.max(dx.hypot(dy));
@@ -47,19 +50,19 @@ impl Extent {
         extent
     }
 
-    pub(super) fn half_light(&self, table: &Table, ellipse: &Ellipse, quality: &mut Quality) -> HalfLight {
+    pub(super) fn half_light(&self, sums: &RowPrefixSums, ellipse: &Ellipse, quality: &mut Quality) -> HalfLight {
         let circle = |radius: f64| Aperture::circle(ellipse.centre, radius);
         HalfLight {
-            circle: radius_of(table, circle, self.circle, 0.5, quality),
-            ellipse: radius_of(table, |semi_major| ellipse.with(semi_major), self.ellipse, 0.5, quality),
+            circle: radius_of(sums, circle, self.circle, 0.5, quality),
+            ellipse: radius_of(sums, |semi_major| ellipse.with(semi_major), self.ellipse, 0.5, quality),
         }
     }
 }
 
-/// The pixels of the galaxy: one standard deviation above the mode of the sky, in the image that a box of 3 pixels has
-/// smoothed, in one piece with the brightest. Without noise they are the source.
+/// The pixels of the galaxy: the connected region of the brightest pixel that is at least one standard deviation above the mode of the sky,
+/// in the image smoothed by a boxcar of 3 pixels. Without a sky, the pixels of the source.
 fn pixels(stamp: &Stamp, skybox: &SkyBox, ellipse: &Ellipse, petrosian: f64, quality: &mut Quality) -> Vec<bool> {
-    if skybox.absent {
+    if skybox.is_absent {
         return stamp.source.clone();
     }
     let Some(threshold) = threshold(stamp, skybox, ellipse, petrosian) else {
@@ -76,28 +79,21 @@ fn pixels(stamp: &Stamp, skybox: &SkyBox, ellipse: &Ellipse, petrosian: f64, qua
     region_of(&above, smooth.width, brightest)
 }
 
+/// The mode of the sky plus one standard deviation; `None` without sky pixels.
 fn threshold(stamp: &Stamp, skybox: &SkyBox, ellipse: &Ellipse, petrosian: f64) -> Option<f64> {
     let [xc, yc] = ellipse.centre;
     let inner = SKY_FROM * petrosian;
-    let around = |place: &usize| {
-        let [x, y] = stamp.image.point(*place);
+    let is_near = |index: &usize| {
+        let [x, y] = stamp.image.point(*index);
         let squared = (x - xc).powi(2) + (y - yc).powi(2);
-        squared >= inner * inner && squared < 4.0 * inner * inner && !stamp.bad[*place]
+        squared >= inner * inner && squared < 4.0 * inner * inner && !stamp.bad[*index]
     };
-    let mut places: Vec<usize> = (0..stamp.bad.len()).filter(around).collect();
-    if places.len() < LEAST_SKY {
-        places = skybox.places().to_vec();
+    let mut indices: Vec<usize> = (0..stamp.bad.len()).filter(is_near).collect();
+    if indices.len() < MIN_SKY {
+        indices = skybox.indices().to_vec();
     }
-    if places.is_empty() {
-        return None;
-    }
-    let mut sky: Vec<f64> = places.into_iter().map(|place| stamp.image.values[place]).collect();
+    let mut sky: Vec<f64> = indices.into_iter().map(|index| stamp.image.values[index]).collect();
     sky.sort_unstable_by(f64::total_cmp);
-    let sky = clipped(&sky, usize::MAX, |sky| mode(clipped(sky, 10, median)));
-    Some(mode(sky) + deviation(sky))
-}
-
-/// The mode as SExtractor estimates it.
-fn mode(sorted: &[f64]) -> f64 {
-    2.5 * median(sorted) - 1.5 * mean(sorted)
+    let sky = sigma_clip(&sky, usize::MAX, |sky| mode(sigma_clip(sky, 10, median)));
+    Some(mode(sky)? + standard_deviation(sky))
 }

@@ -29,9 +29,11 @@ use crate::{
     batch::{ImageLayout, Images, list_column, list_type, with_columns},
     card::{Card, CardError},
     error::{Code, Diagnostic, Error, Result},
-    image::stretch::first_non_finite,
     stage::{ColumnRef, Model, ModelOutputs, Rejects, RunContext, Scorer, Settings},
-    stats::softmax::{argmax, softmax},
+    stats::{
+        finite::first_non_finite,
+        softmax::{argmax, softmax},
+    },
 };
 
 /// Asks an ONNX model about the images of a column.

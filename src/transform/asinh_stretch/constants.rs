@@ -5,12 +5,12 @@ use std::path::Path;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::stretch_constants::{HIGH_PERCENT, LOW_PERCENT, StretchConstants};
 use crate::{
     batch::Stretch,
     card::{Card, CardError},
-    error::{Code, Diagnostic, did_you_mean},
+    error::{Code, Diagnostic, Error, did_you_mean},
     image::stretch::Asinh,
-    stats::calibration::{Calibration, CalibrationError, HIGH_PERCENT, LOW_PERCENT},
 };
 
 /// Where the clips come from: `model` and `domain`, `file` and `domain`, `lo` and `hi`, or `per_image`.
@@ -134,13 +134,13 @@ impl Origin {
                 found.map(Some).ok_or_else(|| unknown_domain(domain, "the card of", model, known))
             }
             Self::File { file, domain } => {
-                let calibration = Calibration::read(Path::new(file)).map_err(|error| {
-                    let missing = matches!(error, CalibrationError::Read { .. });
+                let constants = StretchConstants::read(Path::new(file)).map_err(|error| {
+                    let missing = matches!(error, Error::Environment { .. });
                     let code = if missing { Code::MissingFile } else { Code::WrongType };
-                    Diagnostic::at("constants.file", code, error.to_string())
+                    Diagnostic::at("constants.file", code, error.report())
                 })?;
-                let known = calibration.domains.keys().map(String::as_str);
-                let found = calibration.domains.get(domain).map(|found| Stretch { lo: found.lo, hi: found.hi });
+                let known = constants.domains.keys().map(String::as_str);
+                let found = constants.domains.get(domain).map(|found| Stretch { lo: found.lo, hi: found.hi });
                 found.map(Some).ok_or_else(|| unknown_domain(domain, "the calibration", file, known))
             }
         }

@@ -6,6 +6,7 @@
 //! image is brought to the flux scale of ten years and can take its constants. Non-finite pixels are rejects.
 
 mod constants;
+mod stretch_constants;
 
 use arrow::{
     array::RecordBatch,
@@ -16,15 +17,14 @@ use serde::{Deserialize, Serialize};
 
 use constants::Origin;
 pub use constants::{Constants, PerImage};
+pub use stretch_constants::{DomainConstants, HIGH_PERCENT, LOW_PERCENT, StretchConstants};
 
 use crate::{
     batch::{ImageLayout, Images, Stretch, Unit, list_column, with_columns},
     error::{Code, Diagnostic, Error, Result},
-    image::{
-        percentile::percentiles,
-        stretch::{Asinh, first_non_finite},
-    },
+    image::stretch::Asinh,
     stage::{ColumnRef, Rejects, Settings, Transform},
+    stats::{finite::first_non_finite, quantile::percentiles},
 };
 
 /// Brings fluxes to about 0 to 1 by an arcsinh, as models expect them.

@@ -7,7 +7,7 @@ use crate::{
     batch::{ImageLayout, Images, Unit},
     error::{Code, Diagnostic, Result},
     morphology::{
-        self, Sky, Source,
+        self, SegmentedSource, Sky,
         segmentation::{self, Background, FWHM_PIXELS, Threshold},
     },
     transform::{
@@ -176,7 +176,7 @@ impl Bound {
         };
         let plane = |images: &Option<Images<'_>>| images.as_ref().map(|images| images.plane(row, band).to_vec());
         let (mask, variance) = (plane(&columns.mask), plane(&columns.variance));
-        Ok(morphology::measure(&Source {
+        Ok(morphology::measure(&SegmentedSource {
             image,
             height,
             width,
