@@ -1,9 +1,9 @@
 //! Size and power of the drift tests: how often they reject under the null, and how often under drift.
 //!
-//! `cargo bench --bench drift` prints tables; it takes minutes. A short form runs with the tests of `stats::mmd`. Under the null, latents
-//! are drawn from a mixture of three normal distributions with the means and standard deviations of the classes in
-//! `models/convnet-da.latents.parquet`, so that all pairs of a reference and a window are independent. The power is measured on the real
-//! latents of Y10 and Y1.
+//! `cargo bench --bench drift` prints tables; it takes minutes. A short form runs with the tests of `stats::mmd`. Under
+//! the null, latents are drawn from a mixture of three normal distributions with the means and standard deviations of
+//! the classes in `models/convnet-da.latents.parquet`, so that all pairs of a reference and a window are independent.
+//! The power is measured on the real latents of Y10 and Y1.
 #![allow(clippy::print_stdout, reason = "a bench prints what it measured")]
 
 use std::{error::Error, fs::File};
@@ -152,7 +152,7 @@ fn by_permutation(reference: &Points, window: &Points, stream: &mut Stream) -> D
 
 fn p_value(reference: &Reference, window: &Points, permutations: usize, stream: &mut Stream) -> DriftResult<f64> {
     let size = reference.group_size(window);
-    let (mut groups, mut strata) = (Groups::of_size(size), Strata::whole(reference.len() + window.len(), size));
+    let (mut groups, mut strata) = (Groups::of_size(size), Strata::single(reference.len() + window.len(), size));
     (0..permutations).for_each(|_| strata.draw(&mut groups, &mut || stream.next_u64()));
     Ok(reference.test(window, &groups).ok_or("too few rows")?.p_value())
 }

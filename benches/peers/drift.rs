@@ -35,7 +35,7 @@ impl Samples {
         let mut draw = Stream::new(7, "bench", "drift");
         let number = |i: usize, normal: f64| (normal * 5.0 / (1.0 + (i % LATENT) as f64 / 40.0)) as f32;
         let numbers = (0..(reference + window) * LATENT).map(|i| number(i, draw.normal())).collect();
-        let (mut groups, mut strata) = (Groups::of_size(window), Strata::whole(reference + window, window));
+        let (mut groups, mut strata) = (Groups::of_size(window), Strata::single(reference + window, window));
         (0..permutations).for_each(|_| strata.draw(&mut groups, &mut || draw.next_u64()));
         Self { numbers, reference, groups }
     }

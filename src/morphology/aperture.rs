@@ -1,7 +1,7 @@
 //! Circles and ellipses, with the exact overlap area of every pixel.
 //!
-//! An ellipse covers one span of a pixel row. A pixel on its rim is mapped, together with the ellipse, to the unit disc, where the
-//! overlap is a sum of triangles and circular sectors along the edges of the pixel.
+//! An ellipse covers one span of a pixel row. A pixel on its rim is mapped, together with the ellipse, to the unit
+//! disc, where the overlap is a sum of triangles and circular sectors along the edges of the pixel.
 
 use std::{
     f64::consts::{PI, TAU},
@@ -73,7 +73,8 @@ impl Aperture {
             let (low, high) = (y as f64 - 0.5 - yc, y as f64 + 0.5 - yc);
             let (below, above) = (chord(low), chord(high));
             let between = |dy: f64| low < dy && dy < high;
-            // The outermost ends of the chords on both sides of the row, or the extreme points of the ellipse if they are in it.
+            // The outermost ends of the chords on both sides of the row, or the extreme points of the ellipse if they
+            // are in it.
             let mut left = below.map_or(f64::MAX, |c| c.0).min(above.map_or(f64::MAX, |c| c.0));
             let mut right = below.map_or(f64::MIN, |c| c.1).max(above.map_or(f64::MIN, |c| c.1));
             if between(-tilt) {
@@ -140,12 +141,13 @@ fn squared(a: Point) -> f64 {
     a[0] * a[0] + a[1] * a[1]
 }
 
-/// The area of the intersection of the unit disc and a parallelogram, given its corners counterclockwise and 1 / length squared of its
-/// first two sides.
+/// The area of the intersection of the unit disc and a parallelogram, given its corners counterclockwise and 1 / length
+/// squared of its first two sides.
 fn disc_and_parallelogram(corners: [Point; 4], inverse_squared_sides: [f64; 2]) -> f64 {
     let within = corners.map(|corner| squared(corner) <= 1.0);
     let contains_origin = || (0..4).all(|i| cross(corners[i], corners[(i + 1) % 4]) > 0.0);
-    // A circle that touches a side or a corner leaves and enters at one point: the arc is the complete circle, or nothing.
+    // A circle that touches a side or a corner leaves and enters at one point: the arc is the complete circle, or
+    // nothing.
     let arc = |from: Point, to: Point| match arc(from, to) {
         None if contains_origin() => TAU,
         None => 0.0,
@@ -197,7 +199,8 @@ fn disc_and_parallelogram(corners: [Point; 4], inverse_squared_sides: [f64; 2]) 
     twice / 2.0
 }
 
-/// The two crossings of the line through two points with the unit circle, in its direction, given 1 / the squared distance of the points.
+/// The two crossings of the line through two points with the unit circle, in its direction, given 1 / the squared
+/// distance of the points.
 fn crossings(from: Point, to: Point, inverse_squared: f64) -> Option<[Point; 2]> {
     let way = [to[0] - from[0], to[1] - from[1]];
     let half = dot(from, way) * inverse_squared;
@@ -208,8 +211,8 @@ fn crossings(from: Point, to: Point, inverse_squared: f64) -> Option<[Point; 2]>
     })
 }
 
-/// The angle from one point of the unit circle counterclockwise to another, which is twice the area of the sector. `None` when the points
-/// are equal but for rounding.
+/// The angle from one point of the unit circle counterclockwise to another, which is twice the area of the sector.
+/// `None` when the points are equal but for rounding.
 fn arc(from: Point, to: Point) -> Option<f64> {
     let sine = cross(from, to);
     let half_chord_squared = squared([to[0] - from[0], to[1] - from[1]]) / 4.0;

@@ -1,8 +1,8 @@
 //! Asymmetry under a rotation by 180 degrees.
 //!
-//! A = (sum |x - x180| - area * asymmetry of the sky per pixel) / sum |x|, over a circle of 1.5 Petrosian radii (about the centroid)
-//! around the centre that minimises A (Conselice et al. 2000, Lotz et al. 2004). A rotation about a point between pixels is interpolated
-//! linearly; a pixel is excluded when it or the one opposite to it is bad.
+//! A = (sum |x - x180| - area * asymmetry of the sky per pixel) / sum |x|, over a circle of 1.5 Petrosian radii (about
+//! the centroid) around the centre that minimises A (Conselice et al. 2000, Lotz et al. 2004). A rotation about a point
+//! between pixels is interpolated linearly; a pixel is excluded when it or the one opposite to it is bad.
 
 use super::{Point, Quality, aperture::Aperture, nelder_mead::minimise, sky::SkyBox, stamp::Stamp};
 
@@ -28,8 +28,8 @@ impl<'a> Asymmetry<'a> {
         Self { stamp, skybox, radius, has_bad_pixels, least: if least > 0.0 { least } else { f64::NEG_INFINITY } }
     }
 
-    /// The centre of least asymmetry, searched from the centroid. If it is farther than `max_distance` away, it is searched again from the
-    /// brightest pixel; if that is too far away too, the centre is the centroid.
+    /// The centre of least asymmetry, searched from the centroid. If it is farther than `max_distance` away, it is
+    /// searched again from the brightest pixel; if that is too far away too, the centre is the centroid.
     pub(super) fn centre(&self, centroid: Point, max_distance: f64, quality: &mut Quality) -> Point {
         let stamp = self.stamp;
         let far = |a: Point, b: Point| (a[0] - b[0]).hypot(a[1] - b[1]) > max_distance;
@@ -174,8 +174,8 @@ impl RotatedRows {
     }
 }
 
-/// Sums over the pixels that are kept: of light, of its difference from the rotated image, and of their number. Eight lanes make the sum
-/// vectorisable and fix its order.
+/// Sums over the pixels that are kept: of light, of its difference from the rotated image, and of their number. Eight
+/// lanes make the sum vectorisable and fix its order.
 fn sums(row: &[f64], rotated: &[f64], keep: &[f64]) -> [f64; 3] {
     const LANES: usize = 8;
     let mut lanes = [[0.0; LANES]; 3];
@@ -199,26 +199,16 @@ fn sums(row: &[f64], rotated: &[f64], keep: &[f64]) -> [f64; 3] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::morphology::{SegmentedSource, Sky};
-
-    /// The stamp of source 1 in an image without sky.
-    fn cut(image: &[f32], width: usize, segments: &[u32], mask: Option<&[f32]>) -> Stamp {
-        let height = image.len() / width;
-        let (sky, label) = (Sky::None, 1);
-        let (variance, gain, psf_fwhm_pixels) = (None, None, None);
-        let source =
-            SegmentedSource { image, height, width, segments, label, mask, variance, gain, sky, psf_fwhm_pixels };
-        Stamp::cut(&source).expect("a source")
-    }
+    use crate::morphology::{
+        SegmentedSource, Sky,
+        test_sources::{above, image, source, stamp},
+    };
 
     /// The centre and the asymmetry of a source without sky, whose pixels are those of `light`.
     fn measured(light: impl Fn(f64, f64) -> f64, mask: Option<&[f32]>) -> (Point, Option<f64>, Quality) {
-        let (height, width) = (50, 60);
-        let image: Vec<f32> =
-            (0..height * width).map(|i| light(f64::from(i % width), f64::from(i / width)) as f32).collect();
-        let segments: Vec<u32> = image.iter().map(|value| u32::from(*value > 1.0)).collect();
-        let width = width as usize;
-        let stamp = cut(&image, width, &segments, mask);
+        let image = image(50, 60, light);
+        let segments = above(&image, 1.0);
+        let stamp = stamp(&SegmentedSource { mask, ..source(&image, 60, &segments) });
         let mut quality = Quality::Good;
         let skybox = SkyBox::of(&stamp, Sky::None, &mut quality);
         let asymmetry = Asymmetry::new(&stamp, &skybox, 18.0);
@@ -233,7 +223,7 @@ mod tests {
         let image: Vec<f32> = (0..height * width).map(|i| 1.0 + (i * 29 % 17) as f32).collect();
         let mask: Vec<f32> = (0..height * width).map(|i| f32::from(u8::from(i % 5 == 0))).collect();
         let segments = vec![1; height * width];
-        let stamp = cut(&image, width, &segments, Some(&mask));
+        let stamp = stamp(&SegmentedSource { mask: Some(&mask), ..source(&image, width, &segments) });
         let mut quality = Quality::Good;
         let skybox = SkyBox::of(&stamp, Sky::None, &mut quality);
         let asymmetry = Asymmetry::new(&stamp, &skybox, 4.0);
@@ -272,5 +262,86 @@ mod tests {
             .collect();
         let (_, value, _) = measured(with_spot, Some(&mask));
         assert!(value.expect("a value") < 1e-3, "{value:?}");
+    }
+
+    /// |x - x180| and the pixels that are used, by the definition.
+    fn by_definition(stamp: &Stamp, [xc, yc]: Point, radius: f64) -> f64 {
+        let (width, height) = (stamp.image.width as isize, stamp.image.height as isize);
+        let inside = |x: isize, y: isize| (0..width).contains(&x) && (0..height).contains(&y);
+        let pixel = |x: isize, y: isize| if inside(x, y) { stamp.image.row(y as usize)[x as usize] } else { 0.0 };
+        let circle = Aperture::circle([xc, yc], radius);
+        let (mut light, mut difference) = (0.0, 0.0);
+        for (y, x) in (0..height).flat_map(|y| (0..width).map(move |x| (y, x))) {
+            let (u, v) = (2.0 * xc - x as f64, 2.0 * yc - y as f64);
+            let (i, j) = (u.floor() as isize, v.floor() as isize);
+            let (p, q) = (u - u.floor(), v - v.floor());
+            let rotated = (1.0 - q) * ((1.0 - p) * pixel(i, j) + p * pixel(i + 1, j))
+                + q * ((1.0 - p) * pixel(i, j + 1) + p * pixel(i + 1, j + 1));
+            let bad = |x: isize, y: isize| inside(x, y) && stamp.bad[(y * width + x) as usize];
+            let opposite = ((2.0 * xc).round() as isize - x, (2.0 * yc).round() as isize - y);
+            if bad(x, y) || bad(opposite.0, opposite.1) {
+                continue;
+            }
+            let share = circle.overlap(x as usize, y as usize);
+            light += share * pixel(x, y).abs();
+            difference += share * (rotated - pixel(x, y)).abs();
+        }
+        difference / light
+    }
+
+    #[test]
+    fn values_are_those_of_the_definition_about_any_point() {
+        // With negative pixels: the faintest pixel is then no bound.
+        let image = image(31, 26, |x, y| (7.0 * x + 13.0 * y) % 17.0 - 3.0 + x);
+        let mask: Vec<f32> = (0..31 * 26).map(|i| f32::from(u8::from(i % 23 == 4))).collect();
+        for mask in [None, Some(mask.as_slice())] {
+            let stamp = stamp(&SegmentedSource { mask, ..source(&image, 26, &[1; 31 * 26]) });
+            let mut quality = Quality::Good;
+            let skybox = SkyBox::of(&stamp, Sky::None, &mut quality);
+            let asymmetry = Asymmetry::new(&stamp, &skybox, 9.0);
+            for centre in [[13.0, 15.0], [12.3, 14.8], [0.0, 0.4], [25.6, 30.2], [3.5, 27.5], [24.9, 2.0]] {
+                let found = asymmetry.at(centre, &mut quality).expect("a value");
+                let expected = by_definition(&stamp, centre, 9.0);
+                assert!((found - expected).abs() < 1e-12, "{centre:?}: {found} {expected}");
+            }
+            assert_eq!(quality, Quality::Good);
+        }
+    }
+
+    #[test]
+    fn the_sky_is_subtracted_by_area() {
+        let image = image(31, 26, |x, y| (7.0 * x + 13.0 * y) % 17.0 - 3.0 + x);
+        let stamp = stamp(&source(&image, 26, &[1; 31 * 26]));
+        let mut quality = Quality::Good;
+        let dark = SkyBox::of(&stamp, Sky::None, &mut quality);
+        let mut noisy = SkyBox::of(&stamp, Sky::None, &mut quality);
+        noisy.asymmetry = 0.25;
+        let [dark, noisy] =
+            [&dark, &noisy].map(|sky| Asymmetry::new(&stamp, sky, 9.0).at([13.2, 15.1], &mut Quality::Good));
+        let circle = Aperture::circle([13.2, 15.1], 9.0);
+        let absolute = crate::morphology::pixel_plane::PixelPlane {
+            values: stamp.image.values.iter().map(|value| value.abs()).collect(),
+            ..stamp.image
+        };
+        let expected = dark.expect("a value") - 0.25 * circle.area() / circle.sum(&absolute);
+        assert!((noisy.expect("a value") - expected).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_centre_that_drifts_away_is_searched_from_the_brightest_pixel_or_is_the_centroid() {
+        // The centroid is 8 pixels from a peak that is symmetric; with a short leash the search begins again at the
+        // peak.
+        let peak = [24.0, 25.0];
+        let light = |x: f64, y: f64| 100.0 * crate::morphology::test_sources::gaussian(x, y, peak, 3.0);
+        let image = image(50, 60, light);
+        let stamp = stamp(&source(&image, 60, &[1; 50 * 60]));
+        let mut quality = Quality::Good;
+        let skybox = SkyBox::of(&stamp, Sky::None, &mut quality);
+        let asymmetry = Asymmetry::new(&stamp, &skybox, 12.0);
+        let found = asymmetry.centre([32.0, 25.0], 3.0, &mut quality);
+        assert!((found[0] - peak[0]).hypot(found[1] - peak[1]) < 0.01, "{found:?}");
+        assert_eq!(quality, Quality::Suspect);
+        let found = asymmetry.centre([25.0, 25.0], 3.0, &mut Quality::Good);
+        assert!((found[0] - peak[0]).hypot(found[1] - peak[1]) < 0.01, "{found:?}");
     }
 }

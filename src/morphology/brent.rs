@@ -2,9 +2,9 @@
 
 /// A root between two positions at which the function has different signs, to `tolerance`.
 ///
-/// Interpolates (linearly through two points, or inverse quadratically through three) as long as that shrinks the bracket fast enough,
-/// and bisects otherwise. Brent (1973), Algorithms for Minimization without Derivatives, chapter 4; the variant of
-/// `scipy.optimize.brentq`, which statmorph calls.
+/// Interpolates (linearly through two points, or inverse quadratically through three) as long as that shrinks the
+/// bracket fast enough, and bisects otherwise. Brent (1973), Algorithms for Minimization without Derivatives, chapter
+/// 4; the variant of `scipy.optimize.brentq`, which statmorph calls.
 pub(super) fn find_root(mut f: impl FnMut(f64) -> f64, from: f64, to: f64, tolerance: f64) -> f64 {
     // `now` is the best guess, `last` the guess before, `other` the end of the bracket with the other sign.
     let (mut last, mut now) = (from, to);

@@ -5,7 +5,8 @@ use super::{Point, Quality, aperture::Aperture, brent::find_root, row_prefix_sum
 /// Number of radii at which the light is evaluated.
 const STEPS: usize = 100;
 
-/// The radius of the circle with a share of the light inside of the circle of radius `total_radius`; `None` when there is no such radius.
+/// The radius of the circle with a share of the light inside of the circle of radius `total_radius`; `None` when there
+/// is no such radius.
 pub(super) fn radius(
     sums: &RowPrefixSums,
     centre: Point,

@@ -59,8 +59,8 @@ impl Extent {
     }
 }
 
-/// The pixels of the galaxy: the connected region of the brightest pixel that is at least one standard deviation above the mode of the sky,
-/// in the image smoothed by a boxcar of 3 pixels. Without a sky, the pixels of the source.
+/// The pixels of the galaxy: the connected region of the brightest pixel that is at least one standard deviation above
+/// the mode of the sky, in the image smoothed by a boxcar of 3 pixels. Without a sky, the pixels of the source.
 fn pixels(stamp: &Stamp, skybox: &SkyBox, ellipse: &Ellipse, petrosian: f64, quality: &mut Quality) -> Vec<bool> {
     if skybox.is_absent {
         return stamp.source.clone();
@@ -96,4 +96,72 @@ fn threshold(stamp: &Stamp, skybox: &SkyBox, ellipse: &Ellipse, petrosian: f64) 
     sky.sort_unstable_by(f64::total_cmp);
     let sky = sigma_clip(&sky, usize::MAX, |sky| mode(sigma_clip(sky, 10, median)));
     Some(mode(sky)? + standard_deviation(sky))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::morphology::{
+        Sky,
+        test_sources::{above, gaussian, image, source, stamp},
+    };
+
+    const CENTRE: [f64; 2] = [60.0, 62.0];
+
+    /// A disc or an ellipse of semi-axes 12 and 12 / elongation along x, on a sky of 1, -1, 1, -1, ...
+    fn measured(elongation: f64, sky: Sky) -> (Extent, HalfLight, Quality) {
+        let inside = |x: f64, y: f64| (x - CENTRE[0]).hypot((y - CENTRE[1]) * elongation) <= 12.0;
+        let image = image(120, 120, |x, y| if inside(x, y) { 50.0 } else { 2.0 * ((x + y) % 2.0) - 1.0 });
+        let segments = above(&image, 10.0);
+        let stamp = stamp(&source(&image, 120, &segments));
+        let mut quality = Quality::Good;
+        let skybox = SkyBox::of(&stamp, sky, &mut quality);
+        let centre = [CENTRE[0] - stamp.x0 as f64, CENTRE[1] - stamp.y0 as f64];
+        let ellipse = Ellipse { centre, elongation, angle: 0.0 };
+        let extent = Extent::of(&stamp, &skybox, &ellipse, 8.0, &mut quality);
+        let half_light = extent.half_light(&RowPrefixSums::new(&stamp.image, &stamp.bad), &ellipse, &mut quality);
+        (extent, half_light, quality)
+    }
+
+    #[test]
+    fn a_disc_has_its_radius_and_half_its_light_inside_of_the_root_of_a_half() {
+        for sky in [Sky::None, Sky::Measured] {
+            let (extent, half_light, quality) = measured(1.0, sky);
+            // The boxcar adds a pixel on every side where there is noise.
+            let rim = if sky == Sky::None { 0.0 } else { 1.5 };
+            assert!((extent.circle - 12.0 - rim).abs() < 0.6, "{sky:?}: {}", extent.circle);
+            assert!((extent.ellipse - extent.circle).abs() < 1e-9);
+            let half = half_light.circle.expect("a radius");
+            assert!((half - 12.0 * 0.5f64.sqrt()).abs() < 0.2, "{sky:?}: {half}");
+            assert_eq!(quality, Quality::Good);
+        }
+    }
+
+    #[test]
+    fn an_ellipse_has_its_semi_major_axis() {
+        let (extent, half_light, quality) = measured(2.0, Sky::None);
+        assert!((extent.circle - 12.0).abs() < 1e-9 && (extent.ellipse - 12.0).abs() < 0.5, "{}", extent.ellipse);
+        let half = half_light.ellipse.expect("a semi-major axis");
+        assert!((half - 12.0 * 0.5f64.sqrt()).abs() < 0.25, "{half}");
+        assert_eq!(quality, Quality::Good);
+    }
+
+    #[test]
+    fn the_threshold_is_the_mode_of_the_sky_plus_one_standard_deviation() {
+        // Numbers 0 ... 10 around a source: median and mean 5, so the mode too; standard deviation sqrt(10).
+        let image = image(120, 120, |x, y| {
+            (x * 7.0 + y * 5.0) % 11.0 + if gaussian(x, y, CENTRE, 2.0) > 0.1 { 90.0 } else { 0.0 }
+        });
+        let segments = above(&image, 50.0);
+        let stamp = stamp(&source(&image, 120, &segments));
+        let skybox = SkyBox::of(&stamp, Sky::Measured, &mut Quality::Good);
+        let centre = [CENTRE[0] - stamp.x0 as f64, CENTRE[1] - stamp.y0 as f64];
+        let ellipse = Ellipse { centre, elongation: 1.0, angle: 0.0 };
+        for petrosian in [1.0, 6.0] {
+            let found = threshold(&stamp, &skybox, &ellipse, petrosian).expect("a sky");
+            assert!((found - 5.0 - 10f64.sqrt()).abs() < 0.2, "{petrosian}: {found}");
+        }
+        let empty = SkyBox::of(&stamp, Sky::None, &mut Quality::Good);
+        assert_eq!(threshold(&stamp, &empty, &ellipse, 1.0), None);
+    }
 }

@@ -2,7 +2,8 @@
 
 use super::pixel_plane::PixelPlane;
 
-/// Convolves with a Gaussian of standard deviation `sigma` pixels, truncated at 4 sigma. The plane is 0 beyond its edge.
+/// Convolves with a Gaussian of standard deviation `sigma` pixels, truncated at 4 sigma. The plane is 0 beyond its
+/// edge.
 pub(super) fn gaussian(plane: &PixelPlane, sigma: f64) -> PixelPlane {
     let reach = (4.0 * sigma + 0.5) as usize;
     let half: Vec<f64> = (0..=reach).map(|i| (-0.5 * (i as f64 / sigma).powi(2)).exp()).collect();
@@ -35,8 +36,8 @@ pub(super) fn gaussian(plane: &PixelPlane, sigma: f64) -> PixelPlane {
     out
 }
 
-/// The mean over a box with sides of `size` pixels. For an even size the box has one more pixel before the centre than after it. Beyond
-/// the edge the plane is mirrored, edge pixels included, as `scipy.ndimage` does by default.
+/// The mean over a box with sides of `size` pixels. For an even size the box has one more pixel before the centre than
+/// after it. Beyond the edge the plane is mirrored, edge pixels included, as `scipy.ndimage` does by default.
 pub(super) fn boxcar(plane: &PixelPlane, size: usize) -> PixelPlane {
     if size <= 1 {
         return plane.clone();

@@ -8,11 +8,12 @@ use super::{
     stamp::Stamp,
 };
 
-/// Standard deviation of the Gaussian that smooths the image before the pixels are selected, in Petrosian semi-major axes.
+/// Standard deviation of the Gaussian that smooths the image before the pixels are selected, in Petrosian semi-major
+/// axes.
 const SMOOTHING: f64 = 0.2;
 
-/// The Gini segmentation map: the pixels that are, in the smoothed image, at least as bright as the mean on the rim of the Petrosian ellipse
-/// about the centroid. Of several regions the one with the brightest pixel.
+/// The Gini segmentation map: the pixels that are, in the smoothed image, at least as bright as the mean on the rim of
+/// the Petrosian ellipse about the centroid. Of several regions the one with the brightest pixel.
 pub(super) fn pixels(
     stamp: &Stamp,
     ellipse: &Ellipse,
@@ -58,7 +59,7 @@ fn coefficient(mut values: Vec<f64>) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::morphology::{SegmentedSource, Sky};
+    use crate::morphology::test_sources::{gaussian as blob, image, source, stamp};
 
     #[test]
     fn equal_values_give_zero_and_one_nonzero_value_gives_one() {
@@ -74,40 +75,22 @@ mod tests {
 
     const WIDTH: usize = 60;
 
-    /// The map and its quality for a stamp whose source is the complete image, with a Petrosian circle.
+    /// The map and its quality for an image that is all source, with a Petrosian circle.
     fn map(light: impl Fn(f64, f64) -> f64, centroid: Point, petrosian: f64) -> (Vec<bool>, Quality) {
-        let image: Vec<f32> =
-            (0..WIDTH * WIDTH).map(|i| light((i % WIDTH) as f64, (i / WIDTH) as f64) as f32).collect();
-        let segments = vec![1; WIDTH * WIDTH];
-        let source = SegmentedSource {
-            image: &image,
-            height: WIDTH,
-            width: WIDTH,
-            segments: &segments,
-            label: 1,
-            mask: None,
-            variance: None,
-            gain: None,
-            sky: Sky::None,
-            psf_fwhm_pixels: None,
-        };
-        let stamp = Stamp::cut(&source).expect("a source");
-        let mut quality = Quality::Good;
+        let image = image(WIDTH, WIDTH, light);
+        let stamp = stamp(&source(&image, WIDTH, &[1; WIDTH * WIDTH]));
         assert_eq!((stamp.image.width, stamp.image.height), (WIDTH, WIDTH));
+        let mut quality = Quality::Good;
         // The map is about the centroid, wherever the centre of the ellipse is.
         let ellipse = Ellipse { centre: [0.0, 0.0], elongation: 1.0, angle: 0.0 };
         (pixels(&stamp, &ellipse, centroid, petrosian, &mut quality), quality)
-    }
-
-    fn blob(x: f64, y: f64, [xc, yc]: Point, height: f64) -> f64 {
-        height * (-((x - xc).powi(2) + (y - yc).powi(2)) / 32.0).exp()
     }
 
     #[test]
     fn a_map_in_two_pieces_keeps_the_brightest_one_and_is_suspect() {
         let (one, other) = ([16.0, 30.0], [44.0, 30.0]);
         for (first, second) in [(100.0, 60.0), (60.0, 100.0)] {
-            let (found, quality) = map(|x, y| blob(x, y, one, first) + blob(x, y, other, second), one, 8.0);
+            let (found, quality) = map(|x, y| first * blob(x, y, one, 4.0) + second * blob(x, y, other, 4.0), one, 8.0);
             let at = |[x, y]: Point| found[y as usize * WIDTH + x as usize];
             assert_eq!((at(one), at(other)), (first > second, second > first));
             assert_eq!(quality, Quality::Suspect);
@@ -117,7 +100,7 @@ mod tests {
     #[test]
     fn a_map_in_one_piece_is_bounded_by_the_mean_on_the_rim() {
         let centroid = [29.0, 31.0];
-        let (found, quality) = map(|x, y| blob(x, y, centroid, 100.0), centroid, 10.0);
+        let (found, quality) = map(|x, y| 100.0 * blob(x, y, centroid, 4.0), centroid, 10.0);
         assert_eq!(quality, Quality::Good);
         // The light falls with the radius, so the map is the disc of the radius.
         let area = found.iter().filter(|own| **own).count() as f64;

@@ -1,7 +1,7 @@
 //! Classes by the lines in the Gini-M20 plane (Lotz et al. 2008), and the distances from the lines.
 
-/// The Gini coefficient at which the line between ellipticals and spirals crosses M20 = 0 (Lotz et al. 2008). The bulge statistic of Snyder
-/// et al. (2015), with 3.85 instead of 3.96, puts it at 0.778.
+/// The Gini coefficient at which the line between ellipticals and spirals crosses M20 = 0 (Lotz et al. 2008). The bulge
+/// statistic of Snyder et al. (2015), with 3.85 instead of 3.96, puts it at 0.778.
 pub const ELLIPTICAL_INTERCEPT: f64 = 0.80;
 
 /// A morphological class.
@@ -40,8 +40,8 @@ impl Class {
     }
 }
 
-/// F = -0.693 M20 + 4.95 G - 3.96: five times the distance from the line between spirals and ellipticals, positive on the side of
-/// ellipticals (Snyder et al. 2015).
+/// F = -0.693 M20 + 4.95 G - 3.96: five times the distance from the line between spirals and ellipticals, positive on
+/// the side of ellipticals (Snyder et al. 2015).
 pub fn bulge_statistic(gini: f64, m20: f64) -> f64 {
     -0.693 * m20 + 4.95 * gini - 3.96
 }

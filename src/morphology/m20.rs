@@ -6,8 +6,8 @@ use super::{
     stamp::Stamp,
 };
 
-/// M20 = log10(second moment of the brightest pixels with 20 % of the flux / second moment of all pixels), both about the centroid of all
-/// pixels (Lotz et al. 2004).
+/// M20 = log10(second moment of the brightest pixels with 20 % of the flux / second moment of all pixels), both about
+/// the centroid of all pixels (Lotz et al. 2004).
 pub(super) fn m20(stamp: &Stamp, pixels: &[bool], quality: &mut Quality) -> Option<f64> {
     if !pixels.contains(&true) {
         return None;
@@ -46,7 +46,8 @@ mod tests {
 
     #[test]
     fn bright_pixels_far_from_the_centre_have_most_of_the_second_moment() {
-        // A row of pixels: 1.5 at a distance of 4, 1 at 1 and 1.2 in the centre. The brightest two have more than 20 % of 6.2.
+        // A row of pixels: 1.5 at a distance of 4, 1 at 1 and 1.2 in the centre. The brightest two have more than 20 %
+        // of 6.2.
         let mut values = vec![0.0; 81];
         for (x, flux) in [(0, 1.5), (3, 1.0), (4, 1.2), (5, 1.0), (8, 1.5)] {
             values[4 * 9 + x] = flux;

@@ -1,10 +1,12 @@
 //! Non-parametric morphology of galaxies: Gini, M20, concentration, asymmetry, smoothness, Petrosian radii.
 //!
-//! The definitions are those of Lotz et al. (2004) in the form of Rodriguez-Gomez et al. (2019), whose statmorph is the oracle of the tests
-//! (`tests/golden/morphology/make.py`). Images are sky-subtracted; a segmentation map marks the pixels of the source, of other sources and
-//! of the sky. Positions are (x, y) in pixels, with (0, 0) in the centre of the first pixel.
+//! The definitions are those of Lotz et al. (2004) in the form of Rodriguez-Gomez et al. (2019), whose statmorph is the
+//! oracle of the tests (`tests/golden/morphology/make.py`). Images are sky-subtracted; a segmentation map marks the
+//! pixels of the source, of other sources and of the sky. Positions are (x, y) in pixels, with (0, 0) in the centre of
+//! the first pixel.
 //!
-//! A statistic that cannot be measured is `None`. The flag rates the others: 0 good, 1 suspect, 2 bad, 4 nothing could be measured.
+//! A statistic that cannot be measured is `None`. The flag rates the others: 0 good, 1 suspect, 2 bad, 4 nothing could
+//! be measured.
 
 mod aperture;
 mod asymmetry;
@@ -27,6 +29,8 @@ mod sky;
 mod sky_statistics;
 mod smoothness;
 mod stamp;
+#[cfg(test)]
+mod test_sources;
 
 pub use gini_m20_class::{Class, ELLIPTICAL_INTERCEPT, bulge_statistic, merger_statistic};
 pub use sky::Sky;
@@ -53,11 +57,13 @@ pub struct SegmentedSource<'a> {
     pub mask: Option<&'a [f32]>,
     /// Variance of every pixel, for the signal-to-noise ratio.
     pub variance: Option<&'a [f32]>,
-    /// Electrons per unit of the image, for the signal-to-noise ratio without a variance. Without a gain the noise is that of the sky.
+    /// Electrons per unit of the image, for the signal-to-noise ratio without a variance. Without a gain the noise is
+    /// that of the sky.
     pub gain: Option<f64>,
     /// What is known about the sky.
     pub sky: Sky,
-    /// Full width at half maximum of the point spread function, pixels: a source whose half-light radius is below half of it is suspect.
+    /// Full width at half maximum of the point spread function, pixels: a source whose half-light radius is below half
+    /// of it is suspect.
     pub psf_fwhm_pixels: Option<f64>,
 }
 
@@ -164,5 +170,60 @@ pub fn measure(source: &SegmentedSource) -> Morphology {
         r80,
         signal_to_noise,
         centre: Some([centre[0] + stamp.x0 as f64, centre[1] + stamp.y0 as f64]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        test_sources::{above, image, source},
+        *,
+    };
+
+    const CENTRE: [f64; 2] = [60.3, 59.6];
+
+    fn disc() -> Vec<f32> {
+        image(120, 120, |x, y| 100.0 * (-(x - CENTRE[0]).hypot(y - CENTRE[1]) / 6.0).exp())
+    }
+
+    #[test]
+    fn an_exponential_disc_has_the_statistics_of_its_formula() {
+        let image = disc();
+        let segments = above(&image, 0.5);
+        let found = measure(&source(&image, 120, &segments));
+        let near = |found: Option<f64>, expected: f64, tolerance: f64| {
+            assert!(found.is_some_and(|found| (found - expected).abs() < tolerance), "{found:?} {expected}");
+        };
+        // With x = r / h the light within is 1 - (1 + x) e^-x. The Petrosian radius is at x = 3.6224, 1.5 of it hold
+        // 0.9719 of the light, 20 % of that is within x = 0.8088, 80 % within x = 2.8513.
+        near(found.petrosian, 6.0 * 3.6224, 0.15);
+        near(found.petrosian_ellipse, 6.0 * 3.6224, 0.3);
+        near(found.r20, 6.0 * 0.8088, 0.1);
+        near(found.r80, 6.0 * 2.8513, 0.1);
+        near(found.concentration, 5.0 * (2.8513_f64 / 0.8088).log10(), 0.05);
+        near(found.asymmetry, 0.0, 0.02);
+        let [x, y] = found.centre.expect("a centre");
+        assert!((x - CENTRE[0]).hypot(y - CENTRE[1]) < 0.05, "{x} {y}");
+        assert_eq!((found.flag, found.signal_to_noise), (0, None));
+    }
+
+    #[test]
+    fn a_source_smaller_than_the_point_spread_function_is_suspect() {
+        let image = disc();
+        let segments = above(&image, 0.5);
+        let plain = source(&image, 120, &segments);
+        let half = measure(&plain).half_light.expect("a radius");
+        let flag = |fwhm: f64| measure(&SegmentedSource { psf_fwhm_pixels: Some(fwhm), ..plain }).flag;
+        assert_eq!((flag(2.0 * half - 0.01), flag(2.0 * half + 0.01)), (0, 1));
+    }
+
+    #[test]
+    fn a_missing_or_dark_source_cannot_be_measured() {
+        let image = disc();
+        let segments = above(&image, 0.5);
+        let nothing = Morphology { flag: 4, ..Morphology::default() };
+        assert_eq!(measure(&SegmentedSource { label: 2, ..source(&image, 120, &segments) }), nothing);
+        let dark: Vec<f32> = image.iter().map(|value| -value).collect();
+        assert_eq!(measure(&source(&dark, 120, &segments)), nothing);
     }
 }

@@ -1,5 +1,5 @@
-//! The segmentation map of the multimode, intensity and deviation statistics (Freeman et al. 2013), as a check of the Gini segmentation map:
-//! where the two disagree, the measurement is suspect.
+//! The segmentation map of the multimode, intensity and deviation statistics (Freeman et al. 2013), as a check of the
+//! Gini segmentation map: where the two disagree, the measurement is suspect.
 
 use super::{
     Quality, brent::find_root, filters::boxcar, petrosian::ETA, pixel_plane::PixelPlane, regions::region_of,
@@ -10,7 +10,8 @@ use crate::stats::quantile::lower;
 /// Minimum area of the intersection, relative to the larger map.
 const MIN_OVERLAP: f64 = 0.25;
 
-/// Compares the Gini segmentation map with the region around the brightest pixel whose faintest pixel is 0.2 of its mean.
+/// Compares the Gini segmentation map with the region around the brightest pixel whose faintest pixel is 0.2 of its
+/// mean.
 pub(super) fn compare(stamp: &Stamp, gini_pixels: &[bool], quality: &mut Quality) {
     let own = region(stamp, quality);
     let own = own.as_deref().unwrap_or(gini_pixels);
@@ -61,4 +62,57 @@ fn region(stamp: &Stamp, quality: &mut Quality) -> Option<Vec<bool>> {
         quality.lower(Quality::Bad);
     }
     Some(region_of(&own, width, brightest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::morphology::test_sources::{gaussian, image, source, stamp};
+
+    const WIDTH: usize = 60;
+
+    fn blob() -> Stamp {
+        let image = image(WIDTH, WIDTH, |x, y| 100.0 * gaussian(x, y, [30.0, 28.0], 6.0));
+        stamp(&source(&image, WIDTH, &[1; WIDTH * WIDTH]))
+    }
+
+    #[test]
+    fn the_faintest_pixel_of_the_region_is_a_fifth_of_its_mean() {
+        // For a Gaussian with x = r^2 / 2 sigma^2 at the rim: e^-x = 0.2 (1 - e^-x) / x, x = 2.6604.
+        let (stamp, mut quality) = (blob(), Quality::Good);
+        let region = region(&stamp, &mut quality).expect("a region");
+        let area = region.iter().filter(|own| **own).count() as f64;
+        let expected = std::f64::consts::PI * 2.0 * 36.0 * 2.6604;
+        assert!((area / expected - 1.0).abs() < 0.02, "{area} {expected}");
+        assert!(region[28 * WIDTH + 30] && !region[0]);
+        assert_eq!(quality, Quality::Good);
+    }
+
+    #[test]
+    fn a_flat_source_has_no_region() {
+        let image = image(WIDTH, WIDTH, |x, _| 5.0 + x / 60.0);
+        let stamp = stamp(&source(&image, WIDTH, &[1; WIDTH * WIDTH]));
+        assert_eq!(region(&stamp, &mut Quality::Good), None);
+    }
+
+    #[test]
+    fn maps_that_overlap_by_less_than_a_quarter_are_suspect() {
+        let stamp = blob();
+        let own = region(&stamp, &mut Quality::Good).expect("a region");
+        let area = own.iter().filter(|own| **own).count();
+        let part = |count: usize| {
+            let last = (0..own.len()).filter(|index| own[*index]).nth(count - 1).expect("a pixel");
+            own.iter().enumerate().map(|(index, own)| *own && index <= last).collect::<Vec<_>>()
+        };
+        let quality = |map: &[bool]| {
+            let mut quality = Quality::Good;
+            compare(&stamp, map, &mut quality);
+            quality
+        };
+        assert_eq!((quality(&own), quality(&part(area.div_ceil(4)))), (Quality::Good, Quality::Good));
+        assert_eq!(
+            (quality(&part(area.div_ceil(4) - 1)), quality(&[false; WIDTH * WIDTH])),
+            (Quality::Suspect, Quality::Suspect)
+        );
+    }
 }

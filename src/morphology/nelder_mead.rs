@@ -7,8 +7,9 @@ const MAX_STEPS: usize = 400;
 
 /// The position of a minimum near `start`.
 ///
-/// The first simplex reaches 5 % beyond the start along each axis. The search ends when the simplex is smaller than `tolerance` and its
-/// values agree within `tolerance_of_value`. Steps and limits are those of `scipy.optimize.fmin`, which statmorph calls.
+/// The first simplex reaches 5 % beyond the start along each axis. The search ends when the simplex is smaller than
+/// `tolerance` and its values agree within `tolerance_of_value`. Steps and limits are those of `scipy.optimize.fmin`,
+/// which statmorph calls.
 pub(super) fn minimise(
     mut f: impl FnMut(Point) -> f64,
     start: Point,
@@ -31,7 +32,8 @@ pub(super) fn minimise(
             break;
         }
         let between = [0, 1].map(|axis| f64::midpoint(best.point[axis], middle.point[axis]));
-        // The point on the line from the worst vertex through the middle of the other two, `times` their distance beyond it.
+        // The point on the line from the worst vertex through the middle of the other two, `times` their distance
+        // beyond it.
         let mut beyond = |times: f64| {
             calls += 1;
             let point = [0, 1].map(|axis| (1.0 + times) * between[axis] - times * worst.point[axis]);

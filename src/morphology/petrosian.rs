@@ -1,7 +1,7 @@
 //! Petrosian radius: the radius at which the mean flux on the rim is 0.2 of the mean flux inside.
 //!
-//! The rim is an annulus one pixel wide. The ratio is evaluated outwards in a hundred steps up to the diagonal of the stamp until it falls
-//! below 0.2; the radius is the root in that step.
+//! The rim is an annulus one pixel wide. The ratio is evaluated outwards in a hundred steps up to the diagonal of the
+//! stamp until it falls below 0.2; the radius is the root in that step.
 
 use super::{
     Point, Quality, aperture::Aperture, brent::find_root, pixel_plane::SecondMoments, row_prefix_sums::RowPrefixSums,
@@ -101,11 +101,14 @@ fn search(sums: &RowPrefixSums, aperture: impl Fn(f64) -> Aperture, farthest: f6
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::morphology::pixel_plane::PixelPlane;
+    use crate::morphology::{
+        pixel_plane::PixelPlane,
+        test_sources::{image, source, stamp},
+    };
 
     #[test]
     fn an_exponential_disc_has_the_radius_of_the_formula() {
-        // I = exp(-r/h): 0.2 = x^2 e^-x / (2 (1 - (1 + x) e^-x)) at x = r/h = 3.6402.
+        // I = exp(-r/h): 0.2 = x^2 e^-x / (2 (1 - (1 + x) e^-x)) at x = r/h = 3.6224.
         let (h, centre) = (6.0, [60.3, 59.6]);
         let values = (0..120 * 120).map(|i| {
             let (x, y) = (f64::from(i % 120), f64::from(i / 120));
@@ -115,7 +118,7 @@ mod tests {
         let sums = RowPrefixSums::new(&plane, &vec![false; 120 * 120]);
         let mut quality = Quality::Good;
         let radius = circle(&sums, centre, &mut quality);
-        assert!((radius / h - 3.6402).abs() < 0.02, "{}", radius / h);
+        assert!((radius / h - 3.6224).abs() < 0.005, "{}", radius / h);
         let round = Ellipse { centre, elongation: 1.0, angle: 0.7 };
         assert!((ellipse(&sums, &round, &mut quality) - radius).abs() < 1e-4);
         assert_eq!(quality, Quality::Good);
@@ -130,6 +133,47 @@ mod tests {
         assert_eq!(quality, Quality::Good, "a flat plane ends at its edge, beyond which the mean is 0");
         let dark = PixelPlane { values: vec![0.0; 400], ..plane };
         circle(&RowPrefixSums::new(&dark, &[false; 400]), [10.0, 10.0], &mut quality);
+        assert_eq!(quality, Quality::Bad);
+    }
+
+    #[test]
+    fn a_source_that_fades_within_the_rim_has_the_radius_of_the_rim() {
+        let mut plane = PixelPlane { height: 20, width: 20, values: vec![0.0; 400] };
+        plane.values[10 * 20 + 10] = 5.0;
+        let mut quality = Quality::Good;
+        let radius = circle(&RowPrefixSums::new(&plane, &[false; 400]), [10.0, 10.0], &mut quality);
+        assert_eq!((radius, quality), (RIM, Quality::Bad));
+    }
+
+    #[test]
+    fn an_ellipse_has_the_shape_of_the_second_moments() {
+        // Variances 64 and 16 along axes rotated by 30 degrees.
+        let (sin, cos) = 30f64.to_radians().sin_cos();
+        let image = image(120, 120, |x, y| {
+            let (dx, dy) = (x - 61.0, y - 58.0);
+            let (along, across) = (dx * cos + dy * sin, dy * cos - dx * sin);
+            (-along * along / 128.0 - across * across / 32.0).exp()
+        });
+        let stamp = stamp(&source(&image, 120, &[1; 120 * 120]));
+        let mut quality = Quality::Good;
+        let ellipse = Ellipse::of(&stamp, [61.0, 58.0], &mut quality);
+        assert!(
+            (ellipse.elongation - 2.0).abs() < 1e-3 && (ellipse.angle - 30f64.to_radians()).abs() < 1e-3,
+            "{ellipse:?}"
+        );
+        assert_eq!((ellipse.centre, quality), ([61.0, 58.0], Quality::Good));
+    }
+
+    #[test]
+    fn a_line_of_pixels_gets_the_width_of_a_pixel() {
+        let mut segments = vec![0; 60 * 60];
+        segments[30 * 60 + 20..][..21].fill(1);
+        let image = image(60, 60, |_, _| 1.0);
+        let stamp = stamp(&source(&image, 60, &segments));
+        let mut quality = Quality::Good;
+        let ellipse = Ellipse::of(&stamp, [30.0 - stamp.x0 as f64, 30.0 - stamp.y0 as f64], &mut quality);
+        // 21 pixels have variance 440 / 12, a pixel 1 / 12.
+        assert!((ellipse.elongation - 441f64.sqrt()).abs() < 1e-9 && ellipse.angle == 0.0, "{ellipse:?}");
         assert_eq!(quality, Quality::Bad);
     }
 }

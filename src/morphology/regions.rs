@@ -1,6 +1,7 @@
 //! Connected regions of pixels. Pixels that touch by a side or a corner are connected.
 
-/// Numbers the regions of set pixels from 1, in the order of their first pixels; 0 elsewhere. Also returns the number of regions.
+/// Numbers the regions of set pixels from 1, in the order of their first pixels; 0 elsewhere. Also returns the number
+/// of regions.
 pub(super) fn regions(set: &[bool], width: usize) -> (Vec<u32>, u32) {
     let mut fill = FloodFill::new(set, width);
     let mut count = 0;

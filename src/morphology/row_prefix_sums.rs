@@ -1,7 +1,7 @@
 //! Sums of a plane over many apertures.
 //!
-//! The pixels entirely inside of an aperture are summed by differences of prefix sums along the rows, so a sum costs time in proportion
-//! to the length of the rim.
+//! The pixels entirely inside of an aperture are summed by differences of prefix sums along the rows, so a sum costs
+//! time in proportion to the length of the rim.
 
 use super::{aperture::Aperture, pixel_plane::PixelPlane};
 

@@ -33,8 +33,8 @@ pub struct Background {
     pub sigma: f64,
 }
 
-/// The sky of an image: median and standard deviation of its finite pixels, sigma-clipped at 3 standard deviations from the median, at
-/// most five times. Zeros when no pixel is finite.
+/// The sky of an image: median and standard deviation of its finite pixels, sigma-clipped at 3 standard deviations from
+/// the median, at most five times. Zeros when no pixel is finite.
 pub fn background(image: &[f32]) -> Background {
     let mut sorted: Vec<f64> = image.iter().filter(|value| value.is_finite()).map(|value| f64::from(*value)).collect();
     sorted.sort_unstable_by(f64::total_cmp);
@@ -45,8 +45,8 @@ pub fn background(image: &[f32]) -> Background {
     }
 }
 
-/// The segmentation map of an image: sources are numbered from 1, the sky is 0. A source is a connected region of at least 5 pixels
-/// that are above the threshold in the image smoothed by a Gaussian.
+/// The segmentation map of an image: sources are numbered from 1, the sky is 0. A source is a connected region of at
+/// least 5 pixels that are above the threshold in the image smoothed by a Gaussian.
 pub fn segments(image: &[f32], width: usize, sky: Background, threshold: Threshold, fwhm_pixels: f64) -> Vec<u32> {
     if image.is_empty() || width == 0 {
         return Vec::new();

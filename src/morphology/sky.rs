@@ -99,6 +99,7 @@ fn find(sky: &[bool], width: usize) -> Option<(Vec<usize>, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::morphology::test_sources::{image, source, stamp};
 
     #[test]
     fn the_first_free_box_is_found_and_shrinks_until_it_fits() {
@@ -115,5 +116,38 @@ mod tests {
         assert_eq!((indices[0], side), (45 * 40, 4));
         assert!(find(&[false; 100], 10).is_none());
         assert!(find(&[true; 4], 2).is_none() && find(&[true; 9], 3).is_some_and(|(_, side)| side == 2));
+    }
+
+    #[test]
+    fn a_box_measures_the_sky_or_takes_what_is_known() {
+        // A source of 8 x 8 pixels in a corner, and a sky of 3, 5, 3, 5, ... along every row.
+        let image = image(60, 60, |x, y| if x < 8.0 && y < 8.0 { 90.0 } else { 3.0 + 2.0 * (x % 2.0) });
+        let segments: Vec<u32> = image.iter().map(|value| u32::from(*value > 50.0)).collect();
+        let stamp = stamp(&source(&image, 60, &segments));
+        let mut quality = Quality::Good;
+        let measured = SkyBox::of(&stamp, Sky::Measured, &mut quality);
+        // The stamp has 28 x 28 pixels, so the box has 16 x 16: as many of 3 as of 5.
+        assert_eq!((measured.plane.width, measured.plane.height, measured.indices().len()), (16, 16, 256));
+        assert_eq!((measured.mean, measured.sigma, measured.asymmetry), (4.0, Some(1.0), 2.0));
+        assert!(measured.has_residual_background() && !measured.is_absent);
+        let known = SkyBox::of(&stamp, Sky::Known(4.0), &mut quality);
+        assert_eq!((known.mean, known.sigma, known.asymmetry), (4.0, Some(4.0), 2.0));
+        assert!(!known.has_residual_background());
+        let none = SkyBox::of(&stamp, Sky::None, &mut quality);
+        assert_eq!((none.indices(), none.sigma, none.asymmetry), (&[] as &[usize], Some(0.0), 0.0));
+        assert!(none.is_absent && !none.has_residual_background());
+        assert_eq!(quality, Quality::Good);
+    }
+
+    #[test]
+    fn a_stamp_without_room_for_a_box_is_bad() {
+        let image = image(30, 30, |x, _| x);
+        let stamp = stamp(&source(&image, 30, &[1; 900]));
+        for (sky, sigma) in [(Sky::Measured, None), (Sky::Known(2.0), Some(2.0))] {
+            let mut quality = Quality::Good;
+            let found = SkyBox::of(&stamp, sky, &mut quality);
+            assert_eq!((found.sigma, found.indices().len(), quality), (sigma, 0, Quality::Bad));
+            assert!(!found.has_residual_background() && !found.is_absent);
+        }
     }
 }

@@ -18,8 +18,8 @@ pub(super) fn mode(sorted: &[f64]) -> Option<f64> {
     Some(2.5 * median(sorted)? - 1.5 * mean(sorted))
 }
 
-/// Repeatedly removes numbers farther than 3 standard deviations from a centre, until none is or `max_iterations` are done. Takes and
-/// returns sorted numbers.
+/// Repeatedly removes numbers farther than 3 standard deviations from a centre, until none is or `max_iterations` are
+/// done. Takes and returns sorted numbers.
 pub(super) fn sigma_clip(sorted: &[f64], max_iterations: usize, centre: impl Fn(&[f64]) -> Option<f64>) -> &[f64] {
     let mut kept = sorted;
     for _ in 0..max_iterations {

@@ -6,8 +6,8 @@ use super::{Point, Quality, SegmentedSource, pixel_plane::PixelPlane};
 const EXTENT: f64 = 2.5;
 /// Half the minimum size of a stamp, pixels.
 const MIN_HALF: usize = 24;
-/// A pixel is an outlier when it is farther from the mean of its eight neighbours than this many of their standard deviations (Lotz et
-/// al. 2004).
+/// A pixel is an outlier when it is farther from the mean of its eight neighbours than this many of their standard
+/// deviations (Lotz et al. 2004).
 const OUTLIER: f64 = 10.0;
 
 /// The pixels around a source.
@@ -124,6 +124,7 @@ fn outliers(raw: &PixelPlane) -> Vec<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::morphology::test_sources::source;
 
     #[test]
     fn a_hot_pixel_is_an_outlier_and_rough_ones_are_not() {
@@ -147,8 +148,7 @@ mod tests {
         segments[45 * width + 70] = 2;
         let mut mask = vec![0.0; height * width];
         mask[45 * width + 61] = 1.0;
-        let source =
-            SegmentedSource { image: &image, height, width, segments: &segments, label: 7, mask: Some(&mask), ..NONE };
+        let source = SegmentedSource { label: 7, mask: Some(&mask), ..source(&image, width, &segments) };
         let stamp = Stamp::cut(&source).expect("a source");
         // Half a side is 24, and the image has 80 columns.
         assert_eq!((stamp.x0, stamp.y0, stamp.image.width, stamp.image.height), (38, 21, 42, 48));
@@ -174,7 +174,7 @@ mod tests {
         (image[30 * width + 30], image[20 * width + 20]) = (f32::NAN, f32::INFINITY);
         variance[29 * width + 29] = f32::INFINITY;
         let variance = Some(variance.as_slice());
-        let source = SegmentedSource { image: &image, height, width, segments: &segments, label: 1, variance, ..NONE };
+        let source = SegmentedSource { variance, ..source(&image, width, &segments) };
         let stamp = Stamp::cut(&source).expect("a source");
         let bad: Vec<usize> = (0..stamp.bad.len()).filter(|i| stamp.bad[*i]).collect();
         let at = |x: usize, y: usize| (y - stamp.y0) * stamp.image.width + x - stamp.x0;
@@ -193,24 +193,11 @@ mod tests {
         let image: Vec<f32> = (0..height * width).map(|i| 20.0 - (i % width) as f32 + (i % 3) as f32 / 10.0).collect();
         let mut segments = vec![0; height * width];
         segments[25 * width + 5..][..31].fill(1);
-        let source = SegmentedSource { image: &image, height, width, segments: &segments, label: 1, ..NONE };
+        let source = source(&image, width, &segments);
         let stamp = Stamp::cut(&source).expect("a source");
         let mut quality = Quality::Good;
         assert!(stamp.flux() > 0.0 && stamp.alone.centroid().is_some_and(|[x, _]| x < 0.0));
         let middle = [stamp.image.width as f64 / 2.0, stamp.image.height as f64 / 2.0];
         assert_eq!((stamp.centroid(&mut quality), quality), (middle, Quality::Bad));
     }
-
-    const NONE: SegmentedSource<'static> = SegmentedSource {
-        image: &[],
-        height: 0,
-        width: 0,
-        segments: &[],
-        label: 0,
-        mask: None,
-        variance: None,
-        gain: None,
-        sky: super::super::Sky::Measured,
-        psf_fwhm_pixels: None,
-    };
 }

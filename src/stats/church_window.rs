@@ -1,9 +1,9 @@
 //! The class of every point of a plane through latent space, for an affine head.
 //!
 //! The plane is z0 + x d1 + y d2 with d1 = z1 - z0 and d2 = z2 - z0. For logits = W z + b the logits on it are exactly
-//! l0 + x W d1 + y W d2, so three products with W replace an evaluation of the head at every point. The region where a class has the
-//! greatest logit is convex: a rectangle whose four corners have one class has that class everywhere, so only the boundaries are
-//! evaluated point by point.
+//! l0 + x W d1 + y W d2, so three products with W replace an evaluation of the head at every point. The region where a
+//! class has the greatest logit is convex: a rectangle whose four corners have one class has that class everywhere, so
+//! only the boundaries are evaluated point by point.
 
 use super::softmax::argmax;
 
@@ -17,7 +17,7 @@ pub struct Grid {
 }
 
 impl Grid {
-    /// The grid over [-extent, extent]; `None` unless that is a whole number of steps.
+    /// The grid over [-extent, extent]; `None` unless it is an integer number of steps.
     pub fn over(extent: f64, step: f64) -> Option<Self> {
         let half = (extent / step).round();
         ((half * step - extent).abs() <= 1e-9 * extent && half >= 1.0).then_some(Self { half: half as usize, step })
@@ -80,8 +80,8 @@ impl LogitPlane {
         best.0
     }
 
-    /// The distance from the origin, in units of (x, y), at which another class first has the greatest logit in that direction.
-    /// `None` when that never happens.
+    /// The distance from the origin, in units of (x, y), at which another class first has the greatest logit in that
+    /// direction. `None` when that never happens.
     pub fn boundary(&self, x: f64, y: f64) -> Option<f64> {
         let own = argmax(&self.origin);
         let slope = |class: usize| x * self.across[class] + y * self.up[class];

@@ -82,8 +82,8 @@ impl Confusion {
         }
     }
 
-    /// The mean rates of all classes, weighted by support. As in scikit-learn, a class that was never predicted counts with
-    /// precision 0.
+    /// The mean rates of all classes, weighted by support. As in scikit-learn, a class that was never predicted counts
+    /// with precision 0.
     pub fn weighted(&self) -> Rates {
         let support = self.total();
         let mean = |rate: fn(&Rates) -> Option<f64>| {
@@ -100,8 +100,8 @@ impl Confusion {
     }
 }
 
-fn ratio(part: u64, whole: u64) -> Option<f64> {
-    (whole > 0).then(|| part as f64 / whole as f64)
+fn ratio(numerator: u64, denominator: u64) -> Option<f64> {
+    (denominator > 0).then(|| numerator as f64 / denominator as f64)
 }
 
 #[cfg(test)]

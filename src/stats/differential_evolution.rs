@@ -1,14 +1,14 @@
 //! Differential evolution (Storn and Price 1997): minimises a function over the unit cube with a population of vectors.
 //!
-//! In every generation each member, the parent, gets a child: a mutant, for instance r1 + F (r2 - r3) with other members r1, r2 and r3
-//! ([`Mutant`]), crossed with the parent ([`Crossover`]). A gene of the child outside of [0, 1] is drawn anew. The child replaces its
-//! parent when its energy is strictly lower; all children of a generation are made before any replaces its parent, as
-//! `updating='deferred'` of scipy.
+//! In every generation each member, the parent, gets a child: a mutant, for instance r1 + F (r2 - r3) with other
+//! members r1, r2 and r3 ([`Mutant`]), crossed with the parent ([`Crossover`]). A gene of the child outside of [0, 1]
+//! is drawn anew. The child replaces its parent when its energy is strictly lower; all children of a generation are
+//! made before any replaces its parent, as `updating='deferred'` of scipy.
 //!
-//! Draws are numbers in [0, 1) in a fixed order, so that another program can repeat an evolution. Once per generation: F, if it is a
-//! range. For every member: the other members of its mutant, one after the other, each floor(u n), drawn again while it is the parent
-//! or already chosen; the gene where the crossover begins, floor(u d); one number per gene; then one per gene of the child outside of
-//! [0, 1], in the order of the genes.
+//! Draws are numbers in [0, 1) in a fixed order, so that another program can repeat an evolution. Once per generation:
+//! F, if it is a range. For every member: the other members of its mutant, one after the other, each floor(u n), drawn
+//! again while it is the parent or already chosen; the gene where the crossover begins, floor(u d); one number per
+//! gene; then one per gene of the child outside of [0, 1], in the order of the genes.
 
 use serde::{Deserialize, Serialize};
 
@@ -74,8 +74,8 @@ pub struct Population {
 }
 
 impl Population {
-    /// A population of vectors `[n, d]` and their energies `[n]`. An energy of NaN counts as infinite. `None` when the population is
-    /// empty or the lengths do not match.
+    /// A population of vectors `[n, d]` and their energies `[n]`. An energy of NaN counts as infinite. `None` when the
+    /// population is empty or the lengths do not match.
     pub fn new(dimensions: usize, genes: Vec<f64>, energies: Vec<f64>) -> Option<Self> {
         let is_valid = !energies.is_empty() && dimensions > 0 && genes.len() == energies.len() * dimensions;
         is_valid.then(|| Self { dimensions, genes, energies: energies.into_iter().map(nan_to_infinity).collect() })
@@ -97,7 +97,8 @@ impl Population {
         (1..energies.len()).fold(0, |best, i| if energies[i] < energies[best] { i } else { best })
     }
 
-    /// The children of a generation, `[n, d]`, with draws from [0, 1). `None` when there are too few members for the mutants.
+    /// The children of a generation, `[n, d]`, with draws from [0, 1). `None` when there are too few members for the
+    /// mutants.
     pub fn children(&self, evolution: &Evolution, uniform: &mut impl FnMut() -> f64) -> Option<Vec<f64>> {
         let (n, d) = (self.energies.len(), self.dimensions);
         let others = evolution.mutant.others();
@@ -146,8 +147,8 @@ impl Population {
         Some(children)
     }
 
-    /// Replaces every one of the first m members whose child has a strictly lower energy, given the children `[m, d]` and their
-    /// energies `[m]`.
+    /// Replaces every one of the first m members whose child has a strictly lower energy, given the children `[m, d]`
+    /// and their energies `[m]`.
     pub fn select(&mut self, children: &[f64], energies: &[f64]) {
         let d = self.dimensions;
         for (i, (child, energy)) in children.chunks_exact(d).zip(energies).enumerate() {
@@ -167,8 +168,9 @@ impl Population {
     }
 }
 
-/// A Latin hypercube (McKay, Beckman and Conover 1979): vectors `[n, d]`, one in each of the n equal slices of every axis. Draws from
-/// [0, 1), axis by axis: first the position within every slice, then the swaps that shuffle the slices, from the last one down.
+/// A Latin hypercube (McKay, Beckman and Conover 1979): vectors `[n, d]`, one in each of the n equal slices of every
+/// axis. Draws from [0, 1), axis by axis: first the position within every slice, then the swaps that shuffle the
+/// slices, from the last one down.
 pub fn latin_hypercube(n: usize, d: usize, uniform: &mut impl FnMut() -> f64) -> Vec<f64> {
     let mut vectors = vec![0.0; n * d];
     for axis in 0..d {

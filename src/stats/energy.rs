@@ -1,9 +1,11 @@
-//! The energy distance of two samples (Székely and Rizzo 2013, "Energy statistics"), sqrt(2 E|X - Y| - E|X - X'| - E|Y - Y'|).
+//! The energy distance of two samples (Székely and Rizzo 2013, "Energy statistics"),
+//! sqrt(2 E|X - Y| - E|X - X'| - E|Y - Y'|).
 //!
-//! Means are over all pairs, pairs of a point with itself included, so the distance is never negative, and it is zero for equal
-//! samples. For numbers it equals sqrt(2 integral (F - G)^2) with the distribution functions F and G: both samples are sorted once,
-//! and nothing cancels. For points, distances are computed in blocks of rows, so memory does not grow with their square; the
-//! difference of means then has an error of about 1e-16 of the distances, so equal samples may be apart by the root of that.
+//! Means are over all pairs, pairs of a point with itself included, so the distance is never negative, and it is zero
+//! for equal samples. For numbers it equals sqrt(2 integral (F - G)^2) with the distribution functions F and G: both
+//! samples are sorted once, and nothing cancels. For points, distances are computed in blocks of rows, so memory does
+//! not grow with their square; the difference of means then has an error of about 1e-16 of the distances, so equal
+//! samples may be apart by the root of that.
 
 use std::ops::Range;
 
@@ -14,8 +16,8 @@ const BLOCK: usize = 1 << 20;
 /// Maximum rows of a block.
 const BLOCK_ROWS: usize = 96;
 
-/// The energy distance of two samples of numbers, as `scipy.stats.energy_distance`. Sorts the samples. `None` when one is empty;
-/// not finite when a number is not.
+/// The energy distance of two samples of numbers, as `scipy.stats.energy_distance`. Sorts the samples. `None` when one
+/// is empty; not finite when a number is not.
 pub fn of_numbers(x: &mut [f64], y: &mut [f64]) -> Option<f64> {
     if x.is_empty() || y.is_empty() {
         return None;

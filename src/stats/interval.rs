@@ -1,7 +1,7 @@
 //! Confidence intervals of a proportion.
 
-/// The Wilson score interval of `successes` in `trials` (Wilson 1927): with z the normal quantile of (1 + confidence) / 2,
-/// (p + z^2/2n ± z sqrt(p(1-p)/n + z^2/4n^2)) / (1 + z^2/n). `None` without trials.
+/// The Wilson score interval of `successes` in `trials` (Wilson 1927): with z the normal quantile of (1 + confidence) /
+/// 2, (p + z^2/2n ± z sqrt(p(1-p)/n + z^2/4n^2)) / (1 + z^2/n). `None` without trials.
 pub fn wilson(successes: u64, trials: u64, confidence: f64) -> Option<(f64, f64)> {
     if trials == 0 {
         return None;

@@ -1,8 +1,8 @@
 //! The Jensen-Shannon distance of two distributions, by their histograms.
 //!
-//! It is sqrt(KL(P|M)/2 + KL(Q|M)/2) with M = (P + Q)/2 and KL(P|M) = sum P ln(P/M): 0 for equal histograms, sqrt(ln 2) (1 in base
-//! 2) for disjoint ones. It depends on the bins, and for two small samples of one distribution it is far from 0, so it has to be
-//! compared with its permutation null ([`Pairs::swapped`]).
+//! It is sqrt(KL(P|M)/2 + KL(Q|M)/2) with M = (P + Q)/2 and KL(P|M) = sum P ln(P/M): 0 for equal histograms, sqrt(ln 2)
+//! (1 in base 2) for disjoint ones. It depends on the bins, and for two small samples of one distribution it is far
+//! from 0, so it has to be compared with its permutation null ([`Pairs::swapped`]).
 
 use std::f64::consts::LN_2;
 
@@ -12,8 +12,8 @@ pub fn distance(p: &[u64], q: &[u64]) -> Option<f64> {
     distance_of_weights(&numbers(p), &numbers(q))
 }
 
-/// The Jensen-Shannon distance of two distributions given by weights, which need not add up to one. `None` when one has no
-/// weight.
+/// The Jensen-Shannon distance of two distributions given by weights, which need not add up to one. `None` when one has
+/// no weight.
 pub fn distance_of_weights(p: &[f64], q: &[f64]) -> Option<f64> {
     let (total_p, total_q) = (p.iter().sum::<f64>(), q.iter().sum::<f64>());
     if total_p <= 0.0 || total_q <= 0.0 {
@@ -56,7 +56,8 @@ impl Bins {
         if bin == self.count { self.high } else { self.low + bin as f64 * ((self.high - self.low) / self.count as f64) }
     }
 
-    /// The bin of a number; outside of the range the nearest one. When the range is a point, its number is in one of the first two.
+    /// The bin of a number; outside of the range the nearest one. When the range is a point, its number is in one of
+    /// the first two.
     pub fn of(&self, number: f64) -> usize {
         let last = self.count - 1;
         let place = (number - self.low) / (self.high - self.low) * self.count as f64;
@@ -107,10 +108,12 @@ impl Pairs {
         distance(&first, &second)
     }
 
-    /// The permutation null: `times` distances, for each of which the two numbers of every pair are swapped with probability 1/2.
-    /// If first and second numbers are exchangeable, the observed distance is a draw from this distribution.
+    /// The permutation null: `times` distances, for each of which the two numbers of every pair are swapped with
+    /// probability 1/2. If first and second numbers are exchangeable, the observed distance is a draw from this
+    /// distribution.
     ///
-    /// Only the bins matter, so for all pairs in the bins i and j together the number that has i first is drawn: binomial with 1/2.
+    /// Only the bins matter, so for all pairs in the bins i and j together the number that has i first is drawn:
+    /// binomial with 1/2.
     pub fn swapped(&self, times: usize, bits: &mut dyn FnMut() -> u64) -> Vec<f64> {
         let (mut same_bin, mut two_bins) = (vec![0; self.bins], Vec::new());
         for (i, same_bin) in same_bin.iter_mut().enumerate() {

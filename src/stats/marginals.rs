@@ -1,8 +1,8 @@
 //! The dimension in which two samples differ most, by the Jensen-Shannon distance.
 //!
-//! Every dimension has its own histograms, in bins of equal width over the range of both samples. The greatest of many distances is
-//! large by chance, so it has to be compared with the greatest distances of random groups of the pooled sample, which accounts for
-//! the number of dimensions too.
+//! Every dimension has its own histograms, in bins of equal width over the range of both samples. The greatest of many
+//! distances is large by chance, so it has to be compared with the greatest distances of random groups of the pooled
+//! sample, which accounts for the number of dimensions too.
 
 use super::{jensen_shannon::Bins, points::Points};
 
@@ -48,8 +48,8 @@ impl Marginals {
         Some(Self { dimension, bins, places, totals })
     }
 
-    /// The dimension in which a group of the pooled sample differs most from the other points; of equal ones the first. `None` when
-    /// the group is empty or holds all points.
+    /// The dimension in which a group of the pooled sample differs most from the other points; of equal ones the first.
+    /// `None` when the group is empty or holds all points.
     pub fn greatest(&self, group: &[u32]) -> Option<Greatest> {
         let (inside, all) = (group.len(), self.places.len() / self.dimension.max(1));
         if inside == 0 || inside >= all {

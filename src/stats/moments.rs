@@ -29,7 +29,8 @@ impl Moments {
         (self.count > 0).then_some(self.mean)
     }
 
-    /// The standard error of the mean, s / sqrt n with s^2 = sum (x - m)^2 / (n - 1); `None` for fewer than two numbers.
+    /// The standard error of the mean, s / sqrt n with s^2 = sum (x - m)^2 / (n - 1); `None` for fewer than two
+    /// numbers.
     pub fn standard_error(&self) -> Option<f64> {
         let n = self.count as f64;
         (self.count > 1).then(|| (self.squares / (n - 1.0) / n).sqrt())

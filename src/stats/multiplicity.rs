@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Adjusted p-values: rejecting those at or below alpha makes a false rejection with probability at most alpha (Holm 1979). In
-/// ascending order, max over j <= i of min(1, (n - j) p_j), j from 0.
+/// Adjusted p-values: rejecting those at or below alpha makes a false rejection with probability at most alpha (Holm
+/// 1979). In ascending order, max over j <= i of min(1, (n - j) p_j), j from 0.
 pub fn holm(p_values: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..p_values.len()).collect();
     order.sort_by(|a, b| p_values[*a].total_cmp(&p_values[*b]));
@@ -15,10 +15,14 @@ pub fn holm(p_values: &[f64]) -> Vec<f64> {
     adjusted
 }
 
-/// Levels for a stream of tests: at any time, the expected fraction of false ones among the discoveries is at most alpha (LORD++; Ramdas, Yang, Wainwright and Jordan 2017, "Online control of the false discovery rate with decaying memory"):
-/// alpha_t = w gamma_t + (alpha - w) gamma_(t - t_1) + alpha sum_{j > 1} gamma_(t - t_j), where t_j are the tests with discoveries, w =
-/// alpha/2 and gamma_t = t^-1.6 / zeta(1.6), as in Ramdas, Zrnic, Wainwright and Jordan 2018 (SAFFRON): that gives early tests more
-/// than the gamma of LORD++, because permutation tests have a smallest p-value. Levels fall while there are no discoveries.
+/// Levels for a stream of tests: at any time, the expected fraction of false ones among the discoveries is at most
+/// alpha (LORD++; Ramdas, Yang, Wainwright and Jordan 2017, "Online control of the false discovery rate with decaying
+/// memory").
+///
+/// alpha_t = w gamma_t + (alpha - w) gamma_(t - t_1) + alpha sum_{j > 1} gamma_(t - t_j), where t_j are the tests with
+/// discoveries and w = alpha/2. gamma_t = t^-1.6 / zeta(1.6) as in Ramdas, Zrnic, Wainwright and Jordan 2018 (SAFFRON):
+/// it gives more to early tests than that of LORD++, because permutation tests have a smallest p-value. Levels fall
+/// while there are no discoveries.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Lord {
     alpha: f64,

@@ -56,7 +56,7 @@ struct Stratum {
 
 impl Strata {
     /// One stratum of `pooled` members, `size` of which are in the group.
-    pub fn whole(pooled: usize, size: usize) -> Self {
+    pub fn single(pooled: usize, size: usize) -> Self {
         Self(vec![Stratum { members: (0..pooled).collect(), in_group: size }])
     }
 
@@ -104,8 +104,8 @@ fn below(n: usize, bits: &mut dyn FnMut() -> u64) -> usize {
     }
 }
 
-/// The p-value of a statistic given those of n random groups: (k + 1)/(n + 1), where k of them are at least as large (Phipson and
-/// Smyth 2010, "Permutation p-values should never be zero").
+/// The p-value of a statistic given those of n random groups: (k + 1)/(n + 1), where k of them are at least as large
+/// (Phipson and Smyth 2010, "Permutation p-values should never be zero").
 pub fn p_value(statistic: f64, null: &[f64]) -> f64 {
     let as_large = null.iter().filter(|other| **other >= statistic).count();
     (as_large + 1) as f64 / (null.len() + 1) as f64
@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn all_groups_of_a_stratum_are_equally_likely() {
-        let (mut strata, mut groups, mut bits) = (Strata::whole(5, 2), Groups::of_size(2), splitmix64(1));
+        let (mut strata, mut groups, mut bits) = (Strata::single(5, 2), Groups::of_size(2), splitmix64(1));
         (0..10_000).for_each(|_| strata.draw(&mut groups, &mut bits));
         let mut counts = std::collections::BTreeMap::new();
         groups.iter().for_each(|group| *counts.entry(group.to_vec()).or_insert(0_i32) += 1);
@@ -159,9 +159,9 @@ mod tests {
         assert_eq!(groups.iter().collect::<Vec<_>>(), [[2, 5, 9], [1, 2, 3]]);
         assert_eq!((groups.count(), groups.size()), (2, 3));
         assert!(
-            Strata::whole(4, 2).can_exchange()
-                && !Strata::whole(4, 4).can_exchange()
-                && !Strata::whole(4, 0).can_exchange()
+            Strata::single(4, 2).can_exchange()
+                && !Strata::single(4, 4).can_exchange()
+                && !Strata::single(4, 0).can_exchange()
         );
     }
 

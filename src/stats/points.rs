@@ -1,9 +1,9 @@
 //! Points of a vector space, in a layout for all pairwise distances.
 //!
-//! |a - b|^2 = |a|^2 + |b|^2 - 2 a.b in double precision, where the products of single-precision numbers are exact. A result that is
-//! small compared with |a|^2 + |b|^2 is computed again as sum (a_i - b_i)^2: so nothing is lost by cancellation, and the distance of
-//! equal points is exactly zero. The sum over dimensions has one order, so a distance does not depend on the block it is computed
-//! in.
+//! |a - b|^2 = |a|^2 + |b|^2 - 2 a.b in double precision, where the products of single-precision numbers are exact. A
+//! result that is small compared with |a|^2 + |b|^2 is computed again as sum (a_i - b_i)^2: so nothing is lost by
+//! cancellation, and the distance of equal points is exactly zero. The sum over dimensions has one order, so a distance
+//! does not depend on the block it is computed in.
 
 use std::ops::Range;
 
@@ -87,8 +87,8 @@ impl Points {
         self.norms.reserve_exact(stride(count));
     }
 
-    /// Squared distances of the points `rows` from the first `upto` points of another set of equal dimension: `[row][column]`.
-    /// A row of `out` has [`stride`]`(upto)` numbers; those from `upto` on are padding.
+    /// Squared distances of the points `rows` from the first `upto` points of another set of equal dimension:
+    /// `[row][column]`. A row of `out` has [`stride`]`(upto)` numbers; those from `upto` on are padding.
     pub fn squared_distances(&self, rows: Range<usize>, other: &Self, upto: usize, out: &mut Vec<f64>) {
         let stride = stride(upto);
         out.resize(rows.len() * stride, 0.0);

@@ -1,16 +1,18 @@
 //! Quantiles of a list of numbers. Every interpolation rule is a function.
 //!
-//! The rules give different numbers, by a rank or by a rounding, and the rows of a run depend on them: a caller keeps the rule
-//! that it was published with.
+//! The rules give different numbers, by a rank or by a rounding, and the rows of a run depend on them: a caller keeps
+//! the rule that it was published with.
 
-/// The quantile q (0 to 1) of sorted numbers, linear between ranks: the default of `numpy.quantile`. `None` for an empty list.
+/// The quantile q (0 to 1) of sorted numbers, linear between ranks: the default of `numpy.quantile`. `None` for an
+/// empty list.
 pub fn linear(sorted: &[f64], q: f64) -> Option<f64> {
     let position = Position::of(sorted.len(), q)?;
     let next = (position.rank + 1).min(sorted.len() - 1);
     Some(position.between(sorted[position.rank], sorted[next]))
 }
 
-/// The quantile q (0 to 1) of sorted numbers at the rank below: `method='lower'` of `numpy.quantile`. `None` for an empty list.
+/// The quantile q (0 to 1) of sorted numbers at the rank below: `method='lower'` of `numpy.quantile`. `None` for an
+/// empty list.
 pub fn lower(sorted: &[f64], q: f64) -> Option<f64> {
     Some(sorted[Position::of(sorted.len(), q)?.rank])
 }
@@ -27,15 +29,15 @@ pub fn median(sorted: &[f64]) -> Option<f64> {
     }
 }
 
-/// The median by nearest rank, ceil(n / 2): the lower of the two in the middle where their count is even. `None` for an empty
-/// list. Reorders the numbers, in linear time.
+/// The median by nearest rank, ceil(n / 2): the lower of the two in the middle where their count is even. `None` for an
+/// empty list. Reorders the numbers, in linear time.
 pub fn nearest_rank_median(numbers: &mut [f64]) -> Option<f64> {
     let half = numbers.len().checked_sub(1)? / 2;
     Some(*numbers.select_nth_unstable_by(half, f64::total_cmp).1)
 }
 
-/// Percentiles (0 to 100, ascending) of finite numbers, linear between ranks: the default of `numpy.percentile`. `None` for an
-/// empty list. Reorders the numbers, in linear time.
+/// Percentiles (0 to 100, ascending) of finite numbers, linear between ranks: the default of `numpy.percentile`. `None`
+/// for an empty list. Reorders the numbers, in linear time.
 pub fn percentiles<const N: usize>(numbers: &mut [f32], percents: [f64; N]) -> Option<[f64; N]> {
     let mut found = [0.0; N];
     let mut start = 0;

@@ -1,9 +1,9 @@
 //! Percentiles of a stream of float32 in bounded memory.
 //!
 //! Numbers are counted in bins that follow the float32 format: the sign, the exponent and the first 15 bits of the
-//! fraction. A percentile is that of `numpy.percentile` (linear interpolation between ranks) with each of its two ranks at
-//! the middle of its bin, so its error is at most [`RELATIVE_ERROR`] of the larger of the two in size. Counts depend neither on
-//! the order of the numbers nor on how they are cut into batches, and two streams merge by addition.
+//! fraction. A percentile is that of `numpy.percentile` (linear interpolation between ranks) with each of its two ranks
+//! at the middle of its bin, so its error is at most [`RELATIVE_ERROR`] of the larger of the two in size. Counts depend
+//! neither on the order of the numbers nor on how they are cut into batches, and two streams merge by addition.
 
 use super::quantile::Position;
 
@@ -70,7 +70,7 @@ impl QuantileSketch {
         self.skipped
     }
 
-    /// A percentile (0 to 100) of the finite numbers; `None` without any.
+    /// A percentile (0 to 100) of the finite numbers; `None` if there are none.
     pub fn percentile(&self, percent: f64) -> Option<f64> {
         let position = Position::of(self.count as usize, percent / 100.0)?;
         let rank = position.rank as u64;

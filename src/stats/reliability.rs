@@ -1,10 +1,12 @@
-//! Calibration of predicted probabilities: the reliability curve, calibration errors, proper scores and the abstention curve.
+//! Calibration of predicted probabilities: the reliability curve, calibration errors, proper scores and the abstention
+//! curve.
 //!
-//! The confidence c of a row is the probability of its predicted class. Bin m of M holds the rows with m/M <= c < (m+1)/M, the last
-//! one also those with c = 1. With n_m rows, accuracy a_m and mean confidence c_m in a bin, the expected calibration error is ECE =
-//! sum n_m/n |a_m - c_m| and the maximum one MCE = max |a_m - c_m| (Naeini et al. 2015; Guo et al. 2017). Over rows, Brier = mean
-//! sum_k (p_k - y_k)^2 with y_k = 1 for the true class, 0 to 2, and NLL = mean -ln p_true. The abstention curve is the fraction of
-//! rows with c >= m/M and their accuracy: what remains of a model that abstains below m/M.
+//! The confidence c of a row is the probability of its predicted class. Bin m of M holds the rows with m/M <= c <
+//! (m+1)/M, the last one also those with c = 1. With n_m rows, accuracy a_m and mean confidence c_m in a bin, the
+//! expected calibration error is ECE = sum n_m/n |a_m - c_m| and the maximum one MCE = max |a_m - c_m| (Naeini et al.
+//! 2015; Guo et al. 2017). Over rows, Brier = mean sum_k (p_k - y_k)^2 with y_k = 1 for the true class, 0 to 2, and NLL
+//! = mean -ln p_true. The abstention curve is the fraction of rows with c >= m/M and their accuracy: what remains of a
+//! model that abstains below m/M.
 
 use serde::{Deserialize, Serialize};
 
@@ -32,7 +34,7 @@ pub struct ReliabilityBin {
 pub struct AbstentionPoint {
     /// The number of rows.
     pub n: u64,
-    /// Their fraction of all rows; `None` without any rows.
+    /// Their fraction of all rows; `None` if there are no rows at all.
     pub coverage: Option<f64>,
     /// The fraction of right predictions among them; `None` when there are none at or above the confidence.
     pub accuracy: Option<f64>,

@@ -7,7 +7,8 @@ use arrow::{
 };
 use lucarne::{pipeline::Pipeline, query::Run};
 
-/// Measures galaxies without noise through the optics of LSST and after ten years, and compares both with their simulated classes.
+/// Measures galaxies without noise through the optics of LSST and after ten years, and compares both with their
+/// simulated classes.
 fn pipeline(count: u32) -> Pipeline {
     Pipeline::from_yaml(format!(
         "

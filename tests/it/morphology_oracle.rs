@@ -1,4 +1,5 @@
-//! Morphology against statmorph (its version is in tests/golden/morphology/make.py), with the same segmentation maps and gains.
+//! Morphology against statmorph (its version is in tests/golden/morphology/make.py), with the same segmentation maps
+//! and gains.
 #![allow(clippy::print_stdout, reason = "the tests print what they skip and how large the errors are")]
 
 use std::{fs, io::Read, path::Path};
@@ -93,7 +94,8 @@ const STATISTICS: [OracleStatistic; 16] = [
     absolute("yc_asymmetry", 1e-2, |found| Some(found.centre?[1])),
 ];
 
-/// Compares measurements with the rows of a table: flags, missing values, and the values of measurements that are not bad.
+/// Compares measurements with the rows of a table: flags, missing values, and the values of measurements that are not
+/// bad.
 fn compare(found: &[Morphology], table: &Csv) {
     assert_eq!(found.len(), table.rows.len());
     let mut worst = [(0.0, 0); STATISTICS.len()];

@@ -88,7 +88,7 @@ impl Exact {
 
     fn strata(&self, sample: &Sample, own: &std::ops::Range<usize>) -> Strata {
         if sample.blocks.is_empty() {
-            return Strata::whole(self.len() + sample.latents.len(), own.len());
+            return Strata::single(self.len() + sample.latents.len(), own.len());
         }
         let mut names: Vec<&str> = self.blocks.iter().chain(&sample.blocks).map(String::as_str).collect();
         let pooled = names.clone();

@@ -1,9 +1,9 @@
 //! The lengths of the shortest paths between all points of a graph.
 //!
-//! Points are numbered in breadth-first order, and sixteen sources are processed side by side. They start from earlier results: the
-//! distances to earlier sources are known, and an edge to an earlier source gives an upper bound of all other distances. Then every
-//! vertex takes the least of its neighbours' distances plus the edge, in forward and backward sweeps over the vertices with a changed
-//! neighbour, until nothing changes: no path is shorter then.
+//! Points are numbered in breadth-first order, and sixteen sources are processed side by side. They start from earlier
+//! results: the distances to earlier sources are known, and an edge to an earlier source gives an upper bound of all
+//! other distances. Then every vertex takes the least of its neighbours' distances plus the edge, in forward and
+//! backward sweeps over the vertices with a changed neighbour, until nothing changes: no path is shorter then.
 
 use multiversion::multiversion;
 
@@ -82,8 +82,8 @@ impl Geodesics {
         self.vertices[point] as usize
     }
 
-    /// The rows of every panel: its first vertex, and the squares from the vertices of the panel to the first vertex and all later
-    /// ones.
+    /// The rows of every panel: its first vertex, and the squares from the vertices of the panel to the first vertex
+    /// and all later ones.
     pub(super) fn panels(&self) -> impl Iterator<Item = (usize, &[f64])> {
         (0..self.len()).step_by(WIDE).map(|first| {
             let many = WIDE.min(self.len() - first);

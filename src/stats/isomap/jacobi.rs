@@ -1,10 +1,12 @@
 //! Eigenvalues of a small symmetric matrix, by Jacobi rotations.
 //!
-//! The matrices have 40 rows, so a linear algebra library would add more to the build than it saves here.
+//! Written here because the matrices are 40 x 40, where any method is fast, and nothing else in the crate needs linear
+//! algebra.
 
 use multiversion::multiversion;
 
-/// The eigenvalues of a symmetric matrix `[n, n]`, the largest first, and the unit eigenvectors: row i belongs to eigenvalue i.
+/// The eigenvalues of a symmetric matrix `[n, n]`, the largest first, and the unit eigenvectors: row i belongs to
+/// eigenvalue i.
 pub(super) fn eigen(mut a: Vec<f64>, n: usize) -> (Vec<f64>, Vec<f64>) {
     let mut vectors = vec![0.0; n * n];
     (0..n).for_each(|i| vectors[i * n + i] = 1.0);

@@ -1,15 +1,17 @@
-//! Isomap (Tenenbaum, de Silva and Langford 2000): embeds points of many dimensions in a few, so that distances along the graph of
-//! nearest neighbours are preserved as well as possible.
+//! Isomap (Tenenbaum, de Silva and Langford 2000): embeds points of many dimensions in a few, so that distances along
+//! the graph of nearest neighbours are preserved as well as possible.
 //!
-//! An edge joins two points if either is among the k nearest neighbours of the other; its length is their distance. If the graph has
-//! several connected components, every two of them are joined by the shortest edge between them. D is the matrix of shortest path
-//! lengths, K is -D^2 / 2 with the means of rows and columns subtracted. With the largest eigenvalues l and unit eigenvectors v of K the
-//! coordinates are v sqrt(l), and zero where l is not positive. The coordinate of the largest size along each axis is positive.
+//! An edge joins two points if either is among the k nearest neighbours of the other; its length is their distance. If
+//! the graph has several connected components, every two of them are joined by the shortest edge between them. D is the
+//! matrix of shortest path lengths, K is -D^2 / 2 with the means of rows and columns subtracted. With the largest
+//! eigenvalues l and unit eigenvectors v of K the coordinates are v sqrt(l), and zero where l is not positive. The
+//! coordinate of the largest size along each axis is positive.
 //!
-//! A new point is placed by g, the lengths of its shortest paths through its k nearest neighbours: its coordinates are k.v / sqrt(l),
-//! where k is -g^2 / 2 minus the column means of -D^2 / 2, minus its own mean, plus the mean of all.
+//! A new point is placed by g, the lengths of its shortest paths through its k nearest neighbours: its coordinates are
+//! k.v / sqrt(l), where k is -g^2 / 2 minus the column means of -D^2 / 2, minus its own mean, plus the mean of all.
 //!
-//! Everything is in double precision, with a fixed order for every sum; equal distances are ordered by the index of the points.
+//! Everything is in double precision, with a fixed order for every sum; equal distances are ordered by the index of the
+//! points.
 
 mod geodesics;
 mod jacobi;
@@ -24,7 +26,7 @@ use self::{
 use super::points::Points;
 
 /// Maximum number of axes.
-pub const MAX_COMPONENTS: usize = 4;
+pub const MAX_AXES: usize = 4;
 
 /// An embedding of points.
 #[derive(Debug, Clone)]
@@ -39,10 +41,10 @@ pub struct Isomap {
 }
 
 impl Isomap {
-    /// Embeds points along `axes` axes (1 to [`MAX_COMPONENTS`]) by the graph of their nearest neighbours. `None` for 0 neighbours, for
-    /// no more points than neighbours, and for coordinates that are not finite.
+    /// Embeds points along `axes` axes (1 to [`MAX_AXES`]) by the graph of their nearest neighbours. `None` for 0
+    /// neighbours, for no more points than neighbours, and for coordinates that are not finite.
     pub fn fit(points: &Points, neighbours: usize, axes: usize) -> Option<Self> {
-        if points.len() <= neighbours || neighbours == 0 || !(1..=MAX_COMPONENTS).contains(&axes) {
+        if points.len() <= neighbours || neighbours == 0 || !(1..=MAX_AXES).contains(&axes) {
             return None;
         }
         let mut graph = NeighbourGraph::of(points, neighbours)?;

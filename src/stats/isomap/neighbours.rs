@@ -58,7 +58,8 @@ fn below_the_diagonal(points: &Points, mut call: impl FnMut(usize, &[f64])) {
     }
 }
 
-/// The distances and indices of the `count` nearest neighbours of every point of a set in another set, the nearest first.
+/// The distances and indices of the `count` nearest neighbours of every point of a set in another set, the nearest
+/// first.
 pub(super) fn nearest(of: &Points, among: &Points, count: usize) -> Vec<(f64, u32)> {
     let mut nearest = Nearest::new(of.len(), count);
     let mut block = Vec::new();
@@ -73,8 +74,8 @@ pub(super) fn nearest(of: &Points, among: &Points, count: usize) -> Vec<(f64, u3
 }
 
 impl NeighbourGraph {
-    /// The graph of the `count` nearest neighbours of every point; `None` when a point lacks neighbours because coordinates are not
-    /// finite.
+    /// The graph of the `count` nearest neighbours of every point; `None` when a point lacks neighbours because
+    /// coordinates are not finite.
     pub(super) fn of(points: &Points, count: usize) -> Option<Self> {
         let mut nearest = Nearest::new(points.len(), count);
         below_the_diagonal(points, |i, row| {
@@ -122,8 +123,8 @@ impl NeighbourGraph {
         &self.edges[self.starts[point]..self.starts[point + 1]]
     }
 
-    /// All points in breadth-first order, component by component, each from its first point; and the index at which each component
-    /// begins.
+    /// All points in breadth-first order, component by component, each from its first point; and the index at which
+    /// each component begins.
     pub(super) fn breadth_first(&self) -> (Vec<u32>, Vec<usize>) {
         let (mut order, mut begins): (Vec<u32>, Vec<usize>) = (Vec::with_capacity(self.len()), Vec::new());
         let mut seen = vec![false; self.len()];

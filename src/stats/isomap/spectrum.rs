@@ -1,8 +1,9 @@
 //! The largest eigenvalues of K = -D^2 / 2 minus its means, by a restarted block Lanczos method.
 //!
-//! From a block of start vectors, each block is multiplied by K and orthogonalised against all before it. The eigenvalues of K on the
-//! basis are those of a small matrix, with residuals |K y - l y| that the last block gives. When the basis is full it restarts from the
-//! best vectors. It ends when the residuals are below 1e-11 of the largest eigenvalue.
+//! From a block of start vectors, each block is multiplied by K and orthogonalised against all before it. The
+//! eigenvalues of K on the basis are those of a small matrix, with residuals |K y - l y| that the last block gives.
+//! When the basis is full it restarts from the best vectors. It ends when the residuals are below 1e-11 of the largest
+//! eigenvalue.
 
 use multiversion::{multiversion, target::target_cfg_f};
 
@@ -73,8 +74,8 @@ struct Basis {
 }
 
 impl Basis {
-    /// Appends an orthonormal block. Returns the part of its product with K that is orthogonal to the basis: orthonormalised as the next
-    /// block, or unchanged when the basis is full, for the residuals.
+    /// Appends an orthonormal block. Returns the part of its product with K that is orthogonal to the basis:
+    /// orthonormalised as the next block, or unchanged when the basis is full, for the residuals.
     fn extend(&mut self, block: Vec<Vec<f64>>, geodesics: &Geodesics) -> Vec<Vec<f64>> {
         let mut next = multiply(geodesics, &block);
         let first = self.vectors.len();
@@ -118,7 +119,8 @@ fn centre(vector: &mut [f64]) {
     vector.iter_mut().for_each(|x| *x -= mean);
 }
 
-/// Orthonormalises a block, against a basis too, with means of zero. A vector of which only rounding errors remain becomes zero.
+/// Orthonormalises a block, against a basis too, with means of zero. A vector of which only rounding errors remain
+/// becomes zero.
 fn orthonormal(basis: &[Vec<f64>], block: &mut [Vec<f64>]) {
     for j in 0..block.len() {
         let (before, from) = block.split_at_mut(j);
@@ -153,7 +155,6 @@ fn sum_of(factors: &[f64], vectors: &[Vec<f64>]) -> Vec<f64> {
     sum
 }
 
-/// -D^2 / 2 times a block.
 fn multiply(geodesics: &Geodesics, block: &[Vec<f64>]) -> Vec<Vec<f64>> {
     let numbers: Vec<[f64; BLOCK]> =
         (0..geodesics.len()).map(|v| std::array::from_fn(|b| block.get(b).map_or(0.0, |vector| vector[v]))).collect();

@@ -114,7 +114,8 @@ fn too_few_points_or_invalid_settings_have_no_embedding() {
     assert!(fit(&[1.0, 2.0, 3.0], 0, 2).is_none() && fit(&[1.0, 2.0, 3.0], 2, 0).is_none());
     assert!(fit(&[1.0, 2.0, f32::NAN], 1, 2).is_none());
     let two = fit(&[1.0, 3.0], 1, 2).expect("an embedding");
-    assert!(two.place(&Points::new(&[f32::NAN], 1)).iter().all(|x| x.is_nan()));
+    let placed = two.place(&Points::new(&[f32::NAN, 3.0], 1));
+    assert!(placed.len() == 4 && placed[..2].iter().all(|x| x.is_nan()) && placed[2..].iter().all(|x| x.is_finite()));
 }
 
 #[test]

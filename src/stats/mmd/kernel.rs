@@ -10,8 +10,8 @@ pub const PAPER: [f64; 19] =
 
 /// exp(-x) counts as zero above this x: it is below the smallest normal number.
 const VANISHES: f64 = 708.0;
-/// A term is computed as a power of another one up to this total exponent. The exponent multiplies the relative error, which so
-/// stays below 1e-13.
+/// A term is computed as a power of another one up to this total exponent. The exponent multiplies the relative error,
+/// which so stays below 1e-13.
 const MAX_POWER: f64 = 1000.0;
 /// Numbers processed side by side.
 const LANES: usize = 16;
@@ -60,8 +60,9 @@ impl GaussianKernelSum {
         Self::new(&PAPER).unwrap_or_else(|| unreachable!("the variances are positive"))
     }
 
-    /// One kernel by the median heuristic: s is the median of the squared distances of different points (Gretton et al. 2012, "A kernel
-    /// two-sample test", section 8), the lower one of an even count. `None` when that is zero, or without distances.
+    /// One kernel by the median heuristic: s is the median of the squared distances of different points (Gretton et al.
+    /// 2012, "A kernel two-sample test", section 8), the lower one of an even count. `None` when that is zero, or
+    /// without distances.
     pub fn median(squared_distances: &mut [f64]) -> Option<Self> {
         Self::new(&[nearest_rank_median(squared_distances)?])
     }
@@ -153,7 +154,8 @@ fn power(mut base: [f64; LANES], mut exponent: u32) -> [f64; LANES] {
     }
 }
 
-/// exp(-x) of x >= 0: 2^k exp(r), r in [-ln 2 / 2, ln 2 / 2] by its Taylor series to r^13, whose next term is below 1e-17.
+/// exp(-x) of x >= 0: 2^k exp(r), r in [-ln 2 / 2, ln 2 / 2] by its Taylor series to r^13, whose next term is below
+/// 1e-17.
 #[inline(always)]
 fn exp_of_negative<const FUSED: bool>(x: f64) -> f64 {
     /// 1.5 * 2^52: adding it rounds a number to an integer, which is then in the lowest bits.

@@ -1,16 +1,18 @@
-//! The maximum mean discrepancy of two samples, and its permutation test (Gretton et al. 2012, "A kernel two-sample test").
+//! The maximum mean discrepancy of two samples, and its permutation test (Gretton et al. 2012, "A kernel two-sample
+//! test").
 //!
-//! For x_1..x_m and y_1..y_n the unbiased estimate is MMD^2 = sum_{i != j} k(x_i, x_j) / m(m-1) + sum_{i != j} k(y_i, y_j) / n(n-1) -
-//! 2 sum_{i, j} k(x_i, y_j) / mn. The biased one includes i = j in the sums and divides by m^2 and n^2. For equal distributions the
-//! unbiased one is zero on average, so it may be negative.
+//! For x_1..x_m and y_1..y_n the unbiased estimate is MMD^2 = sum_{i != j} k(x_i, x_j) / m(m-1) + sum_{i != j} k(y_i,
+//! y_j) / n(n-1) - 2 sum_{i, j} k(x_i, y_j) / mn. The biased one includes i = j in the sums and divides by m^2 and n^2.
+//! For equal distributions the unbiased one is zero on average, so it may be negative.
 //!
-//! **The test.** If the distributions are equal, any group of m points of the pooled sample is as likely to be the first sample as
-//! any other. For such a group only the sum of k over its own pairs has to be computed: with the row sums r_i = sum_{j != i} k_ij and
-//! the sum over all pairs, which no grouping changes, it gives the sums across and outside too. So B groups of m points cost B m^2 / 2
-//! additions for any n; m is the size of the smaller sample.
+//! **The test.** If the distributions are equal, any group of m points of the pooled sample is as likely to be the
+//! first sample as any other. For such a group only the sum of k over its own pairs has to be computed: with the row
+//! sums r_i = sum_{j != i} k_ij and the sum over all pairs, which no grouping changes, it gives the sums across and
+//! outside too. So B groups of m points cost B m^2 / 2 additions for any n; m is the size of the smaller sample.
 //!
-//! Kernel values are computed in blocks of rows of the lower triangle, which all groups use at once, so memory does not grow with
-//! their square. Those of a reference are stored if they fit into 128 MiB, so that a window costs only its own rows.
+//! Kernel values are computed in blocks of rows of the lower triangle, which all groups use at once, so memory does not
+//! grow with their square. Those of a reference are stored if they fit into 128 MiB, so that a window costs only its
+//! own rows.
 
 mod kernel;
 pub mod random_features;
@@ -113,8 +115,8 @@ impl Reference {
         sample.len().min(self.len())
     }
 
-    /// The discrepancy of a sample from the reference, and those of groups of the pooled sample, whose indices begin with the
-    /// reference. `None` unless both have at least two points and the groups have [`Self::group_size`].
+    /// The discrepancy of a sample from the reference, and those of groups of the pooled sample, whose indices begin
+    /// with the reference. `None` unless both have at least two points and the groups have [`Self::group_size`].
     pub fn test(&self, sample: &Points, groups: &Groups) -> Option<Tested> {
         let (n, m, size) = (self.len(), sample.len(), self.group_size(sample));
         if m < 2 || n < 2 || groups.size() != size {

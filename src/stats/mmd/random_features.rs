@@ -1,16 +1,16 @@
 //! The discrepancy in linear time by random features, from sums that merge exactly.
 //!
-//! A Gaussian kernel is an average over random frequencies (Rahimi and Recht 2007, "Random features for large-scale kernel machines"):
-//! exp(-|x - y|^2 / 2s) = E cos(w.(x - y)), w normal with variance 1/s. So a sum of K kernels is approximately
-//! K/F sum_f (cos w_f.x cos w_f.y + sin w_f.x sin w_f.y), where the F frequencies are assigned to the kernels in turn. For MMD^2 only
-//! the sums of these 2F features over each sample are needed.
+//! A Gaussian kernel is an average over random frequencies (Rahimi and Recht 2007, "Random features for large-scale
+//! kernel machines"): exp(-|x - y|^2 / 2s) = E cos(w.(x - y)), w normal with variance 1/s. So a sum of K kernels is
+//! approximately K/F sum_f (cos w_f.x cos w_f.y + sin w_f.x sin w_f.y), where the F frequencies are assigned to the
+//! kernels in turn. For MMD^2 only the sums of these 2F features over each sample are needed.
 //!
-//! The sums are integers, in units of 2^-32, so they do not depend on the order of the points, and sums of several processes merge to
-//! those of one.
+//! The sums are integers, in units of 2^-32, so they do not depend on the order of the points, and sums of several
+//! processes merge to those of one.
 //!
-//! **The test.** Each point has B coins. The points whose b-th coin shows heads are the b-th random group, in the window and in the
-//! reference, so a group of the pooled sample is the sum of the two. The statistic is n_A n_B / (n_A + n_B) |mean_A - mean_B|^2: for
-//! random groups its mean does not depend on their size.
+//! **The test.** Each point has B coins. The points whose b-th coin shows heads are the b-th random group, in the
+//! window and in the reference, so a group of the pooled sample is the sum of the two. The statistic is
+//! n_A n_B / (n_A + n_B) |mean_A - mean_B|^2: for random groups its mean does not depend on their size.
 
 use super::{Discrepancy, GaussianKernelSum, Points, p_value, stride};
 
@@ -137,7 +137,8 @@ impl Sums {
     }
 }
 
-/// The discrepancy of a window from a reference, and its p-value; `None` unless both have at least two points and equally many groups.
+/// The discrepancy of a window from a reference, and its p-value; `None` unless both have at least two points and
+/// equally many groups.
 pub fn test(features: &Features, reference: &Sums, window: &Sums) -> Option<(Discrepancy, f64)> {
     if reference.count() < 2 || window.count() < 2 || reference.tosses != window.tosses {
         return None;

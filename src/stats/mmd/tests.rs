@@ -61,7 +61,7 @@ fn stored_and_recomputed_kernel_values_give_the_same_bits() {
     let stored = Reference::new(x, GaussianKernelSum::paper());
     let mut recomputed = stored.clone();
     recomputed.stored = None;
-    let (mut groups, mut strata, mut bits) = (Groups::of_size(150), Strata::whole(450, 150), splitmix64(4));
+    let (mut groups, mut strata, mut bits) = (Groups::of_size(150), Strata::single(450, 150), splitmix64(4));
     (0..20).for_each(|_| strata.draw(&mut groups, &mut bits));
     assert!(stored.stored.is_some());
     assert_eq!(stored.test(&y, &groups), recomputed.test(&y, &groups));
@@ -94,7 +94,7 @@ fn rejected(pairs: usize, shift: f64, seed: u64, test: impl Fn(Points, &Points, 
 fn by_permutation(x: Points, y: &Points, pair: u64) -> f64 {
     let reference = Reference::new(x, GaussianKernelSum::new(&[2.0]).expect("a kernel"));
     let (mut groups, mut bits) = (Groups::of_size(24), splitmix64(pair));
-    let mut strata = Strata::whole(84, 24);
+    let mut strata = Strata::single(84, 24);
     (0..99).for_each(|_| strata.draw(&mut groups, &mut bits));
     reference.test(y, &groups).expect("tested").p_value()
 }

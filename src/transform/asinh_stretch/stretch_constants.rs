@@ -1,7 +1,7 @@
 //! The file of stretch constants that `lucarne calibrate` writes and `asinh_stretch` reads.
 //!
-//! JSON, which is YAML too: `{"domains": {"y10": {"lo": -1136.0, "hi": 23822.0, ...}}}`. Each domain records what it was measured on.
-//! Unknown keys are ignored, so a file may be annotated by hand.
+//! JSON, which is YAML too: `{"domains": {"y10": {"lo": -1136.0, "hi": 23822.0, ...}}}`. Each domain records what it
+//! was measured on. Unknown keys are ignored, so a file may be annotated by hand.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
@@ -58,8 +58,8 @@ pub struct DomainConstants {
 }
 
 impl DomainConstants {
-    /// The constants of counted pixels, at two percentiles: [`LOW_PERCENT`] and [`HIGH_PERCENT`] are those of the paper. `None` when
-    /// they are not usable: no pixels, equal pixels, or no flux above zero.
+    /// The constants of counted pixels, at two percentiles: [`LOW_PERCENT`] and [`HIGH_PERCENT`] are those of the
+    /// paper. `None` when they are not usable: no pixels, equal pixels, or no flux above zero.
     pub fn of(pixels: &QuantileSketch, low_percent: f64, high_percent: f64) -> Option<Self> {
         let (lo, hi) = (pixels.percentile(low_percent)?, pixels.percentile(high_percent)?);
         let domain = Self {
@@ -84,8 +84,8 @@ impl StretchConstants {
     /// Reads a file, JSON or YAML.
     ///
     /// # Errors
-    /// [`Error::Environment`] when the file cannot be read; [`Error::Data`] when it does not hold stretch constants, or a domain is not
-    /// usable.
+    /// [`Error::Environment`] when the file cannot be read; [`Error::Data`] when it does not hold stretch constants, or
+    /// a domain is not usable.
     pub fn read(path: &Path) -> Result<Self> {
         let text = fs::read_to_string(path).map_err(|error| Error::io("read", path, error))?;
         let constants: Self = serde_saphyr::from_str(&text).map_err(|error| {
