@@ -6,7 +6,7 @@ use lucarne::{
     random::Stream,
     stats::{
         isomap::Isomap,
-        mmd::{Kernel, PAPER, Reference, Tested},
+        mmd::{GaussianKernelSum, PAPER, Reference, Tested},
         permutation::{Groups, Strata},
         points::Points,
     },
@@ -35,7 +35,7 @@ impl Samples {
         let mut draw = Stream::new(7, "bench", "drift");
         let number = |i: usize, normal: f64| (normal * 5.0 / (1.0 + (i % LATENT) as f64 / 40.0)) as f32;
         let numbers = (0..(reference + window) * LATENT).map(|i| number(i, draw.normal())).collect();
-        let (mut groups, mut strata) = (Groups::of_size(window), Strata::whole(reference + window, window));
+        let (mut groups, mut strata) = (Groups::of_size(window), Strata::single(reference + window, window));
         (0..permutations).for_each(|_| strata.draw(&mut groups, &mut || draw.next_u64()));
         Self { numbers, reference, groups }
     }
@@ -68,7 +68,7 @@ fn test(
     write_npy(&pooled, &[samples.numbers.len() / LATENT, LATENT], &samples.numbers)?;
     let indices: Vec<f32> = samples.groups.iter().flatten().map(|i| *i as f32).collect();
     write_npy(&groups, &[samples.groups.count(), samples.groups.size()], &indices)?;
-    let kernel = || Kernel::new(variances).ok_or("no kernel");
+    let kernel = || GaussianKernelSum::new(variances).ok_or("no kernel");
     let known = Reference::new(samples.parts()[0].clone(), kernel()?);
     let once = || -> Result<Tested> {
         let [reference, window] = samples.parts();

@@ -4,7 +4,7 @@ use std::hint::black_box;
 
 use lucarne::{
     random::Stream,
-    stats::church_window::{Grid, Plane},
+    stats::church_window::{Grid, LogitPlane},
 };
 
 use super::{
@@ -34,7 +34,7 @@ pub(crate) fn measure(bench: &Bench, inputs: &Inputs) -> Result<Vec<Line>> {
     let grid = Grid::over(1.1, 0.01).ok_or("no grid")?;
     let draw = || -> Vec<Vec<u8>> {
         let of = |z: &[f32]| {
-            let plane = Plane::of(&weights, &bias, &z[..LATENT], &z[LATENT..2 * LATENT], &z[2 * LATENT..]);
+            let plane = LogitPlane::of(&weights, &bias, &z[..LATENT], &z[LATENT..2 * LATENT], &z[2 * LATENT..]);
             plane.window(&grid)
         };
         latents.chunks(3 * LATENT).map(of).collect()

@@ -8,10 +8,8 @@ use super::{Exit, pipeline::PipelineArgs, terminal};
 use crate::{
     batch::{ImageLayout, Images},
     error::{Error, Result},
-    stats::{
-        calibration::{Calibration, Domain, HIGH_PERCENT, LOW_PERCENT},
-        quantile::Quantiles,
-    },
+    stats::quantile_sketch::QuantileSketch,
+    transform::asinh_stretch::{DomainConstants, HIGH_PERCENT, LOW_PERCENT, StretchConstants},
 };
 
 /// Measures the stretch constants of image columns: the percentiles of their pixels over all bands and rows.
@@ -45,7 +43,7 @@ struct Measured {
     column: String,
     domain: String,
     layout: ImageLayout,
-    pixels: Quantiles,
+    pixels: QuantileSketch,
     images: u64,
 }
 
@@ -57,15 +55,15 @@ impl Calibrate {
         let pipeline = self.pipeline.pipeline()?;
         let pipeline = if let Some(limit) = self.limit { pipeline.limit(limit) } else { pipeline };
         let measured = measure(pipeline.images(&columns)?, &asked)?;
-        let mut calibration = match &self.output {
-            Some(file) if file.exists() => Calibration::read(file).map_err(|error| Error::data(error.to_string()))?,
-            _ => Calibration::default(),
+        let mut constants = match &self.output {
+            Some(file) if file.exists() => StretchConstants::read(file)?,
+            _ => StretchConstants::default(),
         };
         for one in measured {
             let (domain, found) = self.domain(one)?;
-            calibration.domains.insert(domain, found);
+            constants.domains.insert(domain, found);
         }
-        let json = calibration.to_json();
+        let json = constants.to_json();
         match &self.output {
             Some(file) => fs::write(file, json).map_err(|error| Error::io("write", file, error))?,
             None => terminal::result(&format!("{}\n", json.trim_end()))?,
@@ -73,15 +71,15 @@ impl Calibrate {
         Ok(Exit::Done)
     }
 
-    fn domain(&self, one: Measured) -> Result<(String, Domain)> {
+    fn domain(&self, one: Measured) -> Result<(String, DomainConstants)> {
         let Measured { column, domain, layout, pixels, images } = one;
-        let found = Domain::of(&pixels, self.low, self.high).ok_or_else(|| {
+        let found = DomainConstants::of(&pixels, self.low, self.high).ok_or_else(|| {
             let message =
                 format!("no stretch comes of the {images} images of `{column}`: they hold no flux above zero");
             Error::data(message)
         })?;
         let measured_on = format!("{} of {}", column, self.pipeline.path.display());
-        let found = Domain {
+        let found = DomainConstants {
             unit: Some(layout.unit.name().to_owned()),
             images: Some(images),
             bands: Some(layout.bands),
@@ -103,7 +101,7 @@ fn measure(mut stream: crate::engine::Stream, asked: &[(&str, &str)]) -> Result<
             let column = field.name().clone();
             let domain = asked.iter().find(|(asked, _)| *asked == column).map_or(&*column, |(_, domain)| *domain);
             let (layout, domain) = (ImageLayout::of(field)?, domain.to_owned());
-            Some(Measured { column, domain, layout, pixels: Quantiles::default(), images: 0 })
+            Some(Measured { column, domain, layout, pixels: QuantileSketch::default(), images: 0 })
         })
         .collect();
     while let Some(batch) = stream.next_batch()? {

@@ -6,7 +6,6 @@ pub mod blur;
 pub mod crop;
 pub mod fft;
 pub mod orient;
-pub mod percentile;
 pub mod resample;
 pub mod stretch;
 pub mod track;

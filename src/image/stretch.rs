@@ -67,17 +67,6 @@ fn stretch(pixels: &[f32], out: &mut [f32], factor: f32, lo: f32, hi: f32, c: f3
     }
 }
 
-/// The index of the first pixel that is NaN or infinite.
-pub fn first_non_finite(pixels: &[f32]) -> Option<usize> {
-    if all_finite(pixels) { None } else { pixels.iter().position(|x| !x.is_finite()) }
-}
-
-#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2", "x86_64+avx"))]
-fn all_finite(pixels: &[f32]) -> bool {
-    const EXPONENT: u32 = 0x7f80_0000;
-    pixels.chunks(4096).all(|chunk| chunk.iter().fold(true, |fine, x| fine & ((x.to_bits() & EXPONENT) != EXPONENT)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -154,15 +143,5 @@ mod tests {
         for (lo, hi) in [(0.0, 0.0), (2.0, 1.0), (-2.0, -1.0), (f64::NAN, 1.0), (0.0, f64::INFINITY), (0.0, 1e300)] {
             assert_eq!(Asinh::new(lo, hi), None, "{lo} {hi}");
         }
-    }
-
-    #[test]
-    fn the_first_bad_pixel_is_found() {
-        let mut pixels = vec![1.0; 10_000];
-        assert_eq!(first_non_finite(&pixels), None);
-        pixels[9_000] = f32::NEG_INFINITY;
-        assert_eq!(first_non_finite(&pixels), Some(9_000));
-        pixels[77] = f32::NAN;
-        assert_eq!(first_non_finite(&pixels), Some(77));
     }
 }

@@ -1,28 +1,27 @@
-//! Sums over circles and ellipses, each pixel with the exact area that is inside.
+//! Circles and ellipses, with the exact overlap area of every pixel.
 //!
-//! A pixel row meets an ellipse in one span. Pixels that are wholly inside are summed by differences of running sums along
-//! the row, so that a sum costs as much as the rim is long. A pixel on the rim is mapped, with the ellipse, to the unit
-//! disc, and its edges are followed: what lies between them and the disc is made of triangles and sectors.
+//! An ellipse covers one span of a pixel row. A pixel on its rim is mapped, together with the ellipse, to the unit
+//! disc, where the overlap is a sum of triangles and circular sectors along the edges of the pixel.
 
 use std::{
     f64::consts::{PI, TAU},
     ops::Range,
 };
 
-use super::{Point, plane::Plane};
+use super::{Point, pixel_plane::PixelPlane};
 
-/// An ellipse: centre, semi-axes, direction of the major one in radians from +x towards +y.
+/// An ellipse: centre, semi-axes, and direction of the first one in radians from +x towards +y.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Aperture {
     centre: Point,
     axes: [f64; 2],
-    /// To the unit disc: u = m[0] dx + m[1] dy, v = m[2] dx + m[3] dy.
+    /// The map m to the unit disc: u = m[0] dx + m[1] dy, v = m[2] dx + m[3] dy.
     to_disc: [f64; 4],
-    /// Of a pixel's sides along x and along y, mapped to the unit disc: 1 / length squared.
-    sides: [f64; 2],
+    /// 1 / length squared of the sides of a pixel along x and along y, mapped to the unit disc.
+    inverse_squared_sides: [f64; 2],
 }
 
-/// The pixels of a row that an aperture touches; those of `inside` are wholly inside.
+/// The pixels of a row that an aperture touches, and those of them that are entirely inside.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Span {
     pub(super) y: usize,
@@ -47,22 +46,22 @@ impl Aperture {
         let [a, b] = axes;
         let to_disc = [cos / a, sin / a, -sin / b, cos / b];
         let [m0, m1, m2, m3] = to_disc;
-        Self { centre, axes, to_disc, sides: [squared([m0, m2]), squared([m1, m3])].map(f64::recip) }
+        Self { centre, axes, to_disc, inverse_squared_sides: [squared([m0, m2]), squared([m1, m3])].map(f64::recip) }
     }
 
     pub(super) fn area(&self) -> f64 {
         PI * self.axes[0] * self.axes[1]
     }
 
-    /// The rows that it touches in a plane.
+    /// The span of every row that it touches in a plane.
     pub(super) fn spans(&self, height: usize, width: usize) -> impl Iterator<Item = Span> {
         let [m0, m1, m2, m3] = self.to_disc;
-        // As a quadratic form: p dx^2 + 2 q dx dy + r dy^2 = 1.
+        // The ellipse as a quadratic form: p dx^2 + 2 q dx dy + r dy^2 = 1.
         let (p, q, r) = (m0 * m0 + m2 * m2, m0 * m1 + m2 * m3, m1 * m1 + m3 * m3);
         let area = p * r - q * q;
         let (top, side) = ((p / area).sqrt(), (r / area).sqrt());
         let [xc, yc] = self.centre;
-        // Where x is greatest, dy is this.
+        // dy of the point with the greatest x.
         let tilt = -q / r * side;
         let chord = move |dy: f64| {
             let root = (q * dy).powi(2) - p * (r * dy * dy - 1.0);
@@ -74,7 +73,8 @@ impl Aperture {
             let (low, high) = (y as f64 - 0.5 - yc, y as f64 + 0.5 - yc);
             let (below, above) = (chord(low), chord(high));
             let between = |dy: f64| low < dy && dy < high;
-            // Of two chords the farther ends, or the sides of the ellipse where they are in this row.
+            // The outermost ends of the chords on both sides of the row, or the extreme points of the ellipse if they
+            // are in it.
             let mut left = below.map_or(f64::MAX, |c| c.0).min(above.map_or(f64::MAX, |c| c.0));
             let mut right = below.map_or(f64::MIN, |c| c.1).max(above.map_or(f64::MIN, |c| c.1));
             if between(-tilt) {
@@ -84,7 +84,7 @@ impl Aperture {
                 right = side;
             }
             if left > right {
-                // It neither reaches a line between rows nor its sides: only rounding gets here.
+                // No chord and no extreme point: a row that is touched by rounding only.
                 return Span { y, touched: 0..0, inside: 0..0 };
             }
             let touched = to_index((xc + left - 0.5).ceil(), width)..to_index((xc + right + 0.5).floor() + 1.0, width);
@@ -100,7 +100,7 @@ impl Aperture {
         })
     }
 
-    /// How much of a pixel is inside.
+    /// The area of a pixel that is inside.
     pub(super) fn overlap(&self, x: usize, y: usize) -> f64 {
         let [m0, m1, m2, m3] = self.to_disc;
         let (dx, dy) = (x as f64 - 0.5 - self.centre[0], y as f64 - 0.5 - self.centre[1]);
@@ -108,11 +108,11 @@ impl Aperture {
         let right = [corner[0] + m0, corner[1] + m2];
         let across = [right[0] + m1, right[1] + m3];
         let up = [corner[0] + m1, corner[1] + m3];
-        disc_and_parallelogram([corner, right, across, up], self.sides) * self.axes[0] * self.axes[1]
+        disc_and_parallelogram([corner, right, across, up], self.inverse_squared_sides) * self.axes[0] * self.axes[1]
     }
 
-    /// The sum of a plane, each pixel times the area that is inside.
-    pub(super) fn sum(&self, plane: &Plane) -> f64 {
+    /// The sum of a plane, each pixel weighted by its area inside.
+    pub(super) fn sum(&self, plane: &PixelPlane) -> f64 {
         self.spans(plane.height, plane.width)
             .map(|span| {
                 let row = plane.row(span.y);
@@ -123,9 +123,10 @@ impl Aperture {
     }
 }
 
-fn to_index(place: f64, length: usize) -> usize {
-    // Casts saturate: what lies before the first pixel is 0.
-    (place as usize).min(length)
+/// The index of a coordinate, clamped to 0 ... length.
+fn to_index(coordinate: f64, length: usize) -> usize {
+    // Casts saturate: a negative coordinate becomes 0.
+    (coordinate as usize).min(length)
 }
 
 fn cross(a: Point, b: Point) -> f64 {
@@ -140,14 +141,15 @@ fn squared(a: Point) -> f64 {
     a[0] * a[0] + a[1] * a[1]
 }
 
-/// The area that the unit disc and a parallelogram have in common: its corners counterclockwise, and 1 / length squared of
-/// its first two sides.
-fn disc_and_parallelogram(corners: [Point; 4], sides: [f64; 2]) -> f64 {
+/// The area of the intersection of the unit disc and a parallelogram, given its corners counterclockwise and 1 / length
+/// squared of its first two sides.
+fn disc_and_parallelogram(corners: [Point; 4], inverse_squared_sides: [f64; 2]) -> f64 {
     let within = corners.map(|corner| squared(corner) <= 1.0);
-    let around = || (0..4).all(|i| cross(corners[i], corners[(i + 1) % 4]) > 0.0);
-    // A rim that only touches a side or a corner leaves and enters at one point: it is all of the circle, or nothing.
+    let contains_origin = || (0..4).all(|i| cross(corners[i], corners[(i + 1) % 4]) > 0.0);
+    // A circle that touches a side or a corner leaves and enters at one point: the arc is the complete circle, or
+    // nothing.
     let arc = |from: Point, to: Point| match arc(from, to) {
-        None if around() => TAU,
+        None if contains_origin() => TAU,
         None => 0.0,
         Some(angle) => angle,
     };
@@ -160,56 +162,57 @@ fn disc_and_parallelogram(corners: [Point; 4], sides: [f64; 2]) -> f64 {
             0.0
         }
     };
-    let mut met = false;
+    let mut intersects = false;
     for i in 0..4 {
         let (from, to) = (corners[i], corners[(i + 1) % 4]);
         match (within[i], within[(i + 1) % 4]) {
             (true, true) => twice += cross(from, to),
             (true, false) => {
-                let [_, at] = crossings(from, to, sides[i % 2]).unwrap_or([from; 2]);
+                let [_, at] = crossings(from, to, inverse_squared_sides[i % 2]).unwrap_or([from; 2]);
                 twice += cross(from, at);
-                (left_at, met) = (Some(at), true);
+                (left_at, intersects) = (Some(at), true);
             }
             (false, true) => {
-                let [at, _] = crossings(from, to, sides[i % 2]).unwrap_or([to; 2]);
+                let [at, _] = crossings(from, to, inverse_squared_sides[i % 2]).unwrap_or([to; 2]);
                 twice += enter(at, &mut left_at) + cross(at, to);
-                met = true;
+                intersects = true;
             }
             (false, false) => {
-                // The edge meets the disc twice only if it comes nearest to the origin between its ends.
+                // The edge crosses the circle twice only if its nearest point to the origin is between its ends.
                 let way = [to[0] - from[0], to[1] - from[1]];
                 if dot(from, way) >= 0.0 || dot(to, way) <= 0.0 {
                     continue;
                 }
-                let Some([near, far]) = crossings(from, to, sides[i % 2]) else { continue };
+                let Some([near, far]) = crossings(from, to, inverse_squared_sides[i % 2]) else { continue };
                 twice += enter(near, &mut left_at) + cross(near, far);
-                (left_at, met) = (Some(far), true);
+                (left_at, intersects) = (Some(far), true);
             }
         }
     }
     if let (Some(left), Some(entered)) = (left_at, entered_first) {
         twice += arc(left, entered);
     }
-    if !met && !within[0] {
-        // The disc is in the polygon, or they are apart.
-        return if around() { PI } else { 0.0 };
+    if !intersects && !within[0] {
+        // The parallelogram contains the disc, or they are disjoint.
+        return if contains_origin() { PI } else { 0.0 };
     }
     twice / 2.0
 }
 
-/// Where the line through two points meets the unit circle, in its direction; `inverse` is 1 / their distance squared.
-fn crossings(from: Point, to: Point, inverse: f64) -> Option<[Point; 2]> {
+/// The two crossings of the line through two points with the unit circle, in its direction, given 1 / the squared
+/// distance of the points.
+fn crossings(from: Point, to: Point, inverse_squared: f64) -> Option<[Point; 2]> {
     let way = [to[0] - from[0], to[1] - from[1]];
-    let half = dot(from, way) * inverse;
-    let root = half * half - (squared(from) - 1.0) * inverse;
+    let half = dot(from, way) * inverse_squared;
+    let root = half * half - (squared(from) - 1.0) * inverse_squared;
     (root >= 0.0).then(|| {
         let root = root.sqrt();
         [-half - root, -half + root].map(|t| [from[0] + t * way[0], from[1] + t * way[1]])
     })
 }
 
-/// The angle from one point of the unit circle counterclockwise to another, twice the area of the sector; `None` when they
-/// are one point but for rounding.
+/// The angle from one point of the unit circle counterclockwise to another, which is twice the area of the sector.
+/// `None` when the points are equal but for rounding.
 fn arc(from: Point, to: Point) -> Option<f64> {
     let sine = cross(from, to);
     let half_chord_squared = squared([to[0] - from[0], to[1] - from[1]]) / 4.0;
@@ -217,7 +220,7 @@ fn arc(from: Point, to: Point) -> Option<f64> {
         return None;
     }
     if sine >= 0.0 && half_chord_squared < 0.01 {
-        // Twice the arcsine of half the chord; the next term is below 1e-12.
+        // Twice the arcsine of half the chord, as a series whose next term is below 1e-12.
         let s = half_chord_squared;
         let series = 1.0 + s * (1.0 / 6.0 + s * (3.0 / 40.0 + s * (15.0 / 336.0 + s * (105.0 / 3456.0))));
         return Some(2.0 * s.sqrt() * series);
@@ -225,107 +228,52 @@ fn arc(from: Point, to: Point) -> Option<f64> {
     Some(sine.atan2(dot(from, to)).rem_euclid(TAU))
 }
 
-/// A plane that many apertures are laid on: running sums along its rows.
-pub(super) struct Table {
-    pub(super) height: usize,
-    pub(super) width: usize,
-    image: Plane,
-    good: Plane,
-    running_image: Vec<f64>,
-    running_good: Vec<f64>,
-}
-
-impl Table {
-    /// Of an image that is 0 where pixels are bad.
-    pub(super) fn new(image: &Plane, bad: &[bool]) -> Self {
-        let good = bad.iter().map(|bad| f64::from(u8::from(!bad))).collect();
-        let good = Plane { values: good, ..*image };
-        let (running_image, running_good) = (running(image), running(&good));
-        Self { height: image.height, width: image.width, image: image.clone(), good, running_image, running_good }
-    }
-
-    /// The sum of the image in an aperture.
-    pub(super) fn sum(&self, aperture: &Aperture) -> f64 {
-        self.sums(aperture).0
-    }
-
-    /// The sum of the image and the area of good pixels.
-    pub(super) fn sums(&self, aperture: &Aperture) -> (f64, f64) {
-        let (mut flux, mut area) = (0.0, 0.0);
-        for span in aperture.spans(self.height, self.width) {
-            let at = span.y * (self.width + 1);
-            let (start, end) = (at + span.inside.start, at + span.inside.end);
-            flux += self.running_image[end] - self.running_image[start];
-            area += self.running_good[end] - self.running_good[start];
-            let (image, good) = (self.image.row(span.y), self.good.row(span.y));
-            for x in span.rim() {
-                let overlap = aperture.overlap(x, span.y);
-                flux += image[x] * overlap;
-                area += good[x] * overlap;
-            }
-        }
-        (flux, area)
-    }
-}
-
-/// Of each row the sums of its first 0, 1, ... numbers.
-fn running(plane: &Plane) -> Vec<f64> {
-    let mut sums = Vec::with_capacity(plane.height * (plane.width + 1));
-    for y in 0..plane.height {
-        let mut sum = 0.0;
-        sums.push(sum);
-        for value in plane.row(y) {
-            sum += value;
-            sums.push(sum);
-        }
-    }
-    sums
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::morphology::row_prefix_sums::RowPrefixSums;
 
     const SIZE: usize = 40;
 
-    /// The area of an aperture, pixel by pixel, and by the running sums.
+    /// The area of an aperture, pixel by pixel and by prefix sums.
     fn area(aperture: &Aperture) -> (f64, f64) {
-        let ones = Plane { height: SIZE, width: SIZE, values: vec![1.0; SIZE * SIZE] };
-        let table = Table::new(&ones, &vec![false; SIZE * SIZE]);
-        (aperture.sum(&ones), table.sum(aperture))
+        let ones = PixelPlane { height: SIZE, width: SIZE, values: vec![1.0; SIZE * SIZE] };
+        let sums = RowPrefixSums::new(&ones, &vec![false; SIZE * SIZE]);
+        (aperture.sum(&ones), sums.sum(aperture))
     }
 
     #[test]
-    fn areas_within_a_plane_are_those_of_ellipses() {
+    fn areas_inside_of_a_plane_are_those_of_ellipses() {
         for axes in [[0.2, 0.2], [0.5, 0.5], [0.9, 0.3], [3.0, 3.0], [7.3, 2.1], [15.0, 0.05], [18.2, 17.9]] {
             for angle in [0.0, 0.4, 1.2, -0.8, std::f64::consts::FRAC_PI_2] {
                 for centre in [[20.0, 20.0], [19.3, 20.71], [20.5, 19.5]] {
                     let aperture = Aperture::ellipse(centre, axes, angle);
-                    let (direct, table) = area(&aperture);
+                    let (direct, by_sums) = area(&aperture);
                     assert!((direct - aperture.area()).abs() < 1e-9, "{aperture:?}: {direct} {}", aperture.area());
-                    assert!((direct - table).abs() < 1e-9);
+                    assert!((direct - by_sums).abs() < 1e-9);
                 }
             }
         }
     }
 
     #[test]
-    fn a_circle_is_a_round_ellipse_and_is_cut_at_the_edge() {
+    fn a_circle_is_a_round_ellipse_and_is_clipped_at_the_edge() {
         let circle = Aperture::circle([3.1, 38.2], 9.7);
         let ellipse = Aperture::ellipse([3.1, 38.2], [9.7, 9.7], 0.3);
         assert!((area(&circle).0 - area(&ellipse).0).abs() < 1e-9);
-        // By a fine grid of points.
+        // The expected area by a fine grid of points.
         let fine = 200;
         let points = (0..SIZE * fine).flat_map(|y| (0..14 * fine).map(move |x| (x, y)));
-        let place = |i: usize| (i as f64 + 0.5) / f64::from(fine as u32) - 0.5;
-        let inside = points.filter(|(x, y)| (place(*x) - 3.1).powi(2) + (place(*y) - 38.2).powi(2) < 9.7 * 9.7);
+        let coordinate = |i: usize| (i as f64 + 0.5) / f64::from(fine as u32) - 0.5;
+        let inside =
+            points.filter(|(x, y)| (coordinate(*x) - 3.1).powi(2) + (coordinate(*y) - 38.2).powi(2) < 9.7 * 9.7);
         let expected = inside.count() as f64 / (fine * fine) as f64;
         assert!((area(&circle).0 - expected).abs() < 0.01, "{} {expected}", area(&circle).0);
     }
 
     #[test]
-    fn a_pixel_that_is_cut_by_a_straight_rim_is_shared() {
-        // A circle so large that its rim is a line through the middle of the pixel.
+    fn a_straight_rim_cuts_a_pixel_in_half() {
+        // A circle so large that its rim is almost a line through the middle of the pixel.
         let circle = Aperture::circle([-1e6, 5.0], 1e6 + 5.0);
         assert!((circle.overlap(5, 5) - 0.5).abs() < 1e-3);
     }

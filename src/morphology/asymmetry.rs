@@ -1,41 +1,41 @@
-//! Asymmetry: the light that does not come back after half a turn.
+//! Asymmetry under a rotation by 180 degrees.
 //!
-//! A = (sum |x - x180| - area * that of the sky per pixel) / sum |x|, over a circle of 1.5 Petrosian radii (about the
-//! centroid) around the centre that makes A least (Conselice et al. 2000, Lotz et al. 2004). Half a turn about a point
-//! between pixels is interpolated linearly; a pixel is left out when it or the one opposite to it is bad.
+//! A = (sum |x - x180| - area * asymmetry of the sky per pixel) / sum |x|, over a circle of 1.5 Petrosian radii (about
+//! the centroid) around the centre that minimises A (Conselice et al. 2000, Lotz et al. 2004). A rotation about a point
+//! between pixels is interpolated linearly; a pixel is excluded when it or the one opposite to it is bad.
 
-use super::{Point, Quality, aperture::Aperture, minimum::minimum, sky::SkyBox, stamp::Stamp};
+use super::{Point, Quality, aperture::Aperture, nelder_mead::minimise, sky::SkyBox, stamp::Stamp};
 
-/// What the search is told where A has no meaning.
-const NOWHERE: f64 = 100.0;
-/// How near the minimum is found, pixels, and how flat A is there. The other statistics move by less than 1e-4 with it.
+/// The value for the search where A is undefined.
+const UNDEFINED: f64 = 100.0;
+/// Tolerance of the minimum, in pixels and in A. It changes the other statistics by less than 1e-4.
 const TOLERANCE: f64 = 1e-4;
 
-/// A source that can be turned about any point.
+/// The asymmetry of a source about any point.
 pub(super) struct Asymmetry<'a> {
     stamp: &'a Stamp,
     skybox: &'a SkyBox,
     radius: f64,
-    any_bad: bool,
-    /// Interpolation against the nothing beyond the edge gives no less than the faintest pixel.
+    has_bad_pixels: bool,
+    /// A lower bound of interpolated pixels, so that the zeros beyond the edge do not darken them: the faintest pixel.
     least: f64,
 }
 
 impl<'a> Asymmetry<'a> {
     pub(super) fn new(stamp: &'a Stamp, skybox: &'a SkyBox, radius: f64) -> Self {
-        let any_bad = stamp.bad.contains(&true);
+        let has_bad_pixels = stamp.bad.contains(&true);
         let least = stamp.image.values.iter().copied().fold(f64::INFINITY, f64::min);
-        Self { stamp, skybox, radius, any_bad, least: if least > 0.0 { least } else { f64::NEG_INFINITY } }
+        Self { stamp, skybox, radius, has_bad_pixels, least: if least > 0.0 { least } else { f64::NEG_INFINITY } }
     }
 
-    /// The centre of least asymmetry, searched from the centroid; from the brightest pixel when it drifts off farther than
-    /// `leash`, and the centroid when that does not help.
-    pub(super) fn centre(&self, centroid: Point, leash: f64, quality: &mut Quality) -> Point {
+    /// The centre of least asymmetry, searched from the centroid. If it is farther than `max_distance` away, it is
+    /// searched again from the brightest pixel; if that is too far away too, the centre is the centroid.
+    pub(super) fn centre(&self, centroid: Point, max_distance: f64, quality: &mut Quality) -> Point {
         let stamp = self.stamp;
-        let far = |a: Point, b: Point| (a[0] - b[0]).hypot(a[1] - b[1]) > leash;
-        let mut rows = Rows::new(stamp.image.width);
+        let far = |a: Point, b: Point| (a[0] - b[0]).hypot(a[1] - b[1]) > max_distance;
+        let mut rows = RotatedRows::new(stamp.image.width);
         let mut search = |start, quality: &mut Quality| {
-            minimum(|point| self.value(point, &mut rows, quality), start, TOLERANCE, TOLERANCE)
+            minimise(|point| self.value(point, &mut rows, quality), start, TOLERANCE, TOLERANCE)
         };
         let mut centre = search(centroid, quality);
         if far(centre, centroid) {
@@ -53,70 +53,70 @@ impl<'a> Asymmetry<'a> {
         centre
     }
 
-    /// The asymmetry about a point; `None` when there is no light or the point is outside.
+    /// The asymmetry about a point; `None` without light, or when the point is outside of the stamp.
     pub(super) fn at(&self, centre: Point, quality: &mut Quality) -> Option<f64> {
-        let value = self.value(centre, &mut Rows::new(self.stamp.image.width), quality);
-        (value < NOWHERE && value.is_finite()).then_some(value)
+        let value = self.value(centre, &mut RotatedRows::new(self.stamp.image.width), quality);
+        (value < UNDEFINED && value.is_finite()).then_some(value)
     }
 
-    fn value(&self, centre: Point, rows: &mut Rows, quality: &mut Quality) -> f64 {
+    fn value(&self, centre: Point, rows: &mut RotatedRows, quality: &mut Quality) -> f64 {
         let image = &self.stamp.image;
         let [xc, yc] = centre;
         let inside = (0.0..image.width as f64).contains(&xc) && (0.0..image.height as f64).contains(&yc);
         if !inside {
             quality.lower(Quality::Suspect);
-            return NOWHERE;
+            return UNDEFINED;
         }
         let circle = Aperture::circle(centre, self.radius);
         let (mut light, mut difference, mut area) = (0.0, 0.0, 0.0);
         for span in circle.spans(image.height, image.width) {
-            rows.turn(self, span.y, centre);
-            if self.any_bad {
-                rows.keep(self, span.y, centre);
+            rows.rotate(self, span.y, centre);
+            if self.has_bad_pixels {
+                rows.select(self, span.y, centre);
             }
-            let (row, turned, keep) = (image.row(span.y), &rows.turned, &rows.keep);
+            let (row, rotated, keep) = (image.row(span.y), &rows.rotated, &rows.keep);
             let within = span.inside.clone();
-            let sums = sums(&row[within.clone()], &turned[within.clone()], &keep[within]);
+            let sums = sums(&row[within.clone()], &rotated[within.clone()], &keep[within]);
             light += sums[0];
             difference += sums[1];
             area += sums[2];
             for x in span.rim() {
                 let share = keep[x] * circle.overlap(x, span.y);
                 light += share * row[x].abs();
-                difference += share * (turned[x] - row[x]).abs();
+                difference += share * (rotated[x] - row[x]).abs();
                 area += share;
             }
         }
         if light == 0.0 {
             quality.lower(Quality::Suspect);
-            return NOWHERE;
+            return UNDEFINED;
         }
         (difference - area * self.skybox.asymmetry) / light
     }
 }
 
-/// Rows under way, kept from one evaluation to the next.
-struct Rows {
-    /// A row of the turned image before it is interpolated along x.
+/// Buffers for one row, reused by all evaluations.
+struct RotatedRows {
+    /// The row of the rotated image before its interpolation along x, with a 0 on either side.
     mixed: Vec<f64>,
-    /// A row of the turned image.
-    turned: Vec<f64>,
+    /// The row of the rotated image.
+    rotated: Vec<f64>,
     /// 1 where a pixel and the one opposite to it are good, else 0.
     keep: Vec<f64>,
 }
 
-impl Rows {
+impl RotatedRows {
     fn new(width: usize) -> Self {
-        Self { mixed: vec![0.0; width + 2], turned: vec![0.0; width], keep: vec![1.0; width] }
+        Self { mixed: vec![0.0; width + 2], rotated: vec![0.0; width], keep: vec![1.0; width] }
     }
 
-    /// Row y of the image turned about a point.
-    fn turn(&mut self, of: &Asymmetry, y: usize, [xc, yc]: Point) {
+    /// Fills in row y of the image rotated about a point.
+    fn rotate(&mut self, of: &Asymmetry, y: usize, [xc, yc]: Point) {
         let image = &of.stamp.image;
         let width = image.width;
         let from = 2.0 * yc - y as f64;
         let (row, part) = (from.floor(), from - from.floor());
-        // Mixed of two rows, with a 0 on either side.
+        // Interpolated between two rows.
         self.mixed.fill(0.0);
         for (row, weight) in [(row, 1.0 - part), (row + 1.0, part)] {
             if row >= 0.0 && row < image.height as f64 {
@@ -125,32 +125,32 @@ impl Rows {
                 }
             }
         }
-        // Column x comes from 2 xc - x: between `first - x` and the one after.
+        // Column x is interpolated at 2 xc - x, between the columns `first - x` and `first - x + 1`.
         let first = (2.0 * xc).floor();
         let part = 2.0 * xc - first;
         let first = first as isize;
         let lowest = (first - width as isize + 1).clamp(0, width as isize) as usize;
         let highest = (first + 2).clamp(0, width as isize) as usize;
-        self.turned[..lowest].fill(0.0);
-        self.turned[highest..].fill(0.0);
+        self.rotated[..lowest].fill(0.0);
+        self.rotated[highest..].fill(0.0);
         if lowest >= highest {
             return;
         }
-        // In `mixed`, which begins one pixel before the row, the place is one more.
+        // `mixed` begins one pixel before the row.
         let end = (first + 1 - lowest as isize) as usize;
         let length = highest - lowest;
         let source = &self.mixed[end + 1 - length..end + 2];
-        let turned = &mut self.turned[lowest..highest];
-        for (out, pair) in turned.iter_mut().zip(source.windows(2).rev()) {
+        let rotated = &mut self.rotated[lowest..highest];
+        for (out, pair) in rotated.iter_mut().zip(source.windows(2).rev()) {
             *out = (1.0 - part) * pair[0] + part * pair[1];
         }
         if of.least > 0.0 {
-            turned.iter_mut().filter(|value| **value != 0.0).for_each(|value| *value = value.max(of.least));
+            rotated.iter_mut().filter(|value| **value != 0.0).for_each(|value| *value = value.max(of.least));
         }
     }
 
-    /// Which pixels of row y count.
-    fn keep(&mut self, of: &Asymmetry, y: usize, [xc, yc]: Point) {
+    /// Fills in which pixels of row y are used.
+    fn select(&mut self, of: &Asymmetry, y: usize, [xc, yc]: Point) {
         let (width, height) = (of.stamp.image.width, of.stamp.image.height);
         let share = |bad: &bool| f64::from(u8::from(!bad));
         for (keep, bad) in self.keep.iter_mut().zip(&of.stamp.bad[y * width..]) {
@@ -160,7 +160,7 @@ impl Rows {
         if row < 0.0 || row >= height as f64 {
             return;
         }
-        // Column x is opposite to `first` - x, as far as that is in the row.
+        // Column x is opposite to `first` - x, if that is in the row.
         let opposite = &of.stamp.bad[row as usize * width..][..width];
         let first = (2.0 * xc).round() as usize;
         let lowest = (first + 1).saturating_sub(width);
@@ -174,74 +174,66 @@ impl Rows {
     }
 }
 
-/// Sums over pixels that are kept: of light, of its difference from the turned image, and how many they are. Eight at a time.
-fn sums(row: &[f64], turned: &[f64], keep: &[f64]) -> [f64; 3] {
+/// Sums over the pixels that are kept: of light, of its difference from the rotated image, and of their number. Eight
+/// lanes make the sum vectorisable and fix its order.
+fn sums(row: &[f64], rotated: &[f64], keep: &[f64]) -> [f64; 3] {
     const LANES: usize = 8;
     let mut lanes = [[0.0; LANES]; 3];
-    let mut add = |row: &[f64], turned: &[f64], keep: &[f64]| {
-        for (lane, ((value, turned), keep)) in row.iter().zip(turned).zip(keep).enumerate() {
+    let mut add = |row: &[f64], rotated: &[f64], keep: &[f64]| {
+        for (lane, ((value, rotated), keep)) in row.iter().zip(rotated).zip(keep).enumerate() {
             lanes[0][lane] += keep * value.abs();
-            lanes[1][lane] += keep * (turned - value).abs();
+            lanes[1][lane] += keep * (rotated - value).abs();
             lanes[2][lane] += keep;
         }
     };
     let (rows, row) = row.as_chunks::<LANES>();
-    let (turns, turned) = turned.as_chunks::<LANES>();
+    let (rotations, rotated) = rotated.as_chunks::<LANES>();
     let (keeps, keep) = keep.as_chunks::<LANES>();
-    for ((row, turned), keep) in rows.iter().zip(turns).zip(keeps) {
-        add(row, turned, keep);
+    for ((row, rotated), keep) in rows.iter().zip(rotations).zip(keeps) {
+        add(row, rotated, keep);
     }
-    add(row, turned, keep);
+    add(row, rotated, keep);
     lanes.map(|lanes| lanes.iter().sum())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::morphology::{Sky, Source};
+    use crate::morphology::{
+        SegmentedSource, Sky,
+        test_sources::{above, image, source, stamp},
+    };
 
-    /// The stamp of the source 1 on a sky of nothing.
-    fn cut(image: &[f32], width: usize, segments: &[u32], mask: Option<&[f32]>) -> Stamp {
-        let height = image.len() / width;
-        let (sky, label) = (Sky::None, 1);
-        let (variance, gain, psf_fwhm_pixels) = (None, None, None);
-        let source = Source { image, height, width, segments, label, mask, variance, gain, sky, psf_fwhm_pixels };
-        Stamp::cut(&source).expect("a source")
-    }
-
-    /// A source on a sky of nothing, whose pixels are those of `light`.
-    fn turned(light: impl Fn(f64, f64) -> f64, mask: Option<&[f32]>) -> (Point, Option<f64>, Quality) {
-        let (height, width) = (50, 60);
-        let image: Vec<f32> =
-            (0..height * width).map(|i| light(f64::from(i % width), f64::from(i / width)) as f32).collect();
-        let segments: Vec<u32> = image.iter().map(|value| u32::from(*value > 1.0)).collect();
-        let width = width as usize;
-        let stamp = cut(&image, width, &segments, mask);
+    /// The centre and the asymmetry of a source without sky, whose pixels are those of `light`.
+    fn measured(light: impl Fn(f64, f64) -> f64, mask: Option<&[f32]>) -> (Point, Option<f64>, Quality) {
+        let image = image(50, 60, light);
+        let segments = above(&image, 1.0);
+        let stamp = stamp(&SegmentedSource { mask, ..source(&image, 60, &segments) });
         let mut quality = Quality::Good;
         let skybox = SkyBox::of(&stamp, Sky::None, &mut quality);
-        let folded = Asymmetry::new(&stamp, &skybox, 18.0);
-        let centre = folded.centre(stamp.centroid(&mut quality), 3.0, &mut quality);
-        let value = folded.at(centre, &mut quality);
+        let asymmetry = Asymmetry::new(&stamp, &skybox, 18.0);
+        let centre = asymmetry.centre(stamp.centroid(&mut quality), 3.0, &mut quality);
+        let value = asymmetry.at(centre, &mut quality);
         ([centre[0] + stamp.x0 as f64, centre[1] + stamp.y0 as f64], value, quality)
     }
 
     #[test]
-    fn the_centre_may_be_in_any_corner_of_a_stamp_with_bad_pixels() {
+    fn centres_in_any_corner_of_a_stamp_with_bad_pixels_have_an_asymmetry() {
         let (height, width) = (7, 12);
         let image: Vec<f32> = (0..height * width).map(|i| 1.0 + (i * 29 % 17) as f32).collect();
         let mask: Vec<f32> = (0..height * width).map(|i| f32::from(u8::from(i % 5 == 0))).collect();
         let segments = vec![1; height * width];
-        let stamp = cut(&image, width, &segments, Some(&mask));
+        let stamp = stamp(&SegmentedSource { mask: Some(&mask), ..source(&image, width, &segments) });
         let mut quality = Quality::Good;
         let skybox = SkyBox::of(&stamp, Sky::None, &mut quality);
-        let folded = Asymmetry::new(&stamp, &skybox, 4.0);
+        let asymmetry = Asymmetry::new(&stamp, &skybox, 4.0);
         for x in [0.0, 0.3, 5.5, 11.2, 11.8, 11.999_999] {
             for y in [0.0, 0.2, 3.0, 6.3, 6.8, 6.999_999] {
-                let value = folded.at([x, y], &mut quality).expect("a value");
+                let value = asymmetry.at([x, y], &mut quality).expect("a value");
                 assert!((0.0..=2.0).contains(&value), "{x} {y}: {value}");
             }
         }
-        assert_eq!(folded.at([12.0, 3.0], &mut quality), None);
+        assert_eq!(asymmetry.at([12.0, 3.0], &mut quality), None);
     }
 
     fn blob(x: f64, y: f64, [xc, yc]: Point) -> f64 {
@@ -249,26 +241,107 @@ mod tests {
     }
 
     #[test]
-    fn a_symmetric_galaxy_has_no_asymmetry_about_its_centre() {
+    fn a_symmetric_galaxy_has_asymmetry_zero_about_its_centre() {
         let centre = [31.0, 24.5];
-        let (found, value, quality) = turned(|x, y| blob(x, y, centre), None);
+        let (found, value, quality) = measured(|x, y| blob(x, y, centre), None);
         assert!((found[0] - centre[0]).hypot(found[1] - centre[1]) < 0.01, "{found:?}");
         assert!(value.expect("a value") < 1e-3, "{value:?}");
         assert_eq!(quality, Quality::Good);
     }
 
     #[test]
-    fn what_has_no_counterpart_counts_twice_and_what_is_masked_not_at_all() {
+    fn light_without_a_counterpart_counts_twice_and_masked_light_does_not_count() {
         let centre = [30.0, 25.0];
         let with_spot =
             |x: f64, y: f64| blob(x, y, centre) + if (x - 39.0).abs() + (y - 25.0).abs() < 1.5 { 40.0 } else { 0.0 };
-        let (_, value, _) = turned(with_spot, None);
+        let (_, value, _) = measured(with_spot, None);
         let total: f64 = (0..3000).map(|i| with_spot(f64::from(i % 60), f64::from(i / 60))).sum();
         assert!((value.expect("a value") - 2.0 * 5.0 * 40.0 / total).abs() < 2e-3, "{value:?}");
         let mask: Vec<f32> = (0..3000)
             .map(|i| f32::from(u8::from((f64::from(i % 60) - 39.0).abs() + (f64::from(i / 60) - 25.0).abs() < 1.5)))
             .collect();
-        let (_, value, _) = turned(with_spot, Some(&mask));
+        let (_, value, _) = measured(with_spot, Some(&mask));
         assert!(value.expect("a value") < 1e-3, "{value:?}");
+    }
+
+    /// |x - x180| and the pixels that are used, by the definition.
+    fn by_definition(stamp: &Stamp, [xc, yc]: Point, radius: f64) -> f64 {
+        let (width, height) = (stamp.image.width as isize, stamp.image.height as isize);
+        let inside = |x: isize, y: isize| (0..width).contains(&x) && (0..height).contains(&y);
+        let pixel = |x: isize, y: isize| if inside(x, y) { stamp.image.row(y as usize)[x as usize] } else { 0.0 };
+        let circle = Aperture::circle([xc, yc], radius);
+        let (mut light, mut difference) = (0.0, 0.0);
+        for (y, x) in (0..height).flat_map(|y| (0..width).map(move |x| (y, x))) {
+            let (u, v) = (2.0 * xc - x as f64, 2.0 * yc - y as f64);
+            let (i, j) = (u.floor() as isize, v.floor() as isize);
+            let (p, q) = (u - u.floor(), v - v.floor());
+            let rotated = (1.0 - q) * ((1.0 - p) * pixel(i, j) + p * pixel(i + 1, j))
+                + q * ((1.0 - p) * pixel(i, j + 1) + p * pixel(i + 1, j + 1));
+            let bad = |x: isize, y: isize| inside(x, y) && stamp.bad[(y * width + x) as usize];
+            let opposite = ((2.0 * xc).round() as isize - x, (2.0 * yc).round() as isize - y);
+            if bad(x, y) || bad(opposite.0, opposite.1) {
+                continue;
+            }
+            let share = circle.overlap(x as usize, y as usize);
+            light += share * pixel(x, y).abs();
+            difference += share * (rotated - pixel(x, y)).abs();
+        }
+        difference / light
+    }
+
+    #[test]
+    fn values_are_those_of_the_definition_about_any_point() {
+        // With negative pixels: the faintest pixel is then no bound.
+        let image = image(31, 26, |x, y| (7.0 * x + 13.0 * y) % 17.0 - 3.0 + x);
+        let mask: Vec<f32> = (0..31 * 26).map(|i| f32::from(u8::from(i % 23 == 4))).collect();
+        for mask in [None, Some(mask.as_slice())] {
+            let stamp = stamp(&SegmentedSource { mask, ..source(&image, 26, &[1; 31 * 26]) });
+            let mut quality = Quality::Good;
+            let skybox = SkyBox::of(&stamp, Sky::None, &mut quality);
+            let asymmetry = Asymmetry::new(&stamp, &skybox, 9.0);
+            for centre in [[13.0, 15.0], [12.3, 14.8], [0.0, 0.4], [25.6, 30.2], [3.5, 27.5], [24.9, 2.0]] {
+                let found = asymmetry.at(centre, &mut quality).expect("a value");
+                let expected = by_definition(&stamp, centre, 9.0);
+                assert!((found - expected).abs() < 1e-12, "{centre:?}: {found} {expected}");
+            }
+            assert_eq!(quality, Quality::Good);
+        }
+    }
+
+    #[test]
+    fn the_sky_is_subtracted_by_area() {
+        let image = image(31, 26, |x, y| (7.0 * x + 13.0 * y) % 17.0 - 3.0 + x);
+        let stamp = stamp(&source(&image, 26, &[1; 31 * 26]));
+        let mut quality = Quality::Good;
+        let dark = SkyBox::of(&stamp, Sky::None, &mut quality);
+        let mut noisy = SkyBox::of(&stamp, Sky::None, &mut quality);
+        noisy.asymmetry = 0.25;
+        let [dark, noisy] =
+            [&dark, &noisy].map(|sky| Asymmetry::new(&stamp, sky, 9.0).at([13.2, 15.1], &mut Quality::Good));
+        let circle = Aperture::circle([13.2, 15.1], 9.0);
+        let absolute = crate::morphology::pixel_plane::PixelPlane {
+            values: stamp.image.values.iter().map(|value| value.abs()).collect(),
+            ..stamp.image
+        };
+        let expected = dark.expect("a value") - 0.25 * circle.area() / circle.sum(&absolute);
+        assert!((noisy.expect("a value") - expected).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_centre_that_drifts_away_is_searched_from_the_brightest_pixel_or_is_the_centroid() {
+        // The centroid is 8 pixels from a peak that is symmetric; with a short leash the search begins again at the
+        // peak.
+        let peak = [24.0, 25.0];
+        let light = |x: f64, y: f64| 100.0 * crate::morphology::test_sources::gaussian(x, y, peak, 3.0);
+        let image = image(50, 60, light);
+        let stamp = stamp(&source(&image, 60, &[1; 50 * 60]));
+        let mut quality = Quality::Good;
+        let skybox = SkyBox::of(&stamp, Sky::None, &mut quality);
+        let asymmetry = Asymmetry::new(&stamp, &skybox, 12.0);
+        let found = asymmetry.centre([32.0, 25.0], 3.0, &mut quality);
+        assert!((found[0] - peak[0]).hypot(found[1] - peak[1]) < 0.01, "{found:?}");
+        assert_eq!(quality, Quality::Suspect);
+        let found = asymmetry.centre([25.0, 25.0], 3.0, &mut Quality::Good);
+        assert!((found[0] - peak[0]).hypot(found[1] - peak[1]) < 0.01, "{found:?}");
     }
 }

@@ -1,11 +1,12 @@
 //! The root of a function of one variable, by Brent's method.
 
-/// A root between two places where the function has different signs, to `tolerance`.
+/// A root between two positions at which the function has different signs, to `tolerance`.
 ///
-/// Interpolates (by a line through two points, or by the inverse quadratic through three) as long as that shrinks the
-/// bracket well, and halves the bracket otherwise. Brent (1973), Algorithms for Minimization without Derivatives, chapter 4.
-pub(super) fn root(mut f: impl FnMut(f64) -> f64, from: f64, to: f64, tolerance: f64) -> f64 {
-    // `now` is the best guess, `other` the end with the other sign, `last` the guess before.
+/// Interpolates (linearly through two points, or inverse quadratically through three) as long as that shrinks the
+/// bracket fast enough, and bisects otherwise. Brent (1973), Algorithms for Minimization without Derivatives, chapter
+/// 4; the variant of `scipy.optimize.brentq`, which statmorph calls.
+pub(super) fn find_root(mut f: impl FnMut(f64) -> f64, from: f64, to: f64, tolerance: f64) -> f64 {
+    // `now` is the best guess, `last` the guess before, `other` the end of the bracket with the other sign.
     let (mut last, mut now) = (from, to);
     let (mut f_last, mut f_now) = (f(last), f(now));
     let (mut other, mut f_other) = (last, f_last);
@@ -28,7 +29,7 @@ pub(super) fn root(mut f: impl FnMut(f64) -> f64, from: f64, to: f64, tolerance:
         if f_now == 0.0 || half.abs() < least {
             break;
         }
-        let mut halves = true;
+        let mut bisects = true;
         if step_before.abs() > least && f_now.abs() < f_last.abs() {
             let interpolated = if last == other {
                 -f_now * (now - last) / (f_now - f_last)
@@ -40,10 +41,10 @@ pub(super) fn root(mut f: impl FnMut(f64) -> f64, from: f64, to: f64, tolerance:
             if 2.0 * interpolated.abs() < step_before.abs().min(3.0 * half.abs() - least) {
                 step_before = step;
                 step = interpolated;
-                halves = false;
+                bisects = false;
             }
         }
-        if halves {
+        if bisects {
             (step_before, step) = (half, half);
         }
         (last, f_last) = (now, f_now);
@@ -55,25 +56,35 @@ pub(super) fn root(mut f: impl FnMut(f64) -> f64, from: f64, to: f64, tolerance:
 
 #[cfg(test)]
 mod tests {
-    use super::root;
+    use super::find_root;
 
     #[test]
-    fn roots_of_smooth_steep_and_broken_functions_are_found() {
+    fn finds_roots_of_smooth_steep_and_discontinuous_functions() {
         let near = |found: f64, expected: f64| assert!((found - expected).abs() < 1e-8, "{found} {expected}");
-        near(root(|x| x * x - 2.0, 0.0, 3.0, 1e-10), 2f64.sqrt());
-        near(root(|x| (20.0 * (x - 0.7)).tanh(), 9.0, -4.0, 1e-10), 0.7);
-        near(root(|x| if x < 0.3 { -1.0 } else { 5.0 }, 0.0, 1.0, 1e-10), 0.3);
-        assert_eq!(root(|x| x, 0.0, 1.0, 1e-10), 0.0);
+        near(find_root(|x| x * x - 2.0, 0.0, 3.0, 1e-10), 2f64.sqrt());
+        near(find_root(|x| (20.0 * (x - 0.7)).tanh(), 9.0, -4.0, 1e-10), 0.7);
+        near(find_root(|x| if x < 0.3 { -1.0 } else { 5.0 }, 0.0, 1.0, 1e-10), 0.3);
+        assert_eq!(find_root(|x| x, 0.0, 1.0, 1e-10), 0.0);
+        assert_eq!(find_root(|x| x - 1.0, 0.0, 1.0, 1e-10), 1.0);
     }
 
     #[test]
-    fn few_evaluations_are_needed() {
-        let mut calls = 0;
-        let count = |x: f64| {
-            calls += 1;
-            x.exp() - 5.0
+    fn interpolation_saves_evaluations() {
+        let calls = |f: fn(f64) -> f64, from: f64, to: f64| {
+            let mut calls = 0;
+            let count = |x: f64| {
+                calls += 1;
+                f(x)
+            };
+            find_root(count, from, to, 1e-6);
+            calls
         };
-        root(count, 0.0, 4.0, 1e-6);
-        assert!(calls < 14, "{calls}");
+        // Bisection takes more than 20.
+        let found = [
+            calls(|x| x.exp() - 5.0, 0.0, 4.0),
+            calls(|x| x.powi(3) - 3.0, 0.0, 4.0),
+            calls(|x| x.cos() - x, 0.0, 4.0),
+        ];
+        assert!(found.iter().all(|calls| *calls < 14), "{found:?}");
     }
 }

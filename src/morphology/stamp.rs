@@ -1,34 +1,36 @@
-//! The part of an image around a source, and which of its pixels count.
+//! The cutout around a source, and the masks of its pixels.
 
-use super::{Point, Quality, Source, plane::Plane};
+use super::{Point, Quality, SegmentedSource, pixel_plane::PixelPlane};
 
-/// The stamp is so many times as large as the source.
+/// Size of the stamp relative to that of the source.
 const EXTENT: f64 = 2.5;
-/// Half the least size of a stamp, pixels.
-const LEAST_HALF: usize = 24;
-/// A pixel so many standard deviations of its eight neighbours away from their mean is an outlier (Lotz et al. 2004).
+/// Half the minimum size of a stamp, pixels.
+const MIN_HALF: usize = 24;
+/// A pixel is an outlier when it is farther from the mean of its eight neighbours than this many of their standard
+/// deviations (Lotz et al. 2004).
 const OUTLIER: f64 = 10.0;
 
 /// The pixels around a source.
 pub(super) struct Stamp {
-    /// The place of its first pixel in the image.
+    /// The column of its first pixel in the image.
     pub(super) x0: usize,
+    /// The row of its first pixel in the image.
     pub(super) y0: usize,
-    /// The image; 0 where pixels are bad.
-    pub(super) image: Plane,
-    /// Other sources, masked pixels, outliers, and what is not finite.
+    /// The image, with 0 for bad pixels.
+    pub(super) image: PixelPlane,
+    /// Other sources, masked pixels, outliers, and pixels that are not finite.
     pub(super) bad: Vec<bool>,
     /// Good pixels of the source.
     pub(super) source: Vec<bool>,
-    /// Sky that no mask covers.
+    /// Pixels of the sky that are not masked.
     pub(super) sky: Vec<bool>,
-    /// The image on the source, else 0.
-    pub(super) alone: Plane,
+    /// The image, with 0 outside of the source.
+    pub(super) alone: PixelPlane,
 }
 
 impl Stamp {
-    /// Cuts out a square around the source, smaller where the image ends; `None` when no pixel has its label.
-    pub(super) fn cut(source: &Source) -> Option<Self> {
+    /// Cuts out a square around the source, clipped to the image; `None` when no pixel has its label.
+    pub(super) fn cut(source: &SegmentedSource) -> Option<Self> {
         let (height, width) = (source.height, source.width);
         let rows = source.segments.chunks_exact(width.max(1));
         let own = rows.enumerate().flat_map(|(y, row)| {
@@ -41,25 +43,25 @@ impl Stamp {
         let [x0, x1, y0, y1] = own.fold(None, box_of)?;
         let (wide, high) = (x1 + 1 - x0, y1 + 1 - y0);
         let (xc, yc) = (x0 + wide / 2, y0 + high / 2);
-        let reach = ((wide.max(high) as f64 * EXTENT / 2.0) as usize).max(LEAST_HALF);
-        let columns = xc.saturating_sub(reach)..width.min(xc + reach);
-        let rows = yc.saturating_sub(reach)..height.min(yc + reach);
+        let half = ((wide.max(high) as f64 * EXTENT / 2.0) as usize).max(MIN_HALF);
+        let columns = xc.saturating_sub(half)..width.min(xc + half);
+        let rows = yc.saturating_sub(half)..height.min(yc + half);
 
-        let places: Vec<usize> = rows.clone().flat_map(|y| columns.clone().map(move |x| y * width + x)).collect();
-        let raw: Vec<f64> = places.iter().map(|place| f64::from(source.image[*place])).collect();
-        let raw = Plane { height: rows.len(), width: columns.len(), values: raw };
-        let masked = |place: usize| source.mask.is_some_and(|mask| mask[place] != 0.0);
-        let variance = |place: usize| source.variance.map_or(0.0, |variance| variance[place]);
+        let indices: Vec<usize> = rows.clone().flat_map(|y| columns.clone().map(move |x| y * width + x)).collect();
+        let raw: Vec<f64> = indices.iter().map(|index| f64::from(source.image[*index])).collect();
+        let raw = PixelPlane { height: rows.len(), width: columns.len(), values: raw };
+        let masked = |index: usize| source.mask.is_some_and(|mask| mask[index] != 0.0);
+        let variance = |index: usize| source.variance.map_or(0.0, |variance| variance[index]);
         let mut bad = outliers(&raw);
-        for ((bad, value), place) in bad.iter_mut().zip(&raw.values).zip(&places) {
-            let other = source.segments[*place] != 0 && source.segments[*place] != source.label;
-            *bad |= other || masked(*place) || !value.is_finite() || !variance(*place).is_finite();
+        for ((bad, value), index) in bad.iter_mut().zip(&raw.values).zip(&indices) {
+            let other = source.segments[*index] != 0 && source.segments[*index] != source.label;
+            *bad |= other || masked(*index) || !value.is_finite() || !variance(*index).is_finite();
         }
         let values = raw.values.iter().zip(&bad).map(|(value, bad)| if *bad { 0.0 } else { *value }).collect();
-        let image = Plane { values, ..raw };
-        let segment = |place: &usize| source.segments[*place];
-        let own: Vec<bool> = places.iter().zip(&bad).map(|(place, bad)| segment(place) != 0 && !bad).collect();
-        let sky = places.iter().map(|place| segment(place) == 0 && !masked(*place)).collect();
+        let image = PixelPlane { values, ..raw };
+        let segment = |index: &usize| source.segments[*index];
+        let own: Vec<bool> = indices.iter().zip(&bad).map(|(index, bad)| segment(index) != 0 && !bad).collect();
+        let sky = indices.iter().map(|index| segment(index) == 0 && !masked(*index)).collect();
         let alone = image.only(&own);
         Some(Self { x0: columns.start, y0: rows.start, image, bad, source: own, sky, alone })
     }
@@ -69,12 +71,12 @@ impl Stamp {
         self.alone.values.iter().sum()
     }
 
-    /// The centre of light of the source.
+    /// The centroid of the source; the middle of the stamp when it is outside, which lowers the quality.
     pub(super) fn centroid(&self, quality: &mut Quality) -> Point {
         let (height, width) = (self.image.height as f64, self.image.width as f64);
         match self.alone.centroid() {
             Some([x, y]) if (0.0..width).contains(&x) && (0.0..height).contains(&y) => [x, y],
-            // Negative pixels can push it out.
+            // Negative pixels can push it outside.
             _ => {
                 quality.lower(Quality::Bad);
                 [width / 2.0, height / 2.0]
@@ -82,15 +84,15 @@ impl Stamp {
         }
     }
 
-    /// Whether the pixel of a point, in the stamp, has nothing in it: it is masked.
+    /// Whether the pixel of a point is 0, as bad pixels are, or outside of the stamp.
     pub(super) fn is_empty_at(&self, [x, y]: Point) -> bool {
         let inside = x > -1.0 && y > -1.0 && (x as usize) < self.image.width && (y as usize) < self.image.height;
         !inside || self.image.row(y as usize)[x as usize] == 0.0
     }
 }
 
-/// Pixels that stand out from their eight neighbours; beyond the edge the edge goes on.
-fn outliers(raw: &Plane) -> Vec<bool> {
+/// Pixels that are outliers among their eight neighbours. Beyond the edge the edge pixels are repeated.
+fn outliers(raw: &PixelPlane) -> Vec<bool> {
     let (height, width) = (raw.height, raw.width);
     let value = |y: usize, x: usize| {
         let value = raw.values[y * width + x];
@@ -105,9 +107,9 @@ fn outliers(raw: &Plane) -> Vec<bool> {
             for (i, row) in rows.into_iter().enumerate() {
                 for (j, column) in columns.into_iter().enumerate() {
                     if (i, j) != (1, 1) {
-                        let near = value(row, column);
-                        sum += near;
-                        squares += near * near;
+                        let neighbour = value(row, column);
+                        sum += neighbour;
+                        squares += neighbour * neighbour;
                     }
                 }
             }
@@ -122,18 +124,19 @@ fn outliers(raw: &Plane) -> Vec<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::morphology::test_sources::source;
 
     #[test]
-    fn a_hot_pixel_stands_out_and_a_steep_slope_does_not() {
+    fn a_hot_pixel_is_an_outlier_and_rough_ones_are_not() {
         let mut values: Vec<f64> = (0..100).map(|i| f64::from((i * 37) % 11)).collect();
         values[44] = 500.0;
-        let raw = Plane { height: 10, width: 10, values };
+        let raw = PixelPlane { height: 10, width: 10, values };
         let found = outliers(&raw);
         assert_eq!((0..100).filter(|i| found[*i]).collect::<Vec<_>>(), [44]);
     }
 
     #[test]
-    fn a_stamp_is_around_the_source_and_leaves_out_what_does_not_count() {
+    fn a_stamp_is_centred_on_the_source_and_marks_pixels() {
         let (height, width) = (100, 80);
         let image: Vec<f32> = (0..height * width).map(|i| 5.0 + ((i * 31) % 7) as f32).collect();
         let mut segments = vec![0; height * width];
@@ -145,27 +148,56 @@ mod tests {
         segments[45 * width + 70] = 2;
         let mut mask = vec![0.0; height * width];
         mask[45 * width + 61] = 1.0;
-        let source = Source { image: &image, height, width, segments: &segments, label: 7, mask: Some(&mask), ..NONE };
+        let source = SegmentedSource { label: 7, mask: Some(&mask), ..source(&image, width, &segments) };
         let stamp = Stamp::cut(&source).expect("a source");
-        // Half a side is 24, and the image ends at 80.
+        // Half a side is 24, and the image has 80 columns.
         assert_eq!((stamp.x0, stamp.y0, stamp.image.width, stamp.image.height), (38, 21, 42, 48));
-        let place = |x: usize, y: usize| (y - 21) * 42 + x - 38;
-        assert!(stamp.bad[place(70, 45)] && stamp.bad[place(61, 45)] && !stamp.bad[place(61, 46)]);
+        let at = |x: usize, y: usize| (y - 21) * 42 + x - 38;
+        assert!(stamp.bad[at(70, 45)] && stamp.bad[at(61, 45)] && !stamp.bad[at(61, 46)]);
         assert_eq!(stamp.source.iter().filter(|own| **own).count(), 39);
-        assert!(stamp.sky[place(39, 22)] && !stamp.sky[place(61, 46)]);
-        assert!(Stamp::cut(&Source { label: 3, ..source }).is_none());
+        assert!(stamp.sky[at(39, 22)] && !stamp.sky[at(61, 46)]);
+        assert!(Stamp::cut(&SegmentedSource { label: 3, ..source }).is_none());
+        // A source of 30 columns and 4 rows has a stamp of 2.5 times 30.
+        let mut wide = vec![0; height * width];
+        (0..4).for_each(|y| wide[(48 + y) * width + 20..][..30].fill(7));
+        let stamp = Stamp::cut(&SegmentedSource { segments: &wide, mask: None, ..source }).expect("a source");
+        assert_eq!((stamp.x0, stamp.y0, stamp.image.width, stamp.image.height), (0, 13, 72, 74));
     }
 
-    const NONE: Source<'static> = Source {
-        image: &[],
-        height: 0,
-        width: 0,
-        segments: &[],
-        label: 0,
-        mask: None,
-        variance: None,
-        gain: None,
-        sky: super::super::Sky::Measured,
-        psf_fwhm_pixels: None,
-    };
+    #[test]
+    fn pixels_without_data_are_bad() {
+        let (height, width) = (60, 60);
+        let mut image: Vec<f32> = (0..height * width).map(|i| 5.0 + ((i * 31) % 7) as f32).collect();
+        let mut segments = vec![0; height * width];
+        (28..32).for_each(|y| segments[y * width + 28..][..4].fill(1));
+        let mut variance = vec![1.0; height * width];
+        (image[30 * width + 30], image[20 * width + 20]) = (f32::NAN, f32::INFINITY);
+        variance[29 * width + 29] = f32::INFINITY;
+        let variance = Some(variance.as_slice());
+        let source = SegmentedSource { variance, ..source(&image, width, &segments) };
+        let stamp = Stamp::cut(&source).expect("a source");
+        let bad: Vec<usize> = (0..stamp.bad.len()).filter(|i| stamp.bad[*i]).collect();
+        let at = |x: usize, y: usize| (y - stamp.y0) * stamp.image.width + x - stamp.x0;
+        assert_eq!(bad, [at(20, 20), at(29, 29), at(30, 30)]);
+        assert!(bad.iter().all(|i| stamp.image.values[*i] == 0.0));
+        assert_eq!(stamp.source.iter().filter(|own| **own).count(), 14);
+        let good = (0..16).map(|i| (28 + i / 4, 28 + i % 4)).filter(|at| *at != (29, 29) && *at != (30, 30));
+        assert_eq!(stamp.flux(), good.map(|(y, x)| f64::from(image[y * width + x])).sum::<f64>());
+        assert!(stamp.is_empty_at([0.0, -1.0]) && stamp.is_empty_at([48.0, 3.0]) && !stamp.is_empty_at([-0.5, 47.9]));
+    }
+
+    #[test]
+    fn a_centroid_outside_of_the_stamp_is_replaced_by_the_middle() {
+        let (height, width) = (50, 50);
+        // Smooth enough for no outliers; the negative wing pushes the centroid beyond the other side.
+        let image: Vec<f32> = (0..height * width).map(|i| 20.0 - (i % width) as f32 + (i % 3) as f32 / 10.0).collect();
+        let mut segments = vec![0; height * width];
+        segments[25 * width + 5..][..31].fill(1);
+        let source = source(&image, width, &segments);
+        let stamp = Stamp::cut(&source).expect("a source");
+        let mut quality = Quality::Good;
+        assert!(stamp.flux() > 0.0 && stamp.alone.centroid().is_some_and(|[x, _]| x < 0.0));
+        let middle = [stamp.image.width as f64 / 2.0, stamp.image.height as f64 / 2.0];
+        assert_eq!((stamp.centroid(&mut quality), quality), (middle, Quality::Bad));
+    }
 }

@@ -1,22 +1,23 @@
-//! The class of every point of a plane through latent space, when the head is affine.
+//! The class of every point of a plane through latent space, for an affine head.
 //!
-//! The plane is z0 + x d1 + y d2 with d1 = z1 - z0 and d2 = z2 - z0. For logits = W z + b they are l0 + x W d1 + y W d2 exactly, so
-//! three products with W are all that is asked of the head. A class has the greatest logit in a convex region: a rectangle whose four
-//! corners are of one class is of that class, which leaves only the boundaries to be looked at point by point.
+//! The plane is z0 + x d1 + y d2 with d1 = z1 - z0 and d2 = z2 - z0. For logits = W z + b the logits on it are exactly
+//! l0 + x W d1 + y W d2, so three products with W replace an evaluation of the head at every point. The region where a
+//! class has the greatest logit is convex: a rectangle whose four corners have one class has that class everywhere, so
+//! only the boundaries are evaluated point by point.
 
 use super::softmax::argmax;
 
-/// The points of a square: coordinates step (i - half) for i = 0 ... 2 half, so that 0 is among them exactly.
+/// The points of a square grid: coordinates step (i - half) for i = 0 ... 2 half, so that 0 is one of them exactly.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Grid {
     /// Points on each side of 0.
     pub half: usize,
-    /// Distance of neighbours.
+    /// The distance between neighbours.
     pub step: f64,
 }
 
 impl Grid {
-    /// The grid over [-extent, extent], if that is a whole number of steps.
+    /// The grid over [-extent, extent]; `None` unless it is an integer number of steps.
     pub fn over(extent: f64, step: f64) -> Option<Self> {
         let half = (extent / step).round();
         ((half * step - extent).abs() <= 1e-9 * extent && half >= 1.0).then_some(Self { half: half as usize, step })
@@ -38,16 +39,16 @@ impl Grid {
     }
 }
 
-/// Logits over the plane: l0 + x a + y u.
+/// The logits on a plane: origin + x across + y up, by class.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Plane {
+pub struct LogitPlane {
     origin: Vec<f64>,
     across: Vec<f64>,
     up: Vec<f64>,
 }
 
-impl Plane {
-    /// The plane of an affine head (`weights` `[class, D]`, `bias` `[class]`) through an object's latent and two others.
+impl LogitPlane {
+    /// The plane of an affine head (`weights` `[class, D]`, `bias` `[class]`) through the latents z0, z1 and z2.
     pub fn of(weights: &[f32], bias: &[f32], z0: &[f32], z1: &[f32], z2: &[f32]) -> Self {
         let product = |row: &[f32], of: &dyn Fn(usize) -> f64| -> f64 {
             row.iter().enumerate().map(|(i, weight)| f64::from(*weight) * of(i)).sum()
@@ -60,12 +61,12 @@ impl Plane {
         Self { origin: origin.collect(), across: towards(z1), up: towards(z2) }
     }
 
-    /// How many classes there are.
+    /// The number of classes.
     pub const fn classes(&self) -> usize {
         self.origin.len()
     }
 
-    /// The class at a point, the first of equals.
+    /// The class at a point; of equal logits the first.
     #[inline]
     pub fn class(&self, x: f64, y: f64) -> usize {
         let logit = |((origin, across), up): ((&f64, &f64), &f64)| origin + y * up + x * across;
@@ -79,8 +80,8 @@ impl Plane {
         best.0
     }
 
-    /// How far one can go from the origin in the direction (x, y) before another class has the greatest logit, in units of
-    /// that direction. `None` when none ever has.
+    /// The distance from the origin, in units of (x, y), at which another class first has the greatest logit in that
+    /// direction. `None` when that never happens.
     pub fn boundary(&self, x: f64, y: f64) -> Option<f64> {
         let own = argmax(&self.origin);
         let slope = |class: usize| x * self.across[class] + y * self.up[class];
@@ -89,7 +90,7 @@ impl Plane {
         rivals.map(crossing).min_by(f64::total_cmp)
     }
 
-    /// The classes on a grid, `[y, x]`, of at most 255 classes.
+    /// The classes on a grid, `[y, x]`; at most 255 classes.
     pub fn window(&self, grid: &Grid) -> Vec<u8> {
         let side = grid.side();
         let axis = (0..side).map(|i| grid.at(i)).collect();
@@ -99,11 +100,11 @@ impl Plane {
     }
 }
 
-/// A point that was not looked at yet.
+/// The class of a point that was not evaluated yet.
 const UNKNOWN: u8 = u8::MAX;
 
 struct Canvas<'a> {
-    plane: &'a Plane,
+    plane: &'a LogitPlane,
     axis: Vec<f64>,
     side: usize,
     classes: Vec<u8>,
@@ -118,7 +119,7 @@ impl Canvas<'_> {
         *point
     }
 
-    /// Fills a rectangle, corners `[x, y]` included.
+    /// Fills a rectangle between two corners `[x, y]`, both included.
     fn fill(&mut self, low: [usize; 2], high: [usize; 2]) {
         let class = self.at(low[0], low[1]);
         let others = [self.at(high[0], low[1]), self.at(low[0], high[1]), self.at(high[0], high[1])];
@@ -140,14 +141,14 @@ impl Canvas<'_> {
     }
 }
 
-/// The fraction of a window that each class has.
+/// The fraction of a window with each class.
 pub fn areas(window: &[u8], classes: usize) -> Vec<f64> {
     let mut counts = [0_u64; 256];
     window.iter().for_each(|class| counts[usize::from(*class)] += 1);
     counts.iter().take(classes).map(|count| *count as f64 / window.len() as f64).collect()
 }
 
-/// The angle between z1 - z0 and z2 - z0, in degrees; `None` when one of them is 0.
+/// The angle between z1 - z0 and z2 - z0, in degrees; `None` when one of them is zero.
 pub fn angle_deg(z0: &[f32], z1: &[f32], z2: &[f32]) -> Option<f64> {
     let difference = |a: f32, b: f32| f64::from(a) - f64::from(b);
     let mut sums = [0.0; 3];
@@ -169,12 +170,12 @@ mod tests {
     use super::*;
 
     #[derive(Deserialize)]
-    struct Golden {
-        windows: Vec<Window>,
+    struct NumpyWindows {
+        windows: Vec<NumpyWindow>,
     }
 
     #[derive(Deserialize)]
-    struct Window {
+    struct NumpyWindow {
         weights: Vec<f32>,
         bias: Vec<f32>,
         z0: Vec<f32>,
@@ -182,7 +183,7 @@ mod tests {
         z2: Vec<f32>,
         half: usize,
         step: f64,
-        /// Runs of one class, `[y, x]` flattened: (class, length).
+        /// Runs of one class in the flattened `[y, x]`: (class, length).
         runs: Vec<(u8, usize)>,
         areas: Vec<f64>,
         /// +across, -across, +up, -up, in units of the axes.
@@ -190,7 +191,8 @@ mod tests {
         angle_deg: f64,
     }
 
-    fn naive(plane: &Plane, grid: &Grid) -> Vec<u8> {
+    /// The same, point by point.
+    fn point_by_point(plane: &LogitPlane, grid: &Grid) -> Vec<u8> {
         let points = (0..grid.side()).flat_map(|y| (0..grid.side()).map(move |x| (x, y)));
         let class = |(x, y)| {
             let (x, y) = (grid.at(x), grid.at(y));
@@ -202,13 +204,13 @@ mod tests {
     }
 
     #[test]
-    fn windows_are_those_of_numpy() {
-        let golden: Golden =
+    fn windows_boundaries_and_angles_are_those_of_numpy() {
+        let golden: NumpyWindows =
             serde_json::from_str(include_str!("../../tests/golden/latents/golden.json")).expect("golden numbers");
         assert!(golden.windows.len() >= 3);
         for window in golden.windows {
-            let Window { weights, bias, z0, z1, z2, half, step, runs, areas: expected, boundaries, .. } = &window;
-            let plane = Plane::of(weights, bias, z0, z1, z2);
+            let NumpyWindow { weights, bias, z0, z1, z2, half, step, runs, areas: expected, boundaries, .. } = &window;
+            let plane = LogitPlane::of(weights, bias, z0, z1, z2);
             let grid = Grid { half: *half, step: *step };
             let drawn = plane.window(&grid);
             let numpy: Vec<u8> = runs.iter().flat_map(|(class, length)| vec![*class; *length]).collect();
@@ -227,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_grid_has_zero_in_its_middle_and_the_extent_at_its_ends() {
+    fn a_grid_has_zero_in_the_middle_and_the_extent_at_both_ends() {
         let grid = Grid::over(1.1, 0.01).expect("a grid");
         assert_eq!((grid.side(), grid.at(110)), (221, 0.0));
         assert!((grid.at(220) - 1.1).abs() < 1e-12 && (grid.at(0) + 1.1).abs() < 1e-12);
@@ -235,42 +237,62 @@ mod tests {
     }
 
     #[test]
-    fn three_half_planes_are_cut_where_their_logits_are_equal() {
-        // Logits 0, x - 0.5 and y - 2: the class is 1 right of x = 1/2, 2 above y = 2 where nothing else is higher.
-        let plane = Plane { origin: vec![0.0, -0.5, -2.0], across: vec![0.0, 1.0, 0.0], up: vec![0.0, 0.0, 1.0] };
+    fn classes_change_where_logits_are_equal() {
+        // Logits 0, x - 0.5 and y - 2: class 1 begins at x = 1/2, class 2 at y = 2.
+        let plane = LogitPlane { origin: vec![0.0, -0.5, -2.0], across: vec![0.0, 1.0, 0.0], up: vec![0.0, 0.0, 1.0] };
         assert_eq!((plane.class(0.5, 0.0), plane.class(0.51, 0.0), plane.class(0.0, 2.1)), (0, 1, 2));
         assert_eq!((plane.boundary(1.0, 0.0), plane.boundary(0.0, 1.0)), (Some(0.5), Some(2.0)));
         assert_eq!((plane.boundary(-1.0, 0.0), plane.boundary(0.0, -1.0)), (None, None));
     }
 
     #[test]
-    fn a_plane_that_is_a_point_or_a_tie_is_of_the_first_class() {
-        let flat = Plane { origin: vec![1.0, 1.0], across: vec![0.0, 0.0], up: vec![0.0, 0.0] };
+    fn equal_logits_everywhere_give_the_first_class_and_no_boundary() {
+        let flat = LogitPlane { origin: vec![1.0, 1.0], across: vec![0.0, 0.0], up: vec![0.0, 0.0] };
         assert!(flat.window(&Grid { half: 3, step: 0.5 }).iter().all(|class| *class == 0));
         assert_eq!((flat.boundary(1.0, 0.0), angle_deg(&[1.0], &[1.0], &[2.0])), (None, None));
+    }
+
+    #[test]
+    fn parallel_vectors_have_an_angle_of_0_or_180_degrees_whatever_rounding_does() {
+        // For more than half of these vectors the cosine is rounded beyond 1, where the arc cosine is NaN.
+        for i in 1..200 {
+            let vector: Vec<f32> = (0..7).map(|d| ((i * 31 + d * 17) % 23) as f32 / 7.0 - 1.5).collect();
+            let times = |factor: f32| vector.iter().map(|x| factor * x).collect::<Vec<_>>();
+            let (zero, far, back) = (vec![0.0; 7], times(4.0), times(-2.0));
+            assert!(angle_deg(&zero, &vector, &far).expect("an angle") < 1e-5, "{vector:?}");
+            assert!((angle_deg(&zero, &vector, &back).expect("an angle") - 180.0).abs() < 1e-5, "{vector:?}");
+        }
+        assert_eq!(angle_deg(&[1.0, 1.0], &[2.0, 1.0], &[1.0, 9.0]), Some(90.0));
+    }
+
+    #[test]
+    fn a_grid_needs_a_step_at_least() {
+        assert_eq!(Grid::over(1.0, 1.0), Some(Grid { half: 1, step: 1.0 }));
+        assert_eq!((Grid::over(0.0, 1.0), Grid::over(1.0, 3.0)), (None, None));
+        assert_eq!(Grid { half: 3, step: 0.5 }.extent(), 1.5);
     }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(200))]
 
         #[test]
-        fn filling_rectangles_gives_what_looking_at_every_point_gives(
-            logits in proptest::collection::vec((-3.0f64..3.0, -3.0f64..3.0, -3.0f64..3.0), 1..7), half in 1usize..24, whole: bool,
+        fn filling_rectangles_equals_evaluating_every_point(
+            logits in proptest::collection::vec((-3.0f64..3.0, -3.0f64..3.0, -3.0f64..3.0), 1..7), half in 1usize..24, integers: bool,
         ) {
-            // Whole numbers make ties along whole lines.
-            let number = |x: f64| if whole { x.round() } else { x };
+            // Integers make ties along lines.
+            let number = |x: f64| if integers { x.round() } else { x };
             let numbers = |of: fn(&(f64, f64, f64)) -> f64| logits.iter().map(|l| number(of(l))).collect();
-            let plane = Plane { origin: numbers(|l| l.0), across: numbers(|l| l.1), up: numbers(|l| l.2) };
-            let grid = Grid { half, step: if whole { 0.25 } else { 1.1 / half as f64 } };
-            prop_assert_eq!(plane.window(&grid), naive(&plane, &grid));
+            let plane = LogitPlane { origin: numbers(|l| l.0), across: numbers(|l| l.1), up: numbers(|l| l.2) };
+            let grid = Grid { half, step: if integers { 0.25 } else { 1.1 / half as f64 } };
+            prop_assert_eq!(plane.window(&grid), point_by_point(&plane, &grid));
         }
 
         #[test]
-        fn a_boundary_parts_the_class_of_the_origin_from_another(
+        fn a_boundary_separates_the_class_of_the_origin_from_another(
             logits in proptest::collection::vec((-3.0f64..3.0, -3.0f64..3.0, -3.0f64..3.0), 2..6), angle in 0.0f64..6.3,
         ) {
             let numbers = |of: fn(&(f64, f64, f64)) -> f64| logits.iter().map(of).collect();
-            let plane = Plane { origin: numbers(|l| l.0), across: numbers(|l| l.1), up: numbers(|l| l.2) };
+            let plane = LogitPlane { origin: numbers(|l| l.0), across: numbers(|l| l.1), up: numbers(|l| l.2) };
             let (x, y) = (angle.cos(), angle.sin());
             let own = plane.class(0.0, 0.0);
             match plane.boundary(x, y) {

@@ -1,21 +1,23 @@
-//! The energy distance of two samples (Székely and Rizzo 2013, "Energy statistics"), sqrt(2 E|X - Y| - E|X - X'| - E|Y - Y'|).
+//! The energy distance of two samples (Székely and Rizzo 2013, "Energy statistics"),
+//! sqrt(2 E|X - Y| - E|X - X'| - E|Y - Y'|).
 //!
-//! Means are over all pairs, those of a point with itself included: so it is never negative, and zero for equal samples. Of numbers
-//! it is sqrt(2 integral (F - G)^2) with the distribution functions F and G: both are sorted once, and nothing cancels. Of points
-//! distances are worked out in blocks of rows, so memory does not grow with their square; there the difference of means has an
-//! error of some 1e-16 of the distances, and the root of that is what equal samples may show.
+//! Means are over all pairs, pairs of a point with itself included, so the distance is never negative, and it is zero
+//! for equal samples. For numbers it equals sqrt(2 integral (F - G)^2) with the distribution functions F and G: both
+//! samples are sorted once, and nothing cancels. For points, distances are computed in blocks of rows, so memory does
+//! not grow with their square; the difference of means then has an error of about 1e-16 of the distances, so equal
+//! samples may be apart by the root of that.
 
 use std::ops::Range;
 
 use super::points::{Points, stride};
 
-/// Distances that are held at once.
+/// Distances in memory at once.
 const BLOCK: usize = 1 << 20;
-/// The most rows of a block.
+/// Maximum rows of a block.
 const BLOCK_ROWS: usize = 96;
 
-/// The energy distance of two samples of numbers, which are sorted; `None` when one is empty. It is that of
-/// `scipy.stats.energy_distance`, and not finite when one of them is not.
+/// The energy distance of two samples of numbers, as `scipy.stats.energy_distance`. Sorts the samples. `None` when one
+/// is empty; not finite when a number is not.
 pub fn of_numbers(x: &mut [f64], y: &mut [f64]) -> Option<f64> {
     if x.is_empty() || y.is_empty() {
         return None;
@@ -41,7 +43,7 @@ pub fn of_numbers(x: &mut [f64], y: &mut [f64]) -> Option<f64> {
     }
 }
 
-/// The energy distance of two samples of points of one dimension, by Euclidean distances; `None` when one is empty.
+/// The energy distance of two samples of points of equal dimension, with Euclidean distances; `None` when one is empty.
 pub fn of_points(x: &Points, y: &Points) -> Option<f64> {
     if x.is_empty() || y.is_empty() {
         return None;
@@ -53,7 +55,7 @@ pub fn of_points(x: &Points, y: &Points) -> Option<f64> {
     Some(if squared < 0.0 { 0.0 } else { squared.sqrt() })
 }
 
-/// The sum of the distances of every row's point from so many first points of another set.
+/// The sum over the points i of the distances to the first `upto(i)` points of another set.
 fn sum(points: &Points, others: &Points, upto: impl Fn(usize) -> usize) -> f64 {
     let block = (BLOCK / stride(others.len())).clamp(1, BLOCK_ROWS);
     let blocks = (0..points.len()).step_by(block).map(|first| first..(first + block).min(points.len()));
@@ -74,13 +76,13 @@ mod tests {
     use super::*;
 
     #[derive(Deserialize)]
-    struct Golden {
-        samples: Vec<Sample>,
-        numbers: Vec<Numbers>,
+    struct ScipyEnergies {
+        samples: Vec<ScipyPointEnergy>,
+        numbers: Vec<ScipyNumberEnergy>,
     }
 
     #[derive(Deserialize)]
-    struct Sample {
+    struct ScipyPointEnergy {
         dimension: usize,
         x: Vec<f32>,
         y: Vec<f32>,
@@ -88,21 +90,21 @@ mod tests {
     }
 
     #[derive(Deserialize)]
-    struct Numbers {
+    struct ScipyNumberEnergy {
         a: Vec<f64>,
         b: Vec<f64>,
         energy: f64,
     }
 
-    fn golden() -> Golden {
+    fn scipy() -> ScipyEnergies {
         serde_json::from_str(include_str!("../../tests/golden/drift/golden.json")).expect("golden numbers")
     }
 
     #[test]
-    fn distances_of_numbers_are_those_of_scipy_either_way_round() {
-        let all = golden().numbers;
+    fn distances_of_numbers_are_those_of_scipy_in_either_order() {
+        let all = scipy().numbers;
         assert!(all.len() >= 3);
-        for Numbers { mut a, mut b, energy } in all {
+        for ScipyNumberEnergy { mut a, mut b, energy } in all {
             let (found, back) = (of_numbers(&mut a, &mut b).expect("a distance"), of_numbers(&mut b, &mut a));
             assert!((found - energy).abs() < 1e-14, "{found} {energy}");
             assert_eq!(back, Some(found));
@@ -111,7 +113,7 @@ mod tests {
 
     #[test]
     fn distances_of_points_are_those_of_all_pairs_in_scipy() {
-        let all = golden().samples;
+        let all = scipy().samples;
         assert!(all.len() >= 4);
         for sample in all {
             let (x, y) = (Points::new(&sample.x, sample.dimension), Points::new(&sample.y, sample.dimension));
@@ -121,10 +123,10 @@ mod tests {
     }
 
     #[test]
-    fn points_of_one_number_are_as_far_apart_as_the_numbers_whatever_the_block() {
+    fn points_of_one_dimension_are_as_far_apart_as_numbers_for_any_block_size() {
         let numbers =
             |n: usize, shift: f32| (0..n).map(|i| (i * 7919 % 1009) as f32 / 64.0 + shift).collect::<Vec<_>>();
-        // 12,000 columns are worked on in blocks of 87 rows, 300 in blocks of 96.
+        // 12,000 columns make blocks of 87 rows, 250 make blocks of 96.
         for (m, n) in [(300, 250), (200, 12_000)] {
             let (x, y) = (numbers(m, 0.0), numbers(n, 0.75));
             let doubles = |numbers: &[f32]| numbers.iter().map(|x| f64::from(*x)).collect::<Vec<_>>();
@@ -135,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn two_points_of_two_numbers_by_hand() {
+    fn distances_computed_by_hand() {
         // |X - Y| is 5 and 0, |X - X'| is 0 and 5 twice each: 2 * 2.5 - 2.5 - 0.
         let (x, y) = (Points::new(&[0.0, 0.0, 3.0, 4.0], 2), Points::new(&[0.0, 0.0], 2));
         assert_eq!(of_points(&x, &y), Some(2.5_f64.sqrt()));
@@ -143,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_samples_are_at_zero_and_an_empty_one_at_no_distance() {
+    fn equal_samples_are_at_zero_and_empty_ones_have_no_distance() {
         assert_eq!(of_numbers(&mut [3.0, 1.0, 2.0], &mut [2.0, 3.0, 1.0]), Some(0.0));
         assert_eq!((of_numbers(&mut [], &mut [1.0]), of_numbers(&mut [1.0], &mut [])), (None, None));
         let points = Points::new(&[1.0, 2.0, 3.0, 4.0, 9.0, 6.0], 2);
@@ -152,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_finite_has_no_finite_distance() {
+    fn a_number_that_is_not_finite_gives_no_finite_distance() {
         for odd in [f64::NAN, -f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
             let found = of_numbers(&mut [1.0, odd, 2.0], &mut [1.5, 0.0]).expect("an answer");
             assert!(!found.is_finite(), "{odd}: {found}");

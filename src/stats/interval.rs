@@ -1,7 +1,7 @@
-//! Intervals of a proportion.
+//! Confidence intervals of a proportion.
 
-/// The Wilson score interval of `successes` in `trials` (Wilson 1927): with z the normal quantile of (1 + confidence) / 2,
-/// (p + z^2/2n ± z sqrt(p(1-p)/n + z^2/4n^2)) / (1 + z^2/n). `None` without trials.
+/// The Wilson score interval of `successes` in `trials` (Wilson 1927): with z the normal quantile of (1 + confidence) /
+/// 2, (p + z^2/2n ± z sqrt(p(1-p)/n + z^2/4n^2)) / (1 + z^2/n). `None` without trials.
 pub fn wilson(successes: u64, trials: u64, confidence: f64) -> Option<(f64, f64)> {
     if trials == 0 {
         return None;
@@ -12,14 +12,14 @@ pub fn wilson(successes: u64, trials: u64, confidence: f64) -> Option<(f64, f64)
     let centre = p + z * z / (2.0 * n);
     let half = z * (p * (1.0 - p) / n + z * z / (4.0 * n * n)).sqrt();
     let scale = 1.0 + z * z / n;
-    // At the ends the interval touches 0 or 1 exactly; rounding would leave a hair.
+    // At the ends the interval reaches 0 or 1 exactly, but for rounding.
     let low = if successes == 0 { 0.0 } else { (centre - half) / scale };
     let high = if successes == trials { 1.0 } else { (centre + half) / scale };
     Some((low, high))
 }
 
-/// The x below which a standard normal variable lies with a probability between 1e-11 and 1 - 1e-11.
-/// Algorithm AS 241, PPND16 (Wichura 1988); relative error about 1e-16.
+/// The quantile of the standard normal distribution at a probability between 1e-11 and 1 - 1e-11.
+/// Algorithm AS 241, PPND16 (Wichura 1988), without its branch for the far tails; relative error about 1e-16.
 pub fn normal_quantile(probability: f64) -> f64 {
     let q = probability - 0.5;
     if q.abs() <= 0.425 {
@@ -34,7 +34,7 @@ fn polynomial(coefficients: &[f64], x: f64) -> f64 {
     coefficients.iter().rev().fold(0.0, |sum, coefficient| sum * x + coefficient)
 }
 
-/// Numerator and denominator for |p - 0.5| <= 0.425.
+/// The polynomials of numerator and denominator for |p - 0.5| <= 0.425, lowest power first.
 const CENTRE: [[f64; 8]; 2] = [
     [
         3.387_132_872_796_366_5,
@@ -58,7 +58,7 @@ const CENTRE: [[f64; 8]; 2] = [
     ],
 ];
 
-/// The same for the tails.
+/// Those for the tails.
 const TAIL: [[f64; 8]; 2] = [
     [
         1.423_437_110_749_683_5,
@@ -81,3 +81,51 @@ const TAIL: [[f64; 8]; 2] = [
         1.050_750_071_644_416_9e-9,
     ],
 ];
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Deserialize)]
+    struct ScipyIntervals {
+        /// Successes, trials, confidence, lower and upper end.
+        wilson: Vec<(u64, u64, f64, f64, f64)>,
+        /// Probability and quantile.
+        quantile: Vec<(f64, f64)>,
+    }
+
+    fn scipy() -> ScipyIntervals {
+        serde_json::from_str(include_str!("../../tests/golden/classification/golden.json")).expect("golden numbers")
+    }
+
+    #[test]
+    fn intervals_are_those_of_scipy() {
+        let intervals = scipy().wilson;
+        assert!(intervals.len() >= 3);
+        for (successes, trials, confidence, low, high) in intervals {
+            let found = wilson(successes, trials, confidence).expect("trials");
+            assert!((found.0 - low).abs() < 1e-14 && (found.1 - high).abs() < 1e-14, "{found:?} {low} {high}");
+        }
+        assert_eq!(wilson(0, 0, 0.95), None);
+    }
+
+    #[test]
+    fn intervals_reach_the_ends_exactly() {
+        for trials in 1..200 {
+            let [none, all] = [0, trials].map(|successes| wilson(successes, trials, 0.95).expect("trials"));
+            assert!(none.0 == 0.0 && all.1 == 1.0 && none.1 < 1.0 && all.0 > 0.0, "{trials}: {none:?} {all:?}");
+        }
+    }
+
+    #[test]
+    fn normal_quantiles_are_those_of_scipy() {
+        let quantiles = scipy().quantile;
+        assert!(quantiles.len() >= 5);
+        for (probability, expected) in quantiles {
+            let found = normal_quantile(probability);
+            assert!((found - expected).abs() <= 1e-14 * expected.abs().max(1.0), "{probability}: {found} {expected}");
+        }
+    }
+}

@@ -1,18 +1,19 @@
-//! How far apart two distributions are, by their histograms.
+//! The Jensen-Shannon distance of two distributions, by their histograms.
 //!
-//! The Jensen-Shannon distance is sqrt(KL(P|M)/2 + KL(Q|M)/2) with M = (P + Q)/2 and KL(P|M) = sum P ln(P/M): 0 for equal
-//! histograms, sqrt(ln 2) (1 in base 2) for disjoint ones. It depends on the bins, and of two small samples of one distribution
-//! it is far from 0: so it is read beside its permutation null ([`Pairs::swapped`]).
+//! It is sqrt(KL(P|M)/2 + KL(Q|M)/2) with M = (P + Q)/2 and KL(P|M) = sum P ln(P/M): 0 for equal histograms, sqrt(ln 2)
+//! (1 in base 2) for disjoint ones. It depends on the bins, and for two small samples of one distribution it is far
+//! from 0, so it has to be compared with its permutation null ([`Pairs::swapped`]).
 
 use std::f64::consts::LN_2;
 
-/// The Jensen-Shannon distance of two histograms of one length, natural logarithm. `None` when one is empty.
+/// The Jensen-Shannon distance of two histograms of equal length, natural logarithm. `None` when one is empty.
 pub fn distance(p: &[u64], q: &[u64]) -> Option<f64> {
     let numbers = |counts: &[u64]| counts.iter().map(|count| *count as f64).collect::<Vec<_>>();
     distance_of_weights(&numbers(p), &numbers(q))
 }
 
-/// The same of distributions that are given by weights, which need not add up to one. `None` when all of one are zero.
+/// The Jensen-Shannon distance of two distributions given by weights, which need not add up to one. `None` when one has
+/// no weight.
 pub fn distance_of_weights(p: &[f64], q: &[f64]) -> Option<f64> {
     let (total_p, total_q) = (p.iter().sum::<f64>(), q.iter().sum::<f64>());
     if total_p <= 0.0 || total_q <= 0.0 {
@@ -28,12 +29,12 @@ pub fn distance_of_weights(p: &[f64], q: &[f64]) -> Option<f64> {
     Some((sum / 2.0).max(0.0).sqrt())
 }
 
-/// A distance of natural logarithms in base 2.
+/// Converts a distance from natural logarithms to base 2.
 pub fn in_base_2(distance: f64) -> f64 {
     distance / LN_2.sqrt()
 }
 
-/// Equal bins over a range; the last one is closed, as those of `numpy.histogram`.
+/// Bins of equal width over a range. The last one includes its upper edge, as in `numpy.histogram`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Bins {
     low: f64,
@@ -42,7 +43,7 @@ pub struct Bins {
 }
 
 impl Bins {
-    /// Bins over the range of all numbers; `None` without numbers or bins.
+    /// Bins over the range of all numbers; `None` without numbers or for 0 bins.
     pub fn over(numbers: impl IntoIterator<Item = f64>, count: usize) -> Option<Self> {
         let (low, high) = numbers
             .into_iter()
@@ -50,16 +51,17 @@ impl Bins {
         (low <= high && count > 0).then_some(Self { low, high, count })
     }
 
-    /// The lower edge of a bin.
+    /// The lower edge of a bin; that of `count` is the upper end.
     fn edge(&self, bin: usize) -> f64 {
         if bin == self.count { self.high } else { self.low + bin as f64 * ((self.high - self.low) / self.count as f64) }
     }
 
-    /// The bin of a number. When all numbers are one, they are in one bin; what lies outside is in the nearest.
+    /// The bin of a number; outside of the range the nearest one. When the range is a point, its number is in one of
+    /// the first two.
     pub fn of(&self, number: f64) -> usize {
         let last = self.count - 1;
         let place = (number - self.low) / (self.high - self.low) * self.count as f64;
-        // The division may be off by a rounding: the edges decide.
+        // The division may be rounded over an edge: the edges decide.
         let bin = (place as usize).min(last);
         if number < self.edge(bin) {
             bin.saturating_sub(1)
@@ -80,7 +82,7 @@ pub struct Pairs {
 }
 
 impl Pairs {
-    /// The pairs in `bins` equal bins over the range of all numbers; `None` without any.
+    /// The pairs in bins of equal width over the range of all numbers; `None` without pairs or for 0 bins.
     pub fn new(pairs: &[(f64, f64)], bins: usize) -> Option<Self> {
         let over = Bins::over(pairs.iter().flat_map(|(a, b)| [*a, *b]), bins)?;
         let mut counts = vec![0; bins * bins];
@@ -100,30 +102,32 @@ impl Pairs {
         (first, second)
     }
 
-    /// The Jensen-Shannon distance of the two.
+    /// The Jensen-Shannon distance of the two histograms.
     pub fn distance(&self) -> Option<f64> {
         let (first, second) = self.histograms();
         distance(&first, &second)
     }
 
-    /// The permutation null: the distances when, `times` times over, the two numbers of every pair are swapped or not by the fall
-    /// of a coin. If it does not matter which is which, the distance itself is one of these.
+    /// The permutation null: `times` distances, for each of which the two numbers of every pair are swapped with
+    /// probability 1/2. If first and second numbers are exchangeable, the observed distance is a draw from this
+    /// distribution.
     ///
-    /// Only the bins matter, so of all pairs in the bins i and j the number that has i first is drawn: binomial with 1/2.
+    /// Only the bins matter, so for all pairs in the bins i and j together the number that has i first is drawn:
+    /// binomial with 1/2.
     pub fn swapped(&self, times: usize, bits: &mut dyn FnMut() -> u64) -> Vec<f64> {
-        let (mut settled, mut mixed) = (vec![0; self.bins], Vec::new());
-        for (i, settled) in settled.iter_mut().enumerate() {
-            *settled = self.counts[i * self.bins + i];
+        let (mut same_bin, mut two_bins) = (vec![0; self.bins], Vec::new());
+        for (i, same_bin) in same_bin.iter_mut().enumerate() {
+            *same_bin = self.counts[i * self.bins + i];
             for j in 0..i {
                 let count = self.counts[i * self.bins + j] + self.counts[j * self.bins + i];
                 if count > 0 {
-                    mixed.push((i, j, count));
+                    two_bins.push((i, j, count));
                 }
             }
         }
         let mut draw = || {
-            let (mut first, mut second) = (settled.clone(), settled.clone());
-            for &(i, j, count) in &mixed {
+            let (mut first, mut second) = (same_bin.clone(), same_bin.clone());
+            for &(i, j, count) in &two_bins {
                 let kept = heads(count, bits);
                 first[i] += kept;
                 second[j] += kept;
@@ -136,7 +140,7 @@ impl Pairs {
     }
 }
 
-/// How many of so many coins show heads.
+/// A draw from the binomial distribution with 1/2: how many of these coins show heads.
 fn heads(coins: u64, bits: &mut dyn FnMut() -> u64) -> u64 {
     let full: u64 = (0..coins / 64).map(|_| u64::from(bits().count_ones())).sum();
     match coins % 64 {
@@ -150,17 +154,22 @@ mod tests {
     use serde::Deserialize;
 
     use super::*;
-    use crate::stats::permutation::p_value;
+    use crate::stats::{
+        permutation::p_value,
+        quantile::linear,
+        test_random::{splitmix64, uniform},
+    };
 
     #[derive(Deserialize)]
-    struct Golden {
+    struct ScipyJensenShannon {
+        /// P, Q, the distance with natural logarithms and in base 2.
         histograms: Vec<(Vec<u64>, Vec<u64>, f64, f64)>,
-        samples: Vec<Sample>,
-        permutations: Permutations,
+        samples: Vec<BinnedSamples>,
+        permutations: NumpyNull,
     }
 
     #[derive(Deserialize)]
-    struct Sample {
+    struct BinnedSamples {
         a: Vec<f64>,
         b: Vec<f64>,
         bins: usize,
@@ -170,7 +179,7 @@ mod tests {
     }
 
     #[derive(Deserialize)]
-    struct Permutations {
+    struct NumpyNull {
         a: Vec<f64>,
         b: Vec<f64>,
         bins: usize,
@@ -180,18 +189,8 @@ mod tests {
         p_value: f64,
     }
 
-    fn golden() -> Golden {
+    fn scipy() -> ScipyJensenShannon {
         serde_json::from_str(include_str!("../../tests/golden/latents/golden.json")).expect("golden numbers")
-    }
-
-    /// SplitMix64.
-    fn bits(mut state: u64) -> impl FnMut() -> u64 {
-        move || {
-            state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-            let x = (state ^ (state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-            let x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-            x ^ (x >> 31)
-        }
     }
 
     fn pairs(a: &[f64], b: &[f64]) -> Vec<(f64, f64)> {
@@ -200,7 +199,7 @@ mod tests {
 
     #[test]
     fn distances_of_histograms_are_those_of_scipy_in_both_bases() {
-        let histograms = golden().histograms;
+        let histograms = scipy().histograms;
         assert!(histograms.len() >= 5);
         for (p, q, natural, base_2) in histograms {
             let found = distance(&p, &q).expect("a distance");
@@ -211,7 +210,7 @@ mod tests {
 
     #[test]
     fn samples_fall_into_the_bins_of_numpy() {
-        let samples = golden().samples;
+        let samples = scipy().samples;
         assert!(samples.len() >= 5);
         for sample in samples {
             let counted = Pairs::new(&pairs(&sample.a, &sample.b), sample.bins).expect("pairs");
@@ -221,13 +220,13 @@ mod tests {
     }
 
     #[test]
-    fn the_null_is_that_of_swapping_within_pairs_in_numpy() {
-        let Permutations { a, b, bins, distance, median, p95, p_value: expected } = golden().permutations;
+    fn the_null_distribution_is_that_of_swapping_within_pairs_in_numpy() {
+        let NumpyNull { a, b, bins, distance, median, p95, p_value: expected } = scipy().permutations;
         let counted = Pairs::new(&pairs(&a, &b), bins).expect("pairs");
         assert!((counted.distance().expect("a distance") - distance).abs() < 1e-14);
-        let mut null = counted.swapped(20_000, &mut bits(3));
+        let mut null = counted.swapped(20_000, &mut splitmix64(3));
         null.sort_by(f64::total_cmp);
-        let quantile = |q| crate::stats::summary::quantile(&null, q).expect("a null");
+        let quantile = |q| linear(&null, q).expect("a null");
         // Both nulls are drawn 20,000 times: four standard errors of their quantiles are about 0.002.
         assert!((quantile(0.5) - median).abs() < 0.002, "{} {median}", quantile(0.5));
         assert!((quantile(0.95) - p95).abs() < 0.002, "{} {p95}", quantile(0.95));
@@ -235,16 +234,16 @@ mod tests {
     }
 
     #[test]
-    fn equal_samples_are_at_zero_with_their_null_and_disjoint_ones_at_one_in_base_2() {
+    fn equal_samples_and_their_null_are_at_zero_and_disjoint_ones_at_one_in_base_2() {
         let same = Pairs::new(&[(1.0, 1.0), (2.0, 2.0)], 20).expect("pairs");
-        assert_eq!((same.distance(), same.swapped(3, &mut bits(1))), (Some(0.0), vec![0.0; 3]));
+        assert_eq!((same.distance(), same.swapped(3, &mut splitmix64(1))), (Some(0.0), vec![0.0; 3]));
         assert_eq!(p_value(0.0, &[0.0; 3]), 1.0);
         let apart = Pairs::new(&[(1.0, 2.0), (1.0, 2.0)], 20).expect("pairs");
         assert_eq!(in_base_2(apart.distance().expect("a distance")), 1.0);
     }
 
     #[test]
-    fn one_value_is_one_bin_and_no_value_has_no_distance() {
+    fn equal_values_fall_into_one_bin_and_no_values_have_no_distance() {
         let one = Pairs::new(&[(3.0, 3.0)], 20).expect("a pair");
         assert_eq!((one.distance(), one.histograms().0.iter().sum::<u64>()), (Some(0.0), 1));
         assert_eq!(Pairs::new(&[], 20), None);
@@ -252,8 +251,30 @@ mod tests {
     }
 
     #[test]
-    fn coins_fall_half_heads() {
-        let mut bits = bits(9);
+    fn equal_distributions_are_at_zero_exactly_and_never_nan() {
+        // Sums of shares that are rounded may fall below 0, the square root of which is NaN.
+        let mut uniform = uniform(5);
+        for bins in 1..60 {
+            let weights: Vec<f64> = (0..bins).map(|_| uniform()).collect();
+            assert_eq!(distance_of_weights(&weights, &weights), Some(0.0), "{weights:?}");
+            let counts: Vec<u64> = weights.iter().map(|weight| (1e3 * weight) as u64 + 1).collect();
+            let tripled: Vec<u64> = counts.iter().map(|count| 3 * count).collect();
+            assert_eq!(distance(&counts, &counts), Some(0.0), "{counts:?}");
+            assert!(distance(&counts, &tripled).is_some_and(|distance| distance < 1e-7), "{counts:?}");
+        }
+    }
+
+    #[test]
+    fn numbers_outside_of_the_range_fall_into_the_nearest_bin() {
+        let bins = Bins::over([0.0, 1.0], 4).expect("bins");
+        assert_eq!([-9.0, 0.0, 0.25, 0.75, 1.0, 9.0].map(|x| bins.of(x)), [0, 0, 1, 3, 3, 3]);
+        assert_eq!((Bins::over([1.0], 0), Bins::over([], 4)), (None, None));
+        assert!(Bins::over([2.0], 4).expect("bins").of(2.0) < 2);
+    }
+
+    #[test]
+    fn half_of_the_coins_show_heads() {
+        let mut bits = splitmix64(9);
         for coins in [1, 63, 64, 65, 1000] {
             let sum: u64 = (0..2000).map(|_| heads(coins, &mut bits)).sum();
             let (mean, sigma) = (coins as f64 * 1000.0, (coins as f64 * 500.0).sqrt());

@@ -1,33 +1,33 @@
-//! Which dimension of two samples differs most: the greatest Jensen-Shannon distance over dimensions.
+//! The dimension in which two samples differ most, by the Jensen-Shannon distance.
 //!
-//! Every dimension has its own histograms, in equal bins over the range of both samples. The greatest of many distances is large by
-//! chance, so it is read beside the greatest ones of random groups of the pooled sample: that accounts for the number of dimensions
-//! too.
+//! Every dimension has its own histograms, in bins of equal width over the range of both samples. The greatest of many
+//! distances is large by chance, so it has to be compared with the greatest distances of random groups of the pooled
+//! sample, which accounts for the number of dimensions too.
 
 use super::{jensen_shannon::Bins, points::Points};
 
-/// Two samples, as the bins that their numbers fall into.
+/// Two samples, pooled: the bin of every number.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Marginals {
     dimension: usize,
     bins: usize,
-    /// `[point][dimension]`.
+    /// The bin of every number, `[point][dimension]`.
     places: Vec<u8>,
-    /// Of all points: `[dimension][bin]`.
+    /// The histograms of all points, `[dimension][bin]`.
     totals: Vec<u32>,
 }
 
-/// The dimension that differs most.
+/// The dimension in which a group differs most from the others.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Greatest {
-    /// Its number.
+    /// Its index.
     pub dimension: usize,
     /// Its Jensen-Shannon distance, natural logarithm.
     pub distance: f64,
 }
 
 impl Marginals {
-    /// Two samples of one dimension, pooled, in at most 256 bins; `None` without points or bins.
+    /// Pools two samples of equal dimension, in 1 to 256 bins; `None` without points, or for another number of bins.
     pub fn new(first: &Points, second: &Points, bins: usize) -> Option<Self> {
         if bins == 0 || bins > 256 {
             return None;
@@ -48,8 +48,8 @@ impl Marginals {
         Some(Self { dimension, bins, places, totals })
     }
 
-    /// The dimension in which a group of the pooled sample differs most from the others, the first of equals. `None` when it is empty,
-    /// or everyone.
+    /// The dimension in which a group of the pooled sample differs most from the other points; of equal ones the first.
+    /// `None` when the group is empty or holds all points.
     pub fn greatest(&self, group: &[u32]) -> Option<Greatest> {
         let (inside, all) = (group.len(), self.places.len() / self.dimension.max(1));
         if inside == 0 || inside >= all {
@@ -83,12 +83,12 @@ mod tests {
     use super::*;
 
     #[derive(Deserialize)]
-    struct Golden {
-        dimensions: Vec<Samples>,
+    struct ScipyMarginals {
+        dimensions: Vec<ScipyMarginal>,
     }
 
     #[derive(Deserialize)]
-    struct Samples {
+    struct ScipyMarginal {
         dimension: usize,
         bins: usize,
         x: Vec<f32>,
@@ -99,9 +99,9 @@ mod tests {
     #[test]
     fn the_greatest_distance_over_dimensions_is_that_of_scipy() {
         let text = include_str!("../../tests/golden/drift/golden.json");
-        let golden: Golden = serde_json::from_str(text).expect("golden numbers");
+        let golden: ScipyMarginals = serde_json::from_str(text).expect("golden numbers");
         assert!(golden.dimensions.len() >= 2);
-        for Samples { dimension, bins, x, y, distances } in golden.dimensions {
+        for ScipyMarginal { dimension, bins, x, y, distances } in golden.dimensions {
             let [first, second] = [&x, &y].map(|numbers| Points::new(numbers, dimension));
             let marginals = Marginals::new(&first, &second, bins).expect("points");
             let n = (x.len() / dimension) as u32;
@@ -110,7 +110,7 @@ mod tests {
             let expected = distances.iter().copied().fold(0.0, f64::max);
             assert!((found.distance - expected).abs() < 1e-14, "{found:?} {expected}");
             assert_eq!(distances[found.dimension], expected);
-            // Which of the two is the group does not matter.
+            // Group and others can be exchanged.
             let others: Vec<u32> = (0..n).collect();
             let other = marginals.greatest(&others).expect("a greatest");
             assert!((other.distance - expected).abs() < 1e-14 && other.dimension == found.dimension);
@@ -118,10 +118,18 @@ mod tests {
     }
 
     #[test]
-    fn nobody_and_everybody_differ_from_nobody() {
+    fn an_empty_group_and_a_group_of_all_points_have_no_distance() {
         let [some, one, none] = [&[1.0, 2.0][..], &[3.0], &[]].map(|numbers| Points::new(numbers, 1));
         let marginals = Marginals::new(&some, &one, 4).expect("points");
         assert_eq!((marginals.greatest(&[]), marginals.greatest(&[0, 1, 2])), (None, None));
         assert_eq!((Marginals::new(&some, &one, 0), Marginals::new(&none, &none, 4)), (None, None));
+        assert!(Marginals::new(&some, &one, 256).is_some() && Marginals::new(&some, &one, 257).is_none());
+    }
+
+    #[test]
+    fn of_equal_dimensions_the_first_is_returned() {
+        let [first, second] = [[0.0, 0.0, 1.0, 1.0], [1.0, 1.0, 1.0, 1.0]].map(|numbers| Points::new(&numbers, 2));
+        let marginals = Marginals::new(&first, &second, 2).expect("points");
+        assert_eq!(marginals.greatest(&[0]).expect("a greatest").dimension, 0);
     }
 }

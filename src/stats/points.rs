@@ -1,31 +1,32 @@
-//! Points of a space, laid out for all their mutual distances.
+//! Points of a vector space, in a layout for all pairwise distances.
 //!
-//! |a - b|^2 = |a|^2 + |b|^2 - 2 a.b in double precision. The products of single-precision numbers are exact there, and where the
-//! difference is small beside |a|^2 + |b|^2 it is worked out as sum (a_i - b_i)^2 instead: so nothing is lost by cancellation, and
-//! the distance of equal points is exactly zero. The sum over dimensions has one order, whatever is worked out beside it.
+//! |a - b|^2 = |a|^2 + |b|^2 - 2 a.b in double precision, where the products of single-precision numbers are exact. A
+//! result that is small compared with |a|^2 + |b|^2 is computed again as sum (a_i - b_i)^2: so nothing is lost by
+//! cancellation, and the distance of equal points is exactly zero. The sum over dimensions has one order, so a distance
+//! does not depend on the block it is computed in.
 
 use std::ops::Range;
 
 use multiversion::{multiversion, target::target_cfg_f};
 
-/// Points that are worked on side by side.
+/// Points of a panel, which are processed side by side.
 pub const WIDE: usize = 16;
-/// Below this part of |a|^2 + |b|^2 a squared distance is worked out from differences.
+/// Squared distances below this fraction of |a|^2 + |b|^2 are computed from differences.
 const NEAR: f64 = 1e-3;
 
-/// Points of one dimension.
+/// Points of equal dimension.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Points {
     dimension: usize,
     count: usize,
-    /// `[panel][dimension][point of the panel]`; what is beyond the last point is zero.
+    /// `[panel][dimension][point of the panel]`, padded with zeros.
     panels: Vec<[f32; WIDE]>,
-    /// |a|^2 of every point, filled up with zeros.
+    /// |a|^2 of every point, padded with zeros.
     norms: Vec<f64>,
 }
 
 impl Points {
-    /// The points of `[n, dimension]` numbers.
+    /// The points of numbers `[n, dimension]`.
     pub fn new(numbers: &[f32], dimension: usize) -> Self {
         let mut points = Self::of_dimension(dimension);
         points.reserve(numbers.len() / dimension.max(1));
@@ -33,7 +34,7 @@ impl Points {
         points
     }
 
-    /// No points yet, of so many numbers each.
+    /// An empty set of points of a dimension.
     pub fn of_dimension(dimension: usize) -> Self {
         Self { dimension, ..Self::default() }
     }
@@ -51,27 +52,27 @@ impl Points {
         self.count += 1;
     }
 
-    /// How many there are.
+    /// The number of points.
     pub const fn len(&self) -> usize {
         self.count
     }
 
-    /// Whether there are none.
+    /// Whether there are no points.
     pub const fn is_empty(&self) -> bool {
         self.count == 0
     }
 
-    /// Numbers of a point.
+    /// The number of coordinates of a point.
     pub const fn dimension(&self) -> usize {
         self.dimension
     }
 
-    /// One number of a point.
+    /// One coordinate of a point.
     pub fn number(&self, point: usize, dimension: usize) -> f32 {
         self.panels[point / WIDE * self.dimension + dimension][point % WIDE]
     }
 
-    /// The points of these numbers, as points of their own.
+    /// Copies the points of these indices.
     pub fn select(&self, points: impl IntoIterator<Item = usize>) -> Self {
         let mut selected = Self::of_dimension(self.dimension);
         for point in points {
@@ -80,36 +81,36 @@ impl Points {
         selected
     }
 
-    /// Makes room for so many points.
+    /// Reserves memory for `count` points.
     pub fn reserve(&mut self, count: usize) {
         self.panels.reserve_exact(count.div_ceil(WIDE) * self.dimension);
         self.norms.reserve_exact(stride(count));
     }
 
-    /// Squared distances of the points `rows` from the first `upto` points of another set of the same dimension:
-    /// `[row][column]`, a row of `out` being [`stride`]`(upto)` numbers long, the last of which mean nothing.
+    /// Squared distances of the points `rows` from the first `upto` points of another set of equal dimension:
+    /// `[row][column]`. A row of `out` has [`stride`]`(upto)` numbers; those from `upto` on are padding.
     pub fn squared_distances(&self, rows: Range<usize>, other: &Self, upto: usize, out: &mut Vec<f64>) {
         let stride = stride(upto);
         out.resize(rows.len() * stride, 0.0);
         distances(self, rows, other, stride, out);
     }
 
-    /// Products a.b of the points `rows` with those of another set of the same dimension, as [`Self::squared_distances`] gives
-    /// distances.
+    /// Products a.b of the points `rows` with those of another set of equal dimension, in the layout of
+    /// [`Self::squared_distances`].
     pub fn products(&self, rows: Range<usize>, other: &Self, upto: usize, out: &mut Vec<f64>) {
         let stride = stride(upto);
         out.resize(rows.len() * stride, 0.0);
         dots(self, rows, other, stride, out);
     }
 
-    /// `R` points from `first` on, side by side: `[dimension][point]`; what is beyond the last point is repeated.
+    /// `R` points from `first` on, `[dimension][point]`; the last one is repeated beyond `end`.
     fn side_by_side<const R: usize>(&self, first: usize, end: usize) -> Vec<[f64; R]> {
         let point = |r: usize| (first + r).min(end - 1);
         (0..self.dimension).map(|d| std::array::from_fn(|r| f64::from(self.number(point(r), d)))).collect()
     }
 }
 
-/// Numbers of a row of distances from so many points.
+/// The length of a row of distances from `upto` points.
 pub const fn stride(upto: usize) -> usize {
     upto.next_multiple_of(WIDE)
 }
@@ -117,7 +118,7 @@ pub const fn stride(upto: usize) -> usize {
 #[allow(clippy::ifs_same_cond, reason = "the conditions differ by the target they are compiled for")]
 #[multiversion(targets = "simd")]
 fn distances(points: &Points, rows: Range<usize>, other: &Points, stride: usize, out: &mut [f64]) {
-    // Sums stay in registers: 32 of 8 numbers, or 16 of 4 and less.
+    // As many rows at once as keep all sums in registers: there are 32 of 8 numbers, or 16 of 4 or fewer.
     if target_cfg_f!(target_feature = "avx512f") {
         tiles::<true, true, 6>(points, rows, other, stride, out);
     } else if target_cfg_f!(target_feature = "fma") {
@@ -195,7 +196,7 @@ fn products<const FUSED: bool, const R: usize>(block: &[[f64; R]], lanes: &[[f32
     sums
 }
 
-/// The squared distances of a row that are small beside the norms, from differences.
+/// Replaces the squared distances of a row that are small compared with the norms by those from differences.
 #[inline(always)]
 fn from_differences<const R: usize>(
     block: &[[f64; R]],
@@ -223,7 +224,7 @@ fn from_differences<const R: usize>(
 mod tests {
     use super::*;
 
-    /// Numbers like those of latents: their size grows with the dimension, and an offset is common to all.
+    /// Numbers like those of latents: their spread differs between dimensions, and all have an offset.
     fn numbers(n: usize, dimension: usize, offset: f32) -> Vec<f32> {
         let number = |i: usize| ((i * 7919 % 1009) as f32 / 100.0 - 5.0) * (i % dimension) as f32 / 10.0;
         (0..n * dimension).map(|i| number(i) + offset).collect()
@@ -234,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn squared_distances_are_those_of_the_definition_whatever_the_block() {
+    fn squared_distances_are_those_of_the_definition_for_any_block_size() {
         for (n, dimension, offset) in [(37, 5, 0.0), (50, 256, 0.0), (33, 16, 1e4)] {
             let (a, b) = (numbers(n, dimension, offset), numbers(21, dimension, offset - 0.5));
             let (rows, columns) = (Points::new(&a, dimension), Points::new(&b, dimension));
@@ -257,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_points_are_at_distance_zero_however_far_from_the_origin() {
+    fn equal_points_far_from_the_origin_are_at_distance_zero() {
         let a = numbers(40, 256, 1e6);
         let points = Points::new(&a, 256);
         let mut out = Vec::new();
@@ -266,10 +267,42 @@ mod tests {
     }
 
     #[test]
-    fn no_point_has_no_distance() {
+    fn empty_sets_have_no_distances() {
         let (none, some) = (Points::new(&[], 3), Points::new(&[1.0; 6], 3));
         let mut out = vec![1.0];
         none.squared_distances(0..0, &some, 2, &mut out);
         assert!(out.is_empty() && none.is_empty() && some.len() == 2 && some.dimension() == 3);
+    }
+
+    #[test]
+    fn products_and_norms_are_those_of_the_definition_for_any_block_size() {
+        for (n, dimension) in [(1, 3), (16, 5), (37, 12)] {
+            let (a, b) = (numbers(n, dimension, 0.5), numbers(33, dimension, -0.25));
+            let (rows, columns) = (Points::new(&a, dimension), Points::new(&b, dimension));
+            for block in [1, 5, n] {
+                for first in (0..n).step_by(block) {
+                    let (mut out, end) = (Vec::new(), (first + block).min(n));
+                    rows.products(first..end, &columns, 33, &mut out);
+                    assert_eq!(out.len(), (end - first) * stride(33));
+                    for (i, j) in (first..end).flat_map(|i| (0..33).map(move |j| (i, j))) {
+                        let pairs = a[i * dimension..][..dimension].iter().zip(&b[j * dimension..][..dimension]);
+                        let expected: f64 = pairs.map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
+                        let found = out[(i - first) * stride(33) + j];
+                        assert!((found - expected).abs() <= 1e-12 * expected.abs().max(100.0), "{found} {expected}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn points_are_selected_by_index() {
+        let points = Points::new(&numbers(40, 3, 0.0), 3);
+        let selected = points.select([39, 0, 17]);
+        assert_eq!((selected.len(), selected.dimension()), (3, 3));
+        for (i, point) in [39, 0, 17].into_iter().enumerate() {
+            assert!((0..3).all(|d| selected.number(i, d) == points.number(point, d)));
+        }
+        assert_eq!(selected, Points::new(&[39, 0, 17].map(|i| [0, 1, 2].map(|d| points.number(i, d))).concat(), 3));
     }
 }

@@ -1,174 +1,125 @@
-//! Percentiles of a stream of float32 in bounded memory.
+//! Quantiles of a list of numbers. Every interpolation rule is a function.
 //!
-//! Numbers are counted in bins that follow the float32 format: the sign, the exponent and the first 15 bits of the
-//! fraction. A percentile is that of `numpy.percentile` (linear interpolation between ranks) with each of its two ranks at
-//! the middle of its bin, so it is within [`RELATIVE_ERROR`] of the greater of the two in size. Counts do not depend on the
-//! order of the numbers nor on how they came in batches, and two streams merge by adding.
+//! The rules give different numbers, by a rank or by a rounding, and the rows of a run depend on them: a caller keeps
+//! the rule that it was published with.
 
-/// The bound of the error of a percentile, relative to the ranks that it lies between (for sizes above 1e-38).
-pub const RELATIVE_ERROR: f64 = 1.0 / 65_536.0;
-
-/// Bits of a float32 that a bin does not tell apart.
-const DROPPED: u32 = 8;
-/// Bins of a page; pages are made when a number first falls into them.
-const PAGE: usize = 4096;
-/// Pages of all float32: the most that there can be, 128 MiB.
-const PAGES: usize = 1 << (32 - DROPPED as usize - PAGE.ilog2() as usize);
-
-/// Counts of float32 numbers, from which any percentile can be read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Quantiles {
-    pages: Vec<Option<Box<[u64; PAGE]>>>,
-    count: u64,
-    skipped: u64,
+/// The quantile q (0 to 1) of sorted numbers, linear between ranks: the default of `numpy.quantile`. `None` for an
+/// empty list.
+pub fn linear(sorted: &[f64], q: f64) -> Option<f64> {
+    let position = Position::of(sorted.len(), q)?;
+    let next = (position.rank + 1).min(sorted.len() - 1);
+    Some(position.between(sorted[position.rank], sorted[next]))
 }
 
-impl Default for Quantiles {
-    fn default() -> Self {
-        Self { pages: vec![None; PAGES], count: 0, skipped: 0 }
-    }
+/// The quantile q (0 to 1) of sorted numbers at the rank below: `method='lower'` of `numpy.quantile`. `None` for an
+/// empty list.
+pub fn lower(sorted: &[f64], q: f64) -> Option<f64> {
+    Some(sorted[Position::of(sorted.len(), q)?.rank])
 }
 
-impl Quantiles {
-    /// Counts numbers. NaN and infinities are left out, and counted apart.
-    pub fn add(&mut self, numbers: &[f32]) {
-        let mut skipped = 0;
-        for number in numbers {
-            if !number.is_finite() {
-                skipped += 1;
-                continue;
-            }
-            let bin = (ordered(*number) >> DROPPED) as usize;
-            let page = self.pages[bin / PAGE].get_or_insert_with(|| Box::new([0; PAGE]));
-            page[bin % PAGE] += 1;
-        }
-        self.skipped += skipped;
-        self.count += numbers.len() as u64 - skipped;
-    }
-
-    /// Adds the counts of another stream.
-    pub fn merge(&mut self, other: &Self) {
-        for (mine, theirs) in self.pages.iter_mut().zip(&other.pages) {
-            if let Some(theirs) = theirs {
-                let mine = mine.get_or_insert_with(|| Box::new([0; PAGE]));
-                mine.iter_mut().zip(theirs.iter()).for_each(|(mine, theirs)| *mine += theirs);
-            }
-        }
-        self.count += other.count;
-        self.skipped += other.skipped;
-    }
-
-    /// How many finite numbers were counted.
-    pub fn count(&self) -> u64 {
-        self.count
-    }
-
-    /// How many numbers were NaN or infinite.
-    pub fn skipped(&self) -> u64 {
-        self.skipped
-    }
-
-    /// A percentile (0 to 100) of the finite numbers; `None` when there were none.
-    pub fn percentile(&self, percent: f64) -> Option<f64> {
-        let place = self.count.checked_sub(1)? as f64 * (percent / 100.0).clamp(0.0, 1.0);
-        let rank = place as u64;
-        let (low, high) = (self.rank(rank)?, self.rank((rank + 1).min(self.count - 1))?);
-        Some(low + (high - low) * (place - rank as f64))
-    }
-
-    /// The middle of the bin of the number of a rank; 0 is the least.
-    fn rank(&self, rank: u64) -> Option<f64> {
-        let mut below = 0;
-        for (number, page) in self.pages.iter().enumerate() {
-            let Some(page) = page else { continue };
-            for (bin, count) in page.iter().enumerate() {
-                below += count;
-                if below > rank {
-                    return Some(middle((number * PAGE + bin) as u32));
-                }
-            }
-        }
-        None
+/// The median of sorted numbers: the mean of the two in the middle where their count is even. `None` for an empty list.
+///
+/// It may differ from [`linear`] at 0.5 in the last bit: (a + b) / 2 is rounded differently from a + (b - a) / 2.
+pub fn median(sorted: &[f64]) -> Option<f64> {
+    let half = sorted.len() / 2;
+    match sorted.len() {
+        0 => None,
+        n if n % 2 == 1 => Some(sorted[half]),
+        _ => Some(f64::midpoint(sorted[half - 1], sorted[half])),
     }
 }
 
-/// The bits of a float32, so laid that they sort as the numbers do; -0 is 0.
-fn ordered(number: f32) -> u32 {
-    let bits = (number + 0.0).to_bits();
-    if bits >> 31 == 1 { !bits } else { bits | 1 << 31 }
+/// The median by nearest rank, ceil(n / 2): the lower of the two in the middle where their count is even. `None` for an
+/// empty list. Reorders the numbers, in linear time.
+pub fn nearest_rank_median(numbers: &mut [f64]) -> Option<f64> {
+    let half = numbers.len().checked_sub(1)? / 2;
+    Some(*numbers.select_nth_unstable_by(half, f64::total_cmp).1)
 }
 
-fn number(ordered: u32) -> f64 {
-    f64::from(f32::from_bits(if ordered >> 31 == 1 { ordered & !(1 << 31) } else { !ordered }))
-}
-
-/// The middle of a bin: halfway between its least and its greatest number.
-fn middle(bin: u32) -> f64 {
-    let least = bin << DROPPED;
-    if least == ordered(0.0) {
-        return 0.0;
+/// Percentiles (0 to 100, ascending) of finite numbers, linear between ranks: the default of `numpy.percentile`. `None`
+/// for an empty list. Reorders the numbers, in linear time.
+pub fn percentiles<const N: usize>(numbers: &mut [f32], percents: [f64; N]) -> Option<[f64; N]> {
+    let mut found = [0.0; N];
+    let mut start = 0;
+    for (percent, found) in percents.into_iter().zip(&mut found) {
+        let position = Position::of(numbers.len(), percent / 100.0)?;
+        // The selection for a lower percentile put all that is less before `start`.
+        let (_, low, above) = numbers[start..].select_nth_unstable_by(position.rank - start, f32::total_cmp);
+        let low = f64::from(*low);
+        let high = above.iter().copied().min_by(f32::total_cmp).map_or(low, f64::from);
+        *found = position.between(low, high);
+        start = position.rank;
     }
-    f64::midpoint(number(least), number(least | ((1 << DROPPED) - 1)))
+    Some(found)
+}
+
+/// The position of a quantile in sorted numbers, between a rank and the next.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Position {
+    /// The rank below; 0 is that of the least number.
+    pub(super) rank: usize,
+    /// The part of the way to the next rank.
+    fraction: f64,
+}
+
+impl Position {
+    /// The position of the quantile q (0 to 1) in `count` numbers; `None` for none.
+    pub(super) fn of(count: usize, q: f64) -> Option<Self> {
+        let position = count.checked_sub(1)? as f64 * q.clamp(0.0, 1.0);
+        let rank = position as usize;
+        Some(Self { rank, fraction: position - rank as f64 })
+    }
+
+    /// Interpolates between the number of the rank and the next.
+    pub(super) fn between(&self, low: f64, high: f64) -> f64 {
+        low + (high - low) * self.fraction
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
-    fn exact(numbers: &[f32], percent: f64) -> (f64, f64) {
-        let mut sorted: Vec<f64> = numbers.iter().map(|x| f64::from(*x)).collect();
-        sorted.sort_by(f64::total_cmp);
-        let place = (sorted.len() - 1) as f64 * percent / 100.0;
-        let (low, high) = (sorted[place as usize], sorted[(place as usize + 1).min(sorted.len() - 1)]);
-        (low + (high - low) * (place - place.floor()), low.abs().max(high.abs()))
+    #[test]
+    fn linear_and_lower_take_different_numbers_between_ranks() {
+        let sorted = [1.0, 2.0, 4.0, 8.0];
+        assert_eq!([0.0, 0.5, 0.75, 1.0].map(|q| linear(&sorted, q)), [1.0, 3.0, 5.0, 8.0].map(Some));
+        assert_eq!([0.0, 0.5, 0.75, 1.0].map(|q| lower(&sorted, q)), [1.0, 2.0, 4.0, 8.0].map(Some));
+        assert_eq!([-1.0, 2.0].map(|q| linear(&sorted, q)), [Some(1.0), Some(8.0)]);
     }
 
     #[test]
-    fn numbers_keep_their_order_in_bits() {
-        let numbers = [f32::MIN, -1.0, -1e-40, 0.0, 1e-40, 1.0, 1.5, f32::MAX];
-        assert!(numbers.windows(2).all(|pair| ordered(pair[0]) < ordered(pair[1])));
-        assert_eq!(ordered(-0.0), ordered(0.0));
-        assert!(numbers.iter().all(|x| number(ordered(*x)) == f64::from(*x)));
+    fn medians_of_an_even_count_are_the_mean_or_the_lower_one() {
+        assert_eq!((median(&[1.0, 2.0, 9.0]), nearest_rank_median(&mut [9.0, 1.0, 2.0])), (Some(2.0), Some(2.0)));
+        assert_eq!((median(&[1.0, 2.0, 5.0, 9.0]), median(&[3.0])), (Some(3.5), Some(3.0)));
+        assert_eq!(nearest_rank_median(&mut [9.0, 1.0, 5.0, 2.0]), Some(2.0));
     }
 
     #[test]
-    fn no_number_has_no_percentile_and_a_constant_has_itself() {
-        let mut quantiles = Quantiles::default();
-        quantiles.add(&[f32::NAN, f32::INFINITY]);
-        assert_eq!((quantiles.percentile(50.0), quantiles.count(), quantiles.skipped()), (None, 0, 2));
-        quantiles.add(&[0.0, -0.0, 0.0]);
-        assert_eq!(quantiles.percentile(99.9), Some(0.0));
+    fn an_empty_list_has_no_quantile() {
+        assert_eq!(
+            (linear(&[], 0.5), lower(&[], 0.5), median(&[]), nearest_rank_median(&mut [])),
+            (None, None, None, None)
+        );
+        assert_eq!(percentiles(&mut [], [50.0]), None);
     }
 
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(32))]
+    #[test]
+    fn percentiles_interpolate_between_ranks() {
+        let mut numbers = [4.0, 1.0, 3.0, 2.0];
+        assert_eq!(percentiles(&mut numbers, [0.0, 25.0, 50.0, 100.0]), Some([1.0, 1.75, 2.5, 4.0]));
+        assert_eq!(percentiles(&mut [7.0], [0.1, 99.9]), Some([7.0, 7.0]));
+        assert_eq!(percentiles(&mut [7.0, 5.0], [-3.0, 130.0]), Some([5.0, 7.0]));
+    }
 
-        #[test]
-        fn percentiles_are_within_the_bound_of_the_exact_ones(
-            numbers in proptest::collection::vec(-1e5f32..1e6, 1..2000), percent in 0.0f64..100.0,
-        ) {
-            let mut quantiles = Quantiles::default();
-            quantiles.add(&numbers);
-            for percent in [0.0, 0.1, percent, 99.9, 100.0] {
-                let (want, size) = exact(&numbers, percent);
-                let found = quantiles.percentile(percent).expect("numbers");
-                prop_assert!((found - want).abs() <= RELATIVE_ERROR * size, "{percent}: {found} {want}");
-            }
-        }
-
-        #[test]
-        fn batches_and_their_order_do_not_matter(
-            numbers in proptest::collection::vec(-1e3f32..1e3, 2..500), cut in 0.0f64..1.0,
-        ) {
-            let (a, b) = numbers.split_at((numbers.len() as f64 * cut) as usize);
-            let (mut whole, mut first, mut second) = (Quantiles::default(), Quantiles::default(), Quantiles::default());
-            whole.add(&numbers);
-            first.add(a);
-            second.add(b);
-            second.merge(&first);
-            prop_assert!(whole == second);
+    #[test]
+    fn percentiles_of_unsorted_numbers_are_those_of_the_sorted_list() {
+        let mut numbers: Vec<f32> = (0..30_001u32).map(|i| (i.wrapping_mul(7919) % 30_001) as f32).collect();
+        let sorted: Vec<f64> = (0..30_001u32).map(f64::from).collect();
+        let found = percentiles(&mut numbers, [0.1, 0.1, 12.345, 99.9]).expect("numbers");
+        for (found, q) in found.into_iter().zip([0.001, 0.001, 0.12345, 0.999]) {
+            let expected = linear(&sorted, q).expect("numbers");
+            assert!((found - expected).abs() < 1e-9, "{found} {expected}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What logits say: probabilities and the class.
+//! Logits to probabilities and to a class.
 //!
 //! softmax(l)_k = exp(l_k - max l) / sum_j exp(l_j - max l), in double precision.
 
@@ -10,7 +10,7 @@ pub fn softmax(logits: &[f32]) -> impl Iterator<Item = f64> + Clone {
     logits.iter().map(move |logit| exp(logit) / sum)
 }
 
-/// The place of the greatest, the first of equals.
+/// The index of the greatest value; of equal ones the first.
 pub fn argmax<T: PartialOrd>(values: &[T]) -> usize {
     (1..values.len()).fold(0, |best, i| if values[i] > values[best] { i } else { best })
 }
@@ -20,7 +20,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn softmax_of_known_odds_is_those_odds_however_large_the_logits() {
+    fn softmax_gives_known_odds_for_logits_of_any_size() {
         let odds = [0.0, 2f32.ln(), 3f32.ln()];
         for shift in [0.0, 80.0, -3000.0] {
             let shifted: Vec<f32> = odds.iter().map(|logit| logit + shift).collect();
@@ -31,7 +31,7 @@ mod tests {
     }
 
     #[test]
-    fn of_equal_logits_the_first_class_is_taken() {
-        assert_eq!(argmax(&[1.0, 3.0, 3.0]), 1);
+    fn argmax_takes_the_first_of_equal_values() {
+        assert_eq!((argmax(&[1.0, 3.0, 3.0]), argmax(&[2.0, 1.0]), argmax(&[5.0])), (1, 0, 0));
     }
 }

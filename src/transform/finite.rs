@@ -1,6 +1,6 @@
 //! The check that all pixels of a plane are finite.
 
-use crate::image::stretch::first_non_finite;
+use crate::stats::finite::first_non_finite;
 
 /// Returns why a row with this plane is rejected: pixels that are NaN or infinite.
 pub(super) fn check_finite(plane: &[f32], band: &str) -> Result<(), String> {

@@ -1,4 +1,4 @@
-//! Classes by Gini and M20 as the truth of a run, beside the simulator's own.
+//! Classes by Gini and M20 as ground truth, compared with the classes of the simulator.
 
 use arrow::{
     array::{AsArray, RecordBatch},
@@ -7,7 +7,8 @@ use arrow::{
 };
 use lucarne::{pipeline::Pipeline, query::Run};
 
-/// Galaxies measured without noise through LSST's optics and after ten years, and compared with what they were drawn as.
+/// Measures galaxies without noise through the optics of LSST and after ten years, and compares both with their
+/// simulated classes.
 fn pipeline(count: u32) -> Pipeline {
     Pipeline::from_yaml(format!(
         "
@@ -28,17 +29,18 @@ sink:
     ))
 }
 
-fn answer(run: &Run, sql: &str) -> RecordBatch {
+/// All rows of a query as one batch.
+fn query(run: &Run, sql: &str) -> RecordBatch {
     let rows = run.query(sql).unwrap();
     let schema = rows.schema();
     let batches: Vec<RecordBatch> = rows.map(Result::unwrap).collect();
     concat_batches(&schema, &batches).unwrap()
 }
 
-/// Each true class, and what its galaxies were called: spiral, elliptical, merger.
+/// The confusion matrix of a score: by true class the counts of spirals, ellipticals and mergers.
 fn confusion(run: &Run, table: &str, score: &str) -> Vec<Vec<u64>> {
     let sql = format!("select confusion from {table} where score = '{score}' and scope = 'total' and class <> 'all'");
-    let rows = answer(run, &sql);
+    let rows = query(run, &sql);
     let lists = rows["confusion"].as_fixed_size_list();
     let of_class = |row| lists.value(row).as_primitive::<UInt64Type>().values().to_vec();
     (0..rows.num_rows()).map(of_class).collect()
@@ -51,7 +53,7 @@ fn run(count: u32, folder: &std::path::Path) -> Run {
 }
 
 #[test]
-fn galaxies_are_labelled_without_noise_and_compared_by_monitor_and_sql() {
+fn confusion_by_monitor_and_by_sql_agree_for_classes_without_noise() {
     let folder = tempfile::tempdir().unwrap();
     let run = run(60, &folder.path().join("run"));
     let of_the_simulator = confusion(&run, "of_the_simulator", "morphology");
@@ -60,30 +62,30 @@ fn galaxies_are_labelled_without_noise_and_compared_by_monitor_and_sql() {
         for (class, count) in ["spiral", "elliptical", "merger"].iter().zip(of_class) {
             let sql =
                 format!("select count(*) as n from objects where label = '{truth}' and morphology_class = '{class}'");
-            assert_eq!(answer(&run, &sql)["n"].as_primitive::<Int64Type>().value(0), *count as i64, "{truth} {class}");
+            assert_eq!(query(&run, &sql)["n"].as_primitive::<Int64Type>().value(0), *count as i64, "{truth} {class}");
         }
     }
     let agree = |confusion: &[Vec<u64>]| (0..3).map(|class| confusion[class][class]).sum::<u64>();
-    // By chance it were 20, each of 60. The lines were drawn for other galaxies than these.
+    // Chance would give 20 of 60. The lines are calibrated on real galaxies, so the agreement is moderate.
     assert!(agree(&of_the_simulator) >= 28, "{of_the_simulator:?}");
-    // With the noise of ten years most keep their class.
+    // Most galaxies keep their class under the noise of ten years.
     let of_morphology = confusion(&run, "of_morphology", "y10");
     assert_eq!(of_morphology.concat().iter().sum::<u64>(), 60);
     assert!(agree(&of_morphology) >= 42, "{of_morphology:?}");
-    let flags = answer(&run, "select count(*) as n from objects where morphology_flag > 1");
+    let flags = query(&run, "select count(*) as n from objects where morphology_flag > 1");
     assert_eq!(flags["n"].as_primitive::<Int64Type>().value(0), 0);
-    let kept = answer(&run, "select * from objects limit 1");
+    let kept = query(&run, "select * from objects limit 1");
     assert!(matches!(kept["morphology_gini"].data_type(), DataType::Float64));
 }
 
-/// `cargo test --test it -- --ignored --nocapture confusion` prints the numbers that are published.
+/// `cargo test --test it -- --ignored --nocapture confusion` prints the published numbers.
 #[test]
-#[ignore = "600 galaxies take minutes without optimisation"]
+#[ignore = "600 galaxies take minutes in a debug build"]
 fn the_confusion_of_600_galaxies() {
     let folder = tempfile::tempdir().unwrap();
     let run = run(600, &folder.path().join("run"));
     for (table, score) in [("of_the_simulator", "morphology"), ("of_the_simulator", "y10"), ("of_morphology", "y10")] {
-        println!("{table} {score} (rows: truth; columns: called)");
+        println!("{table} {score} (rows: true class; columns: predicted class)");
         for (class, of_class) in ["spiral", "elliptical", "merger"].iter().zip(confusion(&run, table, score)) {
             println!("  {class:10} {of_class:?}");
         }

@@ -1,17 +1,18 @@
-//! Morphology against statmorph (tests/golden/morphology/make.py says which version), both with one segmentation map and gain.
-#![allow(clippy::print_stdout, reason = "a test says what it skipped and how large the errors are")]
+//! Morphology against statmorph (its version is in tests/golden/morphology/make.py), with the same segmentation maps
+//! and gains.
+#![allow(clippy::print_stdout, reason = "the tests print what they skip and how large the errors are")]
 
 use std::{fs, io::Read, path::Path};
 
 use lucarne::{
     fits::{Fits, Limits},
     morphology::{
-        Morphology, Sky, Source, bulge_statistic, measure, merger_statistic,
+        Morphology, SegmentedSource, Sky, bulge_statistic, measure, merger_statistic,
         segmentation::{Background, FWHM_PIXELS, Threshold, background, central, segments},
     },
 };
 
-/// A file of numbers with a name in the first line of each column.
+/// A table whose first line names the columns.
 struct Csv {
     names: Vec<String>,
     rows: Vec<Vec<String>>,
@@ -38,30 +39,63 @@ fn golden(name: &str) -> String {
     format!("{}/tests/golden/morphology/{name}", env!("CARGO_MANIFEST_DIR"))
 }
 
-/// statmorph's name, how far we may be from it, and whether that is relative; ten times or more what was seen.
-type Statistic = (&'static str, f64, bool, fn(&Morphology) -> Option<f64>);
+/// A statistic to compare.
+struct OracleStatistic {
+    /// The name in statmorph.
+    name: &'static str,
+    tolerance: Tolerance,
+    of: fn(&Morphology) -> Option<f64>,
+}
 
-#[rustfmt::skip]
-const STATISTICS: [Statistic; 16] = [
-    ("gini",            1e-6, true,  |found| found.gini),
-    ("m20",             1e-6, true,  |found| found.m20),
-    ("gini_m20_bulge",  1e-6, false, |found| Some(bulge_statistic(found.gini?, found.m20?))),
-    ("gini_m20_merger", 1e-6, false, |found| Some(merger_statistic(found.gini?, found.m20?))),
-    ("concentration",   3e-4, true,  |found| found.concentration),
-    ("asymmetry",       2e-5, false, |found| found.asymmetry),
-    ("smoothness",      6e-4, false, |found| found.smoothness),
-    ("rpetro_circ",     1e-3, true,  |found| found.petrosian),
-    ("rpetro_ellip",    2e-3, true,  |found| found.petrosian_ellipse),
-    ("rhalf_circ",      1e-3, true,  |found| found.half_light),
-    ("rhalf_ellip",     1e-3, true,  |found| found.half_light_ellipse),
-    ("r20",             1e-3, true,  |found| found.r20),
-    ("r80",             1e-3, true,  |found| found.r80),
-    ("sn_per_pixel",    1e-6, true,  |found| found.signal_to_noise),
-    ("xc_asymmetry",    1e-2, false, |found| Some(found.centre?[0])),
-    ("yc_asymmetry",    1e-2, false, |found| Some(found.centre?[1])),
+/// The largest error that passes: ten times or more the largest one observed.
+#[derive(Clone, Copy)]
+enum Tolerance {
+    Relative(f64),
+    Absolute(f64),
+}
+
+impl Tolerance {
+    const fn value(self) -> f64 {
+        match self {
+            Self::Relative(value) | Self::Absolute(value) => value,
+        }
+    }
+
+    fn error(self, found: f64, expected: f64) -> f64 {
+        let error = (found - expected).abs();
+        if matches!(self, Self::Relative(_)) { error / expected.abs() } else { error }
+    }
+}
+
+const fn relative(name: &'static str, tolerance: f64, of: fn(&Morphology) -> Option<f64>) -> OracleStatistic {
+    OracleStatistic { name, tolerance: Tolerance::Relative(tolerance), of }
+}
+
+const fn absolute(name: &'static str, tolerance: f64, of: fn(&Morphology) -> Option<f64>) -> OracleStatistic {
+    OracleStatistic { name, tolerance: Tolerance::Absolute(tolerance), of }
+}
+
+const STATISTICS: [OracleStatistic; 16] = [
+    relative("gini", 1e-6, |found| found.gini),
+    relative("m20", 1e-6, |found| found.m20),
+    absolute("gini_m20_bulge", 1e-6, |found| Some(bulge_statistic(found.gini?, found.m20?))),
+    absolute("gini_m20_merger", 1e-6, |found| Some(merger_statistic(found.gini?, found.m20?))),
+    relative("concentration", 3e-4, |found| found.concentration),
+    absolute("asymmetry", 2e-5, |found| found.asymmetry),
+    absolute("smoothness", 6e-4, |found| found.smoothness),
+    relative("rpetro_circ", 1e-3, |found| found.petrosian),
+    relative("rpetro_ellip", 2e-3, |found| found.petrosian_ellipse),
+    relative("rhalf_circ", 1e-3, |found| found.half_light),
+    relative("rhalf_ellip", 1e-3, |found| found.half_light_ellipse),
+    relative("r20", 1e-3, |found| found.r20),
+    relative("r80", 1e-3, |found| found.r80),
+    relative("sn_per_pixel", 1e-6, |found| found.signal_to_noise),
+    absolute("xc_asymmetry", 1e-2, |found| Some(found.centre?[0])),
+    absolute("yc_asymmetry", 1e-2, |found| Some(found.centre?[1])),
 ];
 
-/// Compares measurements with the rows of a table: the flags, what could not be measured, and the numbers of good ones.
+/// Compares measurements with the rows of a table: flags, missing values, and the values of measurements that are not
+/// bad.
 fn compare(found: &[Morphology], table: &Csv) {
     assert_eq!(found.len(), table.rows.len());
     let mut worst = [(0.0, 0); STATISTICS.len()];
@@ -69,13 +103,13 @@ fn compare(found: &[Morphology], table: &Csv) {
     for (row, found) in found.iter().enumerate() {
         let flag = table.number(row, "flag").unwrap() as u8;
         assert_eq!(found.flag, flag, "the flag of row {row}");
-        for ((name, allowed, relative, statistic), worst) in STATISTICS.iter().zip(&mut worst) {
-            let (found, expected) = (statistic(found), table.number(row, name));
+        for (OracleStatistic { name, tolerance, of }, worst) in STATISTICS.iter().zip(&mut worst) {
+            let (found, expected) = (of(found), table.number(row, name));
             assert_eq!(found.is_some(), expected.is_some(), "{name} of row {row}: {found:?}, expected {expected:?}");
             let (Some(found), Some(expected)) = (found, expected) else { continue };
-            let error = (found - expected).abs() / if *relative { expected.abs() } else { 1.0 };
+            let error = tolerance.error(found, expected);
             if flag <= 1 {
-                assert!(error <= *allowed, "{name} of row {row}: {found}, expected {expected}");
+                assert!(error <= tolerance.value(), "{name} of row {row}: {found}, expected {expected}");
                 if error > worst.0 {
                     *worst = (error, row);
                 }
@@ -83,15 +117,16 @@ fn compare(found: &[Morphology], table: &Csv) {
         }
         good += usize::from(flag <= 1);
     }
-    println!("{good} of {} are not bad; the largest errors:", found.len());
-    for ((name, _, relative, _), (error, row)) in STATISTICS.iter().zip(worst) {
-        println!("  {name:16} {error:.1e} {} (row {row})", if *relative { "relative" } else { "absolute" });
+    println!("{good} of {} measurements are not bad; the largest errors:", found.len());
+    for (OracleStatistic { name, tolerance, .. }, (error, row)) in STATISTICS.iter().zip(worst) {
+        let kind = if matches!(tolerance, Tolerance::Relative(_)) { "relative" } else { "absolute" };
+        println!("  {name:16} {error:.1e} {kind} (row {row})");
     }
     assert!(good > found.len() / 2);
 }
 
-fn source<'a>(image: &'a [f32], width: usize, segments: &'a [u32], gain: f64) -> Source<'a> {
-    Source {
+fn source<'a>(image: &'a [f32], width: usize, segments: &'a [u32], gain: f64) -> SegmentedSource<'a> {
+    SegmentedSource {
         image,
         height: image.len() / width,
         width,
@@ -105,7 +140,7 @@ fn source<'a>(image: &'a [f32], width: usize, segments: &'a [u32], gain: f64) ->
     }
 }
 
-/// A map as the oracle has it: 1 the source at the centre, 2 all others.
+/// A segmentation map in the form of the golden files: 1 for the source at the centre, 2 for all others.
 fn map(image: &[f32], width: usize, sky: Background) -> Vec<u32> {
     let found = segments(image, width, sky, Threshold::Sigma(1.5), FWHM_PIXELS);
     let own = central(&found, width);
@@ -113,7 +148,7 @@ fn map(image: &[f32], width: usize, sky: Background) -> Vec<u32> {
 }
 
 #[test]
-fn simulated_galaxies_are_measured_as_statmorph_measures_them() {
+fn simulated_galaxies_have_the_statistics_of_statmorph() {
     let size = 100;
     let table = Csv::read("galaxies.csv");
     let mut bytes = Vec::new();
@@ -135,12 +170,12 @@ fn simulated_galaxies_are_measured_as_statmorph_measures_them() {
 }
 
 #[test]
-fn stamps_of_cosmos_are_measured_as_statmorph_measures_them() {
+fn cosmos_stamps_have_the_statistics_of_statmorph() {
     let folder = std::env::var_os("LUCARNE_DATA")
         .unwrap_or_else(|| format!("{}/../shared/data", env!("CARGO_MANIFEST_DIR")).into());
     let path = Path::new(&folder).join("cosmos_hst/real_galaxy_images_extension.fits");
     if !path.exists() {
-        println!("skipped: no `{}` (`LUCARNE_DATA` may name another folder than ../shared/data)", path.display());
+        println!("skipped: missing `{}` (set `LUCARNE_DATA` to the folder of the data)", path.display());
         return;
     }
     let table = Csv::read("cosmos.csv");
@@ -153,7 +188,7 @@ fn stamps_of_cosmos_are_measured_as_statmorph_measures_them() {
         let width = stamp.shape()[1];
         let map = map(&image, width, background(&image));
         let area = map.iter().filter(|label| **label == 1).count();
-        let checksum: u64 = map.iter().zip(1..).map(|(label, place)| u64::from(*label) * place).sum();
+        let checksum: u64 = map.iter().zip(1..).map(|(label, index)| u64::from(*label) * index).sum();
         assert_eq!(table.text(row, "area"), area.to_string(), "the segmentation map of stamp {row}");
         assert_eq!(table.text(row, "checksum"), checksum.to_string(), "the segmentation map of stamp {row}");
         found.push(measure(&source(&image, width, &map, 2000.0)));

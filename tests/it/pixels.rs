@@ -3,11 +3,13 @@
 use lucarne::{
     image::{
         orient::Orientation,
-        percentile::percentiles,
         resample::{Kernel, Resampling},
         stretch::Asinh,
     },
-    stats::quantile::{Quantiles, RELATIVE_ERROR},
+    stats::{
+        quantile::percentiles,
+        quantile_sketch::{QuantileSketch, RELATIVE_ERROR},
+    },
 };
 use serde_json::Value;
 
@@ -86,7 +88,7 @@ fn all_orientations_are_those_of_numpy() {
 fn percentiles_are_those_of_numpy_exactly_and_streamed_within_the_bound() {
     for case in cases("percentiles") {
         let numbers = singles(&case["x"]);
-        let mut streamed = Quantiles::default();
+        let mut streamed = QuantileSketch::default();
         numbers.chunks(97).for_each(|chunk| streamed.add(chunk));
         for (percent, want) in doubles(&case["percents"]).into_iter().zip(doubles(&case["values"])) {
             let [found] = percentiles(&mut numbers.clone(), [percent]).unwrap();

@@ -12,7 +12,7 @@ use crate::{
     error::Result,
     stats::{
         interval::wilson,
-        reliability::{Bin, Kept, Reliability},
+        reliability::{AbstentionPoint, Reliability, ReliabilityBin},
     },
 };
 
@@ -54,7 +54,7 @@ struct Line<'a> {
     score: &'a str,
     tally: &'a Tally,
     bin: Option<usize>,
-    rows: Bin,
+    rows: ReliabilityBin,
 }
 
 impl<'a> Line<'a> {
@@ -69,7 +69,7 @@ impl<'a> Line<'a> {
         self.bin.map_or((0.0, 1.0), |bin| (edge(bin), edge(bin + 1)))
     }
 
-    fn kept(&self) -> Kept {
+    fn kept(&self) -> AbstentionPoint {
         self.tally.reliability.kept(self.bin.unwrap_or(0))
     }
 

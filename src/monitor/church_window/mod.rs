@@ -34,7 +34,7 @@ use crate::{
         ColumnRef, Model, Monitor, MonitorOutput, RowsOut, RunContext, Scorer, Scorers, Settings, UpstreamSchemas,
     },
     stats::{
-        church_window::{Grid, Plane, angle_deg, areas},
+        church_window::{Grid, LogitPlane, angle_deg, areas},
         distance::l2,
         softmax::argmax,
     },
@@ -182,7 +182,7 @@ impl ChurchWindowMonitor {
         let angle_deg = angle_deg(z0, z1, z2);
         let Classes { at_origin: class, window, boundaries, count } = match model.affine_head() {
             Some(head) => {
-                let plane = Plane::of(&head.weights, &head.bias, z0, z1, z2);
+                let plane = LogitPlane::of(&head.weights, &head.bias, z0, z1, z2);
                 let extent = self.grid.extent();
                 let boundary = |x: f64, y: f64| plane.boundary(x, y).filter(|crossing| *crossing <= extent);
                 let boundaries = [boundary(1.0, 0.0), boundary(-1.0, 0.0), boundary(0.0, 1.0), boundary(0.0, -1.0)];

@@ -261,7 +261,10 @@ impl IsomapMonitor {
             let place = if is_finite(point) { places.next().map(<[f64]>::to_vec) } else { return Err("not_finite") };
             place.ok_or("too_few_points")
         });
-        (drawn.collect(), Drawing { parts: embedding.as_ref().map(|embedding| embedding.parts() as u64), n: n as u64 })
+        (
+            drawn.collect(),
+            Drawing { parts: embedding.as_ref().map(|embedding| embedding.components() as u64), n: n as u64 },
+        )
     }
 
     /// Numbers that are kept of an object and of a triplet.

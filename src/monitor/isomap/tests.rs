@@ -125,7 +125,7 @@ fn the_objects_with_the_smallest_ranks_are_drawn_and_the_next_are_placed() {
     }
     let spirals = vec![Some("spiral"); 52];
     assert_eq!((words(&table, "label_true"), words(&table, "class")), (spirals.clone(), spirals));
-    assert_eq!((count(&table, "n"), count(&table, "parts")), (Some(40), Some(embedding.parts() as u64)));
+    assert_eq!((count(&table, "n"), count(&table, "parts")), (Some(40), Some(embedding.components() as u64)));
     assert_eq!((table["z"].null_count(), table["reason"].null_count()), (52, 52));
 }
 

@@ -41,8 +41,9 @@ use crate::{
     stats::{
         distance::l2,
         jensen_shannon::{Pairs, in_base_2},
+        moments::Moments,
         permutation::p_value,
-        summary::{Moments, quantile},
+        quantile,
     },
 };
 
@@ -235,10 +236,10 @@ impl LatentDistanceMonitor {
             let mut sorted: Vec<f64> = pairs.iter().map(of).collect();
             sorted.sort_unstable_by(f64::total_cmp);
             Summary {
-                median: quantile(&sorted, 0.5),
+                median: quantile::linear(&sorted, 0.5),
                 mean: moments.mean(),
                 standard_error: moments.standard_error(),
-                quantiles: self.settings.quantiles.iter().filter_map(|q| quantile(&sorted, *q)).collect(),
+                quantiles: self.settings.quantiles.iter().filter_map(|q| quantile::linear(&sorted, *q)).collect(),
             }
         };
         let two = self.pairs.len() > 1;
@@ -263,8 +264,8 @@ impl LatentDistanceMonitor {
         Divergence {
             distance: Some(distance),
             base_2: Some(in_base_2(distance)),
-            null_median: quantile(&null, 0.5),
-            null_p95: quantile(&null, 0.95),
+            null_median: quantile::linear(&null, 0.5),
+            null_p95: quantile::linear(&null, 0.95),
             p_value: (!null.is_empty()).then(|| p_value(distance, &null)),
         }
     }

@@ -4,10 +4,10 @@ use super::{sample::Sample, table::Judged};
 use crate::stats::{
     jensen_shannon::distance_of_weights,
     marginals::Marginals,
-    mmd::{Kernel, Reference},
+    mmd::{GaussianKernelSum, Reference},
     permutation::{Groups, Strata, p_value},
     points::{Points, WIDE, stride},
-    summary::quantile,
+    quantile,
 };
 
 /// A reference that windows are compared with.
@@ -31,7 +31,7 @@ pub(super) struct Comparison {
 }
 
 impl Exact {
-    pub(super) fn new(sample: Sample, kernel: Kernel, how: &Comparison) -> Self {
+    pub(super) fn new(sample: Sample, kernel: GaussianKernelSum, how: &Comparison) -> Self {
         let Sample { latents, probabilities, blocks } = sample;
         let &Comparison { classes, bins, permutations } = how;
         Self { reference: Reference::new(latents, kernel), probabilities, blocks, classes, bins, permutations }
@@ -65,7 +65,7 @@ impl Exact {
         let mut judged = Judged {
             n: m as u64,
             discrepancy: Some(tested.discrepancy),
-            mmd2_threshold: quantile(&null, 1.0 - level),
+            mmd2_threshold: quantile::linear(&null, 1.0 - level),
             p_value: Some(tested.p_value()),
             ..Judged::default()
         };
@@ -88,7 +88,7 @@ impl Exact {
 
     fn strata(&self, sample: &Sample, own: &std::ops::Range<usize>) -> Strata {
         if sample.blocks.is_empty() {
-            return Strata::whole(self.len() + sample.latents.len(), own.len());
+            return Strata::single(self.len() + sample.latents.len(), own.len());
         }
         let mut names: Vec<&str> = self.blocks.iter().chain(&sample.blocks).map(String::as_str).collect();
         let pooled = names.clone();
@@ -130,7 +130,7 @@ fn tested_by(mut distances: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
 }
 
 /// One kernel as wide as the median distance between points.
-pub(super) fn median_kernel(points: &Points) -> Option<Kernel> {
+pub(super) fn median_kernel(points: &Points) -> Option<GaussianKernelSum> {
     // Of more, evenly chosen ones: a median needs no more.
     const MOST: usize = 2048;
     let points = points.select((0..points.len()).step_by(points.len().div_ceil(MOST).max(1)));
@@ -140,5 +140,5 @@ pub(super) fn median_kernel(points: &Points) -> Option<Kernel> {
         points.squared_distances(rows.clone(), &points, rows.end, &mut block);
         rows.clone().for_each(|i| distances.extend_from_slice(&block[(i - first) * stride(rows.end)..][..i]));
     }
-    Kernel::median(&mut distances)
+    GaussianKernelSum::median(&mut distances)
 }

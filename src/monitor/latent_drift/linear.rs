@@ -9,7 +9,7 @@ use crate::{
     random::Stream,
     stats::{
         mmd::{
-            Kernel,
+            GaussianKernelSum,
             random_features::{Features, Sums, test},
         },
         points::Points,
@@ -28,7 +28,7 @@ pub(super) struct Linear {
 impl Linear {
     pub(super) fn new(
         reference: &Points,
-        kernel: &Kernel,
+        kernel: &GaussianKernelSum,
         (frequencies, tosses): (usize, usize),
         seed: u64,
         label: &str,

@@ -51,7 +51,7 @@ use crate::{
     random::Stream,
     stage::{ColumnRef, Finding, Monitor, MonitorOutput, RunContext, Scorers, UpstreamSchemas},
     stats::{
-        mmd::Kernel,
+        mmd::GaussianKernelSum,
         multiplicity::{Lord, holm},
     },
 };
@@ -360,9 +360,9 @@ impl Monitor for LatentDriftMonitor {
             return Err(few("has fewer than 2 rows of its domain"));
         }
         let kernel = match &self.settings.kernel {
-            KernelChoice::Named(KernelName::Paper) => Some(Kernel::paper()),
+            KernelChoice::Named(KernelName::Paper) => Some(GaussianKernelSum::paper()),
             KernelChoice::Named(KernelName::Median) => median_kernel(&sample.latents),
-            KernelChoice::Variances(variances) => Kernel::new(variances),
+            KernelChoice::Variances(variances) => GaussianKernelSum::new(variances),
         };
         let kernel = kernel.ok_or_else(|| few("has no two different latents, so no median distance"))?;
         self.judge = Some(match method {

@@ -268,7 +268,7 @@ impl LatentDrift {
             }
         }
         if let KernelChoice::Variances(variances) = &self.kernel
-            && crate::stats::mmd::Kernel::new(variances).is_none()
+            && crate::stats::mmd::GaussianKernelSum::new(variances).is_none()
         {
             let message = "variances of kernels are numbers above 0, one at least".into();
             refuse("kernel", Code::OutOfRange, message, "or `paper`, or `median`");

@@ -181,7 +181,8 @@ fn a_window_is_judged_by_the_statistics_of_its_rows() {
     assert!(findings.is_empty(), "{findings:?}");
     let near: Vec<f32> = (0..50).flat_map(|i| latent(99, i, 0.0)).collect();
     let window: Vec<f32> = (30..60).flat_map(|i| latent(8, i, 0.0)).collect();
-    let expected = mmd2(Points::new(&near, D), &Points::new(&window, D), Kernel::paper()).expect("a discrepancy");
+    let expected =
+        mmd2(Points::new(&near, D), &Points::new(&window, D), GaussianKernelSum::paper()).expect("a discrepancy");
     assert_eq!(numbers(&table, "mmd2")[1], Some(expected.unbiased));
     assert_eq!(numbers(&table, "mmd2_biased")[1], Some(expected.biased));
     for column in ["p_val", "js_class_p_val", "js_latent_p_val"] {

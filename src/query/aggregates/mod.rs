@@ -22,7 +22,7 @@ use datafusion::{
 };
 
 use self::samples::{Measure, Samples};
-use crate::stats::mmd::Kernel;
+use crate::stats::mmd::GaussianKernelSum;
 
 /// The bins of a histogram, where none are said.
 const BINS: usize = 20;
@@ -98,10 +98,10 @@ impl Statistic {
     /// The statistic with its setting, a literal.
     fn measure(self, setting: Option<&ScalarValue>) -> Result<Measure> {
         match (self, setting) {
-            (Self::Mmd2, None) => Ok(Measure::Mmd2(Kernel::paper())),
+            (Self::Mmd2, None) => Ok(Measure::Mmd2(GaussianKernelSum::paper())),
             (Self::Mmd2, Some(found)) => {
                 let ScalarValue::Float64(variance) = found else { return self.not_a_literal() };
-                match variance.and_then(|variance| Kernel::new(&[variance])) {
+                match variance.and_then(|variance| GaussianKernelSum::new(&[variance])) {
                     Some(kernel) => Ok(Measure::Mmd2(kernel)),
                     None => plan_err!("the variance of `mmd2` is a positive number, found {found}"),
                 }

@@ -14,7 +14,7 @@ use datafusion::{
 
 use crate::stats::{
     energy, jensen_shannon,
-    mmd::{self, Kernel},
+    mmd::{self, GaussianKernelSum},
     points::Points,
 };
 
@@ -24,7 +24,7 @@ const MOST_NUMBERS: usize = 1 << 25;
 /// What is measured of two samples.
 #[derive(Debug)]
 pub(super) enum Measure {
-    Mmd2(Kernel),
+    Mmd2(GaussianKernelSum),
     EnergyDistance,
     JsDistance { bins: usize },
 }

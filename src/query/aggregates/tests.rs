@@ -15,7 +15,7 @@ type Lists = Samples<Float32Type>;
 type Numbers = Samples<Float64Type>;
 
 fn mmd2() -> Lists {
-    Samples::new("mmd2", Measure::Mmd2(Kernel::paper()))
+    Samples::new("mmd2", Measure::Mmd2(GaussianKernelSum::paper()))
 }
 
 fn lists(numbers: Vec<f32>, length: i32) -> ArrayRef {

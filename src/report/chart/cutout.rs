@@ -8,7 +8,8 @@
 
 use crate::{
     batch::{ImageLayout, Unit},
-    image::{percentile::percentiles, stretch::of_top},
+    image::stretch::of_top,
+    stats::quantile::percentiles,
 };
 
 /// What the fluxes of a cutout are in. Only those in the same can be shown on one scale.

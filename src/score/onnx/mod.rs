@@ -21,13 +21,15 @@ use crate::{
     batch::{ImageLayout, Images, list_column, list_type, with_columns},
     card::{Card, CardError, ModelFile},
     error::{Code, Diagnostic, Error, Result},
-    image::stretch::first_non_finite,
     onnx::{
         LoadOptions, LoadedModel, ModelSignature, VectorOutput,
         provider::{self, Provider},
     },
     stage::{ColumnRef, Model, ModelOutputs, Rejects, RunContext, Scorer, Settings},
-    stats::softmax::{argmax, softmax},
+    stats::{
+        finite::first_non_finite,
+        softmax::{argmax, softmax},
+    },
 };
 
 /// Scores the images of a column with an ONNX model.

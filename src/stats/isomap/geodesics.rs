@@ -1,30 +1,30 @@
-//! The lengths of shortest paths between all points of a graph.
+//! The lengths of the shortest paths between all points of a graph.
 //!
-//! Points are numbered in breadth-first order, and sixteen of them are worked on side by side. What is known of those before them holds
-//! for them too: the distances from them, and, over an edge to one of them, a bound on the distance from all others. Then every point
-//! takes the least of its neighbours' distances plus the edge, forwards and backwards in turn, where a neighbour has changed, until
-//! nothing changes: no path is shorter then.
+//! Points are numbered in breadth-first order, and sixteen sources are processed side by side. They start from earlier
+//! results: the distances to earlier sources are known, and an edge to an earlier source gives an upper bound of all
+//! other distances. Then every vertex takes the least of its neighbours' distances plus the edge, in forward and
+//! backward sweeps over the vertices with a changed neighbour, until nothing changes: no path is shorter then.
 
 use multiversion::multiversion;
 
-use super::neighbours::Graph;
+use super::neighbours::NeighbourGraph;
 
-/// Points that are worked on side by side.
+/// Vertices of a panel, which are processed side by side.
 const WIDE: usize = 16;
 
-/// The squares of all lengths.
+/// The squared lengths of all shortest paths.
 #[derive(Debug, Clone)]
 pub(super) struct Geodesics {
     /// The point of every vertex.
     points: Vec<u32>,
     /// The vertex of every point.
     vertices: Vec<u32>,
-    rows: Rows,
+    rows: PanelRows,
 }
 
-/// The lengths from every vertex to those of its panel and after it; a panel is sixteen vertices.
+/// The lengths from every vertex to those of its panel and of all later panels, which is half of the matrix.
 #[derive(Debug, Clone)]
-struct Rows {
+struct PanelRows {
     vertices: usize,
     numbers: Vec<f64>,
 }
@@ -34,14 +34,14 @@ const fn panel(vertex: usize) -> usize {
     vertex / WIDE * WIDE
 }
 
-impl Rows {
+impl PanelRows {
     fn new(vertices: usize) -> Self {
         let last = panel(vertices);
         let length = Self::begin(vertices, last) + (vertices - last) * (vertices - last);
         Self { vertices, numbers: vec![f64::INFINITY; length] }
     }
 
-    /// Where the rows of a panel begin, which are those of all panels before it long.
+    /// The index at which the rows of a panel begin: the length of the rows of all panels before it.
     const fn begin(vertices: usize, first: usize) -> usize {
         // 16 n + 16 (n - 16) + ... + 16 (n - first + 16)
         first * vertices - first * first.saturating_sub(WIDE) / 2
@@ -55,24 +55,24 @@ impl Rows {
 }
 
 impl Geodesics {
-    /// Those of a graph of one part.
-    pub(super) fn of(graph: &Graph) -> Self {
+    /// The geodesics of a connected graph.
+    pub(super) fn of(graph: &NeighbourGraph) -> Self {
         let (points, _) = graph.breadth_first();
         let mut vertices = vec![0; points.len()];
         points.iter().enumerate().for_each(|(vertex, point)| vertices[*point as usize] = vertex as u32);
-        let mut numbered = Graph { starts: vec![0], edges: Vec::with_capacity(graph.edges.len()) };
+        let mut numbered = NeighbourGraph { starts: vec![0], edges: Vec::with_capacity(graph.edges.len()) };
         for point in &points {
             let edges = graph.at(*point as usize).iter().map(|(other, length)| (vertices[*other as usize], *length));
             numbered.edges.extend(edges);
             numbered.starts.push(numbered.edges.len());
         }
-        let mut rows = Rows::new(points.len());
+        let mut rows = PanelRows::new(points.len());
         shortest(&numbered, &mut rows);
         rows.numbers.iter_mut().for_each(|length| *length *= *length);
         Self { points, vertices, rows }
     }
 
-    /// How many points there are.
+    /// The number of points.
     pub(super) const fn len(&self) -> usize {
         self.points.len()
     }
@@ -82,16 +82,17 @@ impl Geodesics {
         self.vertices[point] as usize
     }
 
-    /// Panels of rows: the first vertex, and the squares from it and those after it to it and all after it.
+    /// The rows of every panel: its first vertex, and the squares from the vertices of the panel to the first vertex
+    /// and all later ones.
     pub(super) fn panels(&self) -> impl Iterator<Item = (usize, &[f64])> {
         (0..self.len()).step_by(WIDE).map(|first| {
             let many = WIDE.min(self.len() - first);
-            let begin = Rows::begin(self.len(), first);
+            let begin = PanelRows::begin(self.len(), first);
             (first, &self.rows.numbers[begin..][..many * (self.len() - first)])
         })
     }
 
-    /// The square of one length.
+    /// The squared length of the path between two vertices.
     pub(super) fn squared(&self, from: usize, to: usize) -> f64 {
         let (from, to) = (from.min(to), from.max(to));
         self.rows.at(from)[to - panel(from)]
@@ -99,19 +100,19 @@ impl Geodesics {
 }
 
 #[multiversion(targets = "simd")]
-fn shortest(graph: &Graph, rows: &mut Rows) {
+fn shortest(graph: &NeighbourGraph, rows: &mut PanelRows) {
     let n = graph.len();
     let mut changed = vec![0_u64; n.div_ceil(64)];
-    // The distances of all vertices from those of a panel, side by side.
+    // The distances of all vertices from the sources of a panel, side by side.
     let mut lengths = vec![[f64::INFINITY; WIDE]; n];
     for first in (0..n).step_by(WIDE) {
         let many = WIDE.min(n - first);
-        // To those before: as they know it.
+        // To earlier sources: known from their rows.
         for (vertex, lengths) in lengths[..first].iter_mut().enumerate() {
             lengths[..many].copy_from_slice(&rows.at(vertex)[first - panel(vertex)..][..many]);
         }
-        // To the others: over those before that are next to them.
-        let begin = Rows::begin(n, first);
+        // To the others: bounds by edges to earlier sources.
+        let begin = PanelRows::begin(n, first);
         let (before, own) = rows.numbers.split_at_mut(begin);
         for (source, row) in (first..).zip(own.chunks_exact_mut(n - first).take(many)) {
             row[source - first] = 0.0;
@@ -119,7 +120,7 @@ fn shortest(graph: &Graph, rows: &mut Rows) {
                 let other = *other as usize;
                 if other < first {
                     let width = n - panel(other);
-                    let known = &before[Rows::begin(n, panel(other)) + other % WIDE * width..][..width];
+                    let known = &before[PanelRows::begin(n, panel(other)) + other % WIDE * width..][..width];
                     for (bound, known) in row.iter_mut().zip(&known[first - panel(other)..]) {
                         let over = known + length;
                         *bound = if over < *bound { over } else { *bound };
@@ -143,9 +144,15 @@ fn shortest(graph: &Graph, rows: &mut Rows) {
     }
 }
 
-/// Goes through the vertices one of whose neighbours has changed; whether any vertex changed.
+/// Updates the vertices with a changed neighbour. Returns whether any vertex changed.
 #[inline(always)]
-fn sweep(graph: &Graph, lengths: &mut [[f64; WIDE]], first: usize, changed: &mut [u64], is_backwards: bool) -> bool {
+fn sweep(
+    graph: &NeighbourGraph,
+    lengths: &mut [[f64; WIDE]],
+    first: usize,
+    changed: &mut [u64],
+    is_backwards: bool,
+) -> bool {
     let mut any = false;
     for step in first / 64..changed.len() {
         let word = if is_backwards { changed.len() - 1 - (step - first / 64) } else { step };
@@ -182,7 +189,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_are_those_that_trying_every_vertex_between_finds() {
+    fn paths_are_those_of_floyd_and_warshall() {
         for n in [1, 2, 15, 16, 17, 64, 101] {
             let mut edges = Vec::new();
             for i in 1..n as u32 {
@@ -192,7 +199,7 @@ mod tests {
                     edges.extend([(i, j, length), (j, i, length)]);
                 }
             }
-            let graph = Graph::from_edges(n, edges);
+            let graph = NeighbourGraph::from_edges(n, edges);
             let mut expected = vec![f64::INFINITY; n * n];
             for i in 0..n {
                 graph.at(i).iter().for_each(|(j, length)| expected[i * n + *j as usize] = *length);

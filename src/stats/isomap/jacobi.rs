@@ -1,8 +1,12 @@
-//! Eigenvalues of a small symmetric matrix, by Jacobi's rotations.
+//! Eigenvalues of a small symmetric matrix, by Jacobi rotations.
+//!
+//! Written here because the matrices are 40 x 40, where any method is fast, and nothing else in the crate needs linear
+//! algebra.
 
 use multiversion::multiversion;
 
-/// Eigenvalues of `[n, n]` numbers, the largest first, and unit eigenvectors: row i is that of the eigenvalue i.
+/// The eigenvalues of a symmetric matrix `[n, n]`, the largest first, and the unit eigenvectors: row i belongs to
+/// eigenvalue i.
 pub(super) fn eigen(mut a: Vec<f64>, n: usize) -> (Vec<f64>, Vec<f64>) {
     let mut vectors = vec![0.0; n * n];
     (0..n).for_each(|i| vectors[i * n + i] = 1.0);
@@ -40,7 +44,7 @@ pub(super) fn eigen(mut a: Vec<f64>, n: usize) -> (Vec<f64>, Vec<f64>) {
     (values, order.iter().flat_map(|i| &vectors[i * n..][..n]).copied().collect())
 }
 
-/// Turns rows p and q, p < q.
+/// Rotates rows p and q, p < q.
 #[multiversion(targets = "simd")]
 fn rotate(a: &mut [f64], n: usize, p: usize, q: usize, c: f64, s: f64) {
     let (above, below) = a.split_at_mut(q * n);
@@ -54,8 +58,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn eigenvalues_of_a_matrix_come_with_their_vectors() {
-        // 2 on the diagonal, -1 beside it: 2 - 2 cos(pi k / (n + 1)).
+    fn eigenvalues_and_vectors_are_those_of_a_known_matrix() {
+        // 2 on the diagonal and -1 next to it has the eigenvalues 2 - 2 cos(pi k / (n + 1)).
         let n = 12;
         let entry = |i: usize, j: usize| [2.0, -1.0].get(i.abs_diff(j)).copied().unwrap_or(0.0);
         let a: Vec<f64> = (0..n * n).map(|at| entry(at / n, at % n)).collect();
@@ -73,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn a_matrix_of_zeros_has_eigenvalues_of_zero() {
+    fn a_zero_matrix_has_zero_eigenvalues() {
         assert_eq!(eigen(vec![0.0; 4], 2), (vec![0.0, 0.0], vec![1.0, 0.0, 0.0, 1.0]));
     }
 }

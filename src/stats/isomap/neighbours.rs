@@ -1,66 +1,67 @@
-//! The graph of nearest neighbours.
+//! The graph of nearest neighbours, and its connected components.
 
 use super::super::points::{Points, stride};
 
-/// Rows of distances that are worked on at once.
+/// Rows of distances in memory at once.
 const ROWS: usize = 96;
 
-/// A graph whose edges have lengths and no direction.
+/// An undirected graph whose edges have lengths.
 #[derive(Debug, Clone)]
-pub(super) struct Graph {
-    /// Of every point: where its edges begin, and one more.
+pub(super) struct NeighbourGraph {
+    /// The index of the first edge of every point, and the number of edges at the end.
     pub(super) starts: Vec<usize>,
-    /// The other end and the length, twice for every edge, in the order of the ends.
+    /// The other end and the length. Every edge is listed under both its ends, sorted by the other end.
     pub(super) edges: Vec<(u32, f64)>,
 }
 
-/// The nearest of every point: squared distances and points, the nearest first.
+/// The nearest neighbours of every point: squared distances and points, the nearest first.
 struct Nearest {
-    most: usize,
+    count: usize,
     lists: Vec<(f64, u32)>,
-    /// The squared distance that is to be undercut.
+    /// The largest squared distance of every list: a nearer point replaces it.
     worst: Vec<f64>,
 }
 
 impl Nearest {
-    fn new(points: usize, most: usize) -> Self {
-        Self { most, lists: vec![(f64::INFINITY, u32::MAX); points * most], worst: vec![f64::INFINITY; points] }
+    fn new(points: usize, count: usize) -> Self {
+        Self { count, lists: vec![(f64::INFINITY, u32::MAX); points * count], worst: vec![f64::INFINITY; points] }
     }
 
-    /// Offers points in ascending order: of equal ones the first stays.
+    /// Offers a point. Of points at equal distance the first one offered comes first.
     fn offer(&mut self, point: usize, other: usize, squared: f64) {
         if squared < self.worst[point] {
-            let list = &mut self.lists[point * self.most..][..self.most];
-            let mut place = self.most - 1;
-            while place > 0 && list[place - 1].0 > squared {
-                list[place] = list[place - 1];
-                place -= 1;
+            let list = &mut self.lists[point * self.count..][..self.count];
+            let mut at = self.count - 1;
+            while at > 0 && list[at - 1].0 > squared {
+                list[at] = list[at - 1];
+                at -= 1;
             }
-            list[place] = (squared, other as u32);
-            self.worst[point] = list[self.most - 1].0;
+            list[at] = (squared, other as u32);
+            self.worst[point] = list[self.count - 1].0;
         }
     }
 
     fn of(&self, point: usize) -> &[(f64, u32)] {
-        &self.lists[point * self.most..][..self.most]
+        &self.lists[point * self.count..][..self.count]
     }
 }
 
-/// Goes through the squared distances of every point from all before it, row by row.
-fn below_the_diagonal(points: &Points, mut look: impl FnMut(usize, &[f64])) {
+/// Calls with the squared distances of every point from all points before it, row by row.
+fn below_the_diagonal(points: &Points, mut call: impl FnMut(usize, &[f64])) {
     let mut block = Vec::new();
     for first in (0..points.len()).step_by(ROWS) {
         let end = (first + ROWS).min(points.len());
         points.squared_distances(first..end, points, end, &mut block);
         for (row, i) in block.chunks_exact(stride(end)).zip(first..end) {
-            look(i, &row[..i]);
+            call(i, &row[..i]);
         }
     }
 }
 
-/// The so many nearest of every point of a set among those of another, the nearest first, and how far they are.
-pub(super) fn nearest(of: &Points, among: &Points, most: usize) -> Vec<(f64, u32)> {
-    let mut nearest = Nearest::new(of.len(), most);
+/// The distances and indices of the `count` nearest neighbours of every point of a set in another set, the nearest
+/// first.
+pub(super) fn nearest(of: &Points, among: &Points, count: usize) -> Vec<(f64, u32)> {
+    let mut nearest = Nearest::new(of.len(), count);
     let mut block = Vec::new();
     for first in (0..of.len()).step_by(ROWS) {
         let end = (first + ROWS).min(of.len());
@@ -72,10 +73,11 @@ pub(super) fn nearest(of: &Points, among: &Points, most: usize) -> Vec<(f64, u32
     nearest.lists.into_iter().map(|(squared, j)| (squared.sqrt(), j)).collect()
 }
 
-impl Graph {
-    /// The graph of the so many nearest of every point; `None` when some have no such, because numbers are not finite.
-    pub(super) fn of(points: &Points, most: usize) -> Option<Self> {
-        let mut nearest = Nearest::new(points.len(), most);
+impl NeighbourGraph {
+    /// The graph of the `count` nearest neighbours of every point; `None` when a point lacks neighbours because
+    /// coordinates are not finite.
+    pub(super) fn of(points: &Points, count: usize) -> Option<Self> {
+        let mut nearest = Nearest::new(points.len(), count);
         below_the_diagonal(points, |i, row| {
             for (chunk, start) in row.chunks(16).zip((0..).step_by(16)) {
                 let worst = &nearest.worst[start..][..chunk.len()];
@@ -91,7 +93,7 @@ impl Graph {
         if nearest.worst.iter().any(|worst| !worst.is_finite()) {
             return None;
         }
-        let mut edges: Vec<(u32, u32, f64)> = Vec::with_capacity(2 * points.len() * most);
+        let mut edges: Vec<(u32, u32, f64)> = Vec::with_capacity(2 * points.len() * count);
         for i in 0..points.len() {
             for (squared, j) in nearest.of(i) {
                 let length = squared.sqrt();
@@ -101,7 +103,7 @@ impl Graph {
         Some(Self::from_edges(points.len(), edges))
     }
 
-    /// The graph of edges, each in both directions; some may be there twice.
+    /// The graph of edges given in both directions; duplicates are removed.
     pub(super) fn from_edges(points: usize, mut edges: Vec<(u32, u32, f64)>) -> Self {
         edges.sort_unstable_by_key(|(i, j, _)| (*i, *j));
         edges.dedup_by_key(|(i, j, _)| (*i, *j));
@@ -111,7 +113,7 @@ impl Graph {
         Self { starts, edges: edges.into_iter().map(|(_, j, length)| (j, length)).collect() }
     }
 
-    /// How many points there are.
+    /// The number of points.
     pub(super) const fn len(&self) -> usize {
         self.starts.len() - 1
     }
@@ -121,7 +123,8 @@ impl Graph {
         &self.edges[self.starts[point]..self.starts[point + 1]]
     }
 
-    /// Points in breadth-first order, each part from its first point on, and where the parts begin.
+    /// All points in breadth-first order, component by component, each from its first point; and the index at which
+    /// each component begins.
     pub(super) fn breadth_first(&self) -> (Vec<u32>, Vec<usize>) {
         let (mut order, mut begins): (Vec<u32>, Vec<usize>) = (Vec::with_capacity(self.len()), Vec::new());
         let mut seen = vec![false; self.len()];
@@ -145,30 +148,30 @@ impl Graph {
         (order, begins)
     }
 
-    /// Joins every two parts by the shortest edge between them, and says how many parts there were.
+    /// Joins every two components by the shortest edge between them. Returns how many components there were.
     pub(super) fn join(&mut self, points: &Points) -> usize {
         let (order, begins) = self.breadth_first();
-        let parts = begins.len();
-        if parts == 1 {
-            return parts;
+        let components = begins.len();
+        if components == 1 {
+            return components;
         }
-        let mut part = vec![0; points.len()];
-        for (place, point) in order.iter().enumerate() {
-            part[*point as usize] = begins.partition_point(|begin| *begin <= place) - 1;
+        let mut component = vec![0; points.len()];
+        for (at, point) in order.iter().enumerate() {
+            component[*point as usize] = begins.partition_point(|begin| *begin <= at) - 1;
         }
-        // Of the later part, the earlier one: of equal edges the one whose end in the later part comes first.
-        let mut shortest = vec![(f64::INFINITY, u32::MAX, u32::MAX); parts * parts];
+        // By the later and the earlier component; of equal edges the one whose end in the later component comes first.
+        let mut shortest = vec![(f64::INFINITY, u32::MAX, u32::MAX); components * components];
         below_the_diagonal(points, |i, row| {
             for (j, squared) in row.iter().enumerate() {
-                let (late, early) = if part[i] > part[j] { (i, j) } else { (j, i) };
-                let known = &mut shortest[part[late] * parts + part[early]];
+                let (late, early) = if component[i] > component[j] { (i, j) } else { (j, i) };
+                let known = &mut shortest[component[late] * components + component[early]];
                 let found = (*squared, late as u32, early as u32);
-                if part[i] != part[j] && found < *known {
+                if component[i] != component[j] && found < *known {
                     *known = found;
                 }
             }
         });
-        let mut edges: Vec<(u32, u32, f64)> = Vec::with_capacity(self.edges.len() + parts * parts);
+        let mut edges: Vec<(u32, u32, f64)> = Vec::with_capacity(self.edges.len() + components * components);
         for i in 0..self.len() {
             edges.extend(self.at(i).iter().map(|(j, length)| (i as u32, *j, *length)));
         }
@@ -176,7 +179,7 @@ impl Graph {
             edges.extend([(i, j, squared.sqrt()), (j, i, squared.sqrt())]);
         }
         *self = Self::from_edges(points.len(), edges);
-        parts
+        components
     }
 }
 
@@ -184,21 +187,21 @@ impl Graph {
 mod tests {
     use super::*;
 
-    fn line(places: &[f32]) -> Points {
-        Points::new(places, 1)
+    fn line(coordinates: &[f32]) -> Points {
+        Points::new(coordinates, 1)
     }
 
     #[test]
-    fn an_edge_joins_two_points_if_either_names_the_other() {
-        let graph = Graph::of(&line(&[0.0, 1.0, 3.0, 7.0]), 1).expect("a graph");
+    fn an_edge_joins_two_points_if_either_is_a_neighbour_of_the_other() {
+        let graph = NeighbourGraph::of(&line(&[0.0, 1.0, 3.0, 7.0]), 1).expect("a graph");
         let edges: Vec<&[(u32, f64)]> = (0..4).map(|i| graph.at(i)).collect();
         assert_eq!(edges, [&[(1, 1.0)][..], &[(0, 1.0), (2, 2.0)], &[(1, 2.0), (3, 4.0)], &[(2, 4.0)]]);
     }
 
     #[test]
-    fn of_equal_distances_the_first_point_counts() {
-        // 2 is as far from 1 as from 3, and all others are at one place.
-        let graph = Graph::of(&line(&[9.0, 1.0, 2.0, 3.0, 9.0, 9.0]), 1).expect("a graph");
+    fn of_equal_distances_the_first_point_is_the_neighbour() {
+        // Point 2 is as far from 1 as from 3; points 0, 4 and 5 coincide.
+        let graph = NeighbourGraph::of(&line(&[9.0, 1.0, 2.0, 3.0, 9.0, 9.0]), 1).expect("a graph");
         assert_eq!(graph.at(2), [(1, 1.0), (3, 1.0)]);
         assert_eq!((graph.at(0), graph.at(5)), (&[(4, 0.0), (5, 0.0)][..], &[(0, 0.0)][..]));
         let near = nearest(&line(&[2.0, 8.0]), &line(&[9.0, 1.0, 2.0, 3.0, 7.0]), 2);
@@ -206,9 +209,9 @@ mod tests {
     }
 
     #[test]
-    fn every_two_parts_are_joined_by_the_shortest_edge() {
+    fn every_two_components_are_joined_by_the_shortest_edge() {
         let points = line(&[20.0, 0.0, 1.0, 9.0, 10.0, 22.0]);
-        let mut graph = Graph::of(&points, 1).expect("a graph");
+        let mut graph = NeighbourGraph::of(&points, 1).expect("a graph");
         assert_eq!(graph.join(&points), 3);
         assert_eq!(graph.at(0), [(2, 19.0), (4, 10.0), (5, 2.0)]);
         assert_eq!(graph.at(2), [(0, 19.0), (1, 1.0), (3, 8.0)]);
@@ -216,8 +219,8 @@ mod tests {
     }
 
     #[test]
-    fn numbers_that_are_not_finite_have_no_neighbours() {
-        assert!(Graph::of(&line(&[0.0, f32::NAN, 1.0]), 1).is_none());
-        assert!(Graph::of(&line(&[0.0, f32::INFINITY, 1.0]), 1).is_none());
+    fn points_that_are_not_finite_have_no_neighbours() {
+        assert!(NeighbourGraph::of(&line(&[0.0, f32::NAN, 1.0]), 1).is_none());
+        assert!(NeighbourGraph::of(&line(&[0.0, f32::INFINITY, 1.0]), 1).is_none());
     }
 }

@@ -1,37 +1,38 @@
-//! The largest eigenvalues of K = -D^2 / 2 less its means, by a block Lanczos method.
+//! The largest eigenvalues of K = -D^2 / 2 minus its means, by a restarted block Lanczos method.
 //!
-//! From a block of start vectors, blocks are multiplied by K and made orthogonal to all before them. On what they span, the eigenvalues
-//! of a small matrix are those of K with residuals |K y - l y| that are known from the last block. When the basis is full it begins anew
-//! with the best vectors found. It ends when the residuals are below 1e-11 of the largest eigenvalue.
+//! From a block of start vectors, each block is multiplied by K and orthogonalised against all before it. The
+//! eigenvalues of K on the basis are those of a small matrix, with residuals |K y - l y| that the last block gives.
+//! When the basis is full it restarts from the best vectors. It ends when the residuals are below 1e-11 of the largest
+//! eigenvalue.
 
 use multiversion::{multiversion, target::target_cfg_f};
 
 use super::{geodesics::Geodesics, jacobi::eigen};
 
-/// Vectors that are multiplied at once.
+/// Vectors multiplied at once.
 const BLOCK: usize = 8;
 /// Vectors of a full basis.
 const FULL: usize = 5 * BLOCK;
-/// Vectors that a new basis begins with.
+/// Vectors kept at a restart.
 const KEPT: usize = 2 * BLOCK;
-/// The largest residual, of the largest eigenvalue in size.
+/// The residual at which the iteration ends, relative to the eigenvalue of the largest size.
 const RESIDUAL: f64 = 1e-11;
-/// An eigenvalue below this part of the largest is nothing but rounding.
-const NOTHING: f64 = 1e-12;
-/// The most times that a basis is begun.
-const MOST: usize = 300;
-/// Numbers that are summed side by side.
+/// Numbers below this fraction of the largest are rounding errors.
+const NEGLIGIBLE: f64 = 1e-12;
+/// Maximum number of restarts.
+const MAX_RESTARTS: usize = 300;
+/// Numbers summed side by side.
 const WIDE: usize = 16;
 
-/// An eigenvalue that is not negative, and its unit vector, by vertex.
+/// An eigenvalue, zero if it is not positive, and its unit eigenvector, by vertex.
 #[derive(Debug, Clone)]
-pub(super) struct Axis {
+pub(super) struct EmbeddingAxis {
     pub(super) value: f64,
     pub(super) vector: Vec<f64>,
 }
 
-/// The so many largest eigenvalues, the largest first; what is negative is zero.
-pub(super) fn largest(geodesics: &Geodesics, many: usize) -> Vec<Axis> {
+/// The `count` largest eigenvalues, the largest first.
+pub(super) fn largest(geodesics: &Geodesics, count: usize) -> Vec<EmbeddingAxis> {
     let mut basis = Basis { vectors: Vec::new(), small: vec![0.0; FULL * FULL] };
     let mut block = start(geodesics.len());
     orthonormal(&[], &mut block);
@@ -46,9 +47,9 @@ pub(super) fn largest(geodesics: &Geodesics, many: usize) -> Vec<Axis> {
             let rest = sum_of(&vectors[(i + 1) * FULL - BLOCK..][..BLOCK], &block);
             dot(&rest, &rest).sqrt()
         };
-        if begun == MOST || (0..many).all(|i| residual(i) <= RESIDUAL * size) {
-            let value = |i: usize| if values[i] > NOTHING * size { values[i] } else { 0.0 };
-            return (0..many).map(|i| Axis { value: value(i), vector: found(i) }).collect();
+        if begun == MAX_RESTARTS || (0..count).all(|i| residual(i) <= RESIDUAL * size) {
+            let value = |i: usize| if values[i] > NEGLIGIBLE * size { values[i] } else { 0.0 };
+            return (0..count).map(|i| EmbeddingAxis { value: value(i), vector: found(i) }).collect();
         }
         basis.vectors = (0..KEPT).map(found).collect();
         basis.small.fill(0.0);
@@ -58,23 +59,23 @@ pub(super) fn largest(geodesics: &Geodesics, many: usize) -> Vec<Axis> {
     Vec::new()
 }
 
-/// Means of the columns of -D^2 / 2.
+/// The column means of -D^2 / 2.
 pub(super) fn means(geodesics: &Geodesics) -> Vec<f64> {
     let n = geodesics.len() as f64;
     let sums = multiply(geodesics, &[vec![1.0; geodesics.len()]]).swap_remove(0);
     sums.into_iter().map(|sum| sum / n).collect()
 }
 
-/// Orthonormal vectors whose means are zero, and K between them.
+/// Orthonormal vectors of mean zero, and K on them.
 struct Basis {
     vectors: Vec<Vec<f64>>,
-    /// `[FULL, FULL]`.
+    /// K in the basis, `[FULL, FULL]`.
     small: Vec<f64>,
 }
 
 impl Basis {
-    /// Takes a block that is orthonormal, and gives what K makes of it beyond the basis: of unit length for the next, or as it is when
-    /// the basis is full.
+    /// Appends an orthonormal block. Returns the part of its product with K that is orthogonal to the basis:
+    /// orthonormalised as the next block, or unchanged when the basis is full, for the residuals.
     fn extend(&mut self, block: Vec<Vec<f64>>, geodesics: &Geodesics) -> Vec<Vec<f64>> {
         let mut next = multiply(geodesics, &block);
         let first = self.vectors.len();
@@ -103,7 +104,7 @@ impl Basis {
     }
 }
 
-/// Vectors to start with: numbers of a linear congruential generator (Steele and Vigna 2022), the same for all.
+/// The start vectors: numbers of a linear congruential generator (Steele and Vigna 2022), always the same.
 fn start(n: usize) -> Vec<Vec<f64>> {
     let mut state: u64 = 1;
     let mut number = || {
@@ -118,43 +119,42 @@ fn centre(vector: &mut [f64]) {
     vector.iter_mut().for_each(|x| *x -= mean);
 }
 
-/// Makes a block orthogonal to a basis and in itself, with means of zero, and its vectors of unit length; zero where nothing but
-/// rounding is left of them.
+/// Orthonormalises a block, against a basis too, with means of zero. A vector of which only rounding errors remain
+/// becomes zero.
 fn orthonormal(basis: &[Vec<f64>], block: &mut [Vec<f64>]) {
     for j in 0..block.len() {
-        let (before, rest) = block.split_at_mut(j);
-        let vector = &mut rest[0];
+        let (before, from) = block.split_at_mut(j);
+        let vector = &mut from[0];
         let mut length = dot(vector, vector).sqrt();
-        let least = NOTHING * length;
+        let least = NEGLIGIBLE * length;
         loop {
             centre(vector);
             for other in before.iter().chain(basis) {
                 let product = dot(other, vector);
                 add(vector, -product, other);
             }
-            let left = dot(vector, vector).sqrt();
-            if left <= least {
+            let rest = dot(vector, vector).sqrt();
+            if rest <= least {
                 vector.fill(0.0);
                 break;
             }
-            // Little was taken away, so what is left is orthogonal to rounding.
-            if left > 0.7 * length {
-                vector.iter_mut().for_each(|x| *x /= left);
+            // Little was subtracted, so the rest is orthogonal but for rounding.
+            if rest > 0.7 * length {
+                vector.iter_mut().for_each(|x| *x /= rest);
                 break;
             }
-            length = left;
+            length = rest;
         }
     }
 }
 
-/// A sum of vectors with factors.
+/// A linear combination of vectors.
 fn sum_of(factors: &[f64], vectors: &[Vec<f64>]) -> Vec<f64> {
     let mut sum = vec![0.0; vectors[0].len()];
     factors.iter().zip(vectors).for_each(|(x, vector)| add(&mut sum, *x, vector));
     sum
 }
 
-/// -D^2 / 2 times a block.
 fn multiply(geodesics: &Geodesics, block: &[Vec<f64>]) -> Vec<Vec<f64>> {
     let numbers: Vec<[f64; BLOCK]> =
         (0..geodesics.len()).map(|v| std::array::from_fn(|b| block.get(b).map_or(0.0, |vector| vector[v]))).collect();
@@ -165,11 +165,11 @@ fn multiply(geodesics: &Geodesics, block: &[Vec<f64>]) -> Vec<Vec<f64>> {
     (0..block.len()).map(|b| products.iter().map(|product| -0.5 * product[b]).collect()).collect()
 }
 
-/// Adds the products with the squares of a panel: those of its rows, and those of its columns that are no rows of it.
+/// Adds the products with the rows of a panel, and by symmetry those with its columns outside of the panel.
 #[allow(clippy::ifs_same_cond, reason = "the conditions differ by the target they are compiled for")]
 #[multiversion(targets = "simd")]
 fn add_panel(squares: &[f64], numbers: &[[f64; BLOCK]], products: &mut [[f64; BLOCK]]) {
-    // What is summed stays in registers.
+    // As many rows at once as keep all sums in registers.
     if target_cfg_f!(target_feature = "avx512f") {
         add_rows::<true, 4>(squares, numbers, products);
     } else if target_cfg_f!(target_feature = "fma") {
@@ -189,7 +189,7 @@ fn add_rows<const FUSED: bool, const R: usize>(
     let width = numbers.len();
     let many = squares.len() / width;
     for first in (0..many).step_by(R) {
-        // Rows beyond the last are the last, times nothing.
+        // Rows beyond the last are copies of it with factor zero.
         let row = |r: usize| &squares[(first + r).min(many - 1) * width..][..width];
         let rows: [&[f64]; R] = std::array::from_fn(row);
         let own: [[f64; BLOCK]; R] =
@@ -231,7 +231,7 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
     sums.iter().sum::<f64>() + rest_a.iter().zip(rest_b).map(|(a, b)| a * b).sum::<f64>()
 }
 
-/// a + x b in the place of a.
+/// Adds x b to a.
 #[multiversion(targets = "simd")]
 fn add(a: &mut [f64], x: f64, b: &[f64]) {
     a.iter_mut().zip(b).for_each(|(a, b)| *a += x * b);
@@ -240,15 +240,15 @@ fn add(a: &mut [f64], x: f64, b: &[f64]) {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{super::points::Points, neighbours::Graph},
+        super::{super::points::Points, neighbours::NeighbourGraph},
         *,
     };
 
     #[test]
-    fn eigenvalues_are_those_of_the_whole_matrix() {
+    fn eigenvalues_are_those_of_the_dense_matrix() {
         for n in [2, 3, 9, 47, 130] {
             let numbers: Vec<f32> = (0..3 * n).map(|i| (i * i * 7919 % 1009) as f32 / 100.0).collect();
-            let mut graph = Graph::of(&Points::new(&numbers, 3), 4.min(n - 1)).expect("a graph");
+            let mut graph = NeighbourGraph::of(&Points::new(&numbers, 3), 4.min(n - 1)).expect("a graph");
             graph.join(&Points::new(&numbers, 3));
             let geodesics = Geodesics::of(&graph);
             let means = means(&geodesics);

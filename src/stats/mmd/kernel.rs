@@ -2,24 +2,26 @@
 
 use multiversion::{multiversion, target::target_cfg_f};
 
+use crate::stats::quantile::nearest_rank_median;
+
 /// The variances s of arXiv 2112.14299.
 pub const PAPER: [f64; 19] =
     [1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.1, 1.0, 5.0, 10.0, 15.0, 20.0, 25.0, 30.0, 35.0, 100.0, 1e3, 1e4, 1e5, 1e6];
 
-/// exp(-x) is taken for zero beyond this: it is below the smallest normal number.
+/// exp(-x) counts as zero above this x: it is below the smallest normal number.
 const VANISHES: f64 = 708.0;
-/// A power of an exponential is taken instead of another exponential up to this exponent: it multiplies the relative error, which
-/// stays below 1e-13 so.
-const MOST_POWER: f64 = 1000.0;
-/// Numbers that are worked on side by side.
+/// A term is computed as a power of another one up to this total exponent. The exponent multiplies the relative error,
+/// which so stays below 1e-13.
+const MAX_POWER: f64 = 1000.0;
+/// Numbers processed side by side.
 const LANES: usize = 16;
 
-/// A sum of Gaussian kernels.
+/// A sum of Gaussian kernels of different widths.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Kernel {
-    /// s, the widest first.
+pub struct GaussianKernelSum {
+    /// s of every kernel, the widest first.
     variances: Vec<f64>,
-    /// How the term of each is made.
+    /// How the term of each is computed.
     terms: Vec<Term>,
 }
 
@@ -30,8 +32,8 @@ enum Term {
     Power { of: usize, exponent: u32 },
 }
 
-impl Kernel {
-    /// The sum over these variances, which are positive; `None` when one is not, or there is none.
+impl GaussianKernelSum {
+    /// The sum over these variances; `None` unless there is at least one and all are positive and finite.
     pub fn new(variances: &[f64]) -> Option<Self> {
         if variances.is_empty() || !variances.iter().all(|s| s.is_finite() && *s > 0.0) {
             return None;
@@ -40,12 +42,12 @@ impl Kernel {
         variances.sort_by(|a, b| b.total_cmp(a));
         let (mut terms, mut powers): (Vec<Term>, Vec<f64>) = (Vec::new(), Vec::new());
         for (i, s) in variances.iter().enumerate() {
-            // The nearest wider one of which this is a power, so that the exponent is small.
+            // The nearest wider kernel of which this is a power: its exponent is the smallest.
             let wider = (0..i).rev().find_map(|of| {
                 let ratio = variances[of] / s;
                 let exponent = ratio.round();
-                let fits = (ratio - exponent).abs() <= 1e-14 * ratio && powers[of] * exponent <= MOST_POWER;
-                (fits && exponent <= 10.0).then_some((of, exponent))
+                let is_integer = (ratio - exponent).abs() <= 1e-14 * ratio;
+                (is_integer && powers[of] * exponent <= MAX_POWER && exponent <= 10.0).then_some((of, exponent))
             });
             powers.push(wider.map_or(1.0, |(of, exponent)| powers[of] * exponent));
             terms.push(wider.map_or(Term::Exponential, |(of, exponent)| Term::Power { of, exponent: exponent as u32 }));
@@ -58,12 +60,11 @@ impl Kernel {
         Self::new(&PAPER).unwrap_or_else(|| unreachable!("the variances are positive"))
     }
 
-    /// One kernel as wide as the median distance: s is the median of the squared distances of different points (Gretton et al. 2012,
-    /// "A kernel two-sample test", section 8). `None` when that is zero, or there are none.
+    /// One kernel by the median heuristic: s is the median of the squared distances of different points (Gretton et al.
+    /// 2012, "A kernel two-sample test", section 8), the lower one of an even count. `None` when that is zero, or
+    /// without distances.
     pub fn median(squared_distances: &mut [f64]) -> Option<Self> {
-        let half = squared_distances.len().checked_sub(1)? / 2;
-        let (_, median, _) = squared_distances.select_nth_unstable_by(half, f64::total_cmp);
-        Self::new(&[*median])
+        Self::new(&[nearest_rank_median(squared_distances)?])
     }
 
     /// s of every kernel, the widest first.
@@ -76,14 +77,14 @@ impl Kernel {
         self.variances.len() as f64
     }
 
-    /// Puts k in the place of squared distances.
+    /// Replaces squared distances by k.
     pub fn apply(&self, squared_distances: &mut [f64]) {
         apply(self, squared_distances);
     }
 }
 
 #[multiversion(targets = "simd")]
-fn apply(kernel: &Kernel, numbers: &mut [f64]) {
+fn apply(kernel: &GaussianKernelSum, numbers: &mut [f64]) {
     if target_cfg_f!(target_feature = "fma") {
         all::<true>(kernel, numbers);
     } else {
@@ -92,7 +93,7 @@ fn apply(kernel: &Kernel, numbers: &mut [f64]) {
 }
 
 #[inline(always)]
-fn all<const FUSED: bool>(kernel: &Kernel, numbers: &mut [f64]) {
+fn all<const FUSED: bool>(kernel: &GaussianKernelSum, numbers: &mut [f64]) {
     let halves: Vec<f64> = kernel.variances.iter().map(|s| 0.5 / s).collect();
     let mut terms = vec![[0.0; LANES]; halves.len()];
     let (chunks, rest) = numbers.as_chunks_mut::<LANES>();
@@ -112,7 +113,7 @@ fn lanes<const FUSED: bool>(terms: &[Term], halves: &[f64], values: &mut [[f64; 
     let nearest = numbers.iter().fold(f64::INFINITY, |least, x| if *x < least { *x } else { least });
     let mut sum = [0.0; LANES];
     for (i, term) in terms.iter().enumerate() {
-        // So do all that are narrower.
+        // The terms of all narrower kernels vanish too.
         if nearest * halves[i] > VANISHES {
             break;
         }
@@ -153,12 +154,13 @@ fn power(mut base: [f64; LANES], mut exponent: u32) -> [f64; LANES] {
     }
 }
 
-/// exp(-x) of x >= 0: 2^k exp(r), r in [-ln 2 / 2, ln 2 / 2] by its Taylor series to r^13, whose next term is below 1e-17.
+/// exp(-x) of x >= 0: 2^k exp(r), r in [-ln 2 / 2, ln 2 / 2] by its Taylor series to r^13, whose next term is below
+/// 1e-17.
 #[inline(always)]
 fn exp_of_negative<const FUSED: bool>(x: f64) -> f64 {
-    /// 1.5 * 2^52: a number that is added to it is rounded to an integer, which then stands in the lowest bits.
+    /// 1.5 * 2^52: adding it rounds a number to an integer, which is then in the lowest bits.
     const ROUNDER: f64 = 6_755_399_441_055_744.0;
-    /// ln 2 in two parts; the product of the first with k is exact.
+    /// ln 2 as a sum of two numbers; the product of the first with k is exact.
     const LN_2: [f64; 2] = [0.693_147_180_369_123_8, 1.908_214_929_270_587_7e-10];
     const SERIES: [f64; 14] = [
         1.0,
@@ -198,10 +200,10 @@ mod tests {
     }
 
     #[test]
-    fn a_sum_of_kernels_is_that_of_the_definition_over_all_distances() {
+    fn kernel_sums_are_those_of_the_definition_at_all_distances() {
         let sets: [&[f64]; 4] = [&PAPER, &[1.0], &[3.0, 0.7, 0.1], &[1e-3, 1e-2, 10.0, 1e4]];
         for variances in sets {
-            let kernel = Kernel::new(variances).expect("a kernel");
+            let kernel = GaussianKernelSum::new(variances).expect("a kernel");
             let distances: Vec<f64> = (-160..160).map(|i| 10f64.powf(f64::from(i) / 20.0)).chain([0.0]).collect();
             let mut found = distances.clone();
             kernel.apply(&mut found);
@@ -213,8 +215,8 @@ mod tests {
     }
 
     #[test]
-    fn a_number_gets_the_same_bits_wherever_it_stands() {
-        let kernel = Kernel::paper();
+    fn results_do_not_depend_on_the_position_in_the_slice() {
+        let kernel = GaussianKernelSum::paper();
         let mut many: Vec<f64> = (0..50).map(|i| f64::from(i * i)).collect();
         let alone: Vec<f64> = many
             .iter()
@@ -225,27 +227,31 @@ mod tests {
             })
             .collect();
         kernel.apply(&mut many);
-        // Terms that vanish for a whole chunk are left out: they are below 1e-300.
+        // Terms that vanish for all numbers of a chunk are omitted: they are below 1e-300.
         assert_eq!(many, alone);
     }
 
     #[test]
-    fn at_distance_zero_every_kernel_is_one() {
+    fn every_kernel_is_one_at_distance_zero() {
         let mut zero = [0.0];
-        Kernel::paper().apply(&mut zero);
-        assert_eq!((zero[0], Kernel::paper().at_zero()), (19.0, 19.0));
+        GaussianKernelSum::paper().apply(&mut zero);
+        assert_eq!((zero[0], GaussianKernelSum::paper().at_zero()), (19.0, 19.0));
     }
 
     #[test]
-    fn most_terms_of_the_paper_are_powers_of_wider_ones() {
-        let exponentials = Kernel::paper().terms.iter().filter(|term| **term == Term::Exponential).count();
+    fn most_terms_of_the_paper_are_powers_of_wider_terms() {
+        let exponentials = GaussianKernelSum::paper().terms.iter().filter(|term| **term == Term::Exponential).count();
         assert_eq!(exponentials, 6);
     }
 
     #[test]
-    fn the_median_heuristic_takes_the_median_of_squared_distances() {
-        assert_eq!(Kernel::median(&mut [9.0, 1.0, 4.0]).expect("a kernel").variances(), [4.0]);
-        assert_eq!((Kernel::median(&mut []), Kernel::median(&mut [0.0])), (None, None));
-        assert_eq!((Kernel::new(&[]), Kernel::new(&[0.0]), Kernel::new(&[f64::NAN])), (None, None, None));
+    fn the_median_heuristic_takes_the_lower_median_of_squared_distances() {
+        assert_eq!(GaussianKernelSum::median(&mut [9.0, 1.0, 4.0]).expect("a kernel").variances(), [4.0]);
+        assert_eq!(GaussianKernelSum::median(&mut [9.0, 1.0, 4.0, 2.0]).expect("a kernel").variances(), [2.0]);
+        assert_eq!((GaussianKernelSum::median(&mut []), GaussianKernelSum::median(&mut [0.0])), (None, None));
+        assert_eq!(
+            (GaussianKernelSum::new(&[]), GaussianKernelSum::new(&[0.0]), GaussianKernelSum::new(&[f64::NAN])),
+            (None, None, None)
+        );
     }
 }

@@ -1,99 +1,102 @@
-//! The maximum mean discrepancy of two samples, and its permutation test (Gretton et al. 2012, "A kernel two-sample test").
+//! The maximum mean discrepancy of two samples, and its permutation test (Gretton et al. 2012, "A kernel two-sample
+//! test").
 //!
-//! For x_1..x_m and y_1..y_n, unbiased: MMD^2 = sum_{i != j} k(x_i, x_j) / m(m-1) + sum_{i != j} k(y_i, y_j) / n(n-1) -
-//! 2 sum_{i, j} k(x_i, y_j) / mn; biased: with i = j in the sums, over m^2 and n^2. It is zero for equal distributions (unbiased:
-//! on average, so it may be negative).
+//! For x_1..x_m and y_1..y_n the unbiased estimate is MMD^2 = sum_{i != j} k(x_i, x_j) / m(m-1) + sum_{i != j} k(y_i,
+//! y_j) / n(n-1) - 2 sum_{i, j} k(x_i, y_j) / mn. The biased one includes i = j in the sums and divides by m^2 and n^2.
+//! For equal distributions the unbiased one is zero on average, so it may be negative.
 //!
-//! **The test.** In the pooled sample any m could have been the first one, if the distributions are equal. Of such a group only the
-//! sum of k over its own pairs has to be found: with row sums r_i = sum_{j != i} k_ij and the sum of all, which no grouping changes,
-//! that gives the sums across and outside too. So B groups of m cost B m^2 / 2 additions, whatever n is; m is the smaller sample.
+//! **The test.** If the distributions are equal, any group of m points of the pooled sample is as likely to be the
+//! first sample as any other. For such a group only the sum of k over its own pairs has to be computed: with the row
+//! sums r_i = sum_{j != i} k_ij and the sum over all pairs, which no grouping changes, it gives the sums across and
+//! outside too. So B groups of m points cost B m^2 / 2 additions for any n; m is the size of the smaller sample.
 //!
-//! Kernels are worked out in rows of the lower triangle, some at a time, and used by all groups at once: memory does not grow with
-//! their square. Those of a reference are kept if they fit into 128 MiB, so that each window costs its own rows alone.
+//! Kernel values are computed in blocks of rows of the lower triangle, which all groups use at once, so memory does not
+//! grow with their square. Those of a reference are stored if they fit into 128 MiB, so that a window costs only its
+//! own rows.
 
 mod kernel;
 pub mod random_features;
 
-pub use kernel::{Kernel, PAPER};
+pub use kernel::{GaussianKernelSum, PAPER};
 
 use super::{
     permutation::{Groups, p_value},
     points::{Points, stride},
 };
 
-/// Kernel values that are held at once while rows are worked out.
+/// Kernel values in memory at once while rows are computed.
 const BLOCK: usize = 1 << 20;
-/// The most rows of a block.
+/// Maximum rows of a block.
 const BLOCK_ROWS: usize = 96;
-/// The most kernel values of a reference that are kept.
-const KEPT: usize = 1 << 24;
+/// Maximum kernel values of a reference that are stored.
+const MAX_STORED: usize = 1 << 24;
 
-/// A sample that many others are compared with.
+/// A sample with which other samples are compared.
 #[derive(Debug, Clone)]
 pub struct Reference {
     points: Points,
-    kernel: Kernel,
+    kernel: GaussianKernelSum,
     /// sum_{j != i} k_ij of every point.
     row_sums: Vec<f64>,
     /// sum_{j < i} k_ij.
     pairs: f64,
-    /// The rows of the lower triangle one after the other, where they are few enough: k_ij of j < i.
-    kept: Option<Vec<f64>>,
+    /// k_ij of j < i: the rows of the lower triangle one after the other, unless they are too many.
+    stored: Option<Vec<f64>>,
 }
 
-/// The discrepancy of two samples.
+/// The squared maximum mean discrepancy of two samples.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Discrepancy {
-    /// Without bias; may be negative.
+    /// The unbiased estimate; may be negative.
     pub unbiased: f64,
-    /// With bias; not negative.
+    /// The biased estimate; not negative.
     pub biased: f64,
 }
 
-/// A discrepancy and what it would be for random groups.
+/// A discrepancy and its permutation null.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tested {
-    /// Of the two samples.
+    /// That of the two samples.
     pub discrepancy: Discrepancy,
-    /// Unbiased, of the random groups, in their order.
+    /// The unbiased estimates for the random groups, in their order.
     pub null: Vec<f64>,
 }
 
 impl Tested {
-    /// (k + 1)/(B + 1), by the unbiased form.
+    /// The p-value (k + 1)/(B + 1) of the unbiased estimate.
     pub fn p_value(&self) -> f64 {
         p_value(self.discrepancy.unbiased, &self.null)
     }
 }
 
 impl Reference {
-    /// A sample, and the kernel that it is compared with.
-    pub fn new(points: Points, kernel: Kernel) -> Self {
+    /// A reference with the kernel of its comparisons.
+    pub fn new(points: Points, kernel: GaussianKernelSum) -> Self {
         let n = points.len();
-        let mut reference = Self { points, kernel, row_sums: vec![0.0; n], pairs: 0.0, kept: None };
+        let mut reference = Self { points, kernel, row_sums: vec![0.0; n], pairs: 0.0, stored: None };
         let values = n * n.saturating_sub(1) / 2;
-        let mut kept = (values <= KEPT).then(|| Vec::with_capacity(values));
+        let mut stored = (values <= MAX_STORED).then(|| Vec::with_capacity(values));
         let (mut row_sums, mut pairs) = (vec![0.0; n], 0.0);
         reference.each_row(&Points::default(), &mut |i, row| {
             pairs += add_row(i, row, &mut row_sums);
-            kept.iter_mut().for_each(|kept| kept.extend_from_slice(row));
+            stored.iter_mut().for_each(|stored| stored.extend_from_slice(row));
         });
-        (reference.row_sums, reference.pairs, reference.kept) = (row_sums, pairs, kept);
+        (reference.row_sums, reference.pairs, reference.stored) = (row_sums, pairs, stored);
         reference
     }
 
-    /// How many points it has.
+    /// The number of points.
     pub const fn len(&self) -> usize {
         self.points.len()
     }
 
-    /// Whether it has none.
+    /// Whether there are no points.
     pub const fn is_empty(&self) -> bool {
         self.points.is_empty()
     }
 
     /// The kernel.
-    pub const fn kernel(&self) -> &Kernel {
+    pub const fn kernel(&self) -> &GaussianKernelSum {
         &self.kernel
     }
 
@@ -102,18 +105,18 @@ impl Reference {
         &self.points
     }
 
-    /// The discrepancy of a sample from this one; `None` unless both have two points.
+    /// The discrepancy of a sample from the reference; `None` unless both have at least two points.
     pub fn discrepancy(&self, sample: &Points) -> Option<Discrepancy> {
         Some(self.test(sample, &Groups::of_size(self.group_size(sample)))?.discrepancy)
     }
 
-    /// Of how many members the groups of a test are: as many as the smaller of the two.
+    /// The size of the groups of a test: that of the smaller sample.
     pub fn group_size(&self, sample: &Points) -> usize {
         sample.len().min(self.len())
     }
 
-    /// The discrepancy of a sample, and those of groups of the pooled sample: the indices 0.. are this reference, what follows is the
-    /// sample. `None` unless both have two points and the groups are of [`Self::group_size`].
+    /// The discrepancy of a sample from the reference, and those of groups of the pooled sample, whose indices begin
+    /// with the reference. `None` unless both have at least two points and the groups have [`Self::group_size`].
     pub fn test(&self, sample: &Points, groups: &Groups) -> Option<Tested> {
         let (n, m, size) = (self.len(), sample.len(), self.group_size(sample));
         if m < 2 || n < 2 || groups.size() != size {
@@ -124,30 +127,30 @@ impl Reference {
         let mut row_sums = self.row_sums.clone();
         row_sums.resize(n + m, 0.0);
         let mut pairs = self.pairs;
-        let mut members: Vec<Member<'_>> = observed.iter().chain(groups.iter()).map(Member::of).collect();
+        let mut groups: Vec<GroupPairs<'_>> = observed.iter().chain(groups.iter()).map(GroupPairs::of).collect();
         self.each_row(sample, &mut |i, row| {
             if i >= n {
                 pairs += add_row(i, row, &mut row_sums);
             }
-            members.iter_mut().for_each(|member| member.meet(i as u32, row));
+            groups.iter_mut().for_each(|group| group.add_row(i as u32, row));
         });
-        let sums = |member: &Member<'_>| {
-            let rows: f64 = member.group.iter().map(|i| row_sums[*i as usize]).sum();
-            let across = rows - 2.0 * member.pairs;
-            Sums { within: 2.0 * member.pairs, across, outside: 2.0 * (pairs - member.pairs - across) }
+        let sums = |group: &GroupPairs<'_>| {
+            let rows: f64 = group.members.iter().map(|i| row_sums[*i as usize]).sum();
+            let across = rows - 2.0 * group.pairs;
+            KernelSums { within: 2.0 * group.pairs, across, outside: 2.0 * (pairs - group.pairs - across) }
         };
-        let all: Vec<Sums> = members.iter().map(sums).collect();
+        let all: Vec<KernelSums> = groups.iter().map(sums).collect();
         let discrepancy = all[0].discrepancy(size, n + m - size, self.kernel.at_zero());
         let null = all[1..].iter().map(|sums| sums.discrepancy(size, n + m - size, 0.0).unbiased).collect();
         Some(Tested { discrepancy, null })
     }
 
-    /// Calls with every row of the lower triangle of the pooled sample, in order: its index i, and k_ij of all j < i.
+    /// Calls with every row of the lower triangle of the pooled sample, in order: its index i, and k_ij for all j < i.
     fn each_row(&self, sample: &Points, call: &mut dyn FnMut(usize, &[f64])) {
         let n = self.len();
         let (mut own, mut cross) = (Vec::new(), Vec::new());
-        if let Some(kept) = &self.kept {
-            (0..n).for_each(|i| call(i, &kept[i * i.saturating_sub(1) / 2..][..i]));
+        if let Some(stored) = &self.stored {
+            (0..n).for_each(|i| call(i, &stored[i * i.saturating_sub(1) / 2..][..i]));
         } else {
             self.each_block(n, &mut |rows| {
                 self.points.squared_distances(rows.clone(), &self.points, rows.end, &mut own);
@@ -169,14 +172,14 @@ impl Reference {
         });
     }
 
-    /// Calls with blocks of rows, of which the kernel values of all columns are few enough to be held.
+    /// Calls with blocks of rows whose kernel values fit into memory.
     fn each_block(&self, rows: usize, call: &mut dyn FnMut(std::ops::Range<usize>)) {
         let block = (BLOCK / stride(self.len().max(rows)).max(1)).clamp(1, BLOCK_ROWS);
         (0..rows).step_by(block).for_each(|first| call(first..(first + block).min(rows)));
     }
 }
 
-/// Adds a row of the lower triangle to the row sums, and gives its sum.
+/// Adds a row of the lower triangle to the row sums. Returns its sum.
 fn add_row(i: usize, row: &[f64], row_sums: &mut [f64]) -> f64 {
     let sum = row.iter().sum::<f64>();
     row_sums[i] += sum;
@@ -184,48 +187,50 @@ fn add_row(i: usize, row: &[f64], row_sums: &mut [f64]) -> f64 {
     sum
 }
 
-/// A group, and the sum over its pairs so far.
-struct Member<'a> {
-    group: &'a [u32],
-    met: usize,
+/// A group, and the sum of k over the pairs of its members in the rows so far.
+struct GroupPairs<'a> {
+    /// Sorted.
+    members: &'a [u32],
+    /// How many members are in the rows so far.
+    seen: usize,
     pairs: f64,
 }
 
-impl<'a> Member<'a> {
-    const fn of(group: &'a [u32]) -> Self {
-        Self { group, met: 0, pairs: 0.0 }
+impl<'a> GroupPairs<'a> {
+    const fn of(members: &'a [u32]) -> Self {
+        Self { members, seen: 0, pairs: 0.0 }
     }
 
-    /// Meets point i with its row; a member's partners among the points before it are those that were met.
-    fn meet(&mut self, i: u32, row: &[f64]) {
-        if self.group.get(self.met) == Some(&i) {
-            self.pairs += gather(row, &self.group[..self.met]);
-            self.met += 1;
+    /// Adds the row of point i. The partners of a member in its row are the members seen before it.
+    fn add_row(&mut self, i: u32, row: &[f64]) {
+        if self.members.get(self.seen) == Some(&i) {
+            self.pairs += gather(row, &self.members[..self.seen]);
+            self.seen += 1;
         }
     }
 }
 
-/// The sum of some numbers of a row.
-fn gather(row: &[f64], places: &[u32]) -> f64 {
-    let number = |place: &u32| row.get(*place as usize).copied().unwrap_or(0.0);
-    let (eights, rest) = places.as_chunks::<8>();
+/// The sum of the numbers of a row at some indices.
+fn gather(row: &[f64], indices: &[u32]) -> f64 {
+    let number = |index: &u32| row.get(*index as usize).copied().unwrap_or(0.0);
+    let (eights, rest) = indices.as_chunks::<8>();
     let mut sums = [0.0; 8];
-    for places in eights {
-        for (sum, place) in sums.iter_mut().zip(places) {
-            *sum += number(place);
+    for indices in eights {
+        for (sum, index) in sums.iter_mut().zip(indices) {
+            *sum += number(index);
         }
     }
     sums.iter().sum::<f64>() + rest.iter().map(number).sum::<f64>()
 }
 
-/// Sums of k over ordered pairs of different points.
-struct Sums {
+/// Sums of k over ordered pairs of different points: within a group, between it and the others, and among the others.
+struct KernelSums {
     within: f64,
     across: f64,
     outside: f64,
 }
 
-impl Sums {
+impl KernelSums {
     fn discrepancy(&self, inside: usize, outside: usize, at_zero: f64) -> Discrepancy {
         let (m, n) = (inside as f64, outside as f64);
         let across = 2.0 * self.across / (m * n);
@@ -236,8 +241,8 @@ impl Sums {
     }
 }
 
-/// The discrepancy of two samples of one dimension; `None` unless both have two points.
-pub fn mmd2(x: Points, y: &Points, kernel: Kernel) -> Option<Discrepancy> {
+/// The discrepancy of two samples of equal dimension; `None` unless both have at least two points.
+pub fn mmd2(x: Points, y: &Points, kernel: GaussianKernelSum) -> Option<Discrepancy> {
     Reference::new(x, kernel).discrepancy(y)
 }
 

@@ -1,49 +1,55 @@
-//! The discrepancy in linear time, from sums that merge exactly.
+//! The discrepancy in linear time by random features, from sums that merge exactly.
 //!
-//! A Gaussian kernel is an average over random frequencies (Rahimi and Recht 2007, "Random features for large-scale kernel machines"):
-//! exp(-|x - y|^2 / 2s) = E cos(w.(x - y)), w normal with variance 1/s. So a sum of K kernels is about
-//! K/F sum_f (cos w_f.x cos w_f.y + sin w_f.x sin w_f.y), the frequencies f shared out among the kernels in turn, and MMD^2 needs of a
-//! sample nothing but the sum of these 2F numbers.
+//! A Gaussian kernel is an average over random frequencies (Rahimi and Recht 2007, "Random features for large-scale
+//! kernel machines"): exp(-|x - y|^2 / 2s) = E cos(w.(x - y)), w normal with variance 1/s. So a sum of K kernels is
+//! approximately K/F sum_f (cos w_f.x cos w_f.y + sin w_f.x sin w_f.y), where the F frequencies are assigned to the
+//! kernels in turn. For MMD^2 only the sums of these 2F features over each sample are needed.
 //!
-//! The sums are integers, in units of 2^-32: so they are the same in any order, and those of several processes add up to those of one.
+//! The sums are integers, in units of 2^-32, so they do not depend on the order of the points, and sums of several
+//! processes merge to those of one.
 //!
-//! **The test.** Each point carries B coins. Those that show heads in the b-th toss make the b-th random group, of the window and of the
-//! reference alike, so a group of the pooled sample is the sum of two. The statistic is n_A n_B / (n_A + n_B) |mean_A - mean_B|^2, the
-//! mean of which does not depend on how many are in the group, where its members are random.
+//! **The test.** Each point has B coins. The points whose b-th coin shows heads are the b-th random group, in the
+//! window and in the reference, so a group of the pooled sample is the sum of the two. The statistic is
+//! n_A n_B / (n_A + n_B) |mean_A - mean_B|^2: for random groups its mean does not depend on their size.
 
-use super::{Discrepancy, Kernel, Points, p_value, stride};
+use super::{Discrepancy, GaussianKernelSum, Points, p_value, stride};
 
-/// 1 in the fixed point of sums.
+/// 1 in the fixed-point format of the sums.
 const ONE: f64 = 4_294_967_296.0;
 
-/// Random frequencies of a kernel.
+/// Random frequencies for a kernel.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Features {
     frequencies: Points,
-    /// K.
+    /// K, the number of kernels.
     kernels: f64,
 }
 
 impl Features {
-    /// So many frequencies for a kernel over points of a dimension, drawn from normal numbers.
-    pub fn draw(kernel: &Kernel, frequencies: usize, dimension: usize, normal: &mut dyn FnMut() -> f64) -> Self {
+    /// Draws frequencies for a kernel over points of a dimension, given standard normal draws.
+    pub fn draw(
+        kernel: &GaussianKernelSum,
+        frequencies: usize,
+        dimension: usize,
+        normal: &mut dyn FnMut() -> f64,
+    ) -> Self {
         let scales = kernel.variances().iter().map(|s| s.sqrt().recip()).cycle();
         let numbers = scales.take(frequencies).flat_map(|scale| std::iter::repeat_n(scale, dimension));
         let numbers: Vec<f32> = numbers.map(|scale| (scale * normal()) as f32).collect();
         Self { frequencies: Points::new(&numbers, dimension), kernels: kernel.at_zero() }
     }
 
-    /// Numbers of a point: a cosine and a sine of every frequency.
+    /// The number of features of a point: a sine and a cosine per frequency.
     pub const fn len(&self) -> usize {
         2 * self.frequencies.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no frequencies.
     pub const fn is_empty(&self) -> bool {
         self.frequencies.is_empty()
     }
 
-    /// The numbers of points, in units of 2^-32: `[point][2F]`.
+    /// The features of points in fixed point, `[point][2F]`.
     fn of(&self, points: &Points) -> Vec<i64> {
         let (count, mut products) = (self.frequencies.len(), Vec::new());
         points.products(0..points.len(), &self.frequencies, count, &mut products);
@@ -58,29 +64,29 @@ impl Features {
     }
 }
 
-/// Sums over the points of a sample.
+/// Sums of the features over the points of a sample and over its random groups.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sums {
-    /// Groups.
+    /// B, the number of random groups.
     tosses: usize,
-    /// Points of each group, and of all at the end.
+    /// The number of points of each group; at the end that of all points.
     counts: Vec<u64>,
-    /// `[group][2F]`, those of all at the end.
+    /// The sums of each group, `[group][2F]`; at the end those of all points.
     numbers: Vec<i64>,
 }
 
 impl Sums {
-    /// Of no point, with so many groups.
+    /// Empty sums with `tosses` groups.
     pub fn new(features: &Features, tosses: usize) -> Self {
         Self { tosses, counts: vec![0; tosses + 1], numbers: vec![0; (tosses + 1) * features.len()] }
     }
 
-    /// How many points there were.
+    /// The number of points.
     pub fn count(&self) -> u64 {
         self.counts[self.tosses]
     }
 
-    /// Adds points. `coins` gives the tosses of each, 64 at a time: `[point][tosses / 64, rounded up]`.
+    /// Adds points. `coins` has the coins of each point, 64 per word: `[point][ceil(tosses / 64)]`.
     pub fn add(&mut self, features: &Features, points: &Points, coins: &[u64]) {
         let length = features.len();
         if length == 0 || points.is_empty() {
@@ -104,13 +110,13 @@ impl Sums {
         self.numbers.iter_mut().zip(&other.numbers).for_each(|(own, other)| *own += other);
     }
 
-    /// All that is remembered: counts and sums.
+    /// Counts and sums, little-endian.
     pub fn to_bytes(&self) -> Vec<u8> {
         let counts = self.counts.iter().flat_map(|count| count.to_le_bytes());
         counts.chain(self.numbers.iter().flat_map(|number| number.to_le_bytes())).collect()
     }
 
-    /// Sums of the same features and as many groups, from bytes; `None` when they are of others.
+    /// Sums from bytes; `None` when the length is not that of these features and groups.
     pub fn from_bytes(features: &Features, tosses: usize, bytes: &[u8]) -> Option<Self> {
         let (words, rest) = bytes.as_chunks::<8>();
         if !rest.is_empty() || words.len() != (tosses + 1) * (features.len() + 1) {
@@ -124,14 +130,15 @@ impl Sums {
         })
     }
 
-    /// The sums of a group: of its heads, or of all when it is the last.
+    /// The number of points of a group and their sums; the last group is that of all points.
     fn group(&self, group: usize) -> (f64, &[i64]) {
         let length = self.numbers.len() / (self.tosses + 1);
         (self.counts[group] as f64, &self.numbers[group * length..][..length])
     }
 }
 
-/// The discrepancy of a window from a reference, and the p-value of its test; `None` unless both have two points and as many groups.
+/// The discrepancy of a window from a reference, and its p-value; `None` unless both have at least two points and
+/// equally many groups.
 pub fn test(features: &Features, reference: &Sums, window: &Sums) -> Option<(Discrepancy, f64)> {
     if reference.count() < 2 || window.count() < 2 || reference.tosses != window.tosses {
         return None;
@@ -153,10 +160,11 @@ pub fn test(features: &Features, reference: &Sums, window: &Sums) -> Option<(Dis
         .filter_map(|toss| {
             let ((a, first), (b, second)) = (reference.group(toss), window.group(toss));
             let (inside, outside) = (a + b, m + n - a - b);
-            let apart = |((first, second), (x, y)): ((&i64, &i64), (&i64, &i64))| {
+            let squared_difference = |((first, second), (x, y)): ((&i64, &i64), (&i64, &i64))| {
                 (value(first + second) / inside - value(x + y - first - second) / outside).powi(2)
             };
-            let sum: f64 = first.iter().zip(second).zip(of_reference.iter().zip(of_window)).map(apart).sum();
+            let sum: f64 =
+                first.iter().zip(second).zip(of_reference.iter().zip(of_window)).map(squared_difference).sum();
             (inside > 0.0 && outside > 0.0).then_some(unit * sum * inside * outside / (m + n))
         })
         .collect();

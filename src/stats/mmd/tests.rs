@@ -1,4 +1,4 @@
-//! Discrepancies against those of the definition in numpy, and tests against what they promise.
+//! Discrepancies against numpy by the definition; size and power of the tests.
 
 use serde::Deserialize;
 
@@ -6,15 +6,18 @@ use super::{
     random_features::{Features, Sums},
     *,
 };
-use crate::stats::permutation::Strata;
+use crate::stats::{
+    permutation::Strata,
+    test_random::{normal, splitmix64},
+};
 
 #[derive(Deserialize)]
-struct Golden {
-    samples: Vec<Sample>,
+struct NumpyDiscrepancies {
+    samples: Vec<NumpyDiscrepancy>,
 }
 
 #[derive(Deserialize)]
-struct Sample {
+struct NumpyDiscrepancy {
     dimension: usize,
     x: Vec<f32>,
     y: Vec<f32>,
@@ -25,26 +28,9 @@ struct Sample {
     grouped: Vec<f64>,
 }
 
-fn golden() -> Vec<Sample> {
+fn golden() -> Vec<NumpyDiscrepancy> {
     let text = include_str!("../../../tests/golden/drift/golden.json");
-    serde_json::from_str::<Golden>(text).expect("golden numbers").samples
-}
-
-/// SplitMix64.
-fn bits(mut state: u64) -> impl FnMut() -> u64 {
-    move || {
-        state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let x = (state ^ (state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        x ^ (x >> 31)
-    }
-}
-
-/// Normal numbers by Box and Muller.
-fn normal(seed: u64) -> impl FnMut() -> f64 {
-    let mut bits = bits(seed);
-    let mut uniform = move || ((bits() >> 11) as f64 + 0.5) / (1_u64 << 53) as f64;
-    move || (-2.0 * uniform().ln()).sqrt() * (std::f64::consts::TAU * uniform()).cos()
+    serde_json::from_str::<NumpyDiscrepancies>(text).expect("golden numbers").samples
 }
 
 fn sample(n: usize, dimension: usize, shift: f64, normal: &mut dyn FnMut() -> f64) -> Points {
@@ -53,9 +39,9 @@ fn sample(n: usize, dimension: usize, shift: f64, normal: &mut dyn FnMut() -> f6
 }
 
 #[test]
-fn discrepancies_of_samples_and_of_groups_are_those_of_the_definition() {
+fn discrepancies_of_samples_and_groups_are_those_of_the_definition() {
     for sample in golden() {
-        let kernel = Kernel::new(&sample.variances).expect("a kernel");
+        let kernel = GaussianKernelSum::new(&sample.variances).expect("a kernel");
         let (x, y) = (Points::new(&sample.x, sample.dimension), Points::new(&sample.y, sample.dimension));
         let reference = Reference::new(x, kernel);
         let mut groups = Groups::of_size(reference.group_size(&y));
@@ -69,33 +55,33 @@ fn discrepancies_of_samples_and_of_groups_are_those_of_the_definition() {
 }
 
 #[test]
-fn a_reference_that_is_not_kept_gives_the_same_bits_as_one_that_is() {
+fn stored_and_recomputed_kernel_values_give_the_same_bits() {
     let mut normal = normal(3);
     let (x, y) = (sample(300, 20, 0.0, &mut normal), sample(150, 20, 0.1, &mut normal));
-    let kept = Reference::new(x, Kernel::paper());
-    let mut other = kept.clone();
-    other.kept = None;
-    let (mut groups, mut strata, mut bits) = (Groups::of_size(150), Strata::whole(450, 150), bits(4));
+    let stored = Reference::new(x, GaussianKernelSum::paper());
+    let mut recomputed = stored.clone();
+    recomputed.stored = None;
+    let (mut groups, mut strata, mut bits) = (Groups::of_size(150), Strata::single(450, 150), splitmix64(4));
     (0..20).for_each(|_| strata.draw(&mut groups, &mut bits));
-    assert!(kept.kept.is_some());
-    assert_eq!(kept.test(&y, &groups), other.test(&y, &groups));
+    assert!(stored.stored.is_some());
+    assert_eq!(stored.test(&y, &groups), recomputed.test(&y, &groups));
 }
 
 #[test]
-fn equal_samples_are_at_zero_with_bias_and_below_without() {
+fn equal_samples_have_biased_estimate_zero_and_a_negative_unbiased_one() {
     let points = sample(40, 8, 0.0, &mut normal(5));
-    let found = mmd2(points.clone(), &points, Kernel::paper()).expect("a discrepancy");
+    let found = mmd2(points.clone(), &points, GaussianKernelSum::paper()).expect("a discrepancy");
     assert!(found.biased.abs() < 1e-13 && found.unbiased < 0.0, "{found:?}");
 }
 
 #[test]
 fn fewer_than_two_points_have_no_discrepancy() {
     let (one, two) = (Points::new(&[1.0], 1), Points::new(&[1.0, 2.0], 1));
-    assert_eq!(mmd2(one.clone(), &two, Kernel::paper()), None);
-    assert_eq!(mmd2(two, &one, Kernel::paper()), None);
+    assert_eq!(mmd2(one.clone(), &two, GaussianKernelSum::paper()), None);
+    assert_eq!(mmd2(two, &one, GaussianKernelSum::paper()), None);
 }
 
-/// The part of pairs of samples whose test is below .05: of one distribution, or shifted.
+/// The fraction of pairs of samples, the second shifted, with a p-value of at most 0.05.
 fn rejected(pairs: usize, shift: f64, seed: u64, test: impl Fn(Points, &Points, u64) -> f64) -> f64 {
     let mut normal = normal(seed);
     let p_value = |pair| {
@@ -106,16 +92,16 @@ fn rejected(pairs: usize, shift: f64, seed: u64, test: impl Fn(Points, &Points, 
 }
 
 fn by_permutation(x: Points, y: &Points, pair: u64) -> f64 {
-    let reference = Reference::new(x, Kernel::new(&[2.0]).expect("a kernel"));
-    let (mut groups, mut bits) = (Groups::of_size(24), bits(pair));
-    let mut strata = Strata::whole(84, 24);
+    let reference = Reference::new(x, GaussianKernelSum::new(&[2.0]).expect("a kernel"));
+    let (mut groups, mut bits) = (Groups::of_size(24), splitmix64(pair));
+    let mut strata = Strata::single(84, 24);
     (0..99).for_each(|_| strata.draw(&mut groups, &mut bits));
     reference.test(y, &groups).expect("tested").p_value()
 }
 
 fn by_features(x: &Points, y: &Points, pair: u64) -> f64 {
-    let features = Features::draw(&Kernel::new(&[2.0]).expect("a kernel"), 64, 4, &mut normal(77 + pair));
-    let mut bits = bits(pair);
+    let features = Features::draw(&GaussianKernelSum::new(&[2.0]).expect("a kernel"), 64, 4, &mut normal(77 + pair));
+    let mut bits = splitmix64(pair);
     let mut sums = |points: &Points| {
         let coins: Vec<u64> = (0..2 * points.len()).map(|_| bits()).collect();
         let mut sums = Sums::new(&features, 99);
@@ -127,8 +113,8 @@ fn by_features(x: &Points, y: &Points, pair: u64) -> f64 {
 }
 
 #[test]
-fn without_a_difference_one_test_in_twenty_says_that_there_is_one() {
-    // Three standard errors of .05 over 600 pairs are .027.
+fn under_the_null_one_test_in_twenty_rejects() {
+    // Three standard errors of 0.05 over 600 pairs are 0.027.
     let size = rejected(600, 0.0, 11, by_permutation);
     assert!((size - 0.05).abs() < 0.027, "{size}");
     let size = rejected(600, 0.0, 12, |x, y, pair| by_features(&x, y, pair));
@@ -136,7 +122,7 @@ fn without_a_difference_one_test_in_twenty_says_that_there_is_one() {
 }
 
 #[test]
-fn a_difference_is_found() {
+fn a_shift_is_detected() {
     let power = rejected(100, 0.8, 13, by_permutation);
     assert!(power > 0.9, "{power}");
     let power = rejected(100, 0.8, 14, |x, y, pair| by_features(&x, y, pair));
@@ -144,10 +130,10 @@ fn a_difference_is_found() {
 }
 
 #[test]
-fn random_features_come_near_the_discrepancy_the_more_of_them_there_are() {
+fn many_random_features_approximate_the_discrepancy() {
     let mut draw = normal(6);
     let (x, y) = (sample(200, 6, 0.0, &mut draw), sample(100, 6, 0.5, &mut draw));
-    let kernel = Kernel::new(&[5.0, 1.0]).expect("a kernel");
+    let kernel = GaussianKernelSum::new(&[5.0, 1.0]).expect("a kernel");
     let exact = mmd2(x.clone(), &y, kernel.clone()).expect("a discrepancy");
     let features = Features::draw(&kernel, 4000, 6, &mut draw);
     let sums = |points: &Points| {
@@ -162,11 +148,11 @@ fn random_features_come_near_the_discrepancy_the_more_of_them_there_are() {
 }
 
 #[test]
-fn sums_of_parts_merge_to_those_of_the_whole_bit_for_bit() {
+fn merged_sums_of_parts_equal_those_of_all_points_bit_for_bit() {
     let mut draw = normal(7);
-    let features = Features::draw(&Kernel::paper(), 19, 5, &mut draw);
+    let features = Features::draw(&GaussianKernelSum::paper(), 19, 5, &mut draw);
     let numbers: Vec<f32> = (0..50 * 5).map(|_| draw() as f32).collect();
-    let coins: Vec<u64> = (0..100).map(|i| bits(i)()).collect();
+    let coins: Vec<u64> = (0..100).map(|i| splitmix64(i)()).collect();
     let of = |range: std::ops::Range<usize>| {
         let mut sums = Sums::new(&features, 70);
         let points = Points::new(&numbers[5 * range.start..5 * range.end], 5);

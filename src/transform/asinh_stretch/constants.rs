@@ -5,12 +5,12 @@ use std::path::Path;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::stretch_constants::{HIGH_PERCENT, LOW_PERCENT, StretchConstants};
 use crate::{
     batch::Stretch,
     card::{Card, CardError},
-    error::{Code, Diagnostic, quoted_list},
+    error::{Code, Diagnostic, Error, quoted_list},
     image::stretch::Asinh,
-    stats::calibration::{Calibration, CalibrationError, HIGH_PERCENT, LOW_PERCENT},
 };
 
 /// Where the clips come from: `model` and `domain`, `file` and `domain`, `lo` and `hi`, or `per_image`.
@@ -145,15 +145,13 @@ impl ConstantsOrigin {
                 found.map(Some).ok_or_else(|| unknown_domain(domain, "the card of", model, card.domains.keys()))
             }
             Self::File { file, domain } => {
-                let calibration = Calibration::read(Path::new(file)).map_err(|error| {
-                    let missing = matches!(error, CalibrationError::Read { .. });
+                let constants = StretchConstants::read(Path::new(file)).map_err(|error| {
+                    let missing = matches!(error, Error::Environment { .. });
                     let code = if missing { Code::MissingFile } else { Code::WrongType };
-                    Diagnostic::at("constants.file", code, error.to_string())
+                    Diagnostic::at("constants.file", code, error.report())
                 })?;
-                let found = calibration.domains.get(domain).map(|found| Stretch { lo: found.lo, hi: found.hi });
-                found
-                    .map(Some)
-                    .ok_or_else(|| unknown_domain(domain, "the calibration", file, calibration.domains.keys()))
+                let found = constants.domains.get(domain).map(|found| Stretch { lo: found.lo, hi: found.hi });
+                found.map(Some).ok_or_else(|| unknown_domain(domain, "the calibration", file, constants.domains.keys()))
             }
         }
     }

@@ -6,6 +6,7 @@
 //! flux scale of ten years, so that the constants of ten years apply. Rows with pixels that are not finite are rejected.
 
 mod constants;
+mod stretch_constants;
 #[cfg(test)]
 mod tests;
 
@@ -16,17 +17,18 @@ use arrow::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use self::constants::{Constants, PerImage};
 use self::constants::{ConstantsOrigin, usable};
+pub use self::{
+    constants::{Constants, PerImage},
+    stretch_constants::{DomainConstants, HIGH_PERCENT, LOW_PERCENT, StretchConstants},
+};
 use super::diagnostics::{image_layout, not_bound};
 use crate::{
     batch::{ImageLayout, Images, Unit, list_column, with_columns},
     error::{Code, Diagnostic, Result},
-    image::{
-        percentile::percentiles,
-        stretch::{Asinh, first_non_finite},
-    },
+    image::stretch::Asinh,
     stage::{ColumnRef, Rejects, Settings, Transform, TransformRole},
+    stats::{finite::first_non_finite, quantile::percentiles},
 };
 
 /// Maps fluxes to about 0 to 1 by an arcsinh, as models expect them.

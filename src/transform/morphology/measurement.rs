@@ -7,7 +7,7 @@ use crate::{
     batch::{ImageLayout, Images, Unit},
     error::{Code, Diagnostic, Result, quoted_list},
     morphology::{
-        self, Sky, Source,
+        self, SegmentedSource, Sky,
         segmentation::{self, Background, FWHM_PIXELS, Threshold},
     },
     transform::{
@@ -173,7 +173,7 @@ impl MorphologyBound {
         };
         let plane = |images: &Option<Images<'_>>| images.as_ref().map(|images| images.plane(row, band).to_vec());
         let (mask, variance) = (plane(&inputs.mask), plane(&inputs.variance));
-        Ok(morphology::measure(&Source {
+        Ok(morphology::measure(&SegmentedSource {
             image,
             height,
             width,

@@ -1,4 +1,4 @@
-//! Mean, standard error and quantiles.
+//! Mean and standard error of a stream of numbers.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +11,7 @@ pub struct Moments {
 }
 
 impl Moments {
-    /// Takes a number.
+    /// Adds a number.
     pub fn add(&mut self, number: f64) {
         self.count += 1;
         let before = number - self.mean;
@@ -19,43 +19,36 @@ impl Moments {
         self.squares += before * (number - self.mean);
     }
 
-    /// How many there were.
+    /// How many numbers were added.
     pub const fn count(&self) -> u64 {
         self.count
     }
 
-    /// The mean; `None` of no number.
+    /// The mean; `None` without numbers.
     pub fn mean(&self) -> Option<f64> {
         (self.count > 0).then_some(self.mean)
     }
 
-    /// The standard error of the mean, s / sqrt n with s^2 = sum (x - m)^2 / (n - 1); `None` of less than two numbers.
+    /// The standard error of the mean, s / sqrt n with s^2 = sum (x - m)^2 / (n - 1); `None` for fewer than two
+    /// numbers.
     pub fn standard_error(&self) -> Option<f64> {
         let n = self.count as f64;
         (self.count > 1).then(|| (self.squares / (n - 1.0) / n).sqrt())
     }
 }
 
-/// The quantile (0 to 1) of sorted numbers, linear between ranks as `numpy.quantile`; `None` of no number.
-pub fn quantile(sorted: &[f64], q: f64) -> Option<f64> {
-    let last = sorted.len().checked_sub(1)?;
-    let place = last as f64 * q.clamp(0.0, 1.0);
-    let rank = place as usize;
-    let (low, high) = (sorted[rank], sorted[(rank + 1).min(last)]);
-    Some(low + (high - low) * (place - rank as f64))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stats::quantile::linear;
 
     #[derive(Deserialize)]
-    struct Golden {
-        summaries: Vec<Summary>,
+    struct NumpySummaries {
+        summaries: Vec<NumpySummary>,
     }
 
     #[derive(Deserialize)]
-    struct Summary {
+    struct NumpySummary {
         values: Vec<f64>,
         mean: f64,
         standard_error: Option<f64>,
@@ -64,13 +57,14 @@ mod tests {
 
     #[test]
     fn mean_standard_error_and_quantiles_are_those_of_numpy_and_scipy() {
-        let golden: Golden =
+        let golden: NumpySummaries =
             serde_json::from_str(include_str!("../../tests/golden/latents/golden.json")).expect("golden numbers");
         assert!(golden.summaries.len() >= 4);
         for summary in golden.summaries {
             let close = |found: f64, expected: f64| (found - expected).abs() <= 1e-12 * expected.abs().max(1e-3);
             let mut moments = Moments::default();
             summary.values.iter().for_each(|x| moments.add(*x));
+            assert_eq!(moments.count(), summary.values.len() as u64);
             assert!(close(moments.mean().expect("a mean"), summary.mean), "{moments:?} {}", summary.mean);
             match (moments.standard_error(), summary.standard_error) {
                 (Some(found), Some(expected)) => assert!(close(found, expected), "{found} {expected}"),
@@ -79,14 +73,15 @@ mod tests {
             let mut sorted = summary.values;
             sorted.sort_by(f64::total_cmp);
             for (q, expected) in summary.quantiles {
-                let found = quantile(&sorted, q).expect("a quantile");
+                let found = linear(&sorted, q).expect("a quantile");
                 assert!(close(found, expected), "{q}: {found} {expected}");
             }
         }
     }
 
     #[test]
-    fn of_nothing_there_is_nothing() {
-        assert_eq!((quantile(&[], 0.5), Moments::default().mean()), (None, None));
+    fn an_empty_stream_has_no_mean() {
+        let empty = Moments::default();
+        assert_eq!((empty.count(), empty.mean(), empty.standard_error()), (0, None, None));
     }
 }
