@@ -18,7 +18,7 @@ use super::{
 use crate::{
     batch::ImageLayout,
     error::{Code, Diagnostic},
-    image::blur::{Blur as Convolution, Kernel, Scratch},
+    image::blur::{Blur as Convolution, BlurKernel as Kernel, BlurScratch as Scratch},
     random::Stream,
     stage::{Settings, Transform},
     survey::psf,

@@ -12,7 +12,7 @@ use super::{Geometry, Part, Relaid};
 use crate::{
     batch::{ImageLayout, Unit},
     error::{Code, Diagnostic},
-    image::resample::{Kernel, Resampling, resampled},
+    image::resample::{Resampling, ResamplingKernel as Kernel, resampled},
     stage::{Settings, Transform},
 };
 

@@ -85,7 +85,7 @@ impl Settings<dyn Transform> for SkyError {
         }
         let survey = Survey::load(&self.survey).map_err(|error| {
             let code = if matches!(error, Error::Environment { .. }) { Code::MissingFile } else { Code::OutOfRange };
-            vec![Diagnostic::at("survey", code, error.to_string())]
+            vec![Diagnostic::at("survey", code, error.report())]
         })?;
         let image = self.image.clone();
         Ok(Perturbed::boxed(label, &image, Subtracting { settings: self, survey, sky: Vec::new() }))

@@ -22,15 +22,7 @@ fn golden(name: &str) -> Vec<f32> {
 }
 
 pub(crate) fn layout(height: usize, width: usize, scale: f64) -> ImageLayout {
-    ImageLayout {
-        bands: ["g", "r", "i"].map(str::to_owned).to_vec(),
-        height,
-        width,
-        unit: Unit::NanoJansky,
-        pixel_scale_arcsec: Some(scale),
-        stretch: None,
-        electrons_per_njy: None,
-    }
+    ImageLayout::new(["g", "r", "i"], height, width, Unit::NanoJansky).with_pixel_scale(scale)
 }
 
 /// Rows with an image each, and a column `seeing`.

@@ -14,7 +14,7 @@ use super::{InputPsf, Psf};
 use crate::{
     batch::{ImageLayout, Images, list_column, with_columns},
     error::{Code, Diagnostic, Result},
-    image::blur::{Blur, Kernel, Scratch},
+    image::blur::{Blur, BlurKernel as Kernel, BlurScratch as Scratch},
     stage::{ColumnRef, Rejects, RunContext, Transform},
     survey::{preset::Survey, psf},
     transform::quantity::{self, Bound, Quantity, Rules},
