@@ -9,7 +9,7 @@ use std::{
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use lucarne::{
     batch::{Images, object_id},
-    fits::{Value, Writer},
+    fits::{CardValue, Writer},
     pipeline::Pipeline,
     source::{fits::Fits, simulated::Simulated},
     stage::{Read, RunContext, Settings, Source},
@@ -45,10 +45,10 @@ impl Inputs {
             let shape = [images.layout.bands.len(), images.layout.height, images.layout.width];
             for (row, pixels) in images.rows().enumerate() {
                 let keys = [
-                    ("OBJECT".to_owned(), Value::Text(object_id(&batch, row)?.to_owned())),
-                    ("BANDS".to_owned(), Value::Text(images.layout.bands.join(","))),
-                    ("BUNIT".to_owned(), Value::Text("nJy".to_owned())),
-                    ("PIXSCALE".to_owned(), Value::Real(0.2)),
+                    ("OBJECT".to_owned(), CardValue::Text(object_id(&batch, row)?.to_owned())),
+                    ("BANDS".to_owned(), CardValue::Text(images.layout.bands.join(","))),
+                    ("BUNIT".to_owned(), CardValue::Text("nJy".to_owned())),
+                    ("PIXSCALE".to_owned(), CardValue::Real(0.2)),
                 ];
                 let mut file = Writer::new();
                 file.image(&shape, pixels, &keys);

@@ -4,7 +4,7 @@
 use std::{fs, io::Read, path::Path};
 
 use lucarne::{
-    fits::{Fits, Limits},
+    fits::{FitsFile, Limits},
     morphology::{
         Morphology, Sky, Source, bulge_statistic, measure, merger_statistic,
         segmentation::{Background, FWHM_PIXELS, Threshold, background, central, segments},
@@ -144,7 +144,7 @@ fn stamps_of_cosmos_are_measured_as_statmorph_measures_them() {
         return;
     }
     let table = Csv::read("cosmos.csv");
-    let stamps = Fits::open(&path, &Limits::default()).unwrap();
+    let stamps = FitsFile::open(&path, &Limits::default()).unwrap();
     let mut found = Vec::new();
     for row in 0..table.rows.len() {
         let stamp = stamps.image(row).unwrap();
