@@ -97,3 +97,6 @@ impl Hdu {
         self.data_start.saturating_add(self.data_len.saturating_add(BLOCK as u64 - 1) / BLOCK as u64 * BLOCK as u64)
     }
 }
+
+#[cfg(test)]
+mod tests;

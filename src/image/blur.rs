@@ -320,6 +320,33 @@ mod tests {
     }
 
     #[test]
+    fn a_point_becomes_the_kernel_and_noise_is_scaled_by_the_sum_of_its_squares() {
+        // A Gaussian of a sigma of 1.5 pixels: its transfer function is not periodic, and negligible at the highest frequencies.
+        let (height, width, sigma) = (24, 40, 1.5_f64);
+        let blur = Blur::new(height, width);
+        let kernel = blur.kernel(|ky, kx| ((-0.5 * sigma * sigma * (ky * ky + kx * kx)).exp(), 0.0));
+        let even = blur.even_kernel(50, |ky, kx| (-0.5 * sigma * sigma * (ky * ky + kx * kx)).exp());
+        let mut point = vec![0.0; height * width];
+        point[10 * width + 17] = 1.0;
+        let (output, of_even) = (blurred(&blur, &kernel, &point), blurred(&blur, &even, &point));
+        for (i, (pixel, of_even)) in output.iter().zip(&of_even).enumerate() {
+            let (y, x) = ((i / width) as f64 - 10.0, (i % width) as f64 - 17.0);
+            let expected = (-0.5 * (y * y + x * x) / (sigma * sigma)).exp() / (TAU * sigma * sigma);
+            assert!((f64::from(*pixel) - expected).abs() < 5e-6, "{y} {x}: {pixel} {expected}");
+            assert!((pixel - of_even).abs() < 5e-6, "{y} {x}: {pixel} {of_even}");
+        }
+        let squares: f64 = output.iter().map(|pixel| f64::from(*pixel).powi(2)).sum();
+        for kernel in [kernel, even] {
+            assert!((kernel.white_noise_factor() / squares - 1.0).abs() < 1e-5, "{}", kernel.white_noise_factor());
+        }
+        // The identity keeps the noise; a shift keeps it too, although its transfer function is complex.
+        let shift = |ky: f64, kx: f64| ((3.0 * ky + kx).cos(), (3.0 * ky + kx).sin());
+        for factor in [blur.kernel(|_, _| (1.0, 0.0)), blur.kernel(shift)].map(|kernel| kernel.white_noise_factor()) {
+            assert!((factor - 1.0).abs() < 1e-12, "{factor}");
+        }
+    }
+
+    #[test]
     fn a_phase_shifts_the_image_without_wrap_around() {
         let (height, width) = (20, 31);
         let blur = Blur::new(height, width);

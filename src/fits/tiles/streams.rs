@@ -102,3 +102,83 @@ pub(super) fn padding(stream: &[u8], compression: TileCompression, pixels: &[usi
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    #[test]
+    fn gzip_streams_have_to_decompress_to_an_expected_length() {
+        let packed = |length: usize| {
+            let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            packed.write_all(&vec![1; length]).expect("packed");
+            packed.finish().expect("packed")
+        };
+        for (length, fits) in
+            [(10_000, true), (20_000, true), (9_999, false), (10_001, false), (20_001, false), (0, false)]
+        {
+            assert_eq!(check_gzip(&packed(length), &[10_000, 20_000]).is_ok(), fits, "{length}");
+        }
+        let error = check_gzip(&packed(1 << 20), &[16]).expect_err("a gzip bomb");
+        assert_eq!(error, "decompresses to 17 bytes or more, expected 16");
+        assert!(check_gzip(&packed(10_000)[..20], &[10_000]).is_err_and(|error| error.contains("as gzip")));
+    }
+
+    /// The header of an HCOMPRESS stream of a size, with the bit planes of its quadrants.
+    fn hcompress(slow: i32, fast: i32, planes: [u8; 3]) -> Vec<u8> {
+        let mut stream = vec![0xdd, 0x99];
+        stream.extend(slow.to_be_bytes());
+        stream.extend(fast.to_be_bytes());
+        stream.extend([0; 12]);
+        stream.extend(planes);
+        stream
+    }
+
+    #[test]
+    fn hcompress_streams_have_the_sides_of_the_tile_and_possible_bit_planes() {
+        let fits = |stream: &[u8], pixels: &[usize]| check_hcompress(stream, pixels, pixels.iter().product()).is_ok();
+        assert!(fits(&hcompress(12, 17, [5, 6, 7]), &[12, 17]));
+        // The order of the sides differs between writers, and sides of 1 do not count.
+        assert!(fits(&hcompress(17, 12, [0; 3]), &[1, 12, 17]));
+        assert!(fits(&hcompress(1, 17, [62; 3]), &[17]));
+        assert!(!fits(&hcompress(12, 16, [0; 3]), &[12, 17]));
+        assert!(!fits(&hcompress(0, 17, [0; 3]), &[17]));
+        assert!(!fits(&hcompress(17, -1, [0; 3]), &[17]));
+        for planes in [[63, 0, 0], [0, 63, 0], [0, 0, 63]] {
+            assert!(!fits(&hcompress(12, 17, planes), &[12, 17]), "{planes:?}");
+        }
+        assert!(!fits(&hcompress(12, 17, [0; 3])[..24], &[12, 17]));
+        let mut magic = hcompress(12, 17, [0; 3]);
+        magic[1] = 0x98;
+        assert!(!fits(&magic, &[12, 17]));
+    }
+
+    #[test]
+    fn plio_line_lists_lie_within_their_stream() {
+        let fits = |words: &[i16]| {
+            let stream: Vec<u8> = words.iter().flat_map(|word| word.to_be_bytes()).collect();
+            check_plio(&stream).is_ok()
+        };
+        // The old header: the length is the third word. In the new one it is the fifth (times 2^15) and fourth.
+        assert!(fits(&[0, 0, 5, 0, 0]));
+        assert!(!fits(&[0, 0, 6, 0, 0]));
+        assert!(fits(&[0, 7, -100, 5, 0]));
+        assert!(!fits(&[0, 7, -100, 6, 0]));
+        assert!(!fits(&[0, 7, -100, 0, 1]));
+        assert!(!fits(&[0, 7, -100, 0, -1]));
+        assert!(fits(&[0, 3, 0, 5, 0]) && !fits(&[0, 2, 0, 5, 0]));
+        assert!(!fits(&[0, 0, 4, 0]));
+    }
+
+    #[test]
+    fn padding_covers_what_a_decoder_can_read_past_the_end() {
+        assert_eq!(padding(&[], TileCompression::Gzip, &[10, 10]), (0, 0));
+        assert_eq!(padding(&[], TileCompression::Plio, &[10, 10]), (4, 0));
+        assert_eq!(padding(&[], TileCompression::Rice, &[10, 10]), (8 * 100 + 64, 0xff));
+        assert_eq!(padding(&[], TileCompression::Rice, &[10, 100]), (8 * 128 + 64, 0xff));
+        let stream = hcompress(12, 16, [3, 9, 5]);
+        assert_eq!(padding(&stream, TileCompression::Hcompress, &[12, 16]), (9 * (48 + 32) + 24 + 64, 0));
+    }
+}
