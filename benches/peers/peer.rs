@@ -1,4 +1,4 @@
-//! The Python side, and arrays handed over as `.npy`.
+//! The Python side, and arrays exchanged as `.npy` files.
 
 use std::{
     env,
@@ -21,8 +21,9 @@ pub(crate) struct Python {
     versions: String,
 }
 
+/// The last line of a child process: what its work took.
 #[derive(Deserialize)]
-struct RowsOut {
+struct ChildReport {
     objects: usize,
     cpu_seconds: f64,
 }
@@ -52,7 +53,7 @@ impl Python {
         &self.versions
     }
 
-    /// Does some work on a folder (or file) in a process of its own.
+    /// Runs a work of `peers.py` on a folder or file, in a child process.
     pub(crate) fn run(&self, work: &str, input: &Path, options: &[(&str, OsString)]) -> Result<Spent> {
         let mut command = Command::new(&self.program);
         command.args([SCRIPT, work]).arg(input).stderr(Stdio::inherit());
@@ -63,19 +64,19 @@ impl Python {
     }
 }
 
-/// What a child process says that its work took, as its last line.
+/// Runs a child process and reads its report.
 pub(crate) fn spent(command: &mut Command) -> Result<Spent> {
     let output = command.stderr(Stdio::inherit()).output()?;
-    let said = String::from_utf8_lossy(&output.stdout);
-    let last = said.lines().last().filter(|_| output.status.success());
-    let said: RowsOut = serde_json::from_str(last.ok_or_else(|| format!("{command:?} failed"))?)?;
-    Ok(Spent { objects: said.objects, cpu_seconds: said.cpu_seconds })
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let last = stdout.lines().last().filter(|_| output.status.success());
+    let report: ChildReport = serde_json::from_str(last.ok_or_else(|| format!("{command:?} failed"))?)?;
+    Ok(Spent { objects: report.objects, cpu_seconds: report.cpu_seconds })
 }
 
 /// Reads an array of float32 in C order: its shape and numbers.
 pub(crate) fn read_npy(path: &Path) -> Result<(Vec<usize>, Vec<f32>)> {
     let bytes = fs::read(path)?;
-    let wrong = || format!("`{}` is no array of float32", path.display());
+    let wrong = || format!("`{}` is not an array of float32", path.display());
     let (head, rest) = bytes.split_at_checked(10).ok_or_else(wrong)?;
     let (header, data) =
         rest.split_at_checked(usize::from(u16::from_le_bytes([head[8], head[9]]))).ok_or_else(wrong)?;

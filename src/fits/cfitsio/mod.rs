@@ -2,8 +2,8 @@
 //!
 //! The bundled cfitsio is compiled reentrant: one lock guards its table of open files (10,000 of them), its messages, the coder of
 //! HCOMPRESS and its decoder. Three things it does not guard, and they are handled here: the library is set up, and its table of
-//! dither values filled, before any thread can use them ([`ready`]); a handle stays on the thread that made it; and a file that is
-//! written lies in memory of ours (cfitsio's own, `mem://`, loses its address when two threads close and create at once).
+//! dither values filled, before any thread can use them ([`ready`]); a handle stays on the thread that made it; and a file is
+//! written into our own memory (that of cfitsio, `mem://`, loses its address when two threads close and create at once).
 #![allow(unsafe_code, reason = "cfitsio is C; every call has its proof beside it")]
 
 mod read;

@@ -22,7 +22,7 @@ pub(in crate::fits) fn statistics(plane: &[f32], width: usize) -> Result<PlaneSt
     let (mut low, mut high, mut second, mut third, mut fifth) = (0.0, 0.0, 0.0, 0.0, 0.0);
     let mut status = 0;
     let rows = plane.len() / width;
-    // SAFETY: the array has `width * rows` float32 or more, and is only read: the cast to a mutable pointer stands for a missing
+    // SAFETY: the array has `width * rows` float32 or more, and is only read: the cast to a mutable pointer replaces a missing
     // `const`; the five numbers outlive the call; null pointers are allowed for results that are not wanted.
     unsafe {
         fits_img_stats_float(

@@ -45,7 +45,7 @@ pub(in crate::fits) fn compress(pixels: &[f32], shape: &[usize], how: &Compressi
     let mut status = 0;
     // SAFETY: the handle is open for writing and on no other thread. `lengths`, `tile` and `first` have `axes` numbers each and
     // outlive the calls. cfitsio copies `pixels.len()` float32, which is the type TFLOAT, out of the array before it changes
-    // them: the cast to a mutable pointer stands for a missing `const`.
+    // them: the cast to a mutable pointer replaces a missing `const`.
     unsafe {
         fits_set_compression_type(file.fits, algorithm, &mut status);
         fits_set_tile_dim(file.fits, axes, tile.as_mut_ptr(), &mut status);

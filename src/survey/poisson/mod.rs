@@ -74,10 +74,10 @@ fn common(stream: &Stream, group: u64, means: &[f64; GROUP], counts: &mut [f64; 
         draws.uniform[i + PAIRS] = (b & 255) as f32;
     }
     // Each loop has numbers of one width only, so that it is vectorised.
-    let (mut whole, mut fraction, mut mu) = ([0.0_f64; GROUP], [0.0_f32; GROUP], [0.0_f32; GROUP]);
+    let (mut floor, mut fraction, mut mu) = ([0.0_f64; GROUP], [0.0_f32; GROUP], [0.0_f32; GROUP]);
     for i in 0..GROUP {
-        whole[i] = means[i].floor();
-        fraction[i] = (means[i] - whole[i]) as f32;
+        floor[i] = means[i].floor();
+        fraction[i] = (means[i] - floor[i]) as f32;
         mu[i] = means[i] as f32;
     }
     let mut step = [0.0_f32; GROUP];
@@ -99,7 +99,7 @@ fn common(stream: &Stream, group: u64, means: &[f64; GROUP], counts: &mut [f64; 
         }
     }
     for i in 0..GROUP {
-        counts[i] = whole[i] + f64::from(step[i]);
+        counts[i] = floor[i] + f64::from(step[i]);
     }
     draws.any_rare = any != 0;
 }
