@@ -251,6 +251,9 @@ mod tests {
         // The third normal has a spare one, which is not part of the uniform draws.
         assert_eq!(draws.uniform(), 0.422_136_464_659_576_1);
         near(rank(42, "galaxy-7"), 0.810_516_994_895_066_6);
+        let mut draws = stream();
+        draws.next_u64();
+        near(draws.uniform_in(-1.0, 3.0), -1.0 + 4.0 * 0.342_716_728_894_484_23);
     }
 
     #[test]

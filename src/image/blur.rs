@@ -347,6 +347,22 @@ mod tests {
     }
 
     #[test]
+    fn transfer_functions_are_evaluated_from_above_minus_pi_to_pi() {
+        let blur = Blur::new(4, 5);
+        let waves = std::cell::RefCell::new(Vec::new());
+        blur.kernel(|ky, kx| {
+            waves.borrow_mut().push((ky, kx));
+            (1.0, 0.0)
+        });
+        let (ny, nx) = blur.grid();
+        let waves = waves.into_inner();
+        assert_eq!((ny, nx, waves.len()), (8, 10, 5 * 10));
+        let of_x: Vec<f64> = waves[..10].iter().map(|(_, kx)| (kx * 10.0 / TAU).round()).collect();
+        assert_eq!(of_x, [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, -4.0, -3.0, -2.0, -1.0]);
+        assert_eq!(waves.iter().map(|(ky, _)| *ky).fold(0.0, f64::max), PI);
+    }
+
+    #[test]
     fn a_phase_shifts_the_image_without_wrap_around() {
         let (height, width) = (20, 31);
         let blur = Blur::new(height, width);

@@ -183,6 +183,27 @@ mod tests {
     }
 
     #[test]
+    fn the_transform_of_an_image_agrees_with_the_definition() {
+        let pixels = [1.0_f32, 2.0, 0.5, 4.0, 9.0, 3.0, 0.0, 2.5, 1.5, 0.25, 0.5, 7.0];
+        let (height, width, ny, nx) = (4, 3, 6, 8);
+        let weights = || pixels.iter().enumerate().map(|(i, p)| (i / width, i % width, f64::from(*p) / 31.25));
+        let (cy, cx) = weights().fold((0.0, 0.0), |(cy, cx), (y, x, p)| (cy + p * y as f64, cx + p * x as f64));
+        let transform = ImageTransform::new(&pixels, width).expect("a PSF").on_grid(ny, nx);
+        assert_eq!(transform.len(), height * nx);
+        for (i, (re, im)) in transform.into_iter().enumerate() {
+            // The wave number of an index: the highest one is positive.
+            let (ky, kx) = (i / nx, i % nx);
+            let kx = if kx > nx / 2 { kx as f64 - nx as f64 } else { kx as f64 };
+            let phase = |y: usize, x: usize| {
+                -TAU * (ky as f64 * (y as f64 - cy) / ny as f64 + kx * (x as f64 - cx) / nx as f64)
+            };
+            let expected = weights()
+                .fold((0.0, 0.0), |(re, im), (y, x, p)| (re + p * phase(y, x).cos(), im + p * phase(y, x).sin()));
+            assert!((re - expected.0).hypot(im - expected.1) < 1e-12, "{i}: {re} {im}, {expected:?}");
+        }
+    }
+
+    #[test]
     fn an_image_without_flux_is_not_a_psf() {
         let message = |pixel| ImageTransform::new(&[pixel; 9], 3).expect_err("not a PSF").to_string();
         assert_eq!(message(0.0), "the PSF of the input sums to 0, expected a positive number");

@@ -180,6 +180,8 @@ mod tests {
             (0.5, 0x6065_c048_8cf9_1685),
             (9.99, 0x7d1a_858e_7d40_cfa2),
             (10.0, 0xf2a1_e26d_853e_fa41),
+            // A fraction of 0.2 tells the bound of 1.1484 from larger ones.
+            (10.2, 0xe6e9_c1dc_672a_d59e),
             (12.3, 0x9d8a_1857_c53f_2956),
             (577.0, 0xcd84_4e71_ad67_d867),
             (1e5, 0x104b_c75b_41a4_0610),
