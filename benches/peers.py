@@ -1,9 +1,9 @@
-"""The other side of the benches: what a user would write today with GalSim, fitsio, astropy, onnxruntime and pyarrow.
+"""The peers of the benches: the code that a user would write today with GalSim, fitsio, astropy, onnxruntime and pyarrow.
 
 `peers.py WORK INPUT [options]` does one piece of work on one thread and prints one JSON line: objects, CPU seconds, wall
 seconds. The input is a folder of FITS cutouts (float32 cubes [band, y, x] in nJy, 0.2 arcsec); for `score` and `parquet` an
-array in a .npy file. With `--out FILE` it stores what it made (.npy; for `parquet` and `chain` Parquet), so that both sides
-can be compared before their times are. Imports, loading of models and first calls are not counted.
+array in a .npy file. With `--out FILE` it stores the result (.npy; for `parquet` and `chain` Parquet), so that the results of
+both sides are compared before their times. Imports, loading of models and first calls are not counted.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ MIRROR_M, OBSCURATION, AIRMASS, PIXEL = 8.36, 0.6401, 1.2, 0.2
 
 
 def read_astropy(paths: list[str]):
-    """Name and pixels of each."""
+    """Yields the name and the pixels of each file."""
     from astropy.io import fits
 
     for path in paths:
@@ -45,7 +45,7 @@ def read_fitsio(paths: list[str]):
 
 
 class Survey:
-    """LSST by GalSim. `accurate` is the oracle's setting; without it, GalSim's defaults, which are quicker."""
+    """LSST in GalSim. `accurate` takes the settings of the oracle tests instead of GalSim's defaults, which are faster."""
 
     def __init__(self, accurate: bool = False):
         import galsim
@@ -121,7 +121,7 @@ def lists(values: np.ndarray):
 class Chain:
     """FITS -> observe twice -> stretch -> score twice -> Parquet, by the libraries' ordinary calls.
 
-    The two exposures share one blur, which takes GalSim most of the time: whoever writes this chain by hand would see to it.
+    The two exposures share one blur, which takes most of the time of GalSim: a hand-written chain would do the same.
     """
 
     DOMAINS = {"y10": 10.0, "y1": 1.0}

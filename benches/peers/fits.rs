@@ -1,4 +1,4 @@
-//! Reading files that are in the page cache: the source `fits` against `fitsio.read`, which gives pixels alone.
+//! Reading files from the page cache: the source `fits` against `fitsio.read` and astropy, which return pixels only.
 
 use std::hint::black_box;
 
@@ -24,7 +24,7 @@ pub(crate) fn measure(bench: &Bench, inputs: &Inputs) -> Result<Vec<Line>> {
     bench.python.run("fits", &inputs.folder, &[("--out", out.clone().into())])?;
     let (_, expected) = read_npy(&out)?;
     if pixels != expected {
-        return Err("the source `fits` and python fitsio read other pixels".into());
+        return Err("the source `fits` and Python's fitsio read different pixels".into());
     }
     drop((pixels, expected));
     let [ours, fitsio, astropy] = take_turns(

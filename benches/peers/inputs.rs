@@ -1,4 +1,4 @@
-//! The galaxies that both sides work on: simulated, without noise, in nJy, one FITS file each.
+//! The galaxies for both sides: simulated, without noise, in nJy, one FITS file each.
 
 use std::{
     fs,
@@ -9,7 +9,7 @@ use std::{
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use lucarne::{
     batch::{Images, object_id},
-    fits::{Value, Writer},
+    fits::{CardValue, Writer},
     pipeline::Pipeline,
     source::{fits::Fits, simulated::Simulated},
     stage::{Read, RunContext, Settings, Source},
@@ -17,18 +17,18 @@ use lucarne::{
 
 use super::Result;
 
-/// Rows of a batch: what the engine takes when nothing is said.
+/// Rows of a batch: the default of the engine.
 pub(crate) const BATCH: usize = 32;
 
-/// The files and where to put what is made of them.
+/// The input files, and a folder for results.
 pub(crate) struct Inputs {
     /// All cutouts: 3x100x100 float32.
     pub(crate) folder: PathBuf,
-    /// How many.
+    /// The number of cutouts.
     pub(crate) objects: usize,
-    /// How many of them the slow subjects take, from the first on.
+    /// The number of cutouts for the slow subjects, which take the first ones.
     pub(crate) slow_objects: usize,
-    /// For results.
+    /// A folder for results.
     pub(crate) scratch: PathBuf,
 }
 
@@ -45,10 +45,10 @@ impl Inputs {
             let shape = [images.layout.bands.len(), images.layout.height, images.layout.width];
             for (row, pixels) in images.rows().enumerate() {
                 let keys = [
-                    ("OBJECT".to_owned(), Value::Text(object_id(&batch, row)?.to_owned())),
-                    ("BANDS".to_owned(), Value::Text(images.layout.bands.join(","))),
-                    ("BUNIT".to_owned(), Value::Text("nJy".to_owned())),
-                    ("PIXSCALE".to_owned(), Value::Real(0.2)),
+                    ("OBJECT".to_owned(), CardValue::Text(object_id(&batch, row)?.to_owned())),
+                    ("BANDS".to_owned(), CardValue::Text(images.layout.bands.join(","))),
+                    ("BUNIT".to_owned(), CardValue::Text("nJy".to_owned())),
+                    ("PIXSCALE".to_owned(), CardValue::Real(0.2)),
                 ];
                 let mut file = Writer::new();
                 file.image(&shape, pixels, &keys);
@@ -59,7 +59,7 @@ impl Inputs {
         Ok(Self { folder, objects, slow_objects, scratch })
     }
 
-    /// The source of the files, bound.
+    /// The bound source of the files.
     pub(crate) fn source(&self) -> Result<(Box<dyn Source>, SchemaRef)> {
         let settings = Fits::new([self.folder.display().to_string()]);
         let mut source = settings.build("source").map_err(mistakes)?;
@@ -84,7 +84,7 @@ impl Inputs {
     }
 }
 
-/// Reads all rows of a source; how many there were.
+/// Reads all rows of a source. Returns their number.
 pub(crate) fn read(source: &dyn Source, mut take: impl FnMut(RecordBatch)) -> Result<usize> {
     let mut objects = 0;
     for split in source.splits()? {
@@ -93,7 +93,7 @@ pub(crate) fn read(source: &dyn Source, mut take: impl FnMut(RecordBatch)) -> Re
             match reader.next(BATCH, Instant::now() + Duration::from_secs(1))? {
                 Read::Batch { rows, rejects } => {
                     if let Some(reject) = rejects.first() {
-                        return Err(format!("`{}` was refused: {}", reject.origin, reject.reason).into());
+                        return Err(format!("`{}` was rejected: {}", reject.origin, reject.reason).into());
                     }
                     objects += rows.num_rows();
                     take(rows);

@@ -6,7 +6,7 @@ use cpu_time::ProcessTime;
 
 use super::{Bench, Result};
 
-/// What some work took.
+/// The cost of some work.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Spent {
     pub(crate) objects: usize,
@@ -20,14 +20,14 @@ impl Spent {
     }
 }
 
-/// Runs work that tells how many objects it did; all threads of the process count.
+/// Measures work that returns its number of objects; all threads of the process count.
 pub(crate) fn spend(work: impl FnOnce() -> Result<usize>) -> Result<Spent> {
     let begun = ProcessTime::now();
     let objects = work()?;
     Ok(Spent { objects, cpu_seconds: begun.elapsed().as_secs_f64() })
 }
 
-/// The sides of a subject in turns, and the median rate of each.
+/// Measures the sides of a subject in turns. Returns the median rate of each.
 pub(crate) fn take_turns<const N: usize>(
     bench: &Bench,
     mut sides: [&mut dyn FnMut() -> Result<Spent>; N],

@@ -1,4 +1,4 @@
-//! The blur of `observe`, and all of it, against GalSim.
+//! The blur of `observe`, and the complete transform, against GalSim.
 
 use std::{ffi::OsString, hint::black_box};
 
@@ -20,7 +20,7 @@ use super::{
     table::Line,
 };
 
-/// Objects that are compared with GalSim at its most accurate, which takes seconds each.
+/// Objects that are compared with GalSim at its most accurate settings, which take seconds per object.
 const COMPARED: usize = 4;
 const YEARS: f64 = 10.0;
 
@@ -39,40 +39,49 @@ pub(crate) fn blur(bench: &Bench, inputs: &Inputs) -> Result<Vec<Line>> {
         .map(|(found, expected)| relative_l2(found, expected))
         .fold(0.0, f64::max);
     if worst.is_nan() || worst >= 1e-4 {
-        return Err(format!("the blur differs from GalSim's by {worst:.1e} of relative L2, expected below 1e-4").into());
+        return Err(format!("the blur differs from GalSim by a relative L2 of {worst:.1e}, expected below 1e-4").into());
     }
-    measure("blur", bench, inputs, &batches, &mut steps, Some(30.0), format!("relative L2 {worst:.0e} at the most"))
+    let goal = Goal { subject: "blur", ratio: 30.0, equal: format!("relative L2 at most {worst:.0e}") };
+    measure(goal, bench, inputs, &batches, &mut steps)
 }
 
 pub(crate) fn observe(bench: &Bench, inputs: &Inputs) -> Result<Vec<Line>> {
     let (schema, batches) = inputs.batches(inputs.slow_objects)?;
     let out = inputs.scratch.join("observe.npy");
-    let options = [("--out", out.clone().into()), ("--limit", BATCHES_COMPARED.to_string().into())];
+    let options = [("--out", out.clone().into()), ("--limit", OBJECTS_COMPARED.to_string().into())];
     bench.python.run("observe", &inputs.folder, &options)?;
     let (shape, theirs) = read_npy(&out)?;
     let mut steps_with_noise = steps(&schema, Switch::On)?;
     let mut steps_without = steps(&schema, Switch::Off)?;
     let (mut ours, mut expected) = (Vec::new(), Vec::new());
-    for batch in batches.iter().take(BATCHES_COMPARED / super::inputs::BATCH) {
+    for batch in batches.iter().take(OBJECTS_COMPARED / super::inputs::BATCH) {
         ours.extend(last(&run(&mut steps_with_noise, batch)?)?);
         expected.extend(last(&run(&mut steps_without, batch)?)?);
     }
     let equal = compare_noise(&ours, &theirs[..ours.len()], &expected, &shape)?;
-    measure("observe", bench, inputs, &batches, &mut steps_with_noise, Some(10.0), equal)
+    measure(Goal { subject: "observe", ratio: 10.0, equal }, bench, inputs, &batches, &mut steps_with_noise)
 }
 
 /// Objects whose noise is compared.
-const BATCHES_COMPARED: usize = 32;
+const OBJECTS_COMPARED: usize = 32;
+
+/// What a subject should reach.
+struct Goal {
+    subject: &'static str,
+    /// Our rate over that of GalSim.
+    ratio: f64,
+    /// How the results were found equal.
+    equal: String,
+}
 
 fn measure(
-    subject: &'static str,
+    goal: Goal,
     bench: &Bench,
     inputs: &Inputs,
     batches: &[RecordBatch],
     steps: &mut [Box<dyn Transform>],
-    goal: Option<f64>,
-    equal: String,
 ) -> Result<Vec<Line>> {
+    let Goal { subject, ratio, equal } = goal;
     let limit: [(&str, OsString); 1] = [("--limit", inputs.slow_objects.to_string().into())];
     let [ours, theirs] = take_turns(
         bench,
@@ -88,10 +97,10 @@ fn measure(
             &mut || bench.python.run(subject, &inputs.folder, &limit),
         ],
     )?;
-    Ok(vec![Line { subject, ours, peer: "GalSim".to_owned(), theirs, goal, equal }])
+    Ok(vec![Line { subject, ours, peer: "GalSim".to_owned(), theirs, goal: Some(ratio), equal }])
 }
 
-/// The two steps of `observe`, ready: the blur that exposures share, and the exposure.
+/// The two steps of `observe`, started: the blur that exposures share, and the exposure.
 fn steps(schema: &SchemaRef, noise: Switch) -> Result<Vec<Box<dyn Transform>>> {
     let settings = Observe { years: Some(YEARS.into()), noise, ..Observe::default() };
     let exposure = settings.build("sky").map_err(mistakes)?;
@@ -112,7 +121,7 @@ fn run(steps: &mut [Box<dyn Transform>], batch: &RecordBatch) -> Result<RecordBa
     for step in steps {
         rows = step.apply(rows, &mut rejects)?;
     }
-    if rows.num_rows() == batch.num_rows() { Ok(rows) } else { Err("rows were refused".into()) }
+    if rows.num_rows() == batch.num_rows() { Ok(rows) } else { Err("rows were rejected".into()) }
 }
 
 /// The pixels of the last column.
@@ -133,8 +142,8 @@ fn relative_l2(found: &[f32], expected: &[f32]) -> f64 {
     (difference / squares(&mut expected.iter().map(|value| f64::from(*value)))).sqrt()
 }
 
-/// Mean and variance of both sides' noise, band by band. GalSim blurs by its own quicker settings here, so the means may
-/// differ by a little of what the sky scatters.
+/// Compares mean and variance of the noise of both sides, band by band. GalSim blurs with its faster settings here, so the means
+/// may differ by a small fraction of the noise of the sky.
 fn compare_noise(ours: &[f32], theirs: &[f32], expected: &[f32], shape: &[usize]) -> Result<String> {
     let (bands, plane) = (shape[1], shape[2] * shape[3]);
     let (mut worst_mean, mut worst_variance) = (0f64, 0f64);
@@ -157,6 +166,8 @@ fn compare_noise(ours: &[f32], theirs: &[f32], expected: &[f32], shape: &[usize]
             100.0 * worst_variance
         ));
     }
-    Err(format!("the noise differs from GalSim's: mean by {worst_mean:.3} sigma, variance by {worst_variance:.3}")
-        .into())
+    Err(format!(
+        "the noise differs from that of GalSim: mean by {worst_mean:.3} sigma, variance by {worst_variance:.3}"
+    )
+    .into())
 }

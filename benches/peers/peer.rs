@@ -1,4 +1,4 @@
-//! The Python side, and arrays handed over as `.npy`.
+//! The Python side, and arrays exchanged as `.npy` files.
 
 use std::{
     env,
@@ -53,7 +53,7 @@ impl Python {
         &self.versions
     }
 
-    /// Does some work on a folder (or file) in a process of its own.
+    /// Runs a work of `peers.py` on a folder or file, in a child process.
     pub(crate) fn run(&self, work: &str, input: &Path, options: &[(&str, OsString)]) -> Result<Spent> {
         let mut command = Command::new(&self.program);
         command.args([SCRIPT, work]).arg(input).stderr(Stdio::inherit());
@@ -76,7 +76,7 @@ pub(crate) fn spent(command: &mut Command) -> Result<Spent> {
 /// Reads an array of float32 in C order: its shape and numbers.
 pub(crate) fn read_npy(path: &Path) -> Result<(Vec<usize>, Vec<f32>)> {
     let bytes = fs::read(path)?;
-    let wrong = || format!("`{}` is no array of float32", path.display());
+    let wrong = || format!("`{}` is not an array of float32", path.display());
     let (head, rest) = bytes.split_at_checked(10).ok_or_else(wrong)?;
     let (header, data) =
         rest.split_at_checked(usize::from(u16::from_le_bytes([head[8], head[9]]))).ok_or_else(wrong)?;

@@ -1,4 +1,4 @@
-//! The bytes of a file: of ordinary files only, and never more of them than allowed.
+//! The bytes of a file: of regular files only, and never more of them than allowed.
 
 use std::{
     borrow::Cow,
@@ -7,13 +7,13 @@ use std::{
     path::Path,
 };
 
-use super::Limits;
+use super::{Limits, error::Reason};
 
-/// Files above this size are read piece by piece.
-const IN_MEMORY: u64 = 64 << 20;
+/// Larger files stay on disk, and ranges of them are read as needed.
+const MAX_IN_MEMORY: u64 = 64 << 20;
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
-/// Where the bytes are.
+/// The bytes of a file, in memory or on disk.
 #[derive(Debug)]
 pub(super) enum Bytes {
     Memory(Vec<u8>),
@@ -21,27 +21,26 @@ pub(super) enum Bytes {
 }
 
 impl Bytes {
-    /// Opens a file, reading a small or gzipped one whole into `buffer`. The name is only ever a name: no syntax in it
-    /// means anything. What is no ordinary file (a folder, a pipe, a device) is refused before it is opened.
-    pub(super) fn open(path: &Path, limits: &Limits, mut buffer: Vec<u8>) -> Result<Self, String> {
-        let said = |error: std::io::Error| format!("cannot be read: {error}");
-        let metadata = std::fs::metadata(path).map_err(said)?;
-        refuse_special(&metadata)?;
-        let mut file = File::open(path).map_err(said)?;
+    /// Opens a file. A small or gzipped one is read into `buffer` at once. The path is literal: no part of it is syntax. A
+    /// folder, pipe or device is rejected before it is opened, because opening a pipe can block.
+    pub(super) fn open(path: &Path, limits: &Limits, mut buffer: Vec<u8>) -> Result<Self, Reason> {
+        let metadata = std::fs::metadata(path).map_err(unreadable)?;
+        reject_special(&metadata)?;
+        let mut file = File::open(path).map_err(unreadable)?;
         let len = metadata.len();
-        if len > IN_MEMORY {
+        if len > MAX_IN_MEMORY {
             let mut magic = [0; 2];
-            file.read_exact(&mut magic).and_then(|()| file.rewind()).map_err(said)?;
+            file.read_exact(&mut magic).and_then(|()| file.rewind()).map_err(unreadable)?;
             return if magic == GZIP { gunzip(file, limits) } else { Ok(Self::Disk { file, len }) };
         }
-        // One read, and no zeros first where the last file was as long.
+        // One read, into a buffer that is not zeroed again if the last file was as long.
         buffer.resize(len as usize, 0);
-        file.read_exact(&mut buffer).map_err(said)?;
+        file.read_exact(&mut buffer).map_err(unreadable)?;
         Self::of(buffer, limits)
     }
 
-    /// Bytes that are in memory already, gzipped or not.
-    pub(super) fn of(bytes: Vec<u8>, limits: &Limits) -> Result<Self, String> {
+    /// Bytes in memory, gzipped or not.
+    pub(super) fn of(bytes: Vec<u8>, limits: &Limits) -> Result<Self, Reason> {
         if bytes.starts_with(&GZIP) { gunzip(bytes.as_slice(), limits) } else { Ok(Self::Memory(bytes)) }
     }
 
@@ -52,26 +51,23 @@ impl Bytes {
         }
     }
 
-    /// A range; an error when it is not all there.
-    pub(super) fn get(&self, start: u64, len: usize) -> Result<Cow<'_, [u8]>, String> {
-        let short = || format!("the file ends at byte {}, expected {len} bytes from byte {start}", self.len());
+    /// A range of bytes; an error if the file ends before its end.
+    pub(super) fn get(&self, start: u64, len: usize) -> Result<Cow<'_, [u8]>, Reason> {
         if start.checked_add(len as u64).is_none_or(|end| end > self.len()) {
-            return Err(short());
+            return Err(format!("ends at byte {}, expected {len} bytes from byte {start}", self.len()).into());
         }
         match self {
             Self::Memory(bytes) => Ok(Cow::Borrowed(&bytes[start as usize..start as usize + len])),
             Self::Disk { file, .. } => {
                 let mut file = file;
                 let mut piece = vec![0; len];
-                file.seek(SeekFrom::Start(start))
-                    .and_then(|_| file.read_exact(&mut piece))
-                    .map_err(|error| format!("cannot be read: {error}"))?;
+                file.seek(SeekFrom::Start(start)).and_then(|_| file.read_exact(&mut piece)).map_err(unreadable)?;
                 Ok(Cow::Owned(piece))
             }
         }
     }
 
-    /// The buffer, for the next file.
+    /// The buffer, to read the next file into.
     pub(super) fn into_buffer(self) -> Vec<u8> {
         match self {
             Self::Memory(bytes) => bytes,
@@ -80,24 +76,28 @@ impl Bytes {
     }
 }
 
-fn refuse_special(metadata: &std::fs::Metadata) -> Result<(), String> {
+fn unreadable(error: std::io::Error) -> Reason {
+    Reason::caused_by("cannot be read", error)
+}
+
+fn reject_special(metadata: &std::fs::Metadata) -> Result<(), Reason> {
     let what = match metadata.file_type() {
         kind if kind.is_file() => return Ok(()),
         kind if kind.is_dir() => "a folder",
         _ => "a pipe, socket or device",
     };
-    Err(format!("is {what}, expected an ordinary file"))
+    Err(format!("is {what}, expected a regular file").into())
 }
 
-/// Decompresses in pieces and stops at the limit, so that a bomb costs no more than the limit.
-fn gunzip(packed: impl Read, limits: &Limits) -> Result<Bytes, String> {
+/// Decompresses up to the limit, so that a gzip bomb takes no more memory than the limit.
+fn gunzip(packed: impl Read, limits: &Limits) -> Result<Bytes, Reason> {
     let mut bytes = Vec::new();
     flate2::read::MultiGzDecoder::new(packed)
         .take(limits.gunzipped_bytes.saturating_add(1))
         .read_to_end(&mut bytes)
-        .map_err(|error| format!("cannot be decompressed as gzip: {error}"))?;
+        .map_err(|error| Reason::caused_by("cannot be decompressed as gzip", error))?;
     if bytes.len() as u64 > limits.gunzipped_bytes {
-        return Err(format!("decompresses to more than the allowed {} bytes", limits.gunzipped_bytes));
+        return Err(format!("decompresses to more than the allowed {} bytes", limits.gunzipped_bytes).into());
     }
     Ok(Bytes::Memory(bytes))
 }

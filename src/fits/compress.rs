@@ -1,31 +1,31 @@
-//! What a survey's archive does to an image: quantised, tile-compressed, and read back, by cfitsio itself.
+//! The effect of an archive on an image: it is quantised, tile-compressed and read back, by cfitsio itself.
 //!
 //! Float pixels become integers `round((x - zero) / step + dither)` with `step = noise / q`, where the noise of a tile is the
-//! least of three medians of absolute differences between pixels (2nd, 3rd and 5th order). Rice coding of those is lossless;
-//! HCOMPRESS with a scale above 0 also rounds the coefficients of its H-transform, to `scale` times the noise. A tile without
-//! noise, or with too wide a range for 31 bits, is stored as it is. A tile is a row of the image; for HCOMPRESS a plane.
+//! least of three medians of absolute differences between pixels (2nd, 3rd and 5th order). Rice coding of the integers is
+//! lossless; HCOMPRESS with a scale above 0 also rounds the coefficients of its H-transform, to `scale` times the noise. A tile
+//! without noise, or with a range that exceeds 31 bits, is stored unchanged. A tile is a row of the image; for HCOMPRESS a plane.
 
-use super::{Fits, Limits, cfitsio};
+use super::{FitsError, FitsFile, Limits, cfitsio};
 
-/// How an image is compressed.
+/// The settings of a compression.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Compression {
-    /// What packs the integers.
+    /// The coding of the integers.
     pub algorithm: Algorithm,
-    /// q: steps of the quantisation in the noise of a tile. Negative: the step itself, in the unit of the image.
+    /// q: the noise of a tile in steps of the quantisation. Negative: the step itself, in the unit of the image.
     pub quantize_level: f32,
-    /// Noise that is added before the rounding and subtracted when read.
+    /// The dither.
     pub dither: Dither,
 }
 
-/// What packs integers.
+/// The coding of integers.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Algorithm {
-    /// Differences of neighbours, losslessly.
+    /// Rice coding of the differences of neighbours; lossless.
     Rice,
     /// Wavelets in two dimensions.
     Hcompress {
-        /// What the coefficients are rounded to, in units of the noise; negative: in units of a step. 0 loses nothing.
+        /// The step to which coefficients are rounded, in units of the noise; negative: in quantisation steps. 0 is lossless.
         scale: f32,
     },
 }
@@ -33,34 +33,61 @@ pub enum Algorithm {
 /// Noise that is added before the rounding and subtracted when read, from a seed of 1 to 10,000.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dither {
-    /// No such noise: a faint gradient becomes a staircase.
+    /// No dither: a faint gradient becomes a staircase.
     None,
     /// `SUBTRACTIVE_DITHER_1`.
     Subtractive1 {
         /// Where in its table of random numbers cfitsio begins.
         seed: u16,
     },
-    /// `SUBTRACTIVE_DITHER_2`: the same, and pixels that are exactly 0 stay so.
+    /// `SUBTRACTIVE_DITHER_2`: the same, and pixels that are exactly 0 stay 0.
     Subtractive2 {
         /// Where in its table of random numbers cfitsio begins.
         seed: u16,
     },
 }
 
-/// Pixels beyond this size would overflow the arithmetic of cfitsio.
-const LARGEST: f32 = 1e30;
-/// Steps from 0 to a pixel that cfitsio can count.
-const MOST_STEPS: f64 = 9e15;
+/// Why an image cannot be compressed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CompressionError {
+    /// Pixels are NaN or infinite.
+    #[error("has {0} pixels that are not finite, expected only finite ones")]
+    NotFinite(usize),
+    /// A pixel exceeds the arithmetic of cfitsio.
+    #[error("has a pixel of {0}, too large to be quantised")]
+    TooLarge(f32),
+    /// The range of a plane exceeds the buffer of HCOMPRESS.
+    #[error("spans {steps:.3e} steps of {step:.3e}, more than HCOMPRESS has room for")]
+    TooWide {
+        /// From the least to the greatest pixel, in steps.
+        steps: f64,
+        /// The step of the quantisation.
+        step: f64,
+    },
+    /// cfitsio failed to write the image.
+    #[error("cannot be compressed: {0}")]
+    Cfitsio(String),
+    /// The compressed image cannot be read back.
+    #[error("cannot be read back after compression")]
+    ReadBack(#[from] FitsError),
+}
 
-/// Puts an image of planes `[.., y, x]` through a compressed FITS file in memory. Gives the bytes that the tiles took.
+/// Larger pixels would overflow the arithmetic of cfitsio.
+const MAX_PIXEL: f32 = 1e30;
+/// The most steps between 0 and a pixel that cfitsio can count.
+const MAX_STEPS: f64 = 9e15;
+
+/// Writes an image of planes `[.., y, x]` into a compressed FITS file in memory and reads it back. Returns the number of bytes of
+/// the compressed tiles.
 ///
 /// # Errors
-/// When a pixel is not finite, or a number is too large for the arithmetic of cfitsio; the image is left as it was.
+/// When a pixel is not finite or too large for the arithmetic of cfitsio. The image is not changed then.
 ///
 /// # Panics
-/// When the pixels do not fill the axes, of which there have to be two or more.
-pub fn round_trip(image: &mut [f32], shape: &[usize], how: &Compression) -> Result<u64, String> {
-    let [.., height, width] = shape else { panic!("an image has two axes or more, not {}", shape.len()) };
+/// When the shape has fewer than two axes, or not as many pixels as the image.
+pub fn round_trip(image: &mut [f32], shape: &[usize], how: &Compression) -> Result<u64, CompressionError> {
+    let [.., height, width] = shape else { panic!("expected two axes or more, found {}", shape.len()) };
     let (mut largest, mut finite) = (0_f32, true);
     for pixel in image.iter() {
         finite &= pixel.is_finite();
@@ -68,34 +95,34 @@ pub fn round_trip(image: &mut [f32], shape: &[usize], how: &Compression) -> Resu
     }
     if !finite {
         let bad = image.iter().filter(|pixel| !pixel.is_finite()).count();
-        return Err(format!("has {bad} pixels that are not finite; expected none"));
+        return Err(CompressionError::NotFinite(bad));
     }
-    let too_many = how.quantize_level < 0.0 && f64::from(largest / -how.quantize_level) > MOST_STEPS;
-    if largest > LARGEST || too_many {
-        return Err(format!("has a pixel of {largest}, too large to be quantised"));
+    let too_many = how.quantize_level < 0.0 && f64::from(largest / -how.quantize_level) > MAX_STEPS;
+    if largest > MAX_PIXEL || too_many {
+        return Err(CompressionError::TooLarge(largest));
     }
     if let Algorithm::Hcompress { scale } = how.algorithm {
         for plane in image.chunks_exact((height * width).max(1)) {
-            room_for_hcompress(plane, (*height, *width), scale, how.quantize_level)?;
+            check_room_for_hcompress(plane, *width, scale, how.quantize_level)?;
         }
     }
-    let failed = |reason: String| format!("cannot be compressed: {reason}");
-    let file = cfitsio::compress(image, shape, how).map_err(failed)?;
-    // What was written is read as any other file: checked, repacked, decoded.
-    let file = Fits::from_bytes("compressed", file, &Limits::default()).map_err(|error| failed(error.reason))?;
-    let bytes = file.hdus().get(1).map_or(0, |unit| unit.header.integer("PCOUNT").ok().flatten().unwrap_or(0));
-    file.image(1).map_err(|error| failed(error.reason))?.copy(0, image);
+    let file = cfitsio::compress(image, shape, how).map_err(CompressionError::Cfitsio)?;
+    // The file is read like any other: checked, repacked, decoded.
+    let file = FitsFile::from_bytes("compressed", file, &Limits::default())?;
+    let bytes = file.hdus().get(1).map_or(0, |hdu| hdu.header.integer("PCOUNT").ok().flatten().unwrap_or(0));
+    file.image(1)?.copy(0, image);
     Ok(bytes.unsigned_abs())
 }
 
-/// The coder of HCOMPRESS does not look where its buffer ends. So the most that it can write is worked out before: every
+/// The coder of HCOMPRESS does not check the end of its buffer. Therefore an upper bound of its output is computed before: every
 /// quadrant of the transform is written bit plane by bit plane, at most a nybble for four pixels and one before the plane.
-fn room_for_hcompress(plane: &[f32], (height, width): (usize, usize), scale: f32, level: f32) -> Result<(), String> {
-    let (low, high, noise) = cfitsio::noise(plane, width)?;
-    let step = if level < 0.0 { -f64::from(level) } else { noise / f64::from(level) };
-    let steps = (f64::from(high) - f64::from(low)) / step;
+fn check_room_for_hcompress(plane: &[f32], width: usize, scale: f32, level: f32) -> Result<(), CompressionError> {
+    let height = plane.len() / width;
+    let statistics = cfitsio::statistics(plane, width).map_err(CompressionError::Cfitsio)?;
+    let step = if level < 0.0 { -f64::from(level) } else { statistics.noise / f64::from(level) };
+    let steps = (f64::from(statistics.high) - f64::from(statistics.low)) / step;
     if step == 0.0 || steps > 4e9 {
-        return Ok(()); // Not quantised, and packed by gzip.
+        return Ok(()); // Such a plane is not quantised, but compressed by gzip.
     }
     let range = (steps + 32.0).log2().ceil() as usize;
     let levels = (height.max(width) as f64).log2().ceil() as usize;
@@ -104,9 +131,9 @@ fn room_for_hcompress(plane: &[f32], (height, width): (usize, usize), scale: f32
     let coarse = nybbles(upper, left) * (range + levels + 2);
     let fine = nybbles(upper, width / 2) + nybbles(height / 2, left) + nybbles(height / 2, width / 2);
     let most = (coarse + fine * (range + 2)).div_ceil(2) + plane.len() / 8 + 30;
-    let coarsest = f64::from(scale.max(0.0)) * (noise / step + 1.0);
+    let coarsest = f64::from(scale.max(0.0)) * (statistics.noise / step + 1.0);
     if most as f64 > 4.4 * plane.len() as f64 + 26.0 || coarsest > 5e8 {
-        return Err(format!("spans {steps:.3e} steps of {step:.3e}, more than HCOMPRESS has room for"));
+        return Err(CompressionError::TooWide { steps, step });
     }
     Ok(())
 }
@@ -118,33 +145,34 @@ mod tests {
     use serde::Deserialize;
 
     use super::*;
+    use crate::random::Stream;
 
     #[derive(Deserialize)]
-    struct Golden {
+    struct CompressedImages {
         shape: Vec<usize>,
-        cases: Vec<Case>,
+        cases: Vec<CompressedImage>,
     }
 
     #[derive(Deserialize)]
-    struct Case {
+    struct CompressedImage {
         algorithm: String,
         quantize_level: f32,
         hcompress_scale: f32,
         dither: i32,
         seed: u16,
-        /// Bits of the first pixels, the sum of all as integers, and the greatest change.
+        /// Bits of the first pixels, the sum of the bits of all pixels, and the largest change.
         first: Vec<u32>,
         sum: u64,
         worst: f64,
     }
 
-    fn golden() -> (Golden, Vec<f32>) {
+    fn golden() -> (CompressedImages, Vec<f32>) {
         let golden = serde_json::from_str(include_str!("../../tests/golden/compress/golden.json")).expect("numbers");
         let bytes = include_bytes!("../../tests/golden/compress/image.f32");
         (golden, bytes.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect())
     }
 
-    fn compression(case: &Case) -> Compression {
+    fn compression(case: &CompressedImage) -> Compression {
         let algorithm = match case.algorithm.as_str() {
             "rice" => Algorithm::Rice,
             _ => Algorithm::Hcompress { scale: case.hcompress_scale },
@@ -158,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_read_back_has_the_bits_of_another_writer() {
+    fn images_read_back_have_the_bits_of_python_fitsio() {
         let (golden, image) = golden();
         assert!(golden.cases.len() >= 10);
         for case in &golden.cases {
@@ -175,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn no_pixel_moves_by_more_than_half_a_step_of_a_given_size() {
+    fn no_pixel_changes_by_more_than_half_a_given_step() {
         let (golden, image) = golden();
         for (dither, algorithm) in [
             (Dither::None, Algorithm::Rice),
@@ -191,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn threads_do_not_disturb_each_other() {
+    fn threads_compress_independently() {
         let (golden, image) = golden();
         let barrier = Barrier::new(4);
         let how = |seed| Compression {
@@ -219,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_quantised_is_stored_as_it_is() {
+    fn images_without_noise_are_stored_unchanged() {
         let mut flat = vec![2.5; 60];
         let before = flat.clone();
         let how = Compression { algorithm: Algorithm::Rice, quantize_level: 4.0, dither: Dither::None };
@@ -228,32 +256,29 @@ mod tests {
     }
 
     #[test]
-    fn numbers_that_cfitsio_cannot_hold_are_refused_and_left_alone() {
-        let refused = |pixel: f32, algorithm, level| {
+    fn rejects_numbers_that_overflow_cfitsio_and_leaves_the_image_unchanged() {
+        let rejected = |pixel: f32, algorithm, level| {
             let mut image: Vec<f32> = (0..64).map(|i| ((i * 37) % 11) as f32).collect();
             image[20] = pixel;
             let before = image.clone();
             let how = Compression { algorithm, quantize_level: level, dither: Dither::None };
-            let said = round_trip(&mut image, &[8, 8], &how).expect_err("refused");
+            let error = round_trip(&mut image, &[8, 8], &how).expect_err("rejected");
             assert!(image.iter().zip(&before).all(|(a, b)| a.to_bits() == b.to_bits()));
-            said
+            error.to_string()
         };
-        assert_eq!(refused(f32::NAN, Algorithm::Rice, 4.0), "has 1 pixels that are not finite; expected none");
-        assert!(refused(1e35, Algorithm::Rice, 4.0).contains("too large"));
-        assert!(refused(1e20, Algorithm::Rice, -1e-3).contains("too large"));
-        assert!(refused(3e9, Algorithm::Hcompress { scale: 0.0 }, -1.0).contains("more than HCOMPRESS has room for"));
+        let message = "has 1 pixels that are not finite, expected only finite ones";
+        assert_eq!(rejected(f32::NAN, Algorithm::Rice, 4.0), message);
+        assert!(rejected(1e35, Algorithm::Rice, 4.0).contains("too large"));
+        assert!(rejected(1e20, Algorithm::Rice, -1e-3).contains("too large"));
+        assert!(rejected(3e9, Algorithm::Hcompress { scale: 0.0 }, -1.0).contains("more than HCOMPRESS has room for"));
     }
 
     #[test]
-    fn the_coder_of_hcompress_stays_inside_of_its_buffer_at_the_widest_allowed_range() {
-        // Noise of the widest range that passes, in the smallest and in odd planes: what is read back is what was quantised.
+    fn hcompress_stays_within_its_buffer_at_the_widest_allowed_range() {
+        // Noise of the widest range that is accepted, in the smallest and in odd planes, is read back as it was quantised.
         for (height, width) in [(4, 4), (5, 7), (16, 33), (100, 100)] {
-            let mut state = 1_u32;
-            let mut draw = || {
-                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                state >> 8
-            };
-            let noise: Vec<u32> = (0..height * width).map(|_| draw()).collect();
+            let mut stream = Stream::new(1, "plane", "noise");
+            let noise: Vec<u32> = (0..height * width).map(|_| stream.next_u32() >> 8).collect();
             let how = Compression {
                 algorithm: Algorithm::Hcompress { scale: 0.0 },
                 quantize_level: -1.0,

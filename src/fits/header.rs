@@ -1,29 +1,29 @@
-//! The cards of a FITS header (FITS 4.0, section 4), kept as they lie in the file and read when asked for.
+//! FITS headers (FITS 4.0, section 4). The cards are kept as in the file and parsed when a key is looked up.
 
 /// Bytes of a card.
 pub(super) const CARD: usize = 80;
 
-/// A header: its cards up to `END`, which is left out.
+/// A header: its cards before `END`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Header {
     cards: Vec<u8>,
 }
 
-/// What a key says.
+/// The value of a card.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Value {
-    /// `'text'`, or anything that is none of the others.
+pub enum CardValue {
+    /// `'text'`, or anything that is not one of the others.
     Text(String),
     /// `T` or `F`.
     Logical(bool),
-    /// A number without point or exponent.
+    /// A number without decimal point and exponent.
     Integer(i64),
     /// Any other number.
     Real(f64),
 }
 
-impl Value {
-    /// The value as text, as it would be written in a table.
+impl CardValue {
+    /// The value as text, as written in tables.
     pub fn to_text(&self) -> String {
         match self {
             Self::Text(text) => text.clone(),
@@ -33,7 +33,7 @@ impl Value {
         }
     }
 
-    /// The value as a number, if it is one.
+    /// The value as a number, if it is a number.
     pub fn to_number(&self) -> Option<f64> {
         match self {
             Self::Integer(value) => Some(*value as f64),
@@ -44,7 +44,7 @@ impl Value {
 }
 
 impl Header {
-    /// A header of whole cards, without `END`.
+    /// A header of cards of 80 bytes, without `END`.
     pub(super) fn new(cards: Vec<u8>) -> Self {
         Self { cards }
     }
@@ -54,9 +54,9 @@ impl Header {
         self.cards.chunks_exact(CARD)
     }
 
-    /// The value of a key: `None` when the key is not there or says nothing. The first card of a key counts; long
-    /// strings (`CONTINUE`) are put together; keys longer than eight letters are looked for as `HIERARCH`.
-    pub fn get(&self, key: &str) -> Option<Value> {
+    /// The value of a key; `None` if the key is missing or undefined. The first card of a key is used. Long strings (`CONTINUE`)
+    /// are joined. Keys longer than eight characters are looked up as `HIERARCH`.
+    pub fn get(&self, key: &str) -> Option<CardValue> {
         let at = self.cards().position(|card| value_field(card, key).is_some())?;
         let mut cards = self.cards().skip(at);
         let field = value_field(cards.next()?, key)?;
@@ -69,46 +69,68 @@ impl Header {
             text.pop();
             text.push_str(&more);
         }
-        Some(Value::Text(text.trim_end().to_owned()))
+        Some(CardValue::Text(text.trim_end().to_owned()))
     }
 
-    /// A key as text, whatever it is; `None` also when it is empty.
+    /// A key of any type as text; `None` also if it is empty.
     pub fn text(&self, key: &str) -> Option<String> {
         self.get(key).map(|value| value.to_text().trim().to_owned()).filter(|text| !text.is_empty())
     }
 
-    /// A key that has to be a number if it is there.
-    pub fn number(&self, key: &str) -> Result<Option<f64>, String> {
+    /// A number; `None` if the key is missing or undefined.
+    ///
+    /// # Errors
+    /// When the value is not a number.
+    pub fn number(&self, key: &str) -> Result<Option<f64>, WrongKey> {
         let Some(value) = self.get(key) else { return Ok(None) };
-        value.to_number().map(Some).ok_or_else(|| wrong(key, &value, "a number"))
+        value.to_number().map(Some).ok_or_else(|| WrongKey::new(key, &value, "a number"))
     }
 
-    /// A key that has to be an integer if it is there.
-    pub fn integer(&self, key: &str) -> Result<Option<i64>, String> {
+    /// An integer; `None` if the key is missing or undefined.
+    ///
+    /// # Errors
+    /// When the value is not an integer.
+    pub fn integer(&self, key: &str) -> Result<Option<i64>, WrongKey> {
         match self.get(key) {
             None => Ok(None),
-            Some(Value::Integer(value)) => Ok(Some(value)),
-            Some(value) => Err(wrong(key, &value, "an integer")),
+            Some(CardValue::Integer(value)) => Ok(Some(value)),
+            Some(value) => Err(WrongKey::new(key, &value, "an integer")),
         }
     }
 
-    /// An integer that the standard demands.
+    /// An integer that the standard requires.
     pub(super) fn required(&self, key: &str) -> Result<i64, String> {
         self.integer(key)?.ok_or_else(|| format!("key `{key}` is missing, expected an integer"))
     }
 
-    /// Whether a logical key is there and true.
+    /// Whether a key has the logical value true.
     pub fn is_true(&self, key: &str) -> bool {
-        self.get(key) == Some(Value::Logical(true))
+        self.get(key) == Some(CardValue::Logical(true))
     }
 }
 
-fn wrong(key: &str, value: &Value, expected: &str) -> String {
-    let found: String = value.to_text().chars().take(40).collect();
-    format!("key `{key}` is `{}`, expected {expected}", found.escape_debug())
+/// A key whose value has the wrong type.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("key `{key}` is `{}`, expected {expected}", found.escape_debug())]
+pub struct WrongKey {
+    key: String,
+    found: String,
+    expected: &'static str,
 }
 
-/// What follows the `= ` of a card, when the card is of this key.
+impl WrongKey {
+    fn new(key: &str, value: &CardValue, expected: &'static str) -> Self {
+        Self { key: key.to_owned(), found: value.to_text().chars().take(40).collect(), expected }
+    }
+}
+
+impl From<WrongKey> for String {
+    fn from(error: WrongKey) -> Self {
+        error.to_string()
+    }
+}
+
+/// The text after the `=` of a card, if the card has this key.
 fn value_field<'a>(card: &'a [u8], key: &str) -> Option<&'a [u8]> {
     let (name, rest) = card.split_at(8);
     let key = key.as_bytes();
@@ -123,7 +145,7 @@ fn value_field<'a>(card: &'a [u8], key: &str) -> Option<&'a [u8]> {
     (same && rest.starts_with(b"=")).then(|| rest[1..].trim_ascii_start())
 }
 
-/// A string in quotes: a doubled quote is one, and the blanks at the end do not count (nor does a missing last quote).
+/// A string in quotes. A doubled quote is one quote; trailing blanks are not significant; the last quote may be missing.
 fn quoted(field: &[u8]) -> Option<String> {
     let inside = field.strip_prefix(b"'")?;
     let mut bytes = Vec::with_capacity(inside.len());
@@ -141,27 +163,27 @@ fn quoted(field: &[u8]) -> Option<String> {
     Some(String::from_utf8_lossy(&bytes).trim_end().to_owned())
 }
 
-fn unquoted(field: &[u8]) -> Option<Value> {
+fn unquoted(field: &[u8]) -> Option<CardValue> {
     let end = field.iter().position(|byte| *byte == b'/').unwrap_or(field.len());
     let text = String::from_utf8_lossy(&field[..end]).trim().to_owned();
     match text.as_str() {
         "" => None,
-        "T" => Some(Value::Logical(true)),
-        "F" => Some(Value::Logical(false)),
-        _ => Some(number(&text).unwrap_or(Value::Text(text))),
+        "T" => Some(CardValue::Logical(true)),
+        "F" => Some(CardValue::Logical(false)),
+        _ => Some(number(&text).unwrap_or(CardValue::Text(text))),
     }
 }
 
-fn number(text: &str) -> Option<Value> {
-    // Rust also reads `inf` and `nan`, which a header cannot mean.
+fn number(text: &str) -> Option<CardValue> {
+    // Rust also parses `inf` and `nan`, which are text in a header.
     if !text.bytes().all(|byte| byte.is_ascii_digit() || b"+-.eEdD".contains(&byte)) {
         return None;
     }
     if let Ok(value) = text.parse() {
-        return Some(Value::Integer(value));
+        return Some(CardValue::Integer(value));
     }
     let value: f64 = text.replace(['d', 'D'], "E").parse().ok()?;
-    value.is_finite().then_some(Value::Real(value))
+    value.is_finite().then_some(CardValue::Real(value))
 }
 
 #[cfg(test)]
@@ -173,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_have_the_type_that_they_are_written_in() {
+    fn values_have_the_type_that_they_are_written_in() {
         let header = header(&[
             "SIMPLE  =                    T / yes",
             "NAXIS1  =                 -100",
@@ -182,9 +204,9 @@ mod tests {
             "EMPTY   =                      / undefined",
             "DATE    = 2026-11-23",
         ]);
-        assert_eq!(header.get("SIMPLE"), Some(Value::Logical(true)));
-        assert_eq!(header.get("NAXIS1"), Some(Value::Integer(-100)));
-        assert_eq!(header.get("BSCALE"), Some(Value::Real(1.5e-3)));
+        assert_eq!(header.get("SIMPLE"), Some(CardValue::Logical(true)));
+        assert_eq!(header.get("NAXIS1"), Some(CardValue::Integer(-100)));
+        assert_eq!(header.get("BSCALE"), Some(CardValue::Real(1.5e-3)));
         assert_eq!(header.text("OBJECT").as_deref(), Some("it's / here"));
         assert_eq!(header.get("EMPTY"), None);
         assert_eq!(header.text("DATE").as_deref(), Some("2026-11-23"));
@@ -192,22 +214,24 @@ mod tests {
     }
 
     #[test]
-    fn a_long_string_is_put_together() {
+    fn joins_long_strings() {
         let header = header(&["LONG    = 'one &'", "CONTINUE  'two &'", "CONTINUE  'three' / end", "NEXT    = 'x&'"]);
         assert_eq!(header.text("LONG").as_deref(), Some("one two three"));
         assert_eq!(header.text("NEXT").as_deref(), Some("x&"));
     }
 
     #[test]
-    fn a_long_key_is_looked_for_as_hierarch() {
+    fn looks_up_long_keys_as_hierarch() {
         let header = header(&["HIERARCH ESO TEL AIRM = 1.25 / airmass"]);
-        assert_eq!(header.get("ESO TEL AIRM"), Some(Value::Real(1.25)));
+        assert_eq!(header.get("ESO TEL AIRM"), Some(CardValue::Real(1.25)));
     }
 
     #[test]
-    fn a_number_of_the_wrong_kind_names_its_key() {
+    fn names_the_key_of_a_value_of_the_wrong_type() {
         let header = header(&["NAXIS1  = 'abc'", "BITPIX  = 1.5"]);
-        assert_eq!(header.integer("NAXIS1"), Err("key `NAXIS1` is `abc`, expected an integer".into()));
-        assert_eq!(header.integer("BITPIX"), Err("key `BITPIX` is `1.5`, expected an integer".into()));
+        let message = |key| header.integer(key).expect_err("not an integer").to_string();
+        assert_eq!(message("NAXIS1"), "key `NAXIS1` is `abc`, expected an integer");
+        assert_eq!(message("BITPIX"), "key `BITPIX` is `1.5`, expected an integer");
+        assert_eq!(header.number("NAXIS1").expect_err("text").to_string(), "key `NAXIS1` is `abc`, expected a number");
     }
 }

@@ -1,19 +1,20 @@
-//! Pixels as they lie in a plain image, to float32: value = BZERO + BSCALE * stored, and BLANK is NaN.
+//! The pixels of a plain image as float32: value = BZERO + BSCALE * stored, and BLANK is NaN.
 
 use std::borrow::Cow;
 
 use super::header::Header;
 
-/// The pixels of a unit, ready to be copied out.
+/// An image of an HDU. Its pixels are converted when they are copied.
 #[derive(Debug)]
 pub struct Image<'a> {
     pub(super) shape: Vec<usize>,
-    pub(super) pixels: Pixels<'a>,
+    pub(super) pixels: PixelData<'a>,
 }
 
+/// Pixels as stored in the file, or as decoded by cfitsio.
 #[derive(Debug)]
-pub(super) enum Pixels<'a> {
-    Stored(Cow<'a, [u8]>, Format),
+pub(super) enum PixelData<'a> {
+    Stored(Cow<'a, [u8]>, PixelFormat),
     Decoded(Vec<f32>),
 }
 
@@ -23,43 +24,43 @@ impl Image<'_> {
         &self.shape
     }
 
-    /// Pixels of all axes.
+    /// The number of pixels, all axes.
     pub fn pixels(&self) -> usize {
         if self.shape.is_empty() { 0 } else { self.shape.iter().product() }
     }
 
-    /// Copies `out.len()` pixels from the pixel `start` on, in the order of the file.
+    /// Copies `out.len()` pixels, starting with the pixel `start`, in the order of the file.
     ///
     /// # Panics
-    /// When the image has fewer: the caller knows [`Self::shape`].
+    /// When the image has fewer pixels (see [`Self::shape`]).
     pub fn copy(&self, start: usize, out: &mut [f32]) {
         match &self.pixels {
-            Pixels::Stored(bytes, format) => {
+            PixelData::Stored(bytes, format) => {
                 let size = format.bytes();
                 format.decode(&bytes[start * size..(start + out.len()) * size], out);
             }
-            Pixels::Decoded(pixels) => out.copy_from_slice(&pixels[start..start + out.len()]),
+            PixelData::Decoded(pixels) => out.copy_from_slice(&pixels[start..start + out.len()]),
         }
     }
 }
 
-/// How pixels are stored.
+/// The encoding of stored pixels.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Format {
+pub(super) struct PixelFormat {
     bitpix: i64,
     scale: f64,
     zero: f64,
     blank: Option<i64>,
 }
 
-impl Format {
+impl PixelFormat {
     pub(super) fn of(header: &Header) -> Result<Self, String> {
         let scale = header.number("BSCALE")?.unwrap_or(1.0);
         if scale == 0.0 {
-            return Err("key `BSCALE` is 0, expected another number: all pixels would be equal".into());
+            return Err("key `BSCALE` is 0, which makes all pixels equal: expected another number".into());
         }
         let bitpix = header.required("BITPIX")?;
-        // BLANK means nothing for floats (which have NaN), and some files have it all the same.
+        // The standard defines BLANK for integers only (floats have NaN), but some files with floats have it.
         let blank = if bitpix > 0 { header.integer("BLANK")? } else { None };
         Ok(Self { bitpix, scale, zero: header.number("BZERO")?.unwrap_or(0.0), blank })
     }
@@ -82,7 +83,7 @@ impl Format {
     }
 
     fn integers<const N: usize>(self, bytes: &[u8], out: &mut [f32], stored: impl Fn([u8; N]) -> i64) {
-        // Without scaling the integer is rounded once, as cfitsio does it.
+        // Without scaling the integer is rounded once, as in cfitsio.
         let value = |stored: i64| if self.is_scaled() { self.scaled(stored as f64) } else { stored as f32 };
         match self.blank {
             None => each(bytes, out, |bytes| value(stored(bytes))),

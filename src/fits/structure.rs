@@ -1,28 +1,30 @@
-//! Where the header and data units of a file lie (FITS 4.0, sections 3 and 4.4), checked against the file's size.
+//! The positions of the HDUs in a file (FITS 4.0, sections 3 and 4.4), checked against the size of the file.
 
 use super::{
     Hdu, HduKind, Limits,
     bytes::Bytes,
+    error::Reason,
     header::{CARD, Header},
 };
 
+/// Bytes of a block: headers and data are padded to a multiple of it.
 pub(super) const BLOCK: usize = 2880;
-/// A header of more than this is no header: 18 MB.
+/// The most blocks of a header: 18 MB.
 const MAX_HEADER_BLOCKS: usize = 6400;
-/// More units than any survey puts into one file.
+/// The most HDUs of a file, more than any survey writes.
 const MAX_HDUS: usize = 100_000;
 
-/// All units in order. The walk ends at the first damaged one, which is listed with what is wrong with it.
-pub(super) fn walk(bytes: &Bytes, limits: &Limits) -> Result<Vec<Hdu>, String> {
+/// All HDUs in order. The walk ends at the first one with an unusable header or cut-off data, which is listed as damaged.
+pub(super) fn walk(bytes: &Bytes, limits: &Limits) -> Result<Vec<Hdu>, Reason> {
     check_magic(bytes)?;
     let mut hdus = Vec::new();
     let mut at = 0;
     while at < bytes.len() && hdus.len() < MAX_HDUS {
-        // Whatever follows the last unit without being one (padding, special records) is none of ours.
+        // Padding and special records may follow the last HDU; they are ignored.
         if at > 0 && bytes.get(at, 8).is_ok_and(|start| *start != *b"XTENSION") {
             break;
         }
-        let hdu = unit(bytes, at, hdus.len(), limits);
+        let hdu = read_hdu(bytes, at, hdus.len(), limits);
         at = hdu.end();
         let damaged = hdu.damage.is_some() && hdu.kind == HduKind::Damaged;
         hdus.push(hdu);
@@ -33,7 +35,7 @@ pub(super) fn walk(bytes: &Bytes, limits: &Limits) -> Result<Vec<Hdu>, String> {
     Ok(hdus)
 }
 
-fn check_magic(bytes: &Bytes) -> Result<(), String> {
+fn check_magic(bytes: &Bytes) -> Result<(), Reason> {
     if bytes.len() == 0 {
         return Err("is empty, expected a FITS file".into());
     }
@@ -47,15 +49,15 @@ fn check_magic(bytes: &Bytes) -> Result<(), String> {
         _ => None,
     };
     if let Some(packed) = packed {
-        return Err(format!("is compressed with {packed}, expected FITS, plain or gzipped"));
+        return Err(format!("is compressed with {packed}, expected FITS, plain or gzipped").into());
     }
     if *start != *b"SIMPLE  =" {
-        return Err(format!("begins with `{}`, expected `SIMPLE  =`: not a FITS file", start.escape_ascii()));
+        return Err(format!("begins with `{}`, expected `SIMPLE  =`: not a FITS file", start.escape_ascii()).into());
     }
     Ok(())
 }
 
-fn unit(bytes: &Bytes, at: u64, index: usize, limits: &Limits) -> Hdu {
+fn read_hdu(bytes: &Bytes, at: u64, index: usize, limits: &Limits) -> Hdu {
     let damaged = |header, data_start, damage| Hdu {
         index,
         kind: HduKind::Damaged,
@@ -69,8 +71,8 @@ fn unit(bytes: &Bytes, at: u64, index: usize, limits: &Limits) -> Hdu {
         Ok(header) => header,
         Err(reason) => return damaged(Header::default(), bytes.len(), reason),
     };
-    let (kind, stored, data_len) = match geometry(&header, index == 0) {
-        Ok(geometry) => geometry,
+    let DataUnit { kind, axes, bytes: data_len } = match data_unit(&header, index == 0) {
+        Ok(unit) => unit,
         Err(reason) => return damaged(header, bytes.len(), reason),
     };
     let missing = data_start.checked_add(data_len).is_none_or(|end| end > bytes.len());
@@ -82,13 +84,13 @@ fn unit(bytes: &Bytes, at: u64, index: usize, limits: &Limits) -> Hdu {
             format!("is cut off: {data_len} bytes of data expected, {have} are there"),
         );
     }
-    let shape = if kind == HduKind::Compressed { image_shape(&header, "ZNAXIS") } else { Ok(stored) };
+    let shape = if kind == HduKind::Compressed { image_shape(&header, "ZNAXIS") } else { Ok(axes) };
     let shape = shape.and_then(|shape| bounded(shape, kind, limits));
     let (shape, damage) = shape.map_or_else(|reason| (Vec::new(), Some(reason)), |shape| (shape, None));
     Hdu { index, kind, shape, header, data_start, data_len, damage }
 }
 
-/// The cards up to `END`, and where the data begin.
+/// The cards before `END`, and the position of the data.
 fn read_header(bytes: &Bytes, at: u64) -> Result<(Header, u64), String> {
     let mut cards = Vec::with_capacity(BLOCK);
     for block in 1..=MAX_HEADER_BLOCKS {
@@ -100,7 +102,7 @@ fn read_header(bytes: &Bytes, at: u64) -> Result<(Header, u64), String> {
             cards.extend_from_slice(&piece[..end * CARD]);
             return Ok((Header::new(cards), at + (block * BLOCK) as u64));
         }
-        // Text only: without this a damaged block length would read pixels as cards up to the limit.
+        // A header is text. Without this check a damaged length would read pixels as cards up to the limit.
         if piece.contains(&0) {
             return Err("has zero bytes in its header, expected text up to a card `END`".into());
         }
@@ -109,14 +111,21 @@ fn read_header(bytes: &Bytes, at: u64) -> Result<(Header, u64), String> {
     Err(format!("has no `END` in {MAX_HEADER_BLOCKS} blocks of header"))
 }
 
-/// What a unit is, the axes of its data (slowest first), and the bytes that they take.
-fn geometry(header: &Header, primary: bool) -> Result<(HduKind, Vec<usize>, u64), String> {
+/// The data that a header describes.
+struct DataUnit {
+    kind: HduKind,
+    /// Slowest first.
+    axes: Vec<usize>,
+    bytes: u64,
+}
+
+fn data_unit(header: &Header, primary: bool) -> Result<DataUnit, String> {
     let bitpix = header.required("BITPIX")?;
     if ![8, 16, 32, 64, -32, -64].contains(&bitpix) {
         return Err(format!("key `BITPIX` is {bitpix}, expected 8, 16, 32, 64, -32 or -64"));
     }
-    let shape = image_shape(header, "NAXIS")?;
-    let groups = primary && header.is_true("GROUPS") && shape.last() == Some(&0);
+    let axes = image_shape(header, "NAXIS")?;
+    let groups = primary && header.is_true("GROUPS") && axes.last() == Some(&0);
     let extension = header.text("XTENSION").unwrap_or_default();
     let kind = match extension.as_str() {
         _ if groups => HduKind::Groups,
@@ -129,8 +138,8 @@ fn geometry(header: &Header, primary: bool) -> Result<(HduKind, Vec<usize>, u64)
         "BINTABLE" | "A3DTABLE" | "TABLE" => HduKind::Table,
         other => return Err(format!("key `XTENSION` is `{other}`, expected `IMAGE`, `BINTABLE` or `TABLE`")),
     };
-    let axes = if groups { &shape[..shape.len() - 1] } else { &shape[..] };
-    let pixels = if axes.is_empty() { Some(0) } else { product(axes) };
+    let of_data = if groups { &axes[..axes.len() - 1] } else { &axes[..] };
+    let pixels = if of_data.is_empty() { Some(0) } else { product(of_data) };
     let count = |key: &str, default: i64| -> Result<u64, String> {
         let value = if primary && !groups { default } else { header.integer(key)?.unwrap_or(default) };
         u64::try_from(value).map_err(|_| format!("key `{key}` is {value}, expected 0 or more"))
@@ -140,11 +149,11 @@ fn geometry(header: &Header, primary: bool) -> Result<(HduKind, Vec<usize>, u64)
         .and_then(|pixels| pixels.checked_add(pcount))
         .and_then(|elements| elements.checked_mul(gcount))
         .and_then(|elements| elements.checked_mul(bitpix.unsigned_abs() / 8))
-        .ok_or_else(|| format!("has the shape {shape:?}, more than any file can hold"))?;
-    Ok((kind, shape, bytes))
+        .ok_or_else(|| format!("has the shape {axes:?}, more than any file can hold"))?;
+    Ok(DataUnit { kind, axes, bytes })
 }
 
-/// The axes that `NAXIS` and `NAXISn` (or `ZNAXIS...`) name, slowest first, as the pixels lie.
+/// The axes of `NAXIS` and `NAXISn` (or `ZNAXIS` and `ZNAXISn`), slowest first, which is the order of the pixels.
 pub(super) fn image_shape(header: &Header, key: &str) -> Result<Vec<usize>, String> {
     let axes = header.required(key)?;
     if !(0..=999).contains(&axes) {
@@ -159,6 +168,7 @@ pub(super) fn image_shape(header: &Header, key: &str) -> Result<Vec<usize>, Stri
     Ok(shape)
 }
 
+/// The product of axes; `None` if it overflows.
 fn product(axes: &[usize]) -> Option<u64> {
     if axes.contains(&0) {
         return Some(0);
@@ -166,6 +176,7 @@ fn product(axes: &[usize]) -> Option<u64> {
     axes.iter().try_fold(1u64, |product, axis| product.checked_mul(*axis as u64))
 }
 
+/// The shape, if an image of it is within the limits.
 fn bounded(shape: Vec<usize>, kind: HduKind, limits: &Limits) -> Result<Vec<usize>, String> {
     let image = matches!(kind, HduKind::Image | HduKind::Compressed);
     let pixels = if shape.is_empty() { Some(0) } else { product(&shape) };

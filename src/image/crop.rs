@@ -1,30 +1,33 @@
-//! The centre of a plane, cut out or padded to a size.
+//! Cropping and padding of a plane around its centre.
 //!
-//! The centre of n pixels is pixel n/2, rounded down, before and after: so padding and cropping back is the identity,
-//! and a source that sat on the centre pixel stays there.
+//! The centre of n pixels is pixel n/2, rounded down, in the input and in the output. So padding and cropping back is the identity,
+//! and a source on the centre pixel stays there.
 
-/// How far a line of pixels moves: where output pixels lie in the input, and which of them have an input pixel.
+/// The pixels of an axis that are copied: `length` of them, starting at `input` in the input and at `output` in the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Window {
+struct CopiedSpan {
     input: usize,
     output: usize,
     length: usize,
 }
 
-impl Window {
+impl CopiedSpan {
     fn centred(from: usize, to: usize) -> Self {
         let (input, output) = ((from / 2).saturating_sub(to / 2), (to / 2).saturating_sub(from / 2));
         Self { input, output, length: (from - input).min(to - output) }
     }
 }
 
-/// Copies the centre of a plane of `from` = (height, width) into one of `to`; pixels outside become `pad`.
+/// Copies the centre of a plane of the size `from` = (height, width) into one of the size `to`. Output pixels without an input
+/// pixel become `pad`.
 pub fn centre(plane: &[f32], from: (usize, usize), to: (usize, usize), pad: f32, out: &mut [f32]) {
-    let (rows, columns) = (Window::centred(from.0, to.0), Window::centred(from.1, to.1));
+    let ((from_height, from_width), (to_height, to_width)) = (from, to);
+    let rows = CopiedSpan::centred(from_height, to_height);
+    let columns = CopiedSpan::centred(from_width, to_width);
     out.fill(pad);
     for row in 0..rows.length {
-        let input = (rows.input + row) * from.1 + columns.input;
-        let output = (rows.output + row) * to.1 + columns.output;
+        let input = (rows.input + row) * from_width + columns.input;
+        let output = (rows.output + row) * to_width + columns.output;
         out[output..output + columns.length].copy_from_slice(&plane[input..input + columns.length]);
     }
 }
@@ -43,13 +46,13 @@ mod tests {
     }
 
     #[test]
-    fn the_centre_of_a_plane_is_cut_out() {
+    fn crops_around_the_centre_pixel() {
         assert_eq!(numbered((4, 6), (2, 2)), [8.0, 9.0, 14.0, 15.0]);
         assert_eq!(numbered((5, 5), (3, 1)), [7.0, 12.0, 17.0]);
     }
 
     #[test]
-    fn what_lies_outside_is_padded() {
+    fn pads_pixels_that_have_no_input() {
         assert_eq!(numbered((1, 2), (3, 4)), [-1., -1., -1., -1., -1., 0., 1., -1., -1., -1., -1., -1.]);
         assert_eq!(numbered((3, 1), (1, 3)), [-1.0, 1.0, -1.0]);
     }

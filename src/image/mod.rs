@@ -1,6 +1,6 @@
-//! Pixel kernels: plain slices in, plain slices out, no Arrow.
+//! Operations on pixels: slices in, slices out, no Arrow.
 //!
-//! A plane is `height * width` numbers, row after row; an image is one plane per band.
+//! A plane is `height * width` numbers, row after row. An image has one plane per band.
 
 pub mod blur;
 pub mod crop;

@@ -1,13 +1,13 @@
-//! Flips and quarter turns: the eight ways to lay a square on itself, exact for any pixel values.
+//! Flips and quarter turns: the eight symmetries of a square. They move pixels and never change their values.
 
-/// How a plane is laid: mirrored first, then turned.
+/// A symmetry of the square: a plane is mirrored first, then turned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Orientation {
     /// Columns reversed: `[y, x]` comes from `[y, width - 1 - x]` (numpy's `fliplr`).
     pub mirror_x: bool,
     /// Rows reversed: `[y, x]` comes from `[height - 1 - y, x]` (numpy's `flipud`).
     pub mirror_y: bool,
-    /// Quarter turns as numpy's `rot90`: with one of them, `[y, x]` comes from `[x, width - 1 - y]`.
+    /// Quarter turns as of numpy's `rot90`: with one turn, `[y, x]` comes from `[x, width - 1 - y]`.
     pub quarter_turns: u8,
 }
 
@@ -17,12 +17,12 @@ impl Orientation {
         if self.quarter_turns % 2 == 1 { (width, height) } else { (height, width) }
     }
 
-    /// Lays a plane of `from` = (height, width). `out` is as long as `plane`.
+    /// Orients a plane of the size `from` = (height, width). `out` is as long as `plane`.
     pub fn lay(self, plane: &[f32], from: (usize, usize), out: &mut [f32]) {
         let (height, width) = from;
         let (rows, columns) = self.size(from);
-        // The input pixel of an output pixel is origin + y * down + x * right, in pixels along the input.
-        let place = |y: usize, x: usize| {
+        // The index of the input pixel of an output pixel. Along an output row it grows by a constant step.
+        let source = |y: usize, x: usize| {
             let (y, x) = match self.quarter_turns % 4 {
                 0 => (y, x),
                 1 => (x, width - 1 - y),
@@ -34,8 +34,8 @@ impl Orientation {
             y * width + x
         };
         for y in 0..rows {
-            let first = place(y, 0);
-            let step = if columns > 1 { place(y, 1) as isize - first as isize } else { 0 };
+            let first = source(y, 0);
+            let step = if columns > 1 { source(y, 1) as isize - first as isize } else { 0 };
             let line = &mut out[y * columns..(y + 1) * columns];
             if step == 1 {
                 line.copy_from_slice(&plane[first..first + columns]);
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn turns_and_mirrors_are_those_of_numpy() {
+    fn turns_and_mirrors_agree_with_numpy() {
         let plane = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0];
         let with =
             |mirror_x, mirror_y, quarter_turns| lay(Orientation { mirror_x, mirror_y, quarter_turns }, &plane, (2, 3));

@@ -22,7 +22,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     batch::{self, ImageLayout, Images, Unit},
     error::{Code, Diagnostic, Error, Result},
-    fits::{Value, Writer},
+    fits::{CardValue as Value, Writer},
     stage::{ColumnRef, RunContext, Settings, Sink, TablePart},
 };
 

@@ -1,4 +1,4 @@
-//! What a survey does to an image: presets, photometry, PSF, sky and noise. Plain numbers, no Arrow.
+//! What a survey does to an image: presets, photometry, PSF, sky and noise; and simulated galaxies. Plain numbers, no Arrow.
 
 pub mod exposure;
 pub mod galaxy;

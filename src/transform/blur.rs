@@ -20,7 +20,7 @@ use super::{
 use crate::{
     batch::ImageLayout,
     error::Diagnostic,
-    image::blur::{Blur as Convolution, Kernel, Scratch},
+    image::blur::{Blur as Convolution, BlurKernel, BlurScratch},
     random::Stream,
     stage::{Settings, Transform},
     survey::psf,
@@ -80,7 +80,7 @@ struct BlurTransform {
 #[derive(Clone)]
 struct PlaneBlur {
     convolution: Arc<Convolution>,
-    scratch: Scratch,
+    scratch: BlurScratch,
     /// By the bits of the FWHM in pixels.
     kernels: KernelCache<u64>,
     out: Vec<f32>,
@@ -104,7 +104,7 @@ impl PlaneBlur {
         }
     }
 
-    fn kernel(&mut self, profile: BlurProfile, fwhm_pixels: f64) -> Arc<Kernel> {
+    fn kernel(&mut self, profile: BlurProfile, fwhm_pixels: f64) -> Arc<BlurKernel> {
         let key = fwhm_pixels.to_bits();
         if let Some(kernel) = self.kernels.get(&key) {
             return kernel;

@@ -162,7 +162,8 @@ impl PixelOperation<3> for CosmicRays {
             for _ in 0..poisson(mean, draws) {
                 let ray = self.draw(draws);
                 let from = (draws.uniform_in(0.0, height as f64), draws.uniform_in(0.0, width as f64));
-                track::add(pixels, width, from, ray.path, ray.electrons, |pixel| {
+                let track = track::Track { start: from, displacement: ray.path, charge: ray.electrons };
+                track.add_to(pixels, width, |pixel| {
                     if let Some(mask) = &mut mask {
                         mask[pixel] = 1.0;
                     }

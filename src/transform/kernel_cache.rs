@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use crate::image::blur::Kernel;
+use crate::image::blur::BlurKernel;
 
 /// Kernels by what they were made from, the most recently used first. A kernel takes about 90 kB for images of 100x100 pixels,
 /// so their number has a limit.
 #[derive(Debug, Clone)]
 pub(super) struct KernelCache<K> {
     limit: usize,
-    recent: Vec<(K, Arc<Kernel>)>,
+    recent: Vec<(K, Arc<BlurKernel>)>,
 }
 
 impl<K: PartialEq> KernelCache<K> {
@@ -19,14 +19,14 @@ impl<K: PartialEq> KernelCache<K> {
     }
 
     /// The kernel of a key, if it is cached.
-    pub(super) fn get(&mut self, key: &K) -> Option<Arc<Kernel>> {
+    pub(super) fn get(&mut self, key: &K) -> Option<Arc<BlurKernel>> {
         let at = self.recent.iter().position(|(known, _)| known == key)?;
         self.recent[..=at].rotate_right(1);
         Some(Arc::clone(&self.recent[0].1))
     }
 
     /// Adds a kernel; drops the one that was not used for longest when the cache is full.
-    pub(super) fn insert(&mut self, key: K, kernel: Arc<Kernel>) {
+    pub(super) fn insert(&mut self, key: K, kernel: Arc<BlurKernel>) {
         self.recent.truncate(self.limit - 1);
         self.recent.insert(0, (key, kernel));
     }

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     batch::{ImageLayout, Unit},
     error::{Code, Diagnostic},
-    image::resample::{Kernel, Resampling, resampled},
+    image::resample::{Resampling, ResamplingKernel as Kernel, resampled},
     stage::{Settings, Transform},
 };
 

@@ -5,7 +5,7 @@
 use std::{fs, io::Read, path::Path};
 
 use lucarne::{
-    fits::{Fits, Limits},
+    fits::{FitsFile, Limits},
     morphology::{
         Morphology, SegmentedSource, Sky, bulge_statistic, measure, merger_statistic,
         segmentation::{Background, FWHM_PIXELS, Threshold, background, central, segments},
@@ -179,7 +179,7 @@ fn cosmos_stamps_have_the_statistics_of_statmorph() {
         return;
     }
     let table = Csv::read("cosmos.csv");
-    let stamps = Fits::open(&path, &Limits::default()).unwrap();
+    let stamps = FitsFile::open(&path, &Limits::default()).unwrap();
     let mut found = Vec::new();
     for row in 0..table.rows.len() {
         let stamp = stamps.image(row).unwrap();

@@ -1,4 +1,4 @@
-//! The noise of `observe`, through the transforms as a pipeline runs them.
+//! The noise of `observe`, with its transforms run as in a pipeline.
 
 use lucarne::{
     batch::{ImageLayout, Images, Unit},
@@ -29,7 +29,7 @@ fn moments(pixels: &[f32]) -> (f64, f64) {
     (mean, pixels.iter().map(|x| (f64::from(*x) - mean).powi(2)).sum::<f64>() / n)
 }
 
-/// Correlation in units of its own standard deviation.
+/// The correlation in units of its standard error.
 fn correlation(a: &[f32], b: &[f32]) -> f64 {
     let ((mean_a, variance_a), (mean_b, variance_b)) = (moments(a), moments(b));
     let product = a.iter().zip(b).map(|(a, b)| (f64::from(*a) - mean_a) * (f64::from(*b) - mean_b)).sum::<f64>();
@@ -37,7 +37,7 @@ fn correlation(a: &[f32], b: &[f32]) -> f64 {
 }
 
 #[test]
-fn the_noise_of_an_empty_image_is_that_of_the_sky() {
+fn an_empty_image_has_the_noise_of_the_sky() {
     let layout = layout(100, 100, 0.2);
     for time in [1.0, 10.0] {
         let pixels = seen(years(time), &dark(&layout, 4));
@@ -52,7 +52,7 @@ fn the_noise_of_an_empty_image_is_that_of_the_sky() {
 }
 
 #[test]
-fn bands_exposures_objects_and_neighbours_are_not_correlated() {
+fn noise_is_uncorrelated_between_bands_exposures_objects_and_pixels() {
     let layout = layout(100, 100, 0.2);
     let input = dark(&layout, 2);
     let mut rejects = lucarne::stage::Rejects::default();
@@ -76,15 +76,15 @@ fn bands_exposures_objects_and_neighbours_are_not_correlated() {
             shifted.rotate_left(shift);
             others.push(shifted);
         }
-        for (other, there) in others.iter().enumerate() {
-            let sigma = correlation(&here, there);
-            assert!(sigma.abs() < 4.5, "band {band}, other {other}: {sigma} sigma");
+        for (number, other) in others.iter().enumerate() {
+            let sigma = correlation(&here, other);
+            assert!(sigma.abs() < 4.5, "band {band}, other {number}: {sigma} sigma");
         }
     }
 }
 
 #[test]
-fn any_split_into_batches_gives_the_same_bits() {
+fn results_do_not_depend_on_the_cut_into_batches() {
     let layout = layout(33, 47, 0.2);
     let images: Vec<Vec<f32>> =
         (0..5).map(|row| (0..layout.pixels()).map(|i| ((i * (row + 3)) as f32 * 0.01).sin().abs()).collect()).collect();
@@ -95,7 +95,7 @@ fn any_split_into_batches_gives_the_same_bits() {
         sky_subtraction_error: Some(Quantity::Value(0.01)),
         ..years(1.0)
     };
-    let whole = seen(settings.clone(), &input);
+    let at_once = seen(settings.clone(), &input);
     let mut stages = steps(settings, "seen", &input.schema());
     let mut parts = Vec::new();
     for (start, rows) in [(3, 2), (0, 1), (1, 2)] {
@@ -108,11 +108,11 @@ fn any_split_into_batches_gives_the_same_bits() {
     }
     parts.sort_by_key(|(start, _)| *start);
     let parts: Vec<f32> = parts.into_iter().flat_map(|(_, pixels)| pixels).collect();
-    assert!(whole.iter().map(|x| x.to_bits()).eq(parts.iter().map(|x| x.to_bits())));
+    assert!(at_once.iter().map(|x| x.to_bits()).eq(parts.iter().map(|x| x.to_bits())));
 }
 
 #[test]
-fn two_exposures_share_a_blur_and_another_seeing_does_not() {
+fn exposures_with_the_same_seeing_share_a_blur() {
     let hidden = |settings: Observe| settings.build("any").unwrap().prerequisites().remove(0).0;
     let one = hidden(years(1.0));
     assert!(one.starts_with("_blur_"), "{one}");
@@ -123,28 +123,42 @@ fn two_exposures_share_a_blur_and_another_seeing_does_not() {
 }
 
 #[test]
-fn a_pixel_that_is_no_number_rejects_its_row() {
+fn rejects_rows_with_non_finite_pixels() {
     let layout = layout(10, 10, 0.2);
     let mut images = vec![vec![1.0; layout.pixels()]; 3];
     (images[0][150], images[2][299]) = (f32::NAN, f32::NEG_INFINITY);
     for psf in [Psf::KolmogorovAiry, Psf::Off] {
         let (rows, rejects) = run(Observe { psf, ..years(1.0) }, &batch(&layout, &images, &[0.7; 3]));
         assert_eq!(rows.num_rows(), 1);
-        let told: Vec<_> = rejects.rejected.iter().map(|reject| (reject.row, reject.reason.as_str())).collect();
+        let reasons: Vec<_> = rejects.rejected.iter().map(|reject| (reject.row, reject.reason.as_str())).collect();
         let reason = |band: &str| format!("band `{band}` has 1 pixels that are not finite; expected none");
-        assert_eq!(told, [(0, reason("r").as_str()), (2, reason("i").as_str())]);
+        assert_eq!(reasons, [(0, reason("r").as_str()), (2, reason("i").as_str())]);
     }
 }
 
 #[test]
-fn read_noise_saturation_and_sky_error_do_what_they_say() {
+fn read_noise_adds_to_the_variance_of_the_photons_once_per_visit() {
+    let layout = layout(100, 100, 0.2);
+    let input = dark(&layout, 12);
+    // One year is 8 visits in g and 18.4 in r and i. The read noise of LSST is about 8.8 electrons; 40 electrons dominate the sky.
+    for read_noise in [8.8, 40.0] {
+        let settings = Observe { read_noise_electrons: Some(Quantity::Value(read_noise)), psf: Psf::Off, ..years(1.0) };
+        let pixels = seen(settings, &input);
+        for (band, (sky, visits)) in SKY.into_iter().zip([8.0, 18.4, 18.4]).enumerate() {
+            let plane: Vec<f32> = pixels.chunks(layout.plane()).skip(band).step_by(3).flatten().copied().collect();
+            let (_, variance) = moments(&plane);
+            let expected = sky + visits * read_noise * read_noise;
+            // The standard error of the variance is sqrt(2 / 120,000) of it: 2 % is five of them.
+            assert!((variance / expected - 1.0).abs() < 0.02, "{read_noise}, band {band}: {variance}, {expected}");
+        }
+    }
+}
+
+#[test]
+fn saturation_and_sky_errors_have_their_size() {
     let layout = layout(100, 100, 0.2);
     let input = dark(&layout, 1);
     let off = |settings: Observe| Observe { psf: Psf::Off, ..settings };
-    // One year in g is 8 visits.
-    let read = seen(off(Observe { read_noise_electrons: Some(Quantity::Value(88.0)), ..years(1.0) }), &input);
-    let (_, variance) = moments(&read[..layout.plane()]);
-    assert!((variance / (SKY[0] + 8.0 * 88.0 * 88.0) - 1.0).abs() < 0.06, "{variance}");
 
     let full = Quantity::Value(SKY[0] / 8.0);
     let saturated = seen(off(Observe { saturation_electrons: Some(full), ..years(1.0) }), &input);
@@ -162,19 +176,19 @@ fn read_noise_saturation_and_sky_error_do_what_they_say() {
 }
 
 #[test]
-fn only_the_noise_that_is_missing_is_added() {
+fn adds_only_the_noise_that_the_image_lacks() {
     let layout = layout(100, 100, 0.2);
     let gain = 240.0 * 50.70 * 10_f64.powf(-2.96);
-    // Noise of half the sky's variance, in nJy^2, drawn from another observation of nothing.
-    let there = 0.5 * SKY[0] / (gain * gain);
+    // Half the variance of the sky, in nJy^2, from another observation of an empty image.
+    let known = 0.5 * SKY[0] / (gain * gain);
     let normal = seen(Observe { psf: Psf::Off, ..years(1.0) }, &dark(&layout, 1));
     let image: Vec<f32> = normal.iter().map(|x| (f64::from(*x) * (0.5_f64).sqrt() / gain) as f32).collect();
     let mut input = batch(&layout, &[image], &[0.7]);
-    let field = ImageLayout { unit: Unit::Unknown, ..layout.clone() }.field("image_variance");
-    let variances = lucarne::batch::list_column(vec![there as f32; layout.pixels()], layout.pixels()).unwrap();
+    let field = ImageLayout::new(["g", "r", "i"], 100, 100, Unit::Unknown).field("image_variance");
+    let variances = lucarne::batch::list_column(vec![known as f32; layout.pixels()], layout.pixels()).unwrap();
     input = lucarne::batch::with_columns(&input, [(field, variances)]).unwrap();
     let with = |input_variance| {
-        // Another label than that of the noise above.
+        // Another label than that of the noise above, so another stream.
         let settings = Observe { psf: Psf::Off, input_variance, ..years(1.0) };
         let mut batch = input.clone();
         for step in &mut steps(settings, "missing", &input.schema()) {
@@ -183,13 +197,13 @@ fn only_the_noise_that_is_missing_is_added() {
         moments(&Images::of(&batch, "missing").unwrap().pixels[..layout.plane()]).1 / SKY[0]
     };
     assert!((with(None) - 1.5).abs() < 0.08);
-    for known in [InputVariance::Njy2(Quantity::Value(there)), InputVariance::Column("image_variance".to_owned())] {
-        assert!((with(Some(known.clone())) - 1.0).abs() < 0.06, "{known:?}");
+    for input in [InputVariance::Njy2(Quantity::Value(known)), InputVariance::Column("image_variance".to_owned())] {
+        assert!((with(Some(input.clone())) - 1.0).abs() < 0.06, "{input:?}");
     }
 }
 
 #[test]
-fn what_the_output_is_stands_in_its_field() {
+fn the_field_describes_the_unit_and_the_gain_of_the_output() {
     let layout = layout(10, 10, 0.2);
     let input = dark(&layout, 1);
     let (batch, _) = run(years(1.0), &input);
@@ -205,7 +219,7 @@ fn what_the_output_is_stands_in_its_field() {
 }
 
 #[test]
-fn calibrated_fluxes_are_the_same_electrons_over_the_gain_of_each_row() {
+fn calibrated_fluxes_are_the_electrons_divided_by_the_gain_of_the_row() {
     let layout = layout(10, 10, 0.2);
     let exposures = [1.4, 7.0];
     let input = batch(&layout, &vec![vec![3.0; layout.pixels()]; 2], &exposures);
@@ -230,7 +244,7 @@ fn batch_of_airmass(layout: &ImageLayout) -> arrow::array::RecordBatch {
 }
 
 #[test]
-fn mistakes_name_the_setting_and_what_is_known() {
+fn diagnostics_name_the_setting_and_the_known_bands() {
     let mistakes = Observe::default().build("seen").err().unwrap();
     assert_eq!(mistakes[0].code, Code::MissingKey);
     let both = Observe { visits: Some(Quantity::Value(8.0)), ..years(1.0) };
@@ -242,11 +256,11 @@ fn mistakes_name_the_setting_and_what_is_known() {
         let mut hidden = years(1.0).build("seen").unwrap().prerequisites().remove(0).1;
         hidden.bind(&batch(layout, &[vec![0.0; layout.pixels()]], &[0.7]).schema()).unwrap_err()
     };
-    let infrared = ImageLayout { bands: ["g", "r", "K"].map(str::to_owned).to_vec(), ..layout(4, 4, 0.2) };
+    let infrared = ImageLayout::new(["g", "r", "K"], 4, 4, Unit::NanoJansky).with_pixel_scale(0.2);
     let mistakes = bind(&infrared);
     assert!(mistakes[0].message.contains("no band `K`") && mistakes[0].message.contains("`g`, `i`, `r`"));
-    let stretched = ImageLayout { unit: Unit::Stretched, ..layout(4, 4, 0.2) };
+    let stretched = ImageLayout::new(["g", "r", "i"], 4, 4, Unit::Stretched).with_pixel_scale(0.2);
     assert!(bind(&stretched)[0].message.contains("expected `nJy`"));
-    let without_scale = ImageLayout { pixel_scale_arcsec: None, ..layout(4, 4, 0.2) };
+    let without_scale = layout(4, 4, 0.2).with_pixel_scale(None);
     assert!(bind(&without_scale)[0].message.contains("pixel scale"));
 }

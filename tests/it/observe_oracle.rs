@@ -1,4 +1,4 @@
-//! `observe` against GalSim (tests/golden/observe/make.py), through the transforms as a pipeline runs them.
+//! `observe` against GalSim (`tests/golden/observe/make.py`), with its transforms run as in a pipeline.
 
 use std::{path::Path, sync::Arc};
 
@@ -22,18 +22,10 @@ fn golden(name: &str) -> Vec<f32> {
 }
 
 pub(crate) fn layout(height: usize, width: usize, scale: f64) -> ImageLayout {
-    ImageLayout {
-        bands: ["g", "r", "i"].map(str::to_owned).to_vec(),
-        height,
-        width,
-        unit: Unit::NanoJansky,
-        pixel_scale_arcsec: Some(scale),
-        stretch: None,
-        electrons_per_njy: None,
-    }
+    ImageLayout::new(["g", "r", "i"], height, width, Unit::NanoJansky).with_pixel_scale(scale)
 }
 
-/// Rows with an image each, and a column `seeing`.
+/// A batch of one image per row, with a column `seeing`.
 pub(crate) fn batch(layout: &ImageLayout, images: &[Vec<f32>], seeing: &[f64]) -> RecordBatch {
     let rows = images.len();
     let fields = vec![
@@ -53,7 +45,7 @@ pub(crate) fn batch(layout: &ImageLayout, images: &[Vec<f32>], seeing: &[f64]) -
     RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap()
 }
 
-/// The transform and its hidden steps, in the order of a plan.
+/// The transform after its hidden prerequisites, in the order of a plan.
 pub(crate) fn steps(settings: Observe, label: &str, input: &Schema) -> Vec<Box<dyn Transform>> {
     let run = RunContext { seed: 42, threads: 1, batch_rows: 32, ..RunContext::default() };
     let observe = settings.build(label).unwrap();
@@ -87,7 +79,7 @@ fn noise_free() -> Observe {
     Observe { years: Some(Quantity::Value(1.0)), noise: Switch::Off, ..Observe::default() }
 }
 
-/// Electrons of 1 nJy in a year: t zp 10^-2.96.
+/// Electrons per nJy in a year: t zp 10^-2.96.
 fn gain(band: usize) -> f64 {
     [240.0 * 50.70, 552.0 * 43.70, 552.0 * 32.36][band] * 10_f64.powf(-2.96)
 }
@@ -119,7 +111,7 @@ fn noise_free_electrons_agree_with_galsim() {
 }
 
 #[test]
-fn a_column_of_seeing_gives_the_bits_of_the_same_seeing_set() {
+fn seeing_from_a_column_gives_the_bits_of_a_fixed_seeing() {
     let layout = layout(48, 61, 0.2);
     let image = golden("image_48x61.f32");
     let input = batch(&layout, &[image.clone(), image.clone(), image], &[0.7, 1.1, 0.7]);
@@ -127,14 +119,14 @@ fn a_column_of_seeing_gives_the_bits_of_the_same_seeing_set() {
     let by_column = seen(with(Quantity::column("seeing")), &input);
     let pixels = layout.pixels();
     for (row, seeing) in [0.7, 1.1, 0.7].into_iter().enumerate() {
-        let set = seen(with(Quantity::Value(seeing)), &input);
-        assert!(by_column[row * pixels..(row + 1) * pixels] == set[row * pixels..(row + 1) * pixels], "row {row}");
+        let fixed = seen(with(Quantity::Value(seeing)), &input);
+        assert!(by_column[row * pixels..(row + 1) * pixels] == fixed[row * pixels..(row + 1) * pixels], "row {row}");
     }
     assert!(by_column[..pixels] != by_column[pixels..2 * pixels]);
 }
 
 #[test]
-fn seeing_grows_with_airmass_and_extinction_dims() {
+fn airmass_widens_the_seeing_and_dims_the_image() {
     let layout = layout(48, 61, 0.2);
     let input = batch(&layout, &[golden("image_48x61.f32")], &[1.0]);
     let high = seen(Observe { airmass: Some(Quantity::Value(1.7)), ..noise_free() }, &input);
@@ -156,7 +148,7 @@ fn seeing_grows_with_airmass_and_extinction_dims() {
     }
 }
 
-/// An image that a PSF has blurred already: the hidden step alone.
+/// An image that is blurred already, by the hidden step alone.
 fn blurred(fwhm: f64, input: &RecordBatch) -> Vec<f32> {
     let settings = Observe { fwhm_arcsec: Some(Quantity::Value(fwhm)), psf: Psf::Kolmogorov, ..noise_free() };
     let mut hidden = settings.build("seen").unwrap().prerequisites().remove(0).1;
@@ -167,7 +159,7 @@ fn blurred(fwhm: f64, input: &RecordBatch) -> Vec<f32> {
 }
 
 #[test]
-fn an_image_blurred_before_gets_what_is_missing() {
+fn an_image_that_is_blurred_already_gets_only_the_missing_blur() {
     let layout = layout(100, 100, 0.2);
     let input = batch(&layout, &[golden("image_100x100.f32")], &[0.7]);
     let before = batch(&layout, &[blurred(0.7, &input)], &[0.7]);
@@ -177,7 +169,7 @@ fn an_image_blurred_before_gets_what_is_missing() {
     let twice = seen(Observe { input_psf: Some(inner), ..wide.clone() }, &before);
     let naive = seen(wide, &before);
     for band in 0..3 {
-        // The light that the first blur threw off the stamp is lost: a few thousandths near the edge.
+        // The light that the first blur moved off the stamp is lost: a few thousandths near the edge.
         let plane = band * layout.plane()..(band + 1) * layout.plane();
         let expected = || at_once[plane.clone()].iter().map(|electrons| f64::from(*electrons));
         assert!(relative_l2(&twice[plane.clone()], expected()) < 2e-3, "band {band}");
@@ -186,7 +178,7 @@ fn an_image_blurred_before_gets_what_is_missing() {
 }
 
 #[test]
-fn a_psf_image_does_the_same_as_its_width() {
+fn a_psf_image_agrees_with_its_width() {
     let layout = layout(100, 100, 0.2);
     let galaxy = batch(&layout, &[golden("image_100x100.f32")], &[0.7]);
     let mut star = vec![0.0; layout.pixels()];
@@ -202,7 +194,7 @@ fn a_psf_image_does_the_same_as_its_width() {
     let by_width = seen(Observe { input_psf: Some(by_width), ..wide.clone() }, &before);
     let by_image = InputPsf::Column("image_psf".to_owned());
     let by_image = seen(Observe { input_psf: Some(by_image.clone()), ..wide.clone() }, &before);
-    // The interpolant is part of the PSF's image and not of its width, and light is lost beyond its edge.
+    // The image of the PSF contains the interpolant, the width does not; and light beyond its edge is lost.
     assert!(relative_l2(&by_image, by_width.iter().map(|electrons| f64::from(*electrons))) < 6e-3);
 
     let sharp = Observe { fwhm_arcsec: Some(Quantity::Value(0.6)), psf: Psf::Kolmogorov, ..noise_free() };
@@ -213,7 +205,7 @@ fn a_psf_image_does_the_same_as_its_width() {
 }
 
 #[test]
-fn an_output_sharper_than_its_input_is_refused() {
+fn rejects_outputs_sharper_than_their_input() {
     let layout = layout(48, 61, 0.2);
     let image = golden("image_48x61.f32");
     let input = batch(&layout, &[image.clone(), image], &[0.7, 1.5]);

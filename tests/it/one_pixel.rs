@@ -55,15 +55,9 @@ fn golden() -> Golden {
 const STRETCH: Stretch = Stretch { lo: -367.0, hi: 2388.0 };
 
 fn layout(unit: Unit) -> ImageLayout {
-    ImageLayout {
-        bands: ["g", "r", "i"].map(str::to_owned).to_vec(),
-        height: 8,
-        width: 8,
-        unit,
-        pixel_scale_arcsec: Some(0.2),
-        stretch: (unit == Unit::Stretched).then_some(STRETCH),
-        electrons_per_njy: None,
-    }
+    ImageLayout::new(["g", "r", "i"], 8, 8, unit)
+        .with_pixel_scale(0.2)
+        .with_stretch((unit == Unit::Stretched).then_some(STRETCH))
 }
 
 /// The images of `tests/golden/onnx`, with the classes that the model gives them as truth.

@@ -1,9 +1,9 @@
-//! The pixel kernels against numpy: `tests/golden/pixels/make.py` made the numbers.
+//! Operations on pixels against numpy (`tests/golden/pixels/make.py`).
 
 use lucarne::{
     image::{
         orient::Orientation,
-        resample::{Kernel, Resampling},
+        resample::{Resampling, ResamplingKernel},
         stretch::Asinh,
     },
     stats::{
@@ -28,41 +28,45 @@ fn singles(value: &Value) -> Vec<f32> {
     doubles(value).into_iter().map(|x| x as f32).collect()
 }
 
-fn whole(value: &Value) -> usize {
+fn integer(value: &Value) -> usize {
     usize::try_from(value.as_u64().unwrap()).unwrap()
 }
 
-fn farthest(found: &[f32], expected: &[f64]) -> f64 {
+fn largest_difference(found: &[f32], expected: &[f64]) -> f64 {
     assert_eq!(found.len(), expected.len());
     found.iter().zip(expected).map(|(a, b)| (f64::from(*a) - b).abs()).fold(0.0, f64::max)
 }
 
 #[test]
-fn a_stretch_is_that_of_numpy_in_double_precision() {
+fn the_stretch_agrees_with_numpy_in_double_precision() {
     for case in cases("stretch") {
         let stretch = Asinh::new(case["lo"].as_f64().unwrap(), case["hi"].as_f64().unwrap()).unwrap();
         let pixels = singles(&case["x"]);
         let mut out = vec![0.0; pixels.len()];
         stretch.apply(1.0, &pixels, &mut out);
-        let worst = farthest(&out, &doubles(&case["y"]));
+        let worst = largest_difference(&out, &doubles(&case["y"]));
         assert!(worst < 1.5e-7, "{} {}: {worst:e}", case["lo"], case["hi"]);
     }
 }
 
 #[test]
-fn resampling_is_that_of_dense_matrices() {
+fn resampling_agrees_with_dense_matrices() {
     for case in cases("resample") {
-        let kernel = if case["method"] == "area" { Kernel::Area } else { Kernel::Lanczos };
+        let kernel = if case["method"] == "area" { ResamplingKernel::Area } else { ResamplingKernel::Lanczos };
         let ratio = case["new"].as_f64().unwrap() / case["old"].as_f64().unwrap();
-        let resampling = Resampling::new(kernel, (whole(&case["height"]), whole(&case["width"])), ratio);
-        let size = (whole(&case["size"][0]), whole(&case["size"][1]));
+        let resampling = Resampling::new(kernel, (integer(&case["height"]), integer(&case["width"])), ratio);
+        let size = (integer(&case["size"][0]), integer(&case["size"][1]));
         assert_eq!(resampling.size(), size);
         let mut out = vec![f32::NAN; size.0 * size.1];
         resampling.plane(&singles(&case["plane"]), &mut out);
-        assert!(farthest(&out, &doubles(&case["image"])) < 1e-3 * ratio * ratio, "the image of {}", case["method"]);
+        assert!(
+            largest_difference(&out, &doubles(&case["image"])) < 1e-3 * ratio * ratio,
+            "the image of {}",
+            case["method"]
+        );
         resampling.of_variance().plane(&singles(&case["variance_in"]), &mut out);
-        assert!(farthest(&out, &doubles(&case["variance"])) < 1e-5 * ratio.powi(2).max(1.0), "the variance");
-        if kernel == Kernel::Area {
+        assert!(largest_difference(&out, &doubles(&case["variance"])) < 1e-5 * ratio.powi(2).max(1.0), "the variance");
+        if kernel == ResamplingKernel::Area {
             resampling.maximum(&singles(&case["mask_in"]), &mut out);
             assert_eq!(out, singles(&case["mask"]), "the mask");
         }
@@ -70,13 +74,13 @@ fn resampling_is_that_of_dense_matrices() {
 }
 
 #[test]
-fn all_orientations_are_those_of_numpy() {
+fn orientations_agree_with_numpy() {
     let plane: Vec<f32> = (0..12).map(|i| i as f32).collect();
     for case in cases("orient") {
         let orientation = Orientation {
             mirror_x: case["mirror_x"].as_bool().unwrap(),
             mirror_y: case["mirror_y"].as_bool().unwrap(),
-            quarter_turns: u8::try_from(whole(&case["turns"])).unwrap(),
+            quarter_turns: u8::try_from(integer(&case["turns"])).unwrap(),
         };
         let mut out = vec![f32::NAN; 12];
         orientation.lay(&plane, (3, 4), &mut out);
@@ -85,7 +89,7 @@ fn all_orientations_are_those_of_numpy() {
 }
 
 #[test]
-fn percentiles_are_those_of_numpy_exactly_and_streamed_within_the_bound() {
+fn percentiles_agree_with_numpy_and_streamed_ones_are_within_their_bound() {
     for case in cases("percentiles") {
         let numbers = singles(&case["x"]);
         let mut streamed = QuantileSketch::default();
@@ -94,7 +98,7 @@ fn percentiles_are_those_of_numpy_exactly_and_streamed_within_the_bound() {
             let [found] = percentiles(&mut numbers.clone(), [percent]).unwrap();
             assert!((found - want).abs() <= 1e-12 * want.abs().max(1.0), "{percent}: {found} {want}");
             let found = streamed.percentile(percent).unwrap();
-            // Between two ranks the bound is that of the greater; here no rank is far from the percentile.
+            // A percentile between two ranks has the bound of the greater one; here no rank is far from its percentile.
             assert!((found - want).abs() <= 1.5 * RELATIVE_ERROR * want.abs(), "{percent}: {found} {want}");
         }
     }

@@ -25,15 +25,7 @@ use lucarne::{
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 fn layout() -> ImageLayout {
-    ImageLayout {
-        bands: ["g", "r", "i"].map(str::to_owned).to_vec(),
-        height: 4,
-        width: 5,
-        unit: Unit::NanoJansky,
-        pixel_scale_arcsec: Some(0.2),
-        stretch: None,
-        electrons_per_njy: None,
-    }
+    ImageLayout::new(["g", "r", "i"], 4, 5, Unit::NanoJansky).with_pixel_scale(0.2)
 }
 
 fn objects_schema() -> SchemaRef {

@@ -32,15 +32,9 @@ fn golden() -> GoldenOutputs {
 }
 
 fn layout() -> ImageLayout {
-    ImageLayout {
-        bands: ["g", "r", "i"].map(str::to_owned).to_vec(),
-        height: 8,
-        width: 8,
-        unit: Unit::Stretched,
-        pixel_scale_arcsec: Some(0.2),
-        stretch: Some(Stretch { lo: -367.0, hi: 2388.0 }),
-        electrons_per_njy: None,
-    }
+    ImageLayout::new(["g", "r", "i"], 8, 8, Unit::Stretched)
+        .with_pixel_scale(0.2)
+        .with_stretch(Stretch { lo: -367.0, hi: 2388.0 })
 }
 
 fn batch(images: &[Vec<f32>]) -> RecordBatch {
@@ -189,7 +183,7 @@ fn binding_reports_what_is_wrong_with_a_model_file() {
     }
     let renamed = Onnx { logits: Some("scores".into()), ..settings("tiny.onnx") };
     assert!(diagnostic(renamed, &layout()).1.contains("no output `scores`"));
-    let electrons = ImageLayout { unit: Unit::Electron, stretch: None, ..layout() };
+    let electrons = ImageLayout::new(["g", "r", "i"], 8, 8, Unit::Electron).with_pixel_scale(0.2);
     assert_eq!(diagnostic(settings("tiny.onnx"), &electrons).0, Code::ModelMismatch);
 }
 

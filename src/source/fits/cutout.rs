@@ -37,13 +37,13 @@ pub(super) fn non_finite(pixels: &[f32]) -> Option<(usize, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fits::{Fits, Limits, Writer};
+    use crate::fits::{FitsFile, Limits, Writer};
 
     fn cut(plane: [usize; 2], out: [usize; 2]) -> Vec<f32> {
         let mut file = Writer::new();
         let pixels: Vec<f32> = (0..plane[0] * plane[1]).map(|pixel| pixel as f32).collect();
         file.image(&plane, &pixels, &[]);
-        let fits = Fits::from_bytes("memory", file.into_bytes(), &Limits::default()).expect("a file");
+        let fits = FitsFile::from_bytes("memory", file.into_bytes(), &Limits::default()).expect("a file");
         let mut cutout = vec![-1.0; out[0] * out[1]];
         copy(&fits.image(0).expect("an image"), 0, plane, &mut cutout, out);
         cutout

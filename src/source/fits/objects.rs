@@ -55,7 +55,7 @@ enum Role {
 }
 
 /// The rows of a file, in order: an error when no row can be told apart.
-pub(super) fn objects(file: &fits::Fits, settings: &Fits, bands: Option<&[String]>) -> Result<Vec<Found>, String> {
+pub(super) fn objects(file: &fits::FitsFile, settings: &Fits, bands: Option<&[String]>) -> Result<Vec<Found>, String> {
     let hdus = file.hdus();
     let images = images(hdus, settings)?;
     let layout = match settings.layout {
@@ -262,7 +262,7 @@ fn flat(hdu: &Hdu) -> Result<(usize, [usize; 2]), String> {
 }
 
 fn cube(
-    file: &fits::Fits,
+    file: &fits::FitsFile,
     settings: &Fits,
     place: &Place<'_>,
     bands: Option<&[String]>,
@@ -306,7 +306,7 @@ fn cube(
 }
 
 fn unit_per_band(
-    file: &fits::Fits,
+    file: &fits::FitsFile,
     settings: &Fits,
     images: &[&Hdu],
     bands: Option<&[String]>,

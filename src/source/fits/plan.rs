@@ -12,7 +12,7 @@ use super::{
 use crate::{
     batch::{self, ImageLayout, Unit},
     error::{Code, Diagnostic},
-    fits::{self, Header, Limits, Value},
+    fits::{self, CardValue as Value, Header, Limits},
 };
 
 /// Names of the columns of pixels.
@@ -148,7 +148,7 @@ impl Plan {
             if first.is_some() && (columns.is_empty() || number >= FILES_FOR_TYPES) {
                 break;
             }
-            let probed = fits::Fits::open(path, &limits).map_err(|error| error.reason).and_then(|file| {
+            let probed = fits::FitsFile::open(path, &limits).map_err(|error| error.reason()).and_then(|file| {
                 probe(&file, &settings, &mut columns).map(|(object, description)| {
                     first.get_or_insert((object, description));
                 })
@@ -172,7 +172,11 @@ impl Plan {
 }
 
 /// The first object of a file that fits the settings; the types of columns are learnt on the way.
-fn probe(file: &fits::Fits, settings: &Fits, columns: &mut [HeaderColumn]) -> Result<(Object, Description), String> {
+fn probe(
+    file: &fits::FitsFile,
+    settings: &Fits,
+    columns: &mut [HeaderColumn],
+) -> Result<(Object, Description), String> {
     let mut reason = None;
     for found in objects(file, settings, settings.bands.as_deref())? {
         let described = found
@@ -197,7 +201,7 @@ fn probe(file: &fits::Fits, settings: &Fits, columns: &mut [HeaderColumn]) -> Re
 }
 
 /// The headers that speak of an object: that of its first unit, then the primary one.
-pub(super) fn headers<'a>(file: &'a fits::Fits, found: &Found) -> impl Iterator<Item = &'a Header> + use<'a> {
+pub(super) fn headers<'a>(file: &'a fits::FitsFile, found: &Found) -> impl Iterator<Item = &'a Header> + use<'a> {
     let own = found.hdus.first().and_then(|hdu| file.hdus().get(*hdu));
     let primary = file.hdus().first().filter(|primary| own.is_some_and(|own| own.index != primary.index));
     [own, primary].into_iter().flatten().map(|hdu| &hdu.header)
@@ -223,7 +227,7 @@ fn widened(kind: &DataType, value: Option<&Value>) -> DataType {
 }
 
 /// Unit and pixel scale of an object.
-pub(super) fn describe(file: &fits::Fits, settings: &Fits, object: &Object) -> Result<Description, String> {
+pub(super) fn describe(file: &fits::FitsFile, settings: &Fits, object: &Object) -> Result<Description, String> {
     let primary = file.hdus().first().map(|hdu| &hdu.header);
     let header = |hdu: usize| [file.hdus().get(hdu).map(|hdu| &hdu.header), primary].into_iter().flatten();
     let bands = object.bands.len();

@@ -28,7 +28,7 @@ pub(super) struct FileReader {
 /// A file whose rows are being read.
 struct Current {
     name: String,
-    rows: Result<(fits::Fits, std::vec::IntoIter<Found>), Option<String>>,
+    rows: Result<(fits::FitsFile, std::vec::IntoIter<Found>), Option<String>>,
 }
 
 impl FileReader {
@@ -44,7 +44,7 @@ impl FileReader {
         let Some(file) = self.files.next() else { return false };
         let path = &self.plan.files[file];
         let buffer = std::mem::take(&mut self.buffer);
-        let opened = fits::Fits::open_into(path, &self.plan.limits, buffer).map_err(|error| error.reason);
+        let opened = fits::FitsFile::open_into(path, &self.plan.limits, buffer).map_err(|error| error.reason());
         let rows = opened.and_then(|file| {
             objects(&file, &self.plan.settings, Some(self.plan.bands())).map(|found| (file, found.into_iter()))
         });
@@ -115,7 +115,7 @@ impl Reader for FileReader {
 }
 
 /// What an object is called, and where it came from: `file[unit]`, `file[unit][entry]`.
-fn identity(plan: &Plan, name: &str, file: &fits::Fits, found: &Found) -> (String, String) {
+fn identity(plan: &Plan, name: &str, file: &fits::FitsFile, found: &Found) -> (String, String) {
     let units = found.hdus.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
     let entry = found.entry.map(|entry| format!("[{entry}]")).unwrap_or_default();
     let origin = format!("{name}[{units}]{entry}");

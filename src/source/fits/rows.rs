@@ -15,7 +15,7 @@ use super::{
 use crate::{
     batch,
     error::Result,
-    fits::{self, Image, Value},
+    fits::{self, CardValue as Value, Image},
 };
 
 /// Room for rows that is made before they are read; more grows as it is needed.
@@ -102,7 +102,7 @@ impl Rows {
     pub(super) fn push(
         &mut self,
         plan: &Plan,
-        file: &fits::Fits,
+        file: &fits::FitsFile,
         found: &Found,
         id: &str,
         origin: &str,
@@ -126,7 +126,7 @@ impl Rows {
         Ok(())
     }
 
-    fn pixels(&mut self, plan: &Plan, file: &fits::Fits, object: &Object, factors: &[f64]) -> Result<(), String> {
+    fn pixels(&mut self, plan: &Plan, file: &fits::FitsFile, object: &Object, factors: &[f64]) -> Result<(), String> {
         let at = self.numbers.len();
         let (settings, layout) = (&plan.settings, &plan.image);
         let side = [layout.height, layout.width];
@@ -226,14 +226,14 @@ impl Rows {
 }
 
 /// Copies planes into a row, padded with `pad`.
-fn read(file: &fits::Fits, planes: &Planes, out: &mut [f32], side: [usize; 2], pad: f32) -> Result<(), String> {
+fn read(file: &fits::FitsFile, planes: &Planes, out: &mut [f32], side: [usize; 2], pad: f32) -> Result<(), String> {
     if planes.side[0] < side[0] || planes.side[1] < side[1] {
         out.fill(pad);
     }
     let mut open: Option<(usize, Image<'_>)> = None;
     for (plane, out) in planes.planes.iter().zip(out.chunks_exact_mut(side[0] * side[1])) {
         if open.as_ref().is_none_or(|(hdu, _)| *hdu != plane.hdu) {
-            open = Some((plane.hdu, file.image(plane.hdu).map_err(|error| error.reason)?));
+            open = Some((plane.hdu, file.image(plane.hdu).map_err(|error| error.reason())?));
         }
         if let Some((_, image)) = &open {
             cutout::copy(image, plane.index * planes.side[0] * planes.side[1], planes.side, out, side);
@@ -294,7 +294,7 @@ fn is_masked(value: f32, bits: u32) -> bool {
 }
 
 /// The columns of an object that headers and catalogue give.
-fn keys(plan: &Plan, file: &fits::Fits, found: &Found, id: &str) -> Result<Keys, String> {
+fn keys(plan: &Plan, file: &fits::FitsFile, found: &Found, id: &str) -> Result<Keys, String> {
     let settings = &plan.settings;
     let value = |key: &str| headers(file, found).find_map(|header| header.get(key));
     let text = |key: &String| headers(file, found).find_map(|header| header.text(key));

@@ -64,7 +64,7 @@ fn positive(scale: f64, key: &str) -> Result<f64, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fits::{Fits, Limits, Value, Writer};
+    use crate::fits::{CardValue as Value, FitsFile, Limits, Writer};
 
     #[test]
     fn units_of_flux_become_njy() {
@@ -85,7 +85,7 @@ mod tests {
             let keys: Vec<_> = keys.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
             let mut file = Writer::new();
             file.image(&[1, 1], &[0.0], &keys);
-            let fits = Fits::from_bytes("memory", file.into_bytes(), &Limits::default()).expect("a file");
+            let fits = FitsFile::from_bytes("memory", file.into_bytes(), &Limits::default()).expect("a file");
             pixel_scale_arcsec(&[&fits.hdus()[0].header])
         };
         let near = |found: Result<Option<f64>, String>, expected: f64| {

@@ -1,41 +1,44 @@
-//! The parts of a galaxy of each class, around the origin, with r fluxes that sum to 1.
+//! The components of a galaxy of each class, around the origin, with r fluxes that sum to about 1.
+//!
+//! The order of the draws is part of the results: a test pins galaxies of each class.
 
 use std::f64::consts::{FRAC_PI_2, PI, TAU};
 
 use super::{
-    Body, Component,
+    Component, UnplacedGalaxy,
     profiles::{FADED_SHARE, Profile, Spiral},
 };
 use crate::random::Stream;
 
-/// g - r and r - i of old stars and of discs.
+/// g - r and r - i of old stars.
 const OLD: [f64; 2] = [0.72, 0.37];
+/// g - r and r - i of discs.
 const DISC: [f64; 2] = [0.55, 0.30];
-/// How much bluer knots are than arms.
+/// How much bluer knots are than arms, magnitudes.
 const KNOT_BLUER: f64 = 0.25;
-/// Scatter of a colour.
+/// Standard deviation of a colour of a component, magnitudes.
 const COLOUR_SCATTER: f64 = 0.06;
 /// Half-light radius of a disc with a bulge, arms and knots over the scale length of the disc.
 const DISC_SIZE: f64 = 1.33;
-/// Half-light radius of a body of a merger that has all the light over that of the whole, so that mergers are as large
-/// as other galaxies are.
+/// Half-light radius of a body of a merger that has all the light, over that of the merger: so mergers are as large as other
+/// galaxies.
 const BODY_SIZE: f64 = 0.87;
 /// Half-light radius of an exponential disc over its scale length.
 const DISC_HALF_LIGHT: f64 = 1.678;
 
-/// A Sersic spheroid; in 35 % with a smooth disc.
-pub(super) fn elliptical(stream: &mut Stream, radius: f64, angle: f64) -> Body {
+/// A Sersic spheroid; in 35 % of cases with a smooth disc.
+pub(super) fn elliptical(stream: &mut Stream, radius: f64, angle: f64) -> UnplacedGalaxy {
     let axis_ratio = stream.uniform_in(0.5, 1.0);
     let n = stream.uniform_in(2.5, 5.5);
     let lenticular = stream.uniform() < 0.35;
     let disc_share = stream.uniform_in(0.2, 0.6);
     let colour = scattered(stream, OLD);
     let spheroid =
-        |half_light_radius, flux| part(Profile::Sersic { n, half_light_radius, axis_ratio, angle }, flux, colour);
+        |half_light_radius, flux| component(Profile::Sersic { n, half_light_radius, axis_ratio, angle }, flux, colour);
     if !lenticular {
-        return Body { axis_ratio, components: vec![spheroid(radius, 1.0)] };
+        return UnplacedGalaxy { axis_ratio, components: vec![spheroid(radius, 1.0)] };
     }
-    // The disc is larger and the spheroid smaller than the whole.
+    // The disc is larger than the galaxy, the spheroid smaller.
     let disc = Profile::Disc {
         scale: 1.15 * radius / DISC_HALF_LIGHT,
         axis_ratio,
@@ -45,12 +48,12 @@ pub(super) fn elliptical(stream: &mut Stream, radius: f64, angle: f64) -> Body {
         lopsided_angle: 0.0,
     };
     let disc_colour = scattered(stream, [0.5 * (OLD[0] + DISC[0]), 0.5 * (OLD[1] + DISC[1])]);
-    let components = vec![spheroid(0.85 * radius, 1.0 - disc_share), part(disc, disc_share, disc_colour)];
-    Body { axis_ratio, components }
+    let components = vec![spheroid(0.85 * radius, 1.0 - disc_share), component(disc, disc_share, disc_colour)];
+    UnplacedGalaxy { axis_ratio, components }
 }
 
-/// A disc with arms, a bulge and knots.
-pub(super) fn spiral(stream: &mut Stream, radius: f64, angle: f64) -> Body {
+/// A disc with arms, a bulge and knots of young stars.
+pub(super) fn spiral(stream: &mut Stream, radius: f64, angle: f64) -> UnplacedGalaxy {
     let axis_ratio = stream.uniform_in(0.35, 1.0);
     let scale = radius / DISC_SIZE;
     let bulge_share = stream.uniform_in(0.05, 0.40);
@@ -82,13 +85,13 @@ pub(super) fn spiral(stream: &mut Stream, radius: f64, angle: f64) -> Body {
         knots,
         knot_share: stream.uniform_in(0.04, 0.14),
     };
-    let mut components = vec![part(bulge, bulge_share, scattered(stream, OLD))];
+    let mut components = vec![component(bulge, bulge_share, scattered(stream, OLD))];
     disc.draw(stream, 1.0 - bulge_share, &mut components);
-    Body { axis_ratio, components }
+    UnplacedGalaxy { axis_ratio, components }
 }
 
-/// Two bodies, tails and shells.
-pub(super) fn merger(stream: &mut Stream, radius: f64, angle: f64) -> Body {
+/// Two bodies with tails and shells.
+pub(super) fn merger(stream: &mut Stream, radius: f64, angle: f64) -> UnplacedGalaxy {
     let first_share = stream.uniform_in(0.5, 0.8);
     let separation = stream.uniform_in(0.7, 2.2) * radius.sqrt();
     let direction = stream.uniform_in(0.0, TAU);
@@ -106,9 +109,9 @@ pub(super) fn merger(stream: &mut Stream, radius: f64, angle: f64) -> Body {
             let outwards = if along == 0.0 { direction + PI } else { direction };
             tail(stream, radius, outwards, share, &mut body);
         }
-        for part in &mut body {
-            part.centre[0] += at[0];
-            part.centre[1] += at[1];
+        for component in &mut body {
+            component.centre[0] += at[0];
+            component.centre[1] += at[1];
         }
         components.extend(body);
     }
@@ -120,18 +123,18 @@ pub(super) fn merger(stream: &mut Stream, radius: f64, angle: f64) -> Body {
             concentration: stream.uniform_in(2.0, 6.0),
         };
         let flux = stream.uniform_in(0.02, 0.05);
-        components.push(part(shell, flux, scattered(stream, OLD)));
+        components.push(component(shell, flux, scattered(stream, OLD)));
     }
-    Body { axis_ratio: main_axis_ratio, components }
+    UnplacedGalaxy { axis_ratio: main_axis_ratio, components }
 }
 
-/// A star or a small disc, 1 to 3.5 magnitudes fainter than `flux`, at 3 to 9 arcsec from the centre.
+/// A star or a small disc, 1 to 3.5 magnitudes fainter than `flux`, 3 to 9 arcsec from the centre.
 pub(super) fn neighbour(stream: &mut Stream, flux: f64) -> Component {
     let (distance, direction) = (stream.uniform_in(3.0, 9.0), stream.uniform_in(0.0, TAU));
     let flux = flux * 10_f64.powf(-0.4 * stream.uniform_in(1.0, 3.5));
     let star = stream.uniform() < 0.5;
     let profile = if star {
-        // Half a pixel wide, so that its place within a pixel is not lost; a seeing disc is ten times wider.
+        // Half a pixel wide, so that the image keeps the position within a pixel. The seeing is several times wider.
         Profile::Gaussian { sigma: 0.1 }
     } else {
         Profile::Disc {
@@ -145,22 +148,22 @@ pub(super) fn neighbour(stream: &mut Stream, flux: f64) -> Component {
     };
     let colour = [stream.uniform_in(0.2, 1.2), stream.uniform_in(0.1, 0.6)];
     let centre = [distance * direction.cos(), distance * direction.sin()];
-    Component { centre, ..part(profile, flux, colour) }
+    Component { centre, ..component(profile, flux, colour) }
 }
 
-/// A body of a merger: a lopsided disc with weak arms, or a spheroid. Returns its axis ratio.
+/// Appends a body of a merger: a lopsided disc with weak arms and a bulge, or a spheroid. Returns its axis ratio.
 fn disturbed(stream: &mut Stream, radius: f64, angle: f64, flux: f64, out: &mut Vec<Component>) -> f64 {
     if stream.uniform() >= 0.55 {
         let axis_ratio = stream.uniform_in(0.5, 1.0);
         let profile = Profile::Sersic { n: stream.uniform_in(1.5, 4.5), half_light_radius: radius, axis_ratio, angle };
-        out.push(part(profile, flux, scattered(stream, OLD)));
+        out.push(component(profile, flux, scattered(stream, OLD)));
         return axis_ratio;
     }
     let axis_ratio = stream.uniform_in(0.35, 1.0);
     let scale = radius / DISC_SIZE;
     let bulge_share = stream.uniform_in(0.05, 0.40);
     let bulge = Profile::Sersic { n: stream.uniform_in(1.5, 3.5), half_light_radius: 0.25 * scale, axis_ratio, angle };
-    out.push(part(bulge, flux * bulge_share, scattered(stream, OLD)));
+    out.push(component(bulge, flux * bulge_share, scattered(stream, OLD)));
     let disc = DiscDraw {
         scale,
         axis_ratio,
@@ -180,17 +183,17 @@ fn disturbed(stream: &mut Stream, radius: f64, angle: f64, flux: f64, out: &mut 
     axis_ratio
 }
 
-/// A disc with arms and knots, and how the light is shared among them.
+/// A disc with arms and knots, and the shares of its light.
 struct DiscDraw {
     scale: f64,
     axis_ratio: f64,
     angle: f64,
     spiral: Spiral,
-    /// Of the disc's light without the knots.
+    /// Share of the arms in the light without the knots.
     arm_share: f64,
     lopsided: f64,
     knots: usize,
-    /// Of all the disc's light.
+    /// Share of the knots in all light.
     knot_share: f64,
 }
 
@@ -202,7 +205,7 @@ impl DiscDraw {
         let arm_colour = disc_colour.map(|colour| colour - bluer);
         let knot_flux = if self.knots == 0 { 0.0 } else { flux * self.knot_share };
         let smooth_flux = flux - knot_flux;
-        // `hole` is what the arms take where they have not faded; over the whole disc that is less.
+        // `hole` is the share that the arms take outside the centre, where they do not fade; over the entire disc it is less.
         let hole = self.arm_share / FADED_SHARE;
         let disc = Profile::Disc {
             scale,
@@ -212,8 +215,12 @@ impl DiscDraw {
             lopsided: self.lopsided.min(1.0 - hole),
             lopsided_angle: stream.uniform_in(0.0, TAU),
         };
-        out.push(part(disc, smooth_flux * (1.0 - self.arm_share), disc_colour));
-        out.push(part(Profile::Arms { scale, axis_ratio, angle, spiral }, smooth_flux * self.arm_share, arm_colour));
+        out.push(component(disc, smooth_flux * (1.0 - self.arm_share), disc_colour));
+        out.push(component(
+            Profile::Arms { scale, axis_ratio, angle, spiral },
+            smooth_flux * self.arm_share,
+            arm_colour,
+        ));
         self.draw_knots(stream, knot_flux, arm_colour, out);
     }
 
@@ -221,7 +228,8 @@ impl DiscDraw {
         let weights: Vec<f64> = (0..self.knots).map(|_| (0.7 * stream.normal()).exp()).collect();
         let total: f64 = weights.iter().sum();
         for weight in weights {
-            // As the light of the disc is: a gamma law of the radius, but neither in the bulge nor far outside.
+            // Distributed as the light of an exponential disc (the radius follows a gamma distribution), but neither in the bulge
+            // nor far outside.
             let x = (stream.exponential() + stream.exponential()).clamp(0.8, 3.6);
             let arm = stream.below(u64::from(self.spiral.arms)) as u32;
             let (sin, cos) = (self.spiral.crest(arm, x) + 0.12 * stream.normal()).sin_cos();
@@ -231,13 +239,13 @@ impl DiscDraw {
             let colour = scattered(stream, arm_colour.map(|colour| colour - KNOT_BLUER));
             out.push(Component {
                 centre: [along * cos - across * sin, along * sin + across * cos],
-                ..part(Profile::Gaussian { sigma: stream.uniform_in(0.1, 0.22) }, flux * weight / total, colour)
+                ..component(Profile::Gaussian { sigma: stream.uniform_in(0.1, 0.22) }, flux * weight / total, colour)
             });
         }
     }
 }
 
-/// A tidal tail: a curved chain of Gaussians that leaves at right angles to the line of centres.
+/// Appends a tidal tail: a curved chain of Gaussians that leaves at right angles to the line of centres.
 fn tail(stream: &mut Stream, radius: f64, outwards: f64, share: f64, out: &mut Vec<Component>) {
     const LINKS: u32 = 14;
     let length = stream.uniform_in(2.5, 5.5) * radius.powf(0.6);
@@ -245,7 +253,7 @@ fn tail(stream: &mut Stream, radius: f64, outwards: f64, share: f64, out: &mut V
     let flux = stream.uniform_in(0.04, 0.12);
     let side = sign(stream);
     let start = outwards + side * (FRAC_PI_2 + 0.25 * stream.normal());
-    // It bends back behind the body that it left.
+    // The tail bends back behind its body.
     let bend = -side * stream.uniform_in(0.3, 1.6);
     let colour = scattered(stream, DISC.map(|colour| colour - 0.05));
     let first = 0.5 * radius * share.sqrt();
@@ -257,16 +265,16 @@ fn tail(stream: &mut Stream, radius: f64, outwards: f64, share: f64, out: &mut V
         let direction = start + bend * along;
         at = [at[0] + step * direction.cos(), at[1] + step * direction.sin()];
         let profile = Profile::Gaussian { sigma: sigma * (0.8 + 0.5 * along) };
-        out.push(Component { centre: at, ..part(profile, flux * tail_share(link) / shares, colour) });
+        out.push(Component { centre: at, ..component(profile, flux * tail_share(link) / shares, colour) });
     }
 }
 
-/// The light of a link of a tail: it fades to a third.
+/// The relative light of a link of a tail; the last link has a third of that of the first.
 fn tail_share(link: u32) -> f64 {
     (-0.08 * f64::from(link)).exp()
 }
 
-fn part(profile: Profile, flux_r: f64, colour: [f64; 2]) -> Component {
+fn component(profile: Profile, flux_r: f64, colour: [f64; 2]) -> Component {
     Component { centre: [0.0, 0.0], profile, flux_r, colour }
 }
 

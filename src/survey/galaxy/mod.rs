@@ -1,9 +1,9 @@
-//! Galaxies drawn from numbers: three classes, each a list of parts with a flux per band, and their pixels.
+//! Simulated galaxies: three classes, each a list of components with a flux per band, and their pixels.
 //!
-//! A galaxy depends on (run seed, object id, class) alone. What every class shares is drawn first and from the same
-//! laws: r magnitude, half-light radius, offset of the centre, direction, reddening, and an unrelated neighbour in 35 % of images,
-//! so that none of them tells the class. `draw` makes the parts of each class, `profiles` their light, `render` pixels.
-//! Images are noise-free and not blurred: nJy per pixel, the pixel response included.
+//! A galaxy depends on (run seed, object id, class) alone. The properties that all classes share are drawn first and from the
+//! same distributions: r magnitude, half-light radius, offset of the centre, direction, reddening, and an unrelated neighbour in
+//! 35 % of the images. None of them reveals the class. `draw` makes the components of each class, `profiles` their surface
+//! brightness, `render` the pixels. Images are noise-free and not blurred: nJy per pixel, the pixel response included.
 
 mod draw;
 mod elementary;
@@ -13,31 +13,31 @@ mod render;
 pub use profiles::{Profile, Spiral};
 pub use render::{Renderer, Stamp};
 
-use crate::random::Stream;
+use crate::{random::Stream, survey::photometry::nanojansky};
 
 /// The share of images with an unrelated neighbour.
 const NEIGHBOUR_SHARE: f64 = 0.35;
 /// Standard deviation of the offset of a galaxy from the centre of its image, each axis, arcsec.
 const OFFSET_ARCSEC: f64 = 0.25;
-/// Half-light radius, arcsec: log-uniform between these.
+/// Range of the half-light radius, arcsec; log-uniform.
 const HALF_LIGHT_RADIUS_ARCSEC: [f64; 2] = [1.1, 2.8];
 
-/// Standard deviation of each colour of a whole galaxy, magnitudes: distance, dust and age redden galaxies of any class.
+/// Standard deviation of the shift of each colour of a galaxy, magnitudes: distance, dust and age redden galaxies of any class.
 const COLOUR_SHIFT: f64 = 0.08;
 
-/// What a galaxy is.
+/// The class of a galaxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Class {
     /// A disc with arms, a bulge and knots of young stars.
     Spiral,
-    /// A smooth spheroid, with a smooth disc in a third of cases.
+    /// A smooth spheroid; with a smooth disc in 35 % of cases.
     Elliptical,
-    /// Two disturbed bodies, with tails and shells.
+    /// Two disturbed bodies with tails and shells.
     Merger,
 }
 
 impl Class {
-    /// All, in the order of the models' logits.
+    /// All classes, in the order of the logits of the models.
     pub const ALL: [Self; 3] = [Self::Spiral, Self::Elliptical, Self::Merger];
 
     /// The name in tables.
@@ -61,21 +61,21 @@ pub enum Band {
     I,
 }
 
-/// A part of a galaxy.
+/// A component of a galaxy.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Component {
-    /// Its centre, arcsec from the centre of the stamp, x to the right and y upwards.
+    /// The centre, arcsec from the centre of the stamp; x to the right, y upwards.
     pub centre: [f64; 2],
-    /// Its form.
+    /// The profile.
     pub profile: Profile,
-    /// Its total flux in r, nJy.
+    /// Total flux in r, nJy.
     pub flux_r: f64,
-    /// Its colours g - r and r - i, magnitudes.
+    /// Colours g - r and r - i, magnitudes.
     pub colour: [f64; 2],
 }
 
 impl Component {
-    /// Its total flux in a band, nJy.
+    /// Total flux in a band, nJy.
     pub fn flux(&self, band: Band) -> f64 {
         let brighter = match band {
             Band::G => -self.colour[0],
@@ -86,29 +86,29 @@ impl Component {
     }
 }
 
-/// A galaxy and what is true of it.
+/// A galaxy and its true properties.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Galaxy {
-    /// Its class.
+    /// The class.
     pub class: Class,
-    /// Its r magnitude (AB), all its parts and no neighbour.
+    /// r magnitude (AB) of all components, without the neighbour.
     pub magnitude_r: f64,
-    /// The half-light radius that its parts are scaled to, arcsec; circularised.
+    /// The half-light radius that the components are scaled to, arcsec; circularised.
     pub half_light_radius_arcsec: f64,
-    /// Minor over major axis of its main body.
+    /// Minor over major axis of the main body.
     pub axis_ratio: f64,
-    /// Direction of the major axis of its main body, radians from +x towards +y.
+    /// Direction of the major axis of the main body, radians from +x towards +y.
     pub angle: f64,
-    /// Its centre of light, arcsec from the centre of the stamp.
+    /// Centroid of the light in r without the neighbour, arcsec from the centre of the stamp.
     pub centre: [f64; 2],
-    /// Its parts; the last is the neighbour, if there is one.
+    /// The components; the last is the neighbour, if there is one.
     pub components: Vec<Component>,
-    /// Whether an unrelated source is in the image.
+    /// Whether the image contains an unrelated source.
     pub neighbour: bool,
 }
 
-/// The main body of a class before it gets its place and flux: parts around the origin, fluxes that sum to about 1.
-struct Body {
+/// A galaxy of a class before it is placed and scaled: components around the origin, r fluxes that sum to about 1.
+struct UnplacedGalaxy {
     axis_ratio: f64,
     components: Vec<Component>,
 }
@@ -124,43 +124,38 @@ impl Galaxy {
         let angle = shared.uniform_in(0.0, std::f64::consts::PI);
 
         let mut own = Stream::new(seed, object_id, class.name());
-        let Body { axis_ratio, mut components } = match class {
+        let UnplacedGalaxy { axis_ratio, mut components } = match class {
             Class::Spiral => draw::spiral(&mut own, half_light_radius_arcsec, angle),
             Class::Elliptical => draw::elliptical(&mut own, half_light_radius_arcsec, angle),
             Class::Merger => draw::merger(&mut own, half_light_radius_arcsec, angle),
         };
         let shift = [COLOUR_SHIFT * shared.normal(), COLOUR_SHIFT * shared.normal()];
-        for part in &mut components {
-            part.colour = [part.colour[0] + shift[0], part.colour[1] + shift[1]];
+        for component in &mut components {
+            component.colour = [component.colour[0] + shift[0], component.colour[1] + shift[1]];
         }
-        place(&mut components, centre, flux_of_magnitude(magnitude_r));
+        place(&mut components, centre, nanojansky(magnitude_r));
 
         let neighbour = shared.uniform() < NEIGHBOUR_SHARE;
         if neighbour {
-            components.push(draw::neighbour(&mut shared, flux_of_magnitude(magnitude_r)));
+            components.push(draw::neighbour(&mut shared, nanojansky(magnitude_r)));
         }
         Self { class, magnitude_r, half_light_radius_arcsec, axis_ratio, angle, centre, components, neighbour }
     }
 
-    /// Direction of the major axis as astronomers give it: degrees in [0, 180) from up (north) to the left (east).
+    /// Position angle of the major axis: degrees in [0, 180) from north (up) through east (left).
     pub fn position_angle_deg(&self) -> f64 {
         (self.angle.to_degrees() - 90.0).rem_euclid(180.0)
     }
 }
 
-/// Flux of an AB magnitude, nJy.
-pub fn flux_of_magnitude(magnitude: f64) -> f64 {
-    10_f64.powf(0.4 * (31.4 - magnitude))
-}
-
-/// Moves the centre of light to `centre` and scales the r fluxes to a total.
+/// Moves the centroid of the light in r to `centre` and scales the r fluxes to a total.
 fn place(components: &mut [Component], centre: [f64; 2], flux_r: f64) {
-    let total: f64 = components.iter().map(|part| part.flux_r).sum();
-    let mean = [0, 1].map(|axis| components.iter().map(|part| part.flux_r * part.centre[axis]).sum::<f64>() / total);
-    for part in components {
-        part.flux_r *= flux_r / total;
+    let total: f64 = components.iter().map(|component| component.flux_r).sum();
+    let centroid = [0, 1].map(|axis| components.iter().map(|c| c.flux_r * c.centre[axis]).sum::<f64>() / total);
+    for component in components {
+        component.flux_r *= flux_r / total;
         for axis in [0, 1] {
-            part.centre[axis] += centre[axis] - mean[axis];
+            component.centre[axis] += centre[axis] - centroid[axis];
         }
     }
 }

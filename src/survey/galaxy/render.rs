@@ -1,19 +1,19 @@
-//! From parts to pixels: the flux of every pixel, the pixel response included once and nothing else.
+//! From components to pixels: the flux of every pixel. The pixel response is included once, and no PSF.
 //!
-//! Far from the centre of a part the integral over a pixel of side h is h^2 (I + h^2 Laplacian(I) / 24), the Laplacian
-//! from the neighbours; near it the pixel is halved towards the centre and each cell is integrated by Gauss-Legendre
-//! quadrature. A part is evaluated once and scaled to every band.
+//! Far from the centre of a component the integral over a pixel of side h is h^2 (I + h^2 Laplacian(I) / 24), with the Laplacian
+//! from the neighbouring pixels. Near the centre a pixel is halved towards the centre, and each cell is integrated by
+//! Gauss-Legendre quadrature. A component is evaluated once and scaled to every band.
 
 use super::{
     Band, Component,
-    profiles::{Brightness, Profile, gaussian_axis},
+    profiles::{Brightness, Fineness, Profile, gaussian_axis},
 };
 
-/// Pixels (times the fineness of a profile) from its centre beyond which the Laplacian is enough.
+/// Radius of the near field, in pixels times the relative scale of the profile. Beyond it the Laplacian suffices.
 const NEAR: f64 = 8.0;
-/// No near field reaches further than this, in pixels.
+/// The largest radius of a near field, pixels.
 const NEAR_MOST: f64 = 26.0;
-/// Standard deviations of a Gaussian that are drawn.
+/// Standard deviations to which a Gaussian is drawn.
 const GAUSSIAN_REACH: f64 = 6.0;
 
 /// The grid of an image.
@@ -25,24 +25,26 @@ pub struct Stamp {
     pub pixel_scale_arcsec: f64,
 }
 
-/// Draws images on one grid; keeps its buffers.
+/// Draws images on one grid, and reuses its buffers.
 #[derive(Debug, Clone)]
 pub struct Renderer {
     stamp: Stamp,
-    /// The pixel centres, with a border of one pixel for the Laplacian.
+    /// The pixel centres, arcsec, with a border of one pixel for the Laplacian.
     x: Vec<f64>,
     y: Vec<f64>,
     values: Vec<f64>,
     plane: Vec<f64>,
-    points: Points,
+    points: QuadraturePoints,
     axes: [Vec<f64>; 2],
 }
 
+/// The points at which the near field of a component is evaluated.
 #[derive(Debug, Clone, Default)]
-struct Points {
+struct QuadraturePoints {
     x: Vec<f64>,
     y: Vec<f64>,
     weight: Vec<f64>,
+    /// The pixel to which a point contributes.
     pixel: Vec<usize>,
     value: Vec<f64>,
 }
@@ -58,12 +60,12 @@ impl Renderer {
             y: (0..side * side).map(|i| at(i / side)).collect(),
             values: vec![0.0; side * side],
             plane: vec![0.0; stamp.size * stamp.size],
-            points: Points::default(),
+            points: QuadraturePoints::default(),
             axes: [Vec::new(), Vec::new()],
         }
     }
 
-    /// Draws the sum of parts: nJy in every pixel, plane after plane. `out` has `bands.len() * size * size` numbers.
+    /// Draws the sum of components, nJy per pixel, plane after plane. `out` has `bands.len() * size * size` numbers.
     pub fn draw(&mut self, components: &[Component], bands: &[Band], out: &mut [f32]) {
         out.fill(0.0);
         for component in components {
@@ -109,9 +111,9 @@ impl Renderer {
 
     fn near_field(&mut self, brightness: &Brightness) {
         let Stamp { size, pixel_scale_arcsec: pixel } = self.stamp;
-        let (fineness, halvings) = brightness.fineness();
-        let reach = (NEAR / fineness).min(NEAR_MOST);
-        // The centre of the part, in pixels from the centre of the first.
+        let fineness = brightness.fineness();
+        let reach = (NEAR / fineness.relative_scale).min(NEAR_MOST);
+        // The centre of the component, in pixels from the centre of the first pixel.
         let centre = brightness.centre.map(|c| c / pixel + 0.5 * (size as f64 - 1.0));
         let range = |c: f64| {
             let index = |position: f64| position.clamp(0.0, size as f64) as usize;
@@ -124,7 +126,7 @@ impl Renderer {
                 if offset[0].hypot(offset[1]) < reach {
                     let index = row * size + column;
                     self.plane[index] = 0.0;
-                    self.points.cell(index, offset, 1.0, fineness, halvings);
+                    self.points.cell(index, offset, 1.0, fineness);
                 }
             }
         }
@@ -133,13 +135,13 @@ impl Renderer {
 }
 
 impl Stamp {
-    /// Where the centre of a pixel of a row or column is, arcsec from the centre of the stamp.
+    /// The centre of a pixel of a row or column, arcsec from the centre of the stamp.
     fn centre_of(&self, index: f64) -> f64 {
         (index - 0.5 * (self.size as f64 - 1.0)) * self.pixel_scale_arcsec
     }
 }
 
-/// The pixel integral from point values on a grid with a border of one pixel.
+/// Pixel integrals from the values at pixel centres, on a grid with a border of one pixel.
 fn far_field(values: &[f64], size: usize, area: f64, plane: &mut [f64]) {
     let side = size + 2;
     for (row, out) in plane.chunks_exact_mut(size).enumerate() {
@@ -147,13 +149,13 @@ fn far_field(values: &[f64], size: usize, area: f64, plane: &mut [f64]) {
         let (below, left, middle, right, above) = (line(0, 1), line(1, 0), line(1, 1), line(1, 2), line(2, 1));
         for i in 0..size {
             let laplacian = below[i] + above[i] + left[i] + right[i] - 4.0 * middle[i];
-            // Never below zero, whatever a thin arc does between two pixels.
+            // The estimate can be negative for an arc that is thinner than a pixel.
             out[i] = (area * (middle[i] + laplacian / 24.0)).max(0.0);
         }
     }
 }
 
-impl Points {
+impl QuadraturePoints {
     fn clear(&mut self) {
         for list in [&mut self.x, &mut self.y, &mut self.weight] {
             list.clear();
@@ -161,16 +163,17 @@ impl Points {
         self.pixel.clear();
     }
 
-    /// The points of a square cell (centre and side in pixels, from the centre of the part).
-    fn cell(&mut self, pixel: usize, [x, y]: [f64; 2], side: f64, fineness: f64, halvings: u32) {
+    /// Appends the points of a square cell: its centre relative to that of the component, and its side, in pixels.
+    fn cell(&mut self, pixel: usize, [x, y]: [f64; 2], side: f64, fineness: Fineness) {
         const TWO: &[(f64, f64)] = &[(-0.288_675_134_594_812_9, 0.5), (0.288_675_134_594_812_9, 0.5)];
         const THREE: &[(f64, f64)] =
             &[(-0.387_298_334_620_741_7, 5.0 / 18.0), (0.0, 8.0 / 18.0), (0.387_298_334_620_741_7, 5.0 / 18.0)];
-        let distance = (x.abs().max(y.abs()) - 0.5 * side).max(0.0) * fineness;
-        if halvings > 0 && distance < side {
+        let distance = (x.abs().max(y.abs()) - 0.5 * side).max(0.0) * fineness.relative_scale;
+        if fineness.halvings > 0 && distance < side {
+            let finer = Fineness { halvings: fineness.halvings - 1, ..fineness };
             let quarter = 0.25 * side;
             for (dx, dy) in [(-quarter, -quarter), (quarter, -quarter), (-quarter, quarter), (quarter, quarter)] {
-                self.cell(pixel, [x + dx, y + dy], 0.5 * side, fineness, halvings - 1);
+                self.cell(pixel, [x + dx, y + dy], 0.5 * side, finer);
             }
             return;
         }

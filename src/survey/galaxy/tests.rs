@@ -18,14 +18,14 @@ fn drawn(class: Class, i: usize) -> Galaxy {
 }
 
 #[test]
-fn the_flux_on_a_wide_stamp_is_that_of_the_drawn_magnitude() {
+fn a_wide_stamp_has_the_flux_of_the_drawn_magnitude() {
     for class in Class::ALL {
         for i in 0..12 {
             let mut galaxy = drawn(class, i);
             galaxy.components.truncate(galaxy.components.len() - usize::from(galaxy.neighbour));
             let wide = image(&galaxy.components, Stamp { size: 700, pixel_scale_arcsec: 0.2 }, &[Band::R]);
-            let ratio = sum(&wide) / flux_of_magnitude(galaxy.magnitude_r);
-            // What is missing lies outside 70 arcsec, in the wings of the highest Sersic indices.
+            let ratio = sum(&wide) / nanojansky(galaxy.magnitude_r);
+            // The missing flux lies beyond 70 arcsec, in the wings of the highest Sersic indices.
             assert!((0.985..1.002).contains(&ratio), "{class:?} {i}: {ratio}");
         }
     }
@@ -93,14 +93,14 @@ fn half_the_light_of_a_spheroid_lies_within_its_drawn_radius() {
             let part = ((galaxy.half_light_radius_arcsec - radius) / 0.2 + 0.5).clamp(0.0, 1.0);
             part * f64::from(pixels[k as usize])
         });
-        let share = inside.sum::<f64>() / flux_of_magnitude(galaxy.magnitude_r);
+        let share = inside.sum::<f64>() / nanojansky(galaxy.magnitude_r);
         assert!((share - 0.5).abs() < 0.005, "{i}: {share}");
     }
     assert!(seen > 10, "{seen}");
 }
 
 #[test]
-fn a_galaxy_is_the_same_whatever_was_drawn_before() {
+fn a_galaxy_does_not_depend_on_those_drawn_before() {
     let mut renderer = Renderer::new(STAMP);
     let mut out = vec![0.0; 30_000];
     for i in [3, 1, 2, 1] {
@@ -115,13 +115,65 @@ fn a_galaxy_is_the_same_whatever_was_drawn_before() {
 }
 
 #[test]
-fn bands_come_in_any_order_and_colours_are_those_of_the_parts() {
+fn planes_follow_the_order_of_the_bands_and_have_the_colours_of_the_components() {
     let disc = Profile::Sersic { n: 1.0, half_light_radius: 1.0, axis_ratio: 0.8, angle: 0.0 };
     let component = Component { centre: [0.0, 0.0], profile: disc, flux_r: 100.0, colour: [0.75, 0.25] };
     let pixels = image(&[component], STAMP, &[Band::I, Band::G]);
     let (i, g) = pixels.split_at(10_000);
     let colour = 2.5 * (sum(i) / sum(g)).log10();
     assert!((colour - 1.0).abs() < 1e-5, "{colour}");
+}
+
+#[test]
+fn galaxies_are_those_of_every_earlier_version() {
+    // Components, axis ratio, and sums over the components that depend on their order, of three objects of each class.
+    let found = Class::ALL.map(|class| {
+        let galaxies: Vec<Galaxy> = (0..3).map(|i| drawn(class, i)).collect();
+        let count = galaxies.iter().map(|galaxy| galaxy.components.len()).sum::<usize>() as f64;
+        let numbered = || galaxies.iter().flat_map(|galaxy| (1..).zip(&galaxy.components));
+        let sum =
+            |of: fn(&Component) -> f64| numbered().map(|(k, component)| f64::from(k) * of(component)).sum::<f64>();
+        let mut pixels = vec![0.0; 30_000];
+        Renderer::new(STAMP).draw(&galaxies[1].components, &BANDS, &mut pixels);
+        [
+            count,
+            galaxies.iter().map(|galaxy| galaxy.axis_ratio + galaxy.position_angle_deg()).sum(),
+            sum(|component| component.flux_r),
+            sum(|component| component.centre[0]),
+            sum(|component| component.centre[1]),
+            sum(|component| component.colour[0] + 2.0 * component.colour[1]),
+            pixels.iter().enumerate().map(|(i, pixel)| (i % 977) as f64 * f64::from(*pixel)).sum(),
+        ]
+    });
+    let expected = [
+        [
+            56.0,
+            358.704_755_316,
+            334_572.214_860_5,
+            444.793_385_228,
+            149.549_212_176,
+            -104.960_421_329,
+            13_965_214.650_18,
+        ],
+        [7.0, 358.452_533_861, 72_083.105_156_651, 30.897_381_833, -13.536_330_150, 17.491_536_831, 13_736_803.407_26],
+        [
+            116.0,
+            359.074_372_196,
+            983_943.345_257_2,
+            -1_884.379_036_195,
+            -918.100_491_975,
+            2_090.034_013_008,
+            14_389_644.924_89,
+        ],
+    ];
+    for (class, (found, expected)) in Class::ALL.iter().zip(found.into_iter().zip(expected)) {
+        for (measure, (found, expected)) in found.into_iter().zip(expected).enumerate() {
+            assert!(
+                (found - expected).abs() < 1e-6 * (1.0 + expected.abs()),
+                "{class:?} {measure}: {found} {expected}"
+            );
+        }
+    }
 }
 
 /// Mean and its standard error.
@@ -133,15 +185,14 @@ fn mean(values: &[f64]) -> (f64, f64) {
 }
 
 #[test]
-fn no_class_is_told_by_flux_place_or_neighbour() {
+fn flux_position_and_neighbour_do_not_reveal_the_class() {
     const N: usize = 1500;
-    type Of = fn(&Galaxy) -> f64;
-    let measures: [(&str, Of); 6] = [
+    let measures: [(&str, fn(&Galaxy) -> f64); 6] = [
         ("magnitude", |galaxy| galaxy.magnitude_r),
-        ("flux", |galaxy| main_parts(galaxy).iter().map(|part| part.flux_r).sum::<f64>().ln()),
+        ("flux", |galaxy| main_components(galaxy).iter().map(|component| component.flux_r).sum::<f64>().ln()),
         ("radius", |galaxy| galaxy.half_light_radius_arcsec),
-        ("x", |galaxy| centre_of_light(main_parts(galaxy), 0)),
-        ("distance", |galaxy| (0..2).map(|axis| centre_of_light(main_parts(galaxy), axis).powi(2)).sum()),
+        ("x", |galaxy| centroid(main_components(galaxy), 0)),
+        ("distance", |galaxy| (0..2).map(|axis| centroid(main_components(galaxy), axis).powi(2)).sum()),
         ("neighbour", |galaxy| f64::from(u8::from(galaxy.neighbour))),
     ];
     for (name, of) in measures {
@@ -156,7 +207,7 @@ fn no_class_is_told_by_flux_place_or_neighbour() {
 }
 
 #[test]
-fn no_class_is_told_by_its_measured_size() {
+fn the_measured_size_does_not_reveal_the_class() {
     const N: usize = 150;
     let mut renderer = Renderer::new(STAMP);
     let mut out = vec![0.0; 10_000];
@@ -164,26 +215,26 @@ fn no_class_is_told_by_its_measured_size() {
         let sizes: Vec<f64> = (0..N)
             .map(|i| {
                 let galaxy = drawn(class, i);
-                renderer.draw(main_parts(&galaxy), &[Band::R], &mut out);
+                renderer.draw(main_components(&galaxy), &[Band::R], &mut out);
                 half_light_radius(&out, galaxy.centre).ln()
             })
             .collect();
         mean(&sizes)
     });
-    // The classes spread by 0.3 each: their means may differ by a third of that.
+    // The sizes of a class scatter by 0.3: the means may differ by a third of that.
     for (a, b) in [(0, 1), (0, 2), (1, 2)] {
         let difference = (sizes[a].0 - sizes[b].0).abs();
         assert!(difference < 0.1 + 3.0 * sizes[a].1.hypot(sizes[b].1), "{sizes:?}");
     }
 }
 
-fn main_parts(galaxy: &Galaxy) -> &[Component] {
+fn main_components(galaxy: &Galaxy) -> &[Component] {
     &galaxy.components[..galaxy.components.len() - usize::from(galaxy.neighbour)]
 }
 
-fn centre_of_light(parts: &[Component], axis: usize) -> f64 {
-    parts.iter().map(|part| part.flux_r * part.centre[axis]).sum::<f64>()
-        / parts.iter().map(|part| part.flux_r).sum::<f64>()
+fn centroid(components: &[Component], axis: usize) -> f64 {
+    components.iter().map(|component| component.flux_r * component.centre[axis]).sum::<f64>()
+        / components.iter().map(|component| component.flux_r).sum::<f64>()
 }
 
 /// The radius around a centre that holds half the light of a stamp, arcsec.

@@ -9,7 +9,7 @@ use super::{kernels::PsfKernels, observable_layout, optics::Optics};
 use crate::{
     batch::{ImageLayout, Images, list_column, with_columns},
     error::{Diagnostic, Result},
-    image::blur::Scratch,
+    image::blur::BlurScratch,
     stage::{ColumnRef, Rejects, RunContext, Transform},
     transform::{diagnostics::not_bound, finite::check_finite},
 };
@@ -21,7 +21,7 @@ pub(super) struct BlurStep {
     /// The label of the first `observe` that requires this step: its rejects carry that label, because users do not see this step.
     required_by: String,
     bound: Option<(ImageLayout, PsfKernels)>,
-    scratch: Option<Scratch>,
+    scratch: Option<BlurScratch>,
 }
 
 impl BlurStep {

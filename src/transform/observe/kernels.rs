@@ -8,7 +8,7 @@ use super::Psf;
 use crate::{
     batch::{ImageLayout, Images},
     error::{Code, Diagnostic, Error, Result},
-    image::blur::{Blur, Kernel},
+    image::blur::{Blur, BlurKernel},
     survey::{preset::Survey, psf},
     transform::{kernel_cache::KernelCache, quantity::BoundQuantity},
 };
@@ -49,7 +49,7 @@ pub(super) struct PsfKernels {
     input_image: Option<PsfImageColumn>,
     blur: Arc<Blur>,
     /// By band, if all rows share them.
-    fixed: Option<Arc<Vec<Arc<Kernel>>>>,
+    fixed: Option<Arc<Vec<Arc<BlurKernel>>>>,
     /// By the bits of the output and input widths and the band.
     cache: KernelCache<[u64; 3]>,
 }
@@ -151,7 +151,7 @@ impl PsfKernels {
     }
 
     /// The kernel of a row and band, or why the row is rejected.
-    pub(super) fn get(&mut self, rows: &PsfRows, row: usize, band: usize) -> Result<Arc<Kernel>, String> {
+    pub(super) fn get(&mut self, rows: &PsfRows, row: usize, band: usize) -> Result<Arc<BlurKernel>, String> {
         if let Some(fixed) = &self.fixed {
             return Ok(Arc::clone(&fixed[band]));
         }
@@ -175,7 +175,7 @@ impl PsfKernels {
     }
 
     /// The kernel for a PSF of a width, on images without a PSF (`input` 0) or with one of the width `input`.
-    fn kernel(&self, width: f64, input: f64, band: usize) -> Kernel {
+    fn kernel(&self, width: f64, input: f64, band: usize) -> BlurKernel {
         let outer = self.transfer(width, band);
         let inner = self.atmosphere_transfer(input);
         // An image without noise is sampled from a smooth function; one that was blurred before is described by its pixels alone.
@@ -211,7 +211,7 @@ impl PsfKernels {
     }
 
     /// The ratio of transforms when the PSF of the input is an image: amplitudes are never amplified.
-    fn kernel_for_image(&self, pixels: &[f32], side: usize, width: f64, band: usize) -> Result<Kernel, String> {
+    fn kernel_for_image(&self, pixels: &[f32], side: usize, width: f64, band: usize) -> Result<BlurKernel, String> {
         let inner = psf::ImageTransform::new(pixels, side)?;
         let outer = self.transfer(width, band);
         let (ny, nx) = self.blur.grid();

@@ -140,15 +140,7 @@ struct Counting {
 }
 
 fn layout(side: usize) -> ImageLayout {
-    ImageLayout {
-        bands: vec!["r".into()],
-        height: side,
-        width: side,
-        unit: Unit::NanoJansky,
-        pixel_scale_arcsec: Some(0.2),
-        stretch: None,
-        electrons_per_njy: None,
-    }
+    ImageLayout::new(["r"], side, side, Unit::NanoJansky).with_pixel_scale(0.2)
 }
 
 pub(super) fn source_schema(side: usize) -> SchemaRef {

@@ -1,4 +1,4 @@
-//! Files that are wrong in every way that was thought of: rows or rejects, never a crash, never much memory.
+//! Damaged and hostile files give rows or rejects: never a crash, never more memory than allowed.
 
 use std::{fs, io::Write, path::Path};
 
@@ -11,7 +11,7 @@ use lucarne::{
 };
 use proptest::prelude::*;
 
-use super::{Given, cube, read, text};
+use super::{SourceOutput, cube, read, text};
 
 fn settings(path: &Path) -> Fits {
     let mut settings = Fits::new([text(path)]);
@@ -20,17 +20,17 @@ fn settings(path: &Path) -> Fits {
     settings
 }
 
-/// The one reason for which a file of these bytes is refused.
-fn refused(name: &str, bytes: &[u8]) -> String {
+/// Reads a file of these bytes, which has to be one reject. Returns its reason.
+fn rejected(name: &str, bytes: &[u8]) -> String {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(name);
     fs::write(&path, bytes).unwrap();
-    let Given { rows, rejects } = read(settings(&path));
+    let SourceOutput { rows, rejects } = read(settings(&path));
     assert_eq!((rows.num_rows(), rejects.len()), (0, 1), "{rejects:?}");
     rejects[0].reason.clone()
 }
 
-/// The cube with a card in place of that of its key.
+/// The cube with another value of a key.
 fn with_card(key: &str, value: &str) -> Vec<u8> {
     let mut bytes = cube(30, 0.0);
     let start = bytes.chunks(80).position(|card| card.starts_with(format!("{key:<8}").as_bytes())).unwrap() * 80;
@@ -45,7 +45,7 @@ fn gzipped(bytes: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn the_whole_cube_is_a_row() {
+fn an_undamaged_cube_is_a_row() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.fits");
     fs::write(&path, cube(30, 0.0)).unwrap();
@@ -54,20 +54,20 @@ fn the_whole_cube_is_a_row() {
 
 #[test]
 fn a_cube_cut_off_at_any_block_is_a_reject() {
-    let whole = cube(30, 0.0);
-    for end in (0..whole.len()).step_by(2880) {
-        let reason = refused("a.fits", &whole[..end]);
+    let complete = cube(30, 0.0);
+    for end in (0..complete.len()).step_by(2880) {
+        let reason = rejected("a.fits", &complete[..end]);
         let expected = match end {
             0 => "is empty, expected a FITS file".to_owned(),
             _ => format!("unit 0 is cut off: 10800 bytes of data expected, {} are there", end - 2880),
         };
         assert_eq!(reason, expected);
     }
-    assert_eq!(refused("a.fits", &whole[..1000]), "unit 0 is cut off in its header: no `END` before byte 1000");
+    assert_eq!(rejected("a.fits", &complete[..1000]), "unit 0 is cut off in its header: no `END` before byte 1000");
 }
 
 #[test]
-fn a_last_block_without_padding_is_read() {
+fn reads_a_last_block_without_padding() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.fits");
     fs::write(&path, &cube(30, 0.0)[..2880 + 10800]).unwrap();
@@ -75,7 +75,7 @@ fn a_last_block_without_padding_is_read() {
 }
 
 #[test]
-fn keys_that_cannot_be_are_named() {
+fn impossible_keys_are_named_in_the_reason() {
     for (key, value, reason) in [
         ("NAXIS1", "999999999999", "unit 0 is cut off: 359999999999640 bytes of data expected, 11520 are there"),
         (
@@ -96,7 +96,7 @@ fn keys_that_cannot_be_are_named() {
         ("NAXIS3", "0", "has no image: it holds no pixels"),
         ("BANDS", "'gr'", "key `BANDS` is `gr`, expected the names of 3 planes"),
     ] {
-        let found = refused("a.fits", &with_card(key, value));
+        let found = rejected("a.fits", &with_card(key, value));
         if (key, value) == ("NAXIS", "1") {
             assert!(found.contains("expected [y, x] or [band, y, x]"), "{found}");
             continue;
@@ -106,10 +106,10 @@ fn keys_that_cannot_be_are_named() {
 }
 
 #[test]
-fn an_image_above_the_limit_is_refused_before_it_is_read() {
+fn rejects_an_image_above_the_limit_before_reading_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("sparse.fits");
-    // 1.3 Gpixel of bytes that the file system says are there.
+    // A sparse file of 1.3 Gpixel.
     let mut header = with_card("NAXIS1", "15000000");
     header.truncate(2880);
     fs::write(&path, &header).unwrap();
@@ -119,7 +119,7 @@ fn an_image_above_the_limit_is_refused_before_it_is_read() {
 }
 
 #[test]
-fn a_gzip_bomb_stops_at_its_limit() {
+fn a_gzip_bomb_stops_at_the_limit() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("bomb.fits.gz");
     let mut bytes = with_card("NAXIS1", "15000000");
@@ -131,47 +131,47 @@ fn a_gzip_bomb_stops_at_its_limit() {
 }
 
 #[test]
-fn gzipped_files_are_read_and_broken_ones_refused() {
+fn reads_gzipped_files_and_rejects_truncated_ones() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.fits.gz");
     let packed = gzipped(&cube(30, 0.0));
     fs::write(&path, &packed).unwrap();
-    let given = read(settings(&path));
-    assert_eq!(given.rows.column_by_name("object_id").unwrap().as_string::<i32>().value(0), "a");
-    assert!(refused("a.fits.gz", &packed[..packed.len() / 2]).starts_with("cannot be decompressed as gzip"));
+    let output = read(settings(&path));
+    assert_eq!(output.rows.column_by_name("object_id").unwrap().as_string::<i32>().value(0), "a");
+    assert!(rejected("a.fits.gz", &packed[..packed.len() / 2]).starts_with("cannot be decompressed as gzip"));
 }
 
 #[test]
-fn what_is_no_file_or_no_fits_is_a_reject() {
-    assert_eq!(refused("empty.fits", b""), "is empty, expected a FITS file");
-    assert_eq!(refused("text.fits", b"hello"), "begins with `hello`, expected `SIMPLE  =`: not a FITS file");
+fn rejects_folders_and_files_that_are_not_fits() {
+    assert_eq!(rejected("empty.fits", b""), "is empty, expected a FITS file");
+    assert_eq!(rejected("text.fits", b"hello"), "begins with `hello`, expected `SIMPLE  =`: not a FITS file");
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("folder.fits")).unwrap();
     fs::write(folder.path().join("x.fits"), cube(30, 0.0)).unwrap();
-    let given = read(settings(folder.path()));
-    assert_eq!(given.rejects[0].reason, "is a folder, expected an ordinary file");
-    assert_eq!(given.rows.num_rows(), 1);
+    let output = read(settings(folder.path()));
+    assert_eq!(output.rejects[0].reason, "is a folder, expected a regular file");
+    assert_eq!(output.rows.num_rows(), 1);
 }
 
 #[cfg(unix)]
 #[test]
-fn a_pipe_does_not_hang_and_a_dead_link_is_a_reject() {
+fn rejects_pipes_without_blocking_and_dead_links() {
     let folder = tempfile::tempdir().unwrap();
     let pipe = folder.path().join("pipe.fits");
     let made = std::process::Command::new("mkfifo").arg(&pipe).status();
     if !made.is_ok_and(|status| status.success()) {
-        println!("skipped: `mkfifo` is not there");
+        println!("skipped: `mkfifo` is missing");
         return;
     }
     std::os::unix::fs::symlink("/nowhere", folder.path().join("link.fits")).unwrap();
-    let given = read(settings(folder.path()));
-    assert!(given.rejects[0].reason.starts_with("cannot be read: No such file"), "{:?}", given.rejects[0]);
-    assert_eq!(given.rejects[1].reason, "is a pipe, socket or device, expected an ordinary file");
+    let output = read(settings(folder.path()));
+    assert!(output.rejects[0].reason.starts_with("cannot be read: No such file"), "{:?}", output.rejects[0]);
+    assert_eq!(output.rejects[1].reason, "is a pipe, socket or device, expected a regular file");
 }
 
 #[cfg(unix)]
 #[test]
-fn an_unreadable_file_is_a_reject() {
+fn rejects_unreadable_files() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("secret.fits");
@@ -185,15 +185,15 @@ fn an_unreadable_file_is_a_reject() {
 }
 
 #[test]
-fn a_name_is_only_a_name() {
+fn syntax_of_cfitsio_in_file_names_has_no_effect() {
     let folder = tempfile::tempdir().unwrap();
     let names = ["a.fits(copy.fits)", "b[1].fits", "!x.fits", "c.fits+1", "mem:.fits", "-.fits", "d.fits[0][1:2,1:2]"];
     for (number, name) in (0u16..).zip(names) {
         fs::write(folder.path().join(name), cube(30, f32::from(number))).unwrap();
-        let given = read(settings(&folder.path().join(name)));
-        assert_eq!(given.rows.num_rows(), 1, "{name}: {:?}", given.rejects);
-        assert_eq!(list_values(&given.rows, "image").unwrap().0[0], f32::from(number), "{name}");
-        let origin = given.rows.column_by_name("origin").unwrap().as_string::<i32>().value(0).to_owned();
+        let output = read(settings(&folder.path().join(name)));
+        assert_eq!(output.rows.num_rows(), 1, "{name}: {:?}", output.rejects);
+        assert_eq!(list_values(&output.rows, "image").unwrap().0[0], f32::from(number), "{name}");
+        let origin = output.rows.column_by_name("origin").unwrap().as_string::<i32>().value(0).to_owned();
         assert_eq!(origin, format!("{}[0]", text(&folder.path().join(name))));
     }
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), names.len(), "nothing was written");
@@ -201,21 +201,21 @@ fn a_name_is_only_a_name() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn names_that_are_not_utf8_are_read() {
+fn reads_files_whose_names_are_not_utf8() {
     use std::os::unix::ffi::OsStrExt;
     let folder = tempfile::tempdir().unwrap();
     let name = std::ffi::OsStr::from_bytes(b"gal\xff.fits");
     fs::write(folder.path().join(name), cube(30, 0.0)).unwrap();
     for paths in [text(folder.path()), text(&folder.path().join("*.fits"))] {
-        let given = read(settings(Path::new(&paths)));
-        assert_eq!(given.rows.column_by_name("object_id").unwrap().as_string::<i32>().value(0), "gal\u{fffd}");
+        let output = read(settings(Path::new(&paths)));
+        assert_eq!(output.rows.column_by_name("object_id").unwrap().as_string::<i32>().value(0), "gal\u{fffd}");
     }
 }
 
-/// All images of the bytes, or the reason why not. Whatever happens, it ends.
+/// Decodes all images of the bytes. Returns the number of pixels.
 fn decode(bytes: Vec<u8>) -> Result<usize, String> {
     let limits = Limits { pixels: 1 << 20, gunzipped_bytes: 1 << 22 };
-    let file = fits::Fits::from_bytes("memory", bytes, &limits).map_err(|error| error.to_string())?;
+    let file = fits::FitsFile::from_bytes("memory", bytes, &limits).map_err(|error| error.to_string())?;
     let mut pixels = 0;
     for hdu in file.hdus() {
         if let Ok(image) = file.image(hdu.index) {
@@ -227,13 +227,13 @@ fn decode(bytes: Vec<u8>) -> Result<usize, String> {
     Ok(pixels)
 }
 
-/// A small file of every kind of image, tile-compressed ones included.
+/// Small files of every kind of image, tile-compressed ones included.
 fn samples() -> Vec<Vec<u8>> {
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/fits");
     let mut names: Vec<_> = fs::read_dir(golden).unwrap().map(|entry| entry.unwrap().path()).collect();
     names.retain(|path| path.extension().is_some_and(|ending| ending == "fits"));
     names.sort();
-    assert!(names.len() >= 8, "the samples are there");
+    assert!(names.len() >= 8, "samples are missing");
     names.iter().map(|path| fs::read(path).unwrap()).collect()
 }
 
@@ -275,7 +275,7 @@ proptest! {
     ) {
         let samples = samples();
         let mut bytes = samples[which.index(samples.len())].clone();
-        // Streams of tiles are at the end, headers before.
+        // The streams of tiles are at the end, after the headers.
         let start = if tail { bytes.len() / 2 } else { 0 };
         for (at, value) in damage {
             let at = start + at.index(bytes.len() - start);
@@ -303,7 +303,7 @@ proptest! {
 }
 
 #[test]
-fn a_row_that_differs_from_the_first_is_a_reject() {
+fn rejects_rows_that_differ_from_the_first() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("a.fits"), cube(30, 0.0)).unwrap();
     fs::write(folder.path().join("b.fits"), cube(20, 0.0)).unwrap();
@@ -311,8 +311,8 @@ fn a_row_that_differs_from_the_first_is_a_reject() {
     fs::write(folder.path().join("d.fits"), with_card("EXTEND", "T / PIXSCALE")).unwrap();
     let mut settings = Fits::new([text(folder.path())]);
     settings.nan = Policy::Fill;
-    let given = read(settings);
-    let reasons: Vec<&str> = given.rejects.iter().map(|reject| reject.reason.as_str()).collect();
+    let output = read(settings);
+    let reasons: Vec<&str> = output.rejects.iter().map(|reject| reject.reason.as_str()).collect();
     assert_eq!(
         reasons,
         [
@@ -320,11 +320,11 @@ fn a_row_that_differs_from_the_first_is_a_reject() {
             "has the unit `adu`, expected a unit of flux: `unit` or `zero_point` would say it",
         ]
     );
-    assert_eq!(given.rows.num_rows(), 2);
+    assert_eq!(output.rows.num_rows(), 2);
 }
 
 #[test]
-fn tiles_that_share_their_bytes_do_not_multiply_them() {
+fn tiles_that_share_their_bytes_do_not_multiply_the_memory() {
     let (tiles, heap) = (20_000u32, 1u32 << 20);
     let mut bytes = Vec::new();
     let header = |bytes: &mut Vec<u8>, cards: &[(&str, String)]| {
@@ -362,7 +362,7 @@ fn tiles_that_share_their_bytes_do_not_multiply_them() {
         bytes.extend_from_slice(&0u32.to_be_bytes());
     }
     bytes.resize((bytes.len() + heap as usize).next_multiple_of(2880), 7);
-    let file = fits::Fits::from_bytes("memory", bytes, &Limits::default()).unwrap();
-    let reason = file.image(1).unwrap_err().reason;
+    let file = fits::FitsFile::from_bytes("memory", bytes, &Limits::default()).unwrap();
+    let reason = file.image(1).unwrap_err().reason();
     assert!(reason.contains("of memory to decode"), "{reason}");
 }

@@ -1,19 +1,19 @@
-//! Values against astropy's (`tests/golden/fits/make.py`), and our own reading against cfitsio's.
+//! Pixels against astropy (`tests/golden/fits/make.py`), and plain images against cfitsio.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use lucarne::fits::{Fits, HduKind, Limits};
+use lucarne::fits::{FitsFile, HduKind, Limits};
 use serde::Deserialize;
 
 use super::shared;
 
 #[derive(Deserialize)]
-struct Expected {
-    files: BTreeMap<String, Values>,
+struct AstropyImages {
+    files: BTreeMap<String, AstropyImage>,
 }
 
 #[derive(Deserialize)]
-struct Values {
+struct AstropyImage {
     hdu: usize,
     shape: Vec<usize>,
     values: Vec<Option<f64>>,
@@ -26,12 +26,12 @@ fn pixels(image: &lucarne::fits::Image<'_>) -> Vec<f32> {
 }
 
 #[test]
-fn values_are_those_of_astropy() {
+fn pixels_agree_with_astropy() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/fits");
-    let expected: Expected = serde_json::from_slice(&fs::read(folder.join("expected.json")).unwrap()).unwrap();
+    let expected: AstropyImages = serde_json::from_slice(&fs::read(folder.join("expected.json")).unwrap()).unwrap();
     assert!(expected.files.len() >= 18);
     for (name, expected) in expected.files {
-        let file = Fits::open(&folder.join(&name), &Limits::default()).unwrap();
+        let file = FitsFile::open(&folder.join(&name), &Limits::default()).unwrap();
         let image = file.image(expected.hdu).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(image.shape(), expected.shape, "{name}");
         for (at, (found, expected)) in pixels(&image).iter().zip(&expected.values).enumerate() {
@@ -44,9 +44,9 @@ fn values_are_those_of_astropy() {
     }
 }
 
-/// Compares every plain image of a file as we read it with what cfitsio makes of it; how many there were.
+/// Compares all plain images of a file with those that cfitsio reads. Returns the number of images.
 fn compare(path: &Path) -> usize {
-    let Ok(file) = Fits::open(path, &Limits::default()) else { return 0 };
+    let Ok(file) = FitsFile::open(path, &Limits::default()) else { return 0 };
     let mut compared = 0;
     for hdu in file.hdus().iter().filter(|hdu| hdu.kind == HduKind::Image && hdu.has_pixels()) {
         let (ours, theirs) = (file.image(hdu.index), file.image_by_cfitsio(hdu.index));
@@ -54,21 +54,21 @@ fn compare(path: &Path) -> usize {
         let bits = |pixel: f32| if pixel.is_nan() { f32::NAN.to_bits() } else { pixel.to_bits() };
         let differing =
             pixels(ours).into_iter().zip(pixels(theirs)).position(|(ours, theirs)| bits(ours) != bits(theirs));
-        assert_eq!(differing, None, "{} unit {}", path.display(), hdu.index);
+        assert_eq!(differing, None, "{} HDU {}", path.display(), hdu.index);
         compared += 1;
     }
     compared
 }
 
 #[test]
-fn plain_images_are_read_as_cfitsio_reads_them_bit_for_bit() {
+fn plain_images_have_the_bits_of_cfitsio() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/fits");
     let compared: usize = fs::read_dir(folder).unwrap().map(|entry| compare(&entry.unwrap().path())).sum();
     assert_eq!(compared, 8);
 }
 
 #[test]
-fn plain_images_of_the_real_data_are_read_as_cfitsio_reads_them() {
+fn plain_images_of_real_data_have_the_bits_of_cfitsio() {
     let Some(folder) = shared("") else { return };
     let mut compared = 0;
     for pattern in ["kids_cutouts/*", "kids_sdss_pairs/*/*", "cosmos_hst/*", "fits_edge/*/*"] {

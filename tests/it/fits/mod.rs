@@ -1,5 +1,5 @@
-//! FITS files in, FITS files out.
-#![allow(clippy::print_stdout, reason = "a skipped test says so")]
+//! The source and the sink `fits`, and the reading of FITS files underneath.
+#![allow(clippy::print_stdout, reason = "skipped tests report it")]
 
 mod corpus;
 mod golden;
@@ -14,19 +14,19 @@ use std::{
 use arrow::{array::RecordBatch, compute::concat_batches};
 use lucarne::{
     error::Diagnostic,
-    fits::{Value, Writer},
+    fits::{CardValue, Writer},
     source::fits::Fits,
     stage::{Read, Reject, Settings, Source},
 };
 
-/// What a source gave: its rows in one batch, and the others.
-pub(super) struct Given {
+/// The output of a source: all rows in one batch, and the rejects.
+pub(super) struct SourceOutput {
     pub(super) rows: RecordBatch,
     pub(super) rejects: Vec<Reject>,
 }
 
 /// Reads all splits, in batches of at most `batch_rows`.
-pub(super) fn read_in_batches(settings: Fits, batch_rows: usize) -> Result<Given, Vec<Diagnostic>> {
+pub(super) fn read_in_batches(settings: Fits, batch_rows: usize) -> Result<SourceOutput, Vec<Diagnostic>> {
     let mut source: Box<dyn Source> = settings.build("source")?;
     let schema = source.bind()?;
     let (mut batches, mut rejects) = (Vec::new(), Vec::new());
@@ -36,9 +36,9 @@ pub(super) fn read_in_batches(settings: Fits, batch_rows: usize) -> Result<Given
         loop {
             match reader.next(batch_rows, Instant::now()).unwrap() {
                 Read::Batch { rows, rejects: bad } => {
-                    assert_eq!(rows.schema(), schema, "batches have the schema that was promised");
+                    assert_eq!(rows.schema(), schema, "batches have the bound schema");
                     seen += (rows.num_rows() + bad.len()) as u64;
-                    assert_eq!(reader.offset(), seen, "the position counts rows, bad ones included");
+                    assert_eq!(reader.offset(), seen, "the offset counts rows, rejects included");
                     batches.push(rows);
                     rejects.extend(bad);
                 }
@@ -47,21 +47,21 @@ pub(super) fn read_in_batches(settings: Fits, batch_rows: usize) -> Result<Given
             }
         }
         if let Some(rows) = split.rows {
-            assert_eq!(rows, seen, "the split has as many rows as it says");
+            assert_eq!(rows, seen, "the split has its declared number of rows");
         }
     }
-    Ok(Given { rows: concat_batches(&schema, &batches).unwrap(), rejects })
+    Ok(SourceOutput { rows: concat_batches(&schema, &batches).unwrap(), rejects })
 }
 
-pub(super) fn read(settings: Fits) -> Given {
+pub(super) fn read(settings: Fits) -> SourceOutput {
     read_in_batches(settings, 32).unwrap_or_else(|mistakes| panic!("{mistakes:?}"))
 }
 
-/// Real data beside the project, if it is there.
+/// A folder of real data beside the project, if it exists.
 pub(super) fn shared(folder: &str) -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data").join(folder);
     if !path.exists() {
-        println!("skipped: no `{}`", path.display());
+        println!("skipped: `{}` does not exist", path.display());
         return None;
     }
     Some(path)
@@ -71,7 +71,7 @@ pub(super) fn text(path: &Path) -> String {
     path.to_str().unwrap().to_owned()
 }
 
-/// A cube of three bands as a survey would cut it.
+/// A cutout of three bands; its pixels count from `first`.
 pub(super) fn cube(side: usize, first: f32) -> Vec<u8> {
     let pixels: Vec<f32> = (0..3 * side * side).map(|pixel| first + pixel as f32).collect();
     let mut file = Writer::new();
@@ -79,6 +79,6 @@ pub(super) fn cube(side: usize, first: f32) -> Vec<u8> {
     file.into_bytes()
 }
 
-pub(super) fn key(key: &str, value: &str) -> (String, Value) {
-    (key.to_owned(), Value::Text(value.to_owned()))
+pub(super) fn key(key: &str, value: &str) -> (String, CardValue) {
+    (key.to_owned(), CardValue::Text(value.to_owned()))
 }

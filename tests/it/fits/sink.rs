@@ -1,4 +1,4 @@
-//! Rows to files and back.
+//! The sink `fits`: rows are written to files and read back.
 
 use std::{fs, path::Path};
 
@@ -16,7 +16,7 @@ use lucarne::{
 
 use super::{cube, key, read, text};
 
-/// Five rows: two of one name, one of a name that is no file name.
+/// Five rows: two have the same name, one has a name that is not a file name.
 fn rows(folder: &Path) -> RecordBatch {
     let names = ["NGC 1", "a/../b", "twin", "twin", "it's"];
     for (number, name) in (0u8..).zip(names) {
@@ -27,7 +27,7 @@ fn rows(folder: &Path) -> RecordBatch {
             key("BANDS", "gr"),
             key("BUNIT", "nJy"),
             key("MORPH", "spiral"),
-            ("PIXSCALE".into(), lucarne::fits::Value::Real(0.2)),
+            ("PIXSCALE".into(), lucarne::fits::CardValue::Real(0.2)),
         ];
         file.image(&[2, 3, 3], &pixels, &keys);
         fs::write(folder.join(format!("{number}.fits")), file.into_bytes()).unwrap();
@@ -47,12 +47,12 @@ fn rows(folder: &Path) -> RecordBatch {
 
 fn write(settings: sink::fits::Fits, batches: &[RecordBatch], staging: &Path) -> Vec<TablePart> {
     let mut sink: Box<dyn Sink> = settings.build("cutouts").unwrap();
-    let needs = sink.bind(&batches[0].schema()).unwrap();
-    assert!(needs.iter().any(|need| need.column == "image"));
+    let required = sink.bind(&batches[0].schema()).unwrap();
+    assert!(required.iter().any(|column| column.column == "image"));
     sink.start(&RunContext { seed: 1, threads: 1, batch_rows: 32, ..RunContext::default() }, staging, staging).unwrap();
     batches.iter().for_each(|rows| sink.write(rows).unwrap());
     let parts = sink.prepare().unwrap();
-    assert_eq!(sink.prepare().unwrap(), [], "a part is named once");
+    assert_eq!(sink.prepare().unwrap(), [], "a part is returned once");
     for part in &parts {
         assert_eq!(fs::metadata(staging.join(&part.file)).unwrap().len(), part.bytes);
     }
@@ -65,12 +65,12 @@ fn settings(objects_per_file: usize) -> sink::fits::Fits {
 }
 
 #[test]
-fn cutouts_come_back_as_they_went() {
+fn cutouts_and_keys_survive_the_round_trip() {
     let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let rows = rows(from.path());
     let parts = write(settings(1), &[rows.slice(0, 2), rows.slice(2, 3)], to.path());
     assert_eq!(parts.iter().map(|part| part.rows).collect::<Vec<_>>(), [1; 5]);
-    // In the order in which they were written.
+    // Reads the files in the order in which they were written.
     let mut again = Fits::new(parts.iter().map(|part| text(&to.path().join(&part.file))));
     again.label = Some("LABEL".into());
     again.columns.insert("visit".into(), "EXPOSURE_VISIT".into());
@@ -87,7 +87,7 @@ fn cutouts_come_back_as_they_went() {
 }
 
 #[test]
-fn many_objects_share_a_file_when_asked() {
+fn objects_per_file_puts_several_objects_into_one_file() {
     let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let rows = rows(from.path());
     let parts = write(settings(3), std::slice::from_ref(&rows), to.path());
@@ -98,19 +98,20 @@ fn many_objects_share_a_file_when_asked() {
 }
 
 #[test]
-fn chosen_keys_are_written_and_no_others() {
+fn writes_only_the_chosen_keys() {
     let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let rows = rows(from.path());
     let mut settings = settings(1);
     settings.keys = Some([("MORPH".into(), "label".into())].into());
     let parts = write(settings, &[rows.slice(0, 1)], to.path());
-    let file = lucarne::fits::Fits::open(&to.path().join(&parts[0].file), &lucarne::fits::Limits::default()).unwrap();
+    let file =
+        lucarne::fits::FitsFile::open(&to.path().join(&parts[0].file), &lucarne::fits::Limits::default()).unwrap();
     let header = &file.hdus()[0].header;
     assert_eq!((header.text("MORPH").as_deref(), header.text("ORIGIN")), (Some("spiral"), None));
 }
 
 #[test]
-fn columns_that_cannot_be_written_are_mistakes() {
+fn rejects_columns_that_cannot_be_written() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("a.fits"), cube(2, 0.0)).unwrap();
     let schema = read(Fits::new([text(folder.path())])).rows.schema();
@@ -121,7 +122,7 @@ fn columns_that_cannot_be_written_are_mistakes() {
         sink.bind(&schema)
     };
     let codes = |images: &[&str], keys: &[(&str, &str)]| {
-        bound(images, keys).err().unwrap_or_default().iter().map(|mistake| mistake.code).collect::<Vec<_>>()
+        bound(images, keys).err().unwrap_or_default().iter().map(|diagnostic| diagnostic.code).collect::<Vec<_>>()
     };
     assert_eq!(codes(&["image"], &[]), []);
     assert_eq!(codes(&["imag", "origin"], &[]), [Code::UnknownColumn, Code::WrongColumn]);

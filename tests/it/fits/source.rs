@@ -1,4 +1,4 @@
-//! Rows from files of every layout.
+//! The source `fits`: rows from files of every layout.
 
 use arrow::{
     array::{Array, AsArray},
@@ -7,7 +7,7 @@ use arrow::{
 use lucarne::{
     batch::{ImageLayout, Images, Unit, list_values},
     error::Code,
-    fits::{Value, Writer},
+    fits::{CardValue, Writer},
     source::fits::{Catalogue, Companion, Fits, Layout, Policy},
     stage::{Read, Settings},
 };
@@ -19,53 +19,53 @@ fn strings(rows: &arrow::array::RecordBatch, column: &str) -> Vec<Option<String>
 }
 
 #[test]
-fn the_kids_cutouts_are_72_rows_and_no_reject() {
+fn reads_all_72_kids_cutouts() {
     let Some(folder) = shared("kids_cutouts") else { return };
     let mut settings = Fits::new([text(&folder)]);
     settings.bands = Some(["g", "r", "i"].map(String::from).to_vec());
     settings.size = Some(100);
     settings.label = Some("MORPH".into());
     settings.columns.insert("field_x".into(), "XFIELD".into());
-    let given = read(settings.clone());
-    assert_eq!((given.rows.num_rows(), given.rejects.len()), (72, 0));
-    let images = Images::of(&given.rows, "image").unwrap();
+    let output = read(settings.clone());
+    assert_eq!((output.rows.num_rows(), output.rejects.len()), (72, 0));
+    let images = Images::of(&output.rows, "image").unwrap();
     assert_eq!(images.layout.unit, Unit::NanoJansky);
     assert_eq!(images.layout.pixel_scale_arcsec, Some(0.339));
-    assert_eq!(strings(&given.rows, "object_id")[0].as_deref(), Some("KIDS-0109-0656"));
-    assert!(strings(&given.rows, "origin")[0].as_deref().unwrap().ends_with("KIDS-0109-0656.fits[0]"));
-    let labels = given.rows.column_by_name("label").unwrap();
+    assert_eq!(strings(&output.rows, "object_id")[0].as_deref(), Some("KIDS-0109-0656"));
+    assert!(strings(&output.rows, "origin")[0].as_deref().unwrap().ends_with("KIDS-0109-0656.fits[0]"));
+    let labels = output.rows.column_by_name("label").unwrap();
     assert_eq!(labels.len() - labels.null_count(), 6);
-    assert_eq!(given.rows.column_by_name("field_x").unwrap().as_primitive::<Float64Type>().value(0), 109.1);
-    // maggies to nJy.
-    assert!((images.rows().next().unwrap().iter().sum::<f32>() > 1.0));
+    assert_eq!(output.rows.column_by_name("field_x").unwrap().as_primitive::<Float64Type>().value(0), 109.1);
+    // Fluxes in maggies would be far below 1.
+    assert!(images.rows().next().unwrap().iter().sum::<f32>() > 1.0);
     let in_ones = read_in_batches(settings, 1).unwrap();
-    assert_eq!(in_ones.rows, given.rows);
+    assert_eq!(in_ones.rows, output.rows);
 }
 
 #[test]
-fn every_unit_of_cosmos_is_an_object() {
+fn every_hdu_of_a_cosmos_file_is_an_object() {
     let Some(folder) = shared("cosmos_hst") else { return };
     let mut settings = Fits::new([text(&folder.join("real_galaxy_images_extension.fits"))]);
     settings.size = Some(64);
     settings.bands = Some(vec!["F814W".into()]);
     settings.zero_point = Some(vec![25.94]);
     settings.pixel_scale_arcsec = Some(0.03);
-    let given = read(settings.clone());
-    assert_eq!((given.rows.num_rows(), given.rejects.len()), (100, 0));
-    assert_eq!(strings(&given.rows, "object_id")[7].as_deref(), Some("real_galaxy_images_extension[7]"));
-    // A unit is rejected where its size may not change.
+    let output = read(settings.clone());
+    assert_eq!((output.rows.num_rows(), output.rejects.len()), (100, 0));
+    assert_eq!(strings(&output.rows, "object_id")[7].as_deref(), Some("real_galaxy_images_extension[7]"));
+    // Without `size` the HDUs of another size are rejected.
     settings.size = None;
-    let given = read(settings);
-    assert_eq!(given.rows.num_rows() + given.rejects.len(), 100);
+    let output = read(settings);
+    assert_eq!(output.rows.num_rows() + output.rejects.len(), 100);
     assert!(
-        given.rejects.iter().any(|reject| reject.reason.contains("`size` would crop or pad it")),
+        output.rejects.iter().any(|reject| reject.reason.contains("`size` would crop or pad it")),
         "{:?}",
-        given.rejects[0]
+        output.rejects[0]
     );
 }
 
 #[test]
-fn every_edge_file_is_rows_or_rejects() {
+fn every_edge_file_gives_rows_or_rejects() {
     let Some(folder) = shared("fits_edge") else { return };
     let mut settings = Fits::new([format!("{}/*/*", text(&folder))]);
     settings.size = Some(32);
@@ -73,9 +73,9 @@ fn every_edge_file_is_rows_or_rejects() {
     settings.nan = Policy::Fill;
     settings.unit = Some("adu".into());
     settings.pixel_scale_arcsec = Some(1.0);
-    let given = read(settings);
-    let mut files: Vec<&str> = given.rejects.iter().map(|reject| reject.origin.split('[').next().unwrap()).collect();
-    let origins = strings(&given.rows, "origin");
+    let output = read(settings);
+    let mut files: Vec<&str> = output.rejects.iter().map(|reject| reject.origin.split('[').next().unwrap()).collect();
+    let origins = strings(&output.rows, "origin");
     files.extend(origins.iter().map(|origin| origin.as_deref().unwrap().split('[').next().unwrap()));
     files.sort_unstable();
     files.dedup();
@@ -91,7 +91,7 @@ fn every_edge_file_is_rows_or_rejects() {
         "test_gzip_compressed_image.fits.fz[1]",
         "square_array.fits[0]",
     ] {
-        assert!(rows.iter().any(|origin| origin.ends_with(name)), "{name} is no row: {:?}", given.rejects);
+        assert!(rows.iter().any(|origin| origin.ends_with(name)), "{name} is not a row: {:?}", output.rejects);
     }
     for (name, reason) in [
         ("astropy/table.fits", "has no image: it holds no pixels, a table"),
@@ -99,16 +99,16 @@ fn every_edge_file_is_rows_or_rejects() {
         ("nomtam/test.fits.bz2", "is compressed with bzip2"),
         ("astropy/random_groups.fits", "has no image: it holds random groups"),
     ] {
-        let reject = given.rejects.iter().find(|reject| reject.origin.ends_with(name)).unwrap();
+        let reject = output.rejects.iter().find(|reject| reject.origin.ends_with(name)).unwrap();
         assert!(reject.reason.contains(reason), "{reject:?}");
     }
 }
 
 #[test]
-fn a_unit_per_band_is_picked_by_name() {
+fn picks_the_hdus_of_bands_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let mut file = Writer::new();
-    file.image(&[], &[], &[key("OBJECT", "NGC 1"), ("VISIT".into(), Value::Integer(42))]);
+    file.image(&[], &[], &[key("OBJECT", "NGC 1"), ("VISIT".into(), CardValue::Integer(42))]);
     for (band, value) in [("i", 3.0), ("g", 1.0), ("r", 2.0)] {
         file.image(&[2, 2], &[value; 4], &[key("FILTER", band), key("BUNIT", "uJy")]);
     }
@@ -116,18 +116,15 @@ fn a_unit_per_band_is_picked_by_name() {
     std::fs::write(&path, file.into_bytes()).unwrap();
     let mut settings = Fits::new([text(&path)]);
     settings.columns.insert("visit".into(), "VISIT".into());
-    let unasked = read(settings.clone());
-    assert_eq!(
-        ImageLayout::of(unasked.rows.schema().field_with_name("image").unwrap()).unwrap().bands,
-        ["i", "g", "r"]
-    );
+    let all = read(settings.clone());
+    assert_eq!(ImageLayout::of(all.rows.schema().field_with_name("image").unwrap()).unwrap().bands, ["i", "g", "r"]);
     settings.bands = Some(["g", "r"].map(String::from).to_vec());
-    let given = read(settings.clone());
-    let (pixels, _) = list_values(&given.rows, "image").unwrap();
+    let output = read(settings.clone());
+    let (pixels, _) = list_values(&output.rows, "image").unwrap();
     assert_eq!(pixels, [1e3, 1e3, 1e3, 1e3, 2e3, 2e3, 2e3, 2e3]);
-    assert_eq!(strings(&given.rows, "origin")[0].as_deref().unwrap(), format!("{}[1,2,3]", text(&path)));
-    assert_eq!(strings(&given.rows, "object_id")[0].as_deref(), Some("NGC 1"));
-    assert_eq!(given.rows.column_by_name("visit").unwrap().as_primitive::<Int64Type>().value(0), 42);
+    assert_eq!(strings(&output.rows, "origin")[0].as_deref().unwrap(), format!("{}[1,2,3]", text(&path)));
+    assert_eq!(strings(&output.rows, "object_id")[0].as_deref(), Some("NGC 1"));
+    assert_eq!(output.rows.column_by_name("visit").unwrap().as_primitive::<Int64Type>().value(0), 42);
     settings.layout = Layout::HduPerObject;
     settings.bands = Some(vec!["x".into()]);
     let objects = read(settings);
@@ -136,28 +133,28 @@ fn a_unit_per_band_is_picked_by_name() {
 }
 
 #[test]
-fn a_band_that_is_not_there_is_a_reject() {
+fn rejects_files_without_a_band() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("a.fits"), cube(4, 0.0)).unwrap();
     let mut settings = Fits::new([text(folder.path())]);
     settings.bands = Some(["g", "z"].map(String::from).to_vec());
     settings.size = Some(4);
-    let given = read(settings);
-    assert_eq!(given.rejects[0].reason, "has the bands `g`, `r`, `i`, expected `g`, `z`");
+    let output = read(settings);
+    assert_eq!(output.rejects[0].reason, "has the bands `g`, `r`, `i`, expected `g`, `z`");
 }
 
 #[test]
-fn a_stack_is_an_object_for_each_of_its_images() {
+fn every_image_of_a_stack_is_an_object() {
     let folder = tempfile::tempdir().unwrap();
     let mut file = Writer::new();
     let pixels: Vec<f32> = (0..2 * 3 * 4).map(|pixel| pixel as f32).collect();
     file.image(&[2, 3, 2, 2], &pixels, &[key("BANDS", "g,r,i"), key("OBJECT", "stack")]);
     let path = folder.path().join("stack.fits");
     std::fs::write(&path, file.into_bytes()).unwrap();
-    let given = read(Fits::new([text(&path)]));
-    assert_eq!(list_values(&given.rows, "image").unwrap(), (pixels.as_slice(), 12));
-    assert_eq!(strings(&given.rows, "origin")[1].as_deref().unwrap(), format!("{}[0][1]", text(&path)));
-    assert_eq!(strings(&given.rows, "object_id")[1].as_deref(), Some("stack[1]"));
+    let output = read(Fits::new([text(&path)]));
+    assert_eq!(list_values(&output.rows, "image").unwrap(), (pixels.as_slice(), 12));
+    assert_eq!(strings(&output.rows, "origin")[1].as_deref().unwrap(), format!("{}[0][1]", text(&path)));
+    assert_eq!(strings(&output.rows, "object_id")[1].as_deref(), Some("stack[1]"));
 }
 
 fn with_companions(nan: bool) -> Vec<u8> {
@@ -176,16 +173,16 @@ fn with_companions(nan: bool) -> Vec<u8> {
 }
 
 #[test]
-fn companions_follow_the_image() {
+fn companions_are_cropped_and_scaled_with_the_image() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("a.fits"), with_companions(false)).unwrap();
     let mut settings = Fits::new([text(folder.path())]);
     settings.companions = vec![Companion::Psf, Companion::Variance, Companion::Mask];
     settings.size = Some(4);
     settings.fill = -7.0;
-    let given = read(settings.clone());
-    let column = |name| list_values(&given.rows, name).unwrap().0.to_vec();
-    // One row is padded, above: pixel n/2 stays pixel n/2.
+    let output = read(settings.clone());
+    let column = |name| list_values(&output.rows, name).unwrap().0.to_vec();
+    // The image is padded by one row above: pixel n/2 stays pixel n/2.
     assert_eq!(column("image")[..5], [-7.0, -7.0, -7.0, -7.0, 1e3]);
     assert_eq!(column("image_variance")[..5], [0.0, 0.0, 0.0, 0.0, 4e6]);
     assert_eq!(column("image_mask")[..10], [1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 6.0]);
@@ -199,19 +196,19 @@ fn companions_follow_the_image() {
 }
 
 #[test]
-fn pixels_that_are_no_number_reject_or_are_filled() {
+fn rejects_or_fills_non_finite_pixels() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("a.fits"), with_companions(true)).unwrap();
     let mut settings = Fits::new([text(folder.path())]);
-    let given = read(settings.clone());
+    let output = read(settings.clone());
     let expected = "has 1 pixels of 12 that are no finite number, the first at band `band1`, y 1, x 0: `nan: fill` would fill them";
-    assert_eq!((given.rejects[0].reason.as_str(), given.rejects[0].row), (expected, 0));
+    assert_eq!((output.rejects[0].reason.as_str(), output.rejects[0].row), (expected, 0));
     settings.nan = Policy::Fill;
     assert_eq!(list_values(&read(settings).rows, "image").unwrap().0[4], 0.0);
 }
 
 #[test]
-fn a_catalogue_is_joined_by_identity_or_by_a_key() {
+fn joins_a_catalogue_by_identity_or_by_a_key() {
     let folder = tempfile::tempdir().unwrap();
     for (name, id) in [("a", "007"), ("b", "8"), ("c", "9")] {
         let mut file = Writer::new();
@@ -225,18 +222,18 @@ fn a_catalogue_is_joined_by_identity_or_by_a_key() {
     let catalogue = Catalogue { path: text(&table), key: "id".into(), header_key: None, columns: columns.into() };
     settings.catalogue = Some(catalogue.clone());
     let expected = [Some("merger".to_owned()), None, Some("spiral".to_owned())];
-    let given = read(settings.clone());
-    assert_eq!(strings(&given.rows, "label"), expected);
-    assert_eq!(given.rows.column_by_name("ra").unwrap().as_primitive::<Float64Type>().value(0), 11.5);
+    let output = read(settings.clone());
+    assert_eq!(strings(&output.rows, "label"), expected);
+    assert_eq!(output.rows.column_by_name("ra").unwrap().as_primitive::<Float64Type>().value(0), 11.5);
     settings.catalogue = Some(Catalogue { key: "name".into(), header_key: Some("TARGET".into()), ..catalogue.clone() });
     assert_eq!(strings(&read(settings.clone()).rows, "label"), expected);
     settings.catalogue = Some(Catalogue { key: "nam".into(), ..catalogue });
-    let mistakes = read_in_batches(settings, 8).err().unwrap();
-    assert_eq!((mistakes[0].code, mistakes[0].help.as_deref()), (Code::UnknownColumn, Some("did you mean `name`?")));
+    let found = &read_in_batches(settings, 8).err().unwrap()[0];
+    assert_eq!((found.code, found.help.as_deref()), (Code::UnknownColumn, Some("did you mean `name`?")));
 }
 
 #[test]
-fn a_split_opened_in_its_middle_goes_on_there() {
+fn a_split_continues_at_any_offset() {
     let folder = tempfile::tempdir().unwrap();
     for number in 0..70 {
         let bytes = if number % 10 == 3 { b"no FITS".to_vec() } else { cube(2, number as f32) };
@@ -246,11 +243,11 @@ fn a_split_opened_in_its_middle_goes_on_there() {
     source.bind().unwrap();
     let splits = source.splits().unwrap();
     assert_eq!(splits.len(), 2);
-    let rest = |position| {
-        let mut reader = source.open(&splits[0], position).unwrap();
-        assert_eq!(reader.offset(), position);
+    let rest = |offset| {
+        let mut reader = source.open(&splits[0], offset).unwrap();
+        assert_eq!(reader.offset(), offset);
         let Read::Batch { rows, rejects } = reader.next(1000, std::time::Instant::now()).unwrap() else {
-            panic!("no rows")
+            panic!("expected rows")
         };
         assert_eq!(reader.offset(), 64);
         (rows, rejects)
@@ -263,7 +260,7 @@ fn a_split_opened_in_its_middle_goes_on_there() {
 }
 
 #[test]
-fn files_that_changed_since_the_run_began_are_no_split() {
+fn rejects_a_split_whose_files_changed_since_the_run_began() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("b.fits"), cube(2, 0.0)).unwrap();
     let open = || {
@@ -278,13 +275,13 @@ fn files_that_changed_since_the_run_began_are_no_split() {
 }
 
 fn mistake(paths: &[String]) -> (Code, String) {
-    let mistakes = read_in_batches(Fits::new(paths), 8).err().unwrap();
-    assert!(mistakes.iter().all(|mistake| mistake.help.is_some()));
-    (mistakes[0].code, mistakes[0].message.clone())
+    let diagnostics = read_in_batches(Fits::new(paths), 8).err().unwrap();
+    assert!(diagnostics.iter().all(|diagnostic| diagnostic.help.is_some()));
+    (diagnostics[0].code, diagnostics[0].message.clone())
 }
 
 #[test]
-fn paths_that_lead_nowhere_are_mistakes() {
+fn rejects_paths_without_files() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| text(&folder.path().join(name));
     assert_eq!(mistake(&[at("none.fits")]), (Code::MissingFile, format!("`{}` is not there", at("none.fits"))));
@@ -307,11 +304,11 @@ fn paths_that_lead_nowhere_are_mistakes() {
 }
 
 #[test]
-fn settings_that_cannot_be_are_mistakes() {
+fn rejects_impossible_settings() {
     let codes = |change: fn(&mut Fits)| {
         let mut settings = Fits::new(["x.fits"]);
         change(&mut settings);
-        settings.build("source").err().unwrap_or_default().iter().map(|mistake| mistake.code).collect::<Vec<_>>()
+        settings.build("source").err().unwrap_or_default().iter().map(|diagnostic| diagnostic.code).collect::<Vec<_>>()
     };
     assert_eq!(codes(|_| {}), []);
     assert_eq!(codes(|settings| settings.bands = Some(vec!["g".into(), "g".into()])), [Code::OutOfRange]);

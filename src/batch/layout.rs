@@ -1,0 +1,193 @@
+//! What an image column holds, as metadata of its field.
+
+use arrow::datatypes::Field;
+use serde::{Deserialize, Serialize};
+
+use super::tensor::{list_type, tensor_metadata, tensor_shape};
+
+/// The unit of the pixels of an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[non_exhaustive]
+pub enum Unit {
+    /// Flux integrated over the pixel, in nanojansky (m_AB = 31.4 - 2.5 log10 f).
+    #[serde(rename = "nJy")]
+    NanoJansky,
+    /// Electrons collected in an exposure, sky subtracted.
+    #[serde(rename = "electron")]
+    Electron,
+    /// Arcsinh-stretched, about 0 to 1.
+    #[serde(rename = "stretched")]
+    Stretched,
+    /// The unit of the file, which is not known.
+    #[serde(rename = "unknown")]
+    Unknown,
+}
+
+impl Unit {
+    /// The unit as written in metadata and messages.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NanoJansky => "nJy",
+            Self::Electron => "electron",
+            Self::Stretched => "stretched",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    fn parse(name: &str) -> Self {
+        [Self::NanoJansky, Self::Electron, Self::Stretched]
+            .into_iter()
+            .find(|unit| unit.name() == name)
+            .unwrap_or(Self::Unknown)
+    }
+}
+
+/// The constants of an arcsinh stretch: y = (arcsinh(c clip(x, lo, hi)) + 1) / 2 with c = 0.85 / hi.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Stretch {
+    /// Lower clip, in the unit of the image before the stretch.
+    pub lo: f64,
+    /// Upper clip, in the unit of the image before the stretch.
+    pub hi: f64,
+}
+
+/// The shape of the images of a column and the meaning of their pixels.
+///
+/// ```
+/// use lucarne::batch::{ImageLayout, Unit};
+///
+/// let layout = ImageLayout::new(["g", "r", "i"], 100, 100, Unit::NanoJansky).with_pixel_scale(0.2);
+/// let field = layout.field("image");
+/// assert_eq!(ImageLayout::of(&field), Some(layout));
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct ImageLayout {
+    /// Band names, in the order of the planes.
+    pub bands: Vec<String>,
+    /// Rows of a plane, pixels.
+    pub height: usize,
+    /// Columns of a plane, pixels.
+    pub width: usize,
+    /// The unit of the pixels.
+    pub unit: Unit,
+    /// Side of a pixel, arcsec, if known.
+    pub pixel_scale_arcsec: Option<f64>,
+    /// The constants of the stretch, for stretched images whose constants are the same in every row.
+    pub stretch: Option<Stretch>,
+    /// Electrons per nJy, one number per band, for images in electrons whose exposure is the same in every row.
+    pub electrons_per_njy: Option<Vec<f64>>,
+}
+
+impl ImageLayout {
+    /// Images of some bands, of an unknown pixel scale. Band names must not contain commas.
+    pub fn new<B: Into<String>>(bands: impl IntoIterator<Item = B>, height: usize, width: usize, unit: Unit) -> Self {
+        let bands = bands.into_iter().map(Into::into).collect();
+        Self { bands, height, width, unit, pixel_scale_arcsec: None, stretch: None, electrons_per_njy: None }
+    }
+
+    /// The same with a pixel scale, arcsec; `None` if it is not known.
+    #[must_use]
+    pub fn with_pixel_scale(self, arcsec: impl Into<Option<f64>>) -> Self {
+        Self { pixel_scale_arcsec: arcsec.into(), ..self }
+    }
+
+    /// The same with the constants of a stretch.
+    #[must_use]
+    pub fn with_stretch(self, stretch: impl Into<Option<Stretch>>) -> Self {
+        Self { stretch: stretch.into(), ..self }
+    }
+
+    /// The same with the electrons of 1 nJy in each band.
+    #[must_use]
+    pub fn with_electrons_per_njy(self, electrons: impl Into<Option<Vec<f64>>>) -> Self {
+        Self { electrons_per_njy: electrons.into(), ..self }
+    }
+
+    /// Pixels of a plane.
+    pub fn plane(&self) -> usize {
+        self.height * self.width
+    }
+
+    /// Pixels of an image, all bands.
+    pub fn pixels(&self) -> usize {
+        self.bands.len() * self.plane()
+    }
+
+    /// The field of a column of such images.
+    pub fn field(&self, name: &str) -> Field {
+        let mut metadata = tensor_metadata(&[self.bands.len(), self.height, self.width], &["band", "y", "x"]);
+        metadata.insert("bands".into(), self.bands.join(","));
+        metadata.insert("unit".into(), self.unit.name().into());
+        if let Some(scale) = self.pixel_scale_arcsec {
+            metadata.insert("pixel_scale_arcsec".into(), scale.to_string());
+        }
+        if let Some(Stretch { lo, hi }) = self.stretch {
+            metadata.insert("stretch_lo".into(), lo.to_string());
+            metadata.insert("stretch_hi".into(), hi.to_string());
+        }
+        if let Some(gain) = &self.electrons_per_njy {
+            let gain: Vec<String> = gain.iter().map(ToString::to_string).collect();
+            metadata.insert("electrons_per_njy".into(), gain.join(","));
+        }
+        Field::new(name, list_type(self.pixels()), false).with_metadata(metadata)
+    }
+
+    /// The layout that a field describes; `None` if it is not an image.
+    pub fn of(field: &Field) -> Option<Self> {
+        let shape = tensor_shape(field)?;
+        let &[depth, height, width] = shape.as_slice() else { return None };
+        let metadata = field.metadata();
+        let number = |key: &str| metadata.get(key).and_then(|text| text.parse::<f64>().ok());
+        let layout = Self {
+            bands: metadata.get("bands")?.split(',').map(str::to_owned).collect(),
+            height,
+            width,
+            unit: Unit::parse(metadata.get("unit")?),
+            pixel_scale_arcsec: number("pixel_scale_arcsec"),
+            stretch: number("stretch_lo").zip(number("stretch_hi")).map(|(lo, hi)| Stretch { lo, hi }),
+            electrons_per_njy: metadata
+                .get("electrons_per_njy")
+                .and_then(|text| text.split(',').map(|part| part.parse().ok()).collect()),
+        };
+        (layout.bands.len() == depth && *field.data_type() == list_type(layout.pixels())).then_some(layout)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layout() -> ImageLayout {
+        ImageLayout::new(["g", "r"], 2, 3, Unit::Electron)
+            .with_pixel_scale(0.2)
+            .with_stretch(Stretch { lo: -1.5, hi: 1.0 / 3.0 })
+            .with_electrons_per_njy(vec![0.1, 1e-3])
+    }
+
+    #[test]
+    fn a_layout_survives_its_field() {
+        for unit in [Unit::NanoJansky, Unit::Electron, Unit::Stretched, Unit::Unknown] {
+            let layout = ImageLayout { unit, ..layout() };
+            assert_eq!(ImageLayout::of(&layout.field("image")), Some(layout));
+        }
+        let plain = ImageLayout::new(["x"], 4, 1, Unit::Unknown);
+        assert_eq!(ImageLayout::of(&plain.field("image")), Some(plain));
+    }
+
+    #[test]
+    fn fields_that_contradict_themselves_are_not_images() {
+        assert_eq!(ImageLayout::of(&Field::new("latent", list_type(12), false)), None);
+        let field = layout().field("image");
+        let with = |key: &str, value: &str| {
+            let mut metadata = field.metadata().clone();
+            metadata.insert(key.into(), value.into());
+            ImageLayout::of(&field.clone().with_metadata(metadata))
+        };
+        assert_eq!(with("bands", "g,r"), Some(layout()));
+        assert_eq!(with("bands", "g,r,i"), None);
+        assert_eq!(with("ARROW:extension:name", "other"), None);
+        assert_eq!(with("ARROW:extension:metadata", r#"{"shape":[2,6]}"#), None);
+        assert_eq!(with("ARROW:extension:metadata", r#"{"shape":[2,3,3]}"#), None);
+    }
+}

@@ -1,0 +1,31 @@
+//! The columns that flow through a pipeline: their names, their Arrow types, and views of the images in them.
+//!
+//! An image column is a fixed-size list of float32, the pixels of `[band, y, x]` in C order, with the extension name
+//! `arrow.fixed_shape_tensor`. The metadata of its field describe the pixels ([`ImageLayout`]).
+
+mod columns;
+mod images;
+mod layout;
+mod tensor;
+
+pub use self::{
+    columns::{column_of, keep_rows, object_id, origin, row_number, text_column, with_columns},
+    images::Images,
+    layout::{ImageLayout, Stretch, Unit},
+    tensor::{list_column, list_type, list_values, tensor_metadata, tensor_shape},
+};
+
+/// Number of the row in its split (uint64). Names that begin with `_` are internal: no sink keeps them.
+pub const ROW: &str = "_row";
+/// Identity of the object (utf8).
+pub const OBJECT_ID: &str = "object_id";
+/// Where the row came from: file, HDU, row (utf8).
+pub const ORIGIN: &str = "origin";
+/// True class (utf8, nullable).
+pub const LABEL: &str = "label";
+/// Right ascension, degrees (float64, nullable).
+pub const RA: &str = "ra";
+/// Declination, degrees (float64, nullable).
+pub const DEC: &str = "dec";
+/// Names that no label may take, besides those that begin with `_`.
+pub const RESERVED: &[&str] = &[OBJECT_ID, ORIGIN, LABEL, RA, DEC, "objects", "rejects"];

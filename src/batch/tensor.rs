@@ -1,0 +1,72 @@
+//! Columns of float32 lists: tensors of a fixed shape, images among them.
+
+use std::{collections::HashMap, sync::Arc};
+
+use arrow::{
+    array::{Array, ArrayRef, AsArray, FixedSizeListArray, Float32Array, RecordBatch},
+    datatypes::{DataType, Field, FieldRef, Float32Type},
+};
+use serde::Deserialize;
+
+use super::column_of;
+use crate::error::{Error, Result};
+
+const EXTENSION_NAME: &str = "ARROW:extension:name";
+const EXTENSION_METADATA: &str = "ARROW:extension:metadata";
+const TENSOR: &str = "arrow.fixed_shape_tensor";
+
+/// The part of the extension metadata that is read.
+#[derive(Deserialize)]
+struct TensorShape {
+    shape: Vec<usize>,
+}
+
+/// The metadata of a tensor column of any shape, as `arrow.fixed_shape_tensor` defines them.
+pub fn tensor_metadata(shape: &[usize], dim_names: &[&str]) -> HashMap<String, String> {
+    let extension = serde_json::json!({ "shape": shape, "dim_names": dim_names });
+    HashMap::from([(EXTENSION_NAME.into(), TENSOR.into()), (EXTENSION_METADATA.into(), extension.to_string())])
+}
+
+/// The shape of a tensor column of any shape; `None` if the column is not a tensor.
+pub fn tensor_shape(field: &Field) -> Option<Vec<usize>> {
+    let metadata = field.metadata();
+    let is_tensor = metadata.get(EXTENSION_NAME).is_some_and(|name| name == TENSOR);
+    let extension = metadata.get(EXTENSION_METADATA).filter(|_| is_tensor)?;
+    Some(serde_json::from_str::<TensorShape>(extension).ok()?.shape)
+}
+
+/// The Arrow type of a list of `length` float32.
+///
+/// The items are nullable although none is ever null: pyarrow shows a list of non-null items as a plain list, not as a tensor.
+pub fn list_type(length: usize) -> DataType {
+    DataType::FixedSizeList(item(), i32::try_from(length).unwrap_or(i32::MAX))
+}
+
+fn item() -> FieldRef {
+    Arc::new(Field::new("item", DataType::Float32, true))
+}
+
+/// A column of `values.len() / length` lists of `length` float32.
+///
+/// # Errors
+/// [`Error::Data`] when a list is longer than Arrow allows.
+pub fn list_column(values: Vec<f32>, length: usize) -> Result<ArrayRef> {
+    let length =
+        i32::try_from(length).map_err(|_| Error::data(format!("a list of {length} numbers is too long for Arrow")))?;
+    Ok(Arc::new(FixedSizeListArray::try_new(item(), length, Arc::new(Float32Array::from(values)), None)?))
+}
+
+/// The numbers of a float32 list column, row after row, and the length of a row.
+///
+/// # Errors
+/// [`Error::Data`] when the column is missing or of another type.
+pub fn list_values<'a>(batch: &'a RecordBatch, column: &str) -> Result<(&'a [f32], usize)> {
+    let array = column_of(batch, column)?;
+    let wrong = || Error::data(format!("column `{column}` is {}, expected lists of float32", array.data_type()));
+    let lists = array.as_fixed_size_list_opt().ok_or_else(wrong)?;
+    let length = lists.value_length() as usize;
+    let values = lists.values().as_primitive_opt::<Float32Type>().ok_or_else(wrong)?.values();
+    // A sliced batch shares the values of all rows.
+    let start = lists.value_offset(0) as usize;
+    Ok((&values[start..start + lists.len() * length], length))
+}

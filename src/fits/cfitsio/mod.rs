@@ -1,0 +1,55 @@
+//! The decoders and encoders of cfitsio, and the only `unsafe` code of the crate. They work on bytes in memory, never on file names.
+//!
+//! The bundled cfitsio is compiled reentrant: one lock guards its table of open files (10,000 of them), its messages, the coder of
+//! HCOMPRESS and its decoder. Three things it does not guard, and they are handled here: the library is set up, and its table of
+//! dither values filled, before any thread can use them ([`ready`]); a handle stays on the thread that made it; and a file is
+//! written into our own memory (that of cfitsio, `mem://`, loses its address when two threads close and create at once).
+#![allow(unsafe_code, reason = "cfitsio is C; every call has its proof beside it")]
+
+mod read;
+mod statistics;
+mod write;
+
+use std::{
+    ffi::{CStr, c_char, c_int, c_long},
+    sync::Once,
+};
+
+use fitsio_sys::ffgerr;
+
+pub(super) use self::{read::image, statistics::statistics, write::compress};
+
+unsafe extern "C" {
+    /// Registers the drivers; returns at once if that was done.
+    fn fits_init_cfitsio() -> c_int;
+    /// Fills the table of dither values; returns at once if that was done.
+    fn fits_init_randoms() -> c_int;
+}
+
+/// Sets the library up, once. cfitsio sets itself up on first use, but tests without its lock whether it has to: a second thread
+/// would use the table of dither values as soon as it is allocated, before it is filled.
+fn ready() {
+    static READY: Once = Once::new();
+    // SAFETY: both functions have no arguments and lock what they write; `Once` makes every thread wait for the first call and
+    // see all that it wrote.
+    READY.call_once(|| unsafe {
+        fits_init_cfitsio();
+        fits_init_randoms();
+    });
+}
+
+/// The text of a cfitsio status.
+fn check(status: c_int) -> Result<(), String> {
+    if status == 0 {
+        return Ok(());
+    }
+    let mut text = [0 as c_char; 64];
+    // SAFETY: cfitsio writes at most 31 characters and a zero.
+    let message = unsafe {
+        ffgerr(status, text.as_mut_ptr());
+        CStr::from_ptr(text.as_ptr())
+    };
+    Err(format!("{} (cfitsio status {status})", message.to_string_lossy()))
+}
+
+const _: () = assert!(size_of::<c_long>() == 8, "the bindings are those of a 64-bit system");
