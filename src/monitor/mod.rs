@@ -1,25 +1,17 @@
-//! What watches the stream: every monitor writes a table of its own.
+//! Monitors: tables and findings computed from the stream.
 
 pub mod accuracy;
-mod asked;
 pub mod calibration;
 pub mod church_window;
-mod columns;
-#[cfg(test)]
-mod fake;
-mod heard;
 pub mod isomap;
-pub mod labels;
+mod kit;
 pub mod latent_distance;
 pub mod latent_drift;
-mod latents;
 pub mod one_pixel;
 pub mod pixel_map;
-pub mod pixels;
 mod study;
-mod truth;
-mod windowed;
 
+pub use self::kit::{pixels, score::Labels};
 use crate::stage::{Kind, Monitor};
 
 /// The kinds, in the order of the reference.

@@ -20,12 +20,10 @@ use arrow::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use self::{table::schema, tally::Tally};
-use super::{
-    columns::{class_column, needs_text},
-    labels::Labels,
-    truth::{common_classes, predictions, truths, warn_unknown_classes},
-    windowed::{Scope, Windowed},
+use self::{table::AccuracyRow, tally::Tally};
+use super::kit::{
+    score::{Labels, class_column, common_classes, needs_text, predictions, truths, warn_unknown_classes},
+    windowed::{Scope, TalliedScores, Windowed},
 };
 use crate::{
     batch::LABEL,
@@ -85,7 +83,6 @@ impl Settings<dyn Monitor> for Accuracy {
             scores: self.score.scores()?,
             settings: self,
             classes: Vec::new(),
-            schema: Schema::empty().into(),
             counts: Windowed::new(None, Tally::new(0), 0),
         }))
     }
@@ -97,17 +94,24 @@ struct AccuracyMonitor {
     settings: Accuracy,
     scores: Vec<String>,
     classes: Vec<String>,
-    schema: SchemaRef,
     counts: Windowed<Tally>,
 }
 
 impl AccuracyMonitor {
+    fn tallied(&self) -> TalliedScores<'_> {
+        TalliedScores { kind: Accuracy::NAME, label: &self.label, scores: &self.scores, classes: &self.classes }
+    }
+
     fn say(&mut self, counted: Vec<(Scope, Vec<Tally>)>) -> Result<MonitorOutput> {
         let mut out = MonitorOutput::default();
         for (scope, tallies) in counted {
-            let scores: Vec<(&str, &Tally)> = self.scores.iter().map(String::as_str).zip(&tallies).collect();
-            let rows = table::rows(&self.schema, &scope, &scores, &self.classes, self.settings.confidence)?;
-            out.rows.push(rows.into());
+            let rows: Vec<AccuracyRow<'_>> = self
+                .scores
+                .iter()
+                .zip(&tallies)
+                .flat_map(|(score, tally)| table::rows(score, &scope, tally, &self.classes, self.settings.confidence))
+                .collect();
+            out.rows.push(table::table(&self.classes).batch(&rows)?.into());
             for (i, tally) in tallies.iter().enumerate() {
                 if self.counts.is_found(&scope, i, self.is_below(tally)) {
                     out.findings.push(self.finding(&scope, i, tally));
@@ -151,9 +155,8 @@ impl Monitor for AccuracyMonitor {
         if !mistakes.is_empty() {
             return Err(mistakes);
         }
-        self.schema = schema(&self.classes);
         self.counts = Windowed::new(self.settings.window, Tally::new(self.classes.len()), self.scores.len());
-        Ok(self.schema.clone())
+        Ok(table::table(&self.classes).schema())
     }
 
     fn observe(&mut self, batch: &RecordBatch) -> Result<MonitorOutput> {
@@ -176,18 +179,19 @@ impl Monitor for AccuracyMonitor {
     }
 
     fn snapshot(&self) -> Result<Vec<u8>> {
-        self.counts.snapshot()
+        self.counts.snapshot(&self.tallied())
     }
 
     fn restore(&mut self, snapshot: &[u8]) -> Result<()> {
-        let classes = self.classes.len();
-        self.counts.restore(&self.label, snapshot, |tally| tally.fits(classes))
+        let of =
+            TalliedScores { kind: Accuracy::NAME, label: &self.label, scores: &self.scores, classes: &self.classes };
+        self.counts.restore(&of, snapshot, |tally| tally.fits(of.classes.len()))
     }
 
     fn state_bound_bytes(&self) -> usize {
         let tally = size_of::<Tally>() + self.classes.len() * self.classes.len() * size_of::<u64>();
         // Up to 20 digits and a comma for every number of 8 bytes in a snapshot, and a name of 64 characters.
-        4 * (2 * tally + 1) * self.scores.len() + 1024
+        4 * (2 * tally + 1) * self.scores.len() + self.tallied().snapshot_bytes() + 1024
     }
 }
 

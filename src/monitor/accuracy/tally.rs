@@ -2,8 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::super::truth::Truth;
-use crate::stats::classification::Confusion;
+use crate::{monitor::kit::score::Truth, stats::classification::Confusion};
 
 /// Counts of one score over some rows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

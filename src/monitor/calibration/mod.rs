@@ -20,12 +20,13 @@ use arrow::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use self::{table::schema, tally::Tally};
-use super::{
-    columns::{class_column, needs_text, probabilities_of, probability_column},
-    labels::Labels,
-    truth::{common_classes, predictions, truths, warn_unknown_classes},
-    windowed::{Scope, Windowed},
+use self::{table::CalibrationRow, tally::Tally};
+use super::kit::{
+    score::{
+        Labels, class_column, common_classes, needs_text, predictions, probabilities_of, probability_column, truths,
+        warn_unknown_classes,
+    },
+    windowed::{Scope, TalliedScores, Windowed},
 };
 use crate::{
     batch::{LABEL, list_values},
@@ -93,8 +94,8 @@ impl Settings<dyn Monitor> for Calibration {
         }
         let scores = self.score.scores()?;
         let counts = Windowed::new(self.window, Tally::new(self.bins), scores.len());
-        let (label, schema) = (label.to_owned(), schema());
-        Ok(Box::new(CalibrationMonitor { label, settings: self, scores, classes: Vec::new(), schema, counts }))
+        let label = label.to_owned();
+        Ok(Box::new(CalibrationMonitor { label, settings: self, scores, classes: Vec::new(), counts }))
     }
 }
 
@@ -104,15 +105,24 @@ struct CalibrationMonitor {
     settings: Calibration,
     scores: Vec<String>,
     classes: Vec<String>,
-    schema: SchemaRef,
     counts: Windowed<Tally>,
 }
 
 impl CalibrationMonitor {
+    fn tallied(&self) -> TalliedScores<'_> {
+        TalliedScores { kind: Calibration::NAME, label: &self.label, scores: &self.scores, classes: &self.classes }
+    }
+
     fn say(&mut self, counted: Vec<(Scope, Vec<Tally>)>) -> Result<MonitorOutput> {
         let mut out = MonitorOutput::default();
         for (scope, tallies) in counted {
-            out.rows.push(table::rows(&self.schema, &scope, &self.scores, &tallies, self.settings.confidence)?.into());
+            let rows: Vec<CalibrationRow<'_>> = self
+                .scores
+                .iter()
+                .zip(&tallies)
+                .flat_map(|(score, tally)| CalibrationRow::all_of(score, &scope, tally, self.settings.confidence))
+                .collect();
+            out.rows.push(table::table().batch(&rows)?.into());
             for (i, tally) in tallies.iter().enumerate() {
                 let (ece, most) = (tally.reliability.ece(), self.settings.maximum_ece);
                 let above = ece.zip(most).filter(|(ece, most)| ece > most);
@@ -152,7 +162,7 @@ impl Monitor for CalibrationMonitor {
                 mistakes.push(Diagnostic::at("score", Code::WrongColumn, message));
             }
         }
-        if mistakes.is_empty() { Ok(self.schema.clone()) } else { Err(mistakes) }
+        if mistakes.is_empty() { Ok(table::table().schema()) } else { Err(mistakes) }
     }
 
     fn observe(&mut self, batch: &RecordBatch) -> Result<MonitorOutput> {
@@ -179,18 +189,20 @@ impl Monitor for CalibrationMonitor {
     }
 
     fn snapshot(&self) -> Result<Vec<u8>> {
-        self.counts.snapshot()
+        self.counts.snapshot(&self.tallied())
     }
 
     fn restore(&mut self, snapshot: &[u8]) -> Result<()> {
         let bins = self.settings.bins;
-        self.counts.restore(&self.label, snapshot, |tally| tally.reliability.bins().len() == bins)
+        let of =
+            TalliedScores { kind: Calibration::NAME, label: &self.label, scores: &self.scores, classes: &self.classes };
+        self.counts.restore(&of, snapshot, |tally| tally.reliability.bins().len() == bins)
     }
 
     fn state_bound_bytes(&self) -> usize {
         // A bin is two numbers of up to 20 digits, one of up to 24, and their names; a tally has four more.
         let tally = 96 * self.settings.bins + 256;
-        2 * tally * self.scores.len() + 1024
+        2 * tally * self.scores.len() + self.tallied().snapshot_bytes() + 1024
     }
 }
 

@@ -2,8 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::super::truth::Truth;
-use crate::stats::reliability::Reliability;
+use crate::{monitor::kit::score::Truth, stats::reliability::Reliability};
 
 /// Calibration of one score over some rows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -21,15 +21,17 @@ use arrow::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use self::table::{Drawn, Row, Table};
-use super::{
-    columns::{class_column, classes_of, latent_column},
-    heard::Heard,
-    latents::{Named, Verdict, speakers},
+use self::table::{ChurchWindowRow, DrawnWindow, table};
+use super::kit::{
+    join::{Join, MAX_AHEAD},
+    latents::{AttackedObject, LatentRef, described_row, upstream_monitors},
+    score::{class_column, classes_of, latent_column},
+    snapshot::expect_same,
 };
 use crate::{
     batch::{list_values, object_id, origin},
     error::{Code, Diagnostic, Error, Result},
+    run::snapshot::{decode, encode},
     stage::{
         ColumnRef, Model, Monitor, MonitorOutput, RowsOut, RunContext, Scorer, Scorers, Settings, UpstreamSchemas,
     },
@@ -96,13 +98,13 @@ impl Settings<dyn Monitor> for ChurchWindow {
         };
         Ok(Box::new(ChurchWindowMonitor {
             label: label.to_owned(),
-            origin: Named::score("score", &self.score),
-            across: Named::either("across", &self.across),
-            up: Named::either("up", &self.up),
+            origin: LatentRef::score("score", &self.score),
+            across: LatentRef::score_or_monitor("across", &self.across),
+            up: LatentRef::score_or_monitor("up", &self.up),
             grid,
-            table: None,
+            classes: Vec::new(),
             scorer: None,
-            heard: Heard::new(0),
+            join: Join::new(Vec::new()),
             settings: self,
         }))
     }
@@ -112,13 +114,13 @@ impl Settings<dyn Monitor> for ChurchWindow {
 struct ChurchWindowMonitor {
     label: String,
     settings: ChurchWindow,
-    origin: Named,
-    across: Named,
-    up: Named,
+    origin: LatentRef,
+    across: LatentRef,
+    up: LatentRef,
     grid: Grid,
-    table: Option<Table>,
+    classes: Vec<String>,
     scorer: Option<Arc<dyn Scorer>>,
-    heard: Heard<Part>,
+    join: Join<Part>,
 }
 
 /// What one monitor adds to what is known of an object.
@@ -129,6 +131,13 @@ struct Part {
     latents: [Option<Vec<f32>>; 3],
     /// Why there is nothing to draw.
     reason: Option<String>,
+}
+
+/// The state in a snapshot.
+#[derive(Serialize, Deserialize)]
+struct ChurchWindowState {
+    score: String,
+    join: Join<Part>,
 }
 
 /// What a head says of a plane.
@@ -147,13 +156,9 @@ impl ChurchWindowMonitor {
         Error::bug(format!("the monitor `{}` was not bound and started", self.label))
     }
 
-    fn speakers(&self) -> Vec<ColumnRef> {
-        speakers([&self.across, &self.up])
-    }
-
     /// The latents of a row of the stream: of the origin, and of both ends that are scores.
     fn latents(&self, rows: &RecordBatch, row: usize) -> Result<[Option<Vec<f32>>; 3]> {
-        let of = |named: &Named| -> Result<Option<Vec<f32>>> {
+        let of = |named: &LatentRef| -> Result<Option<Vec<f32>>> {
             if named.is_monitor {
                 return Ok(None);
             }
@@ -165,7 +170,6 @@ impl ChurchWindowMonitor {
 
     /// The row of an object of which everything is known.
     fn row(&self, id: &str, origin: &str, parts: &[Part]) -> Result<RecordBatch> {
-        let table = self.table.as_ref().ok_or_else(|| self.unready())?;
         let truth = parts.iter().find_map(|part| part.truth.as_deref());
         let reason = parts.iter().find_map(|part| part.reason.as_deref());
         let latent = |i: usize| parts.iter().find_map(|part| part.latents[i].as_deref());
@@ -173,10 +177,17 @@ impl ChurchWindowMonitor {
             (None, Some(origin), Some(across), Some(up)) => Ok(self.draw(origin, across, up)?),
             (reason, ..) => Err(reason.unwrap_or("no_latent")),
         };
-        table.row(&Row { id, origin, truth, drawn: drawn.as_ref().map_err(|reason| *reason) })
+        let row = ChurchWindowRow {
+            id,
+            origin,
+            truth,
+            classes: &self.classes,
+            drawn: drawn.as_ref().map_err(|reason| *reason),
+        };
+        table(&self.classes, &self.grid).batch(&[row])
     }
 
-    fn draw(&self, z0: &[f32], z1: &[f32], z2: &[f32]) -> Result<Drawn> {
+    fn draw(&self, z0: &[f32], z1: &[f32], z2: &[f32]) -> Result<DrawnWindow> {
         let model = self.scorer.as_ref().and_then(|scorer| scorer.model()).ok_or_else(|| self.unready())?;
         let lengths = [l2(z0, z1), l2(z0, z2)];
         let angle_deg = angle_deg(z0, z1, z2);
@@ -194,7 +205,7 @@ impl ChurchWindowMonitor {
         let boundaries = boundaries.map(|boundary| boundary.unwrap_or(f64::NAN));
         let areas = areas(&window, count);
         let at = |i: usize| Some(boundaries[i] * lengths[i / 2]).filter(|distance| distance.is_finite());
-        Ok(Drawn { class, lengths, angle_deg, areas, boundaries: [at(0), at(1), at(2), at(3)], window })
+        Ok(DrawnWindow { class, lengths, angle_deg, areas, boundaries: [at(0), at(1), at(2), at(3)], window })
     }
 
     /// The same of a head that is not affine: point by point, a row of the window at once.
@@ -232,16 +243,16 @@ impl Monitor for ChurchWindowMonitor {
     fn resolve_labels(&mut self, monitors: &[String]) {
         self.across.resolve_labels(monitors);
         self.up.resolve_labels(monitors);
-        self.heard = Heard::new(self.speakers().len());
+        self.join = Join::new(self.upstream().into_iter().map(|monitor| monitor.column).collect());
     }
 
     fn required_columns(&self) -> Vec<ColumnRef> {
-        let latents = [&self.origin, &self.across, &self.up].into_iter().filter_map(Named::need);
+        let latents = [&self.origin, &self.across, &self.up].into_iter().filter_map(LatentRef::required_column);
         latents.chain([ColumnRef::new("score", class_column(&self.settings.score))]).collect()
     }
 
     fn upstream(&self) -> Vec<ColumnRef> {
-        self.speakers()
+        upstream_monitors([&self.across, &self.up])
     }
 
     fn bind(&mut self, input: &Schema, above: &UpstreamSchemas) -> Result<SchemaRef, Vec<Diagnostic>> {
@@ -249,7 +260,7 @@ impl Monitor for ChurchWindowMonitor {
         let origin = self.origin.space(input, above);
         for end in [&self.across, &self.up] {
             match (&origin, end.space(input, above)) {
-                (Ok(origin), Ok(space)) => mistakes.extend(self.origin.together(origin, end, &space).err()),
+                (Ok(origin), Ok(space)) => mistakes.extend(self.origin.check_same_space(origin, end, &space).err()),
                 (_, space) => mistakes.extend(space.err()),
             }
         }
@@ -265,10 +276,8 @@ impl Monitor for ChurchWindowMonitor {
         if !mistakes.is_empty() {
             return Err(mistakes);
         }
-        let table = Table::new(&classes, &self.grid);
-        let schema = table.schema().clone();
-        self.table = Some(table);
-        Ok(schema)
+        self.classes = classes;
+        Ok(table(&self.classes, &self.grid).schema())
     }
 
     fn start(&mut self, _run: &RunContext, scorers: &Scorers) -> Result<()> {
@@ -281,7 +290,7 @@ impl Monitor for ChurchWindowMonitor {
 
     fn observe(&mut self, batch: &RecordBatch) -> Result<MonitorOutput> {
         let mut out = MonitorOutput::default();
-        if self.heard.monitors() > 0 {
+        if !self.join.monitors().is_empty() {
             return Ok(out);
         }
         for row in 0..batch.num_rows() {
@@ -292,10 +301,9 @@ impl Monitor for ChurchWindowMonitor {
     }
 
     fn observe_upstream(&mut self, label: &str, said: &RowsOut) -> Result<MonitorOutput> {
-        let silent = || Error::bug(format!("the monitor `{label}` does not say which row it speaks of"));
-        let about = said.about.as_ref().ok_or_else(silent)?;
-        let verdict = Verdict::of(said)?;
-        let monitor = self.speakers().iter().position(|need| need.column == label).ok_or_else(silent)?;
+        let about = described_row(label, said)?;
+        let verdict = AttackedObject::from_rows(said)?;
+        let monitor = self.join.index_of(label)?;
         let mut latents = self.latents(about, 0)?;
         if verdict.unflipped.is_none() {
             for (end, latent) in [&self.across, &self.up].into_iter().zip(&mut latents[1..]) {
@@ -306,7 +314,7 @@ impl Monitor for ChurchWindowMonitor {
         }
         let part = Part { truth: verdict.truth, latents, reason: verdict.unflipped };
         let mut out = MonitorOutput::default();
-        if let Some(parts) = self.heard.hear(monitor, &verdict.object_id, &verdict.origin, part)? {
+        if let Some(parts) = self.join.insert(monitor, &verdict.object_id, &verdict.origin, part)? {
             out.rows.push(self.row(&verdict.object_id, &verdict.origin, &parts)?.into());
         }
         Ok(out)
@@ -317,21 +325,22 @@ impl Monitor for ChurchWindowMonitor {
     }
 
     fn snapshot(&self) -> Result<Vec<u8>> {
-        serde_json::to_vec(&self.heard).map_err(|error| Error::bug(error.to_string()))
+        encode(
+            ChurchWindow::NAME,
+            &ChurchWindowState { score: self.settings.score.clone(), join: self.join.clone() },
+            b"",
+        )
     }
 
     fn restore(&mut self, snapshot: &[u8]) -> Result<()> {
-        let heard: Heard<Part> = serde_json::from_slice(snapshot).map_err(|error| Error::bug(error.to_string()))?;
-        if heard.monitors() != self.heard.monitors() {
-            return Err(Error::bug(format!("the snapshot of `{}` is of other monitors", self.label)));
-        }
-        self.heard = heard;
-        Ok(())
+        let (ChurchWindowState { score, join }, _) = decode::<ChurchWindowState>(ChurchWindow::NAME, snapshot)?;
+        expect_same(&self.label, "`score`", &score, &self.settings.score)?;
+        self.join.restore(&self.label, join)
     }
 
     fn state_bound_bytes(&self) -> usize {
         // Three latents of some hundred numbers for every object that one monitor may be ahead of another.
-        if self.heard.monitors() > 1 { super::heard::MOST_AHEAD * 16_384 } else { 1024 }
+        if self.join.monitors().len() > 1 { MAX_AHEAD * 16_384 } else { 1024 }
     }
 }
 

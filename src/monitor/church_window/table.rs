@@ -1,118 +1,71 @@
-//! The table of the monitor: one row for every object.
+//! The table of the monitor: a row per object.
 
-use std::sync::Arc;
-
-use arrow::{
-    array::{ArrayRef, FixedSizeListBuilder, Float64Array, Float64Builder, RecordBatch, StringArray, UInt8Builder},
-    datatypes::{DataType, Field, Schema, SchemaRef},
-};
+use arrow::datatypes::{Float64Type, UInt8Type};
 
 use crate::{
     batch::{OBJECT_ID, ORIGIN, tensor_metadata},
-    error::{Error, Result},
+    monitor::kit::table::TableSpec,
     stats::church_window::Grid,
 };
 
-/// How rows are made.
-pub(super) struct Table {
-    schema: SchemaRef,
-    classes: Vec<String>,
-    side: usize,
-}
-
-/// A window that was drawn.
-pub(super) struct Drawn {
+/// The window of an object.
+pub(super) struct DrawnWindow {
     /// The class at the origin.
     pub(super) class: usize,
-    /// Of the axes across and up, in latent space.
+    /// The lengths of the axes across and up, in latent space.
     pub(super) lengths: [f64; 2],
     pub(super) angle_deg: Option<f64>,
+    /// The fraction of the window that each class covers.
     pub(super) areas: Vec<f64>,
-    /// +across, -across, +up, -up, in latent space.
+    /// The distances to the boundaries along +across, -across, +up and -up, in latent space.
     pub(super) boundaries: [Option<f64>; 4],
     /// Classes, `[y, x]`.
     pub(super) window: Vec<u8>,
 }
 
-/// What a row says: what was drawn, or why nothing was.
-pub(super) struct Row<'a> {
+/// A row: the window of an object, or the reason why it has none.
+pub(super) struct ChurchWindowRow<'a> {
     pub(super) id: &'a str,
     pub(super) origin: &'a str,
     pub(super) truth: Option<&'a str>,
-    pub(super) drawn: Result<&'a Drawn, &'a str>,
+    /// The classes of the model.
+    pub(super) classes: &'a [String],
+    pub(super) drawn: Result<&'a DrawnWindow, &'a str>,
 }
 
 const BOUNDARIES: [&str; 4] = ["boundary_across", "boundary_across_back", "boundary_up", "boundary_up_back"];
 
-fn list(data_type: DataType, length: usize) -> DataType {
-    DataType::FixedSizeList(Arc::new(Field::new("item", data_type, true)), i32::try_from(length).unwrap_or(i32::MAX))
+impl<'a> ChurchWindowRow<'a> {
+    fn drawn(&self) -> Option<&'a DrawnWindow> {
+        self.drawn.ok()
+    }
 }
 
-impl Table {
-    pub(super) fn new(classes: &[String], grid: &Grid) -> Self {
-        let side = grid.side();
-        let text = |name, nullable| Field::new(name, DataType::Utf8, nullable);
-        let number = |name| Field::new(name, DataType::Float64, true);
-        let named = ("classes".to_owned(), classes.join(","));
-        let mut fields = vec![
-            text(OBJECT_ID, false),
-            text(ORIGIN, false),
-            text("label_true", true),
-            text("class", true),
-            text("reason", true),
-            number("across_length"),
-            number("up_length"),
-            number("angle_deg"),
-        ];
-        fields.extend(BOUNDARIES.map(number));
-        let areas = Field::new("areas", list(DataType::Float64, classes.len()), true);
-        fields.push(areas.with_metadata([named.clone()].into()));
-        let mut metadata = tensor_metadata(&[side, side], &["up", "across"]);
-        metadata.extend([
-            named,
-            ("extent".to_owned(), grid.extent().to_string()),
-            ("step".to_owned(), grid.step.to_string()),
-        ]);
-        fields.push(Field::new("window", list(DataType::UInt8, side * side), true).with_metadata(metadata));
-        Self { schema: Arc::new(Schema::new(fields)), classes: classes.to_vec(), side }
+/// The table for windows over `grid`, of a model with these classes.
+pub(super) fn table<'a>(classes: &[String], grid: &Grid) -> TableSpec<ChurchWindowRow<'a>> {
+    let side = grid.side();
+    let named = ("classes".to_owned(), classes.join(","));
+    let mut table = TableSpec::<ChurchWindowRow<'a>>::new()
+        .text(OBJECT_ID, |row| row.id)
+        .text(ORIGIN, |row| row.origin)
+        .optional_text("label_true", |row| row.truth)
+        .optional_text("class", |row| row.classes.get(row.drawn()?.class).map(String::as_str))
+        .optional_text("reason", |row| row.drawn.err())
+        .optional_number("across_length", |row| Some(row.drawn()?.lengths[0]))
+        .optional_number("up_length", |row| Some(row.drawn()?.lengths[1]))
+        .optional_number("angle_deg", |row| row.drawn()?.angle_deg);
+    for (i, boundary) in BOUNDARIES.into_iter().enumerate() {
+        table = table.optional_number(boundary, move |row| row.drawn()?.boundaries[i]);
     }
-
-    pub(super) const fn schema(&self) -> &SchemaRef {
-        &self.schema
-    }
-
-    pub(super) fn row(&self, row: &Row<'_>) -> Result<RecordBatch> {
-        let text = |value: Option<&str>| -> ArrayRef { Arc::new(StringArray::from(vec![value])) };
-        let number = |value: Option<f64>| -> ArrayRef { Arc::new(Float64Array::from(vec![value])) };
-        let drawn = row.drawn.ok();
-        let class = drawn.and_then(|drawn| self.classes.get(drawn.class)).map(String::as_str);
-        let mut columns = vec![
-            text(Some(row.id)),
-            text(Some(row.origin)),
-            text(row.truth),
-            text(class),
-            text(row.drawn.err()),
-            number(drawn.map(|drawn| drawn.lengths[0])),
-            number(drawn.map(|drawn| drawn.lengths[1])),
-            number(drawn.and_then(|drawn| drawn.angle_deg)),
-        ];
-        columns.extend((0..4).map(|i| number(drawn.and_then(|drawn| drawn.boundaries[i]))));
-        let length = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
-        let mut areas = FixedSizeListBuilder::new(Float64Builder::new(), length(self.classes.len()));
-        let mut window = FixedSizeListBuilder::new(UInt8Builder::new(), length(self.side * self.side));
-        match drawn {
-            Some(drawn) => {
-                areas.values().append_slice(&drawn.areas);
-                window.values().append_slice(&drawn.window);
-            }
-            None => {
-                areas.values().append_nulls(self.classes.len());
-                window.values().append_nulls(self.side * self.side);
-            }
-        }
-        areas.append(drawn.is_some());
-        window.append(drawn.is_some());
-        columns.extend([Arc::new(areas.finish()) as ArrayRef, Arc::new(window.finish())]);
-        RecordBatch::try_new(self.schema.clone(), columns).map_err(Error::from)
-    }
+    let mut metadata = tensor_metadata(&[side, side], &["up", "across"]);
+    metadata.extend([
+        named.clone(),
+        ("extent".to_owned(), grid.extent().to_string()),
+        ("step".to_owned(), grid.step.to_string()),
+    ]);
+    table
+        .optional_vector::<Float64Type>("areas", classes.len(), |row| Some(&row.drawn()?.areas))
+        .with_metadata([named].into())
+        .optional_vector::<UInt8Type>("window", side * side, |row| Some(&row.drawn()?.window))
+        .with_metadata(metadata)
 }

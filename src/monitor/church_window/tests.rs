@@ -7,11 +7,11 @@ use arrow::{
     datatypes::{Field, Float64Type, Schema, UInt8Type},
 };
 
-use super::{
-    super::fake::{attacked, attacks, columns, hear, rows, told},
-    *,
+use super::*;
+use crate::{
+    monitor::kit::fixtures::{attack_rows, attack_schema, collect, deliver, stream_rows, stream_schema},
+    stage::{AffineHead, ModelOutputs, PixelEvaluator, Rejects},
 };
-use crate::stage::{AffineHead, ModelOutputs, PixelEvaluator, Rejects};
 
 /// Classes by the greatest of three planes over latents (u, v); with `curved` by the square of v.
 struct Head {
@@ -90,8 +90,8 @@ const SCORES: [&str; 3] = ["a", "b", "c"];
 fn bind(settings: ChurchWindow, curved: bool) -> Result<Box<dyn Monitor>, Vec<Diagnostic>> {
     let mut monitor = settings.build("windows")?;
     monitor.resolve_labels(&["first".into(), "second".into(), "windows".into()]);
-    let tables = ["first", "second"].map(|label| (label.to_owned(), attacks(true))).into();
-    monitor.bind(&columns(&["a", "b", "c", "other"]), &tables)?;
+    let tables = ["first", "second"].map(|label| (label.to_owned(), attack_schema(true))).into();
+    monitor.bind(&stream_schema(&["a", "b", "c", "other"]), &tables)?;
     monitor.start(&RunContext::default(), &Head::scorers(curved)).expect("started");
     Ok(monitor)
 }
@@ -113,7 +113,7 @@ fn window(table: &RecordBatch, row: usize) -> Vec<u8> {
 fn every_point_of_a_window_has_the_class_that_the_head_gives_it() {
     for curved in [false, true] {
         let mut monitor = bind(coarse("b", "c"), curved).expect("bound");
-        let (table, _) = told([monitor.observe(&rows(&SCORES, 0..3, latent)).expect("observed")]);
+        let (table, _) = collect([monitor.observe(&stream_rows(&SCORES, 0..3, latent)).expect("observed")]);
         let scorers = Head::scorers(curved);
         let head = scorers["a"].model().expect("a model");
         for row in 0..3 {
@@ -147,7 +147,7 @@ fn every_point_of_a_window_has_the_class_that_the_head_gives_it() {
 fn a_boundary_is_where_two_logits_are_equal_or_the_first_point_beyond() {
     let boundary = |curved: bool, column: &str| {
         let mut monitor = bind(coarse("b", "c"), curved).expect("bound");
-        let (table, _) = told([monitor.observe(&rows(&SCORES, 0..1, latent)).expect("observed")]);
+        let (table, _) = collect([monitor.observe(&stream_rows(&SCORES, 0..1, latent)).expect("observed")]);
         number(&table, column, 0)
     };
     // Along b the latent is (.3 - 1.8 x, .1 + .4 x): class 0 ahead of 1 by 0.125 - 3.5 x.
@@ -162,30 +162,30 @@ fn a_boundary_is_where_two_logits_are_equal_or_the_first_point_beyond() {
 #[test]
 fn an_object_that_was_not_flipped_has_a_row_with_the_reason_and_the_others_their_window() {
     let mut monitor = bind(coarse("first", "c"), false).expect("bound");
-    let row = |object: usize| rows(&SCORES, [object], latent);
+    let row = |object: usize| stream_rows(&SCORES, [object], latent);
     let said = [
-        attacked(&row(0), &[(false, [9.0, 9.0]), (true, [-1.5, 0.5])]),
-        attacked(&row(1), &[(false, [9.0, 9.0])]),
-        attacked(&row(2), &[]),
+        attack_rows(&row(0), &[(false, [9.0, 9.0]), (true, [-1.5, 0.5])]),
+        attack_rows(&row(1), &[(false, [9.0, 9.0])]),
+        attack_rows(&row(2), &[]),
     ];
-    let (table, _) = told(said.iter().map(|said| monitor.observe_upstream("first", said).expect("heard")));
+    let (table, _) = collect(said.iter().map(|said| monitor.observe_upstream("first", said).expect("heard")));
     let reasons: Vec<Option<&str>> = table["reason"].as_string::<i32>().iter().collect();
     assert_eq!(reasons, [None, Some("not_flipped"), Some("misclassified")]);
     assert_eq!([0, 1, 2].map(|row| table["window"].is_valid(row)), [true, false, false]);
     let mut of_scores = bind(coarse("b", "c"), false).expect("bound");
-    let (alone, _) = told([of_scores.observe(&row(0)).expect("observed")]);
+    let (alone, _) = collect([of_scores.observe(&row(0)).expect("observed")]);
     assert_eq!(window(&table, 0), window(&alone, 0));
     assert_eq!(table["label_true"].as_string::<i32>().value(0), "spiral");
 }
 
 #[test]
 fn two_attacks_are_brought_together_whatever_their_timing_and_over_a_restart() {
-    let row = |object: usize| rows(&SCORES, [object], latent);
-    let first: Vec<RowsOut> = (0..4).map(|i| attacked(&row(i), &[(i != 2, [-1.5, i as f32])])).collect();
-    let second: Vec<RowsOut> = (0..4).map(|i| attacked(&row(i), &[(true, [0.5, -2.0 - i as f32])])).collect();
+    let row = |object: usize| stream_rows(&SCORES, [object], latent);
+    let first: Vec<RowsOut> = (0..4).map(|i| attack_rows(&row(i), &[(i != 2, [-1.5, i as f32])])).collect();
+    let second: Vec<RowsOut> = (0..4).map(|i| attack_rows(&row(i), &[(true, [0.5, -2.0 - i as f32])])).collect();
     let watch = |order: &str| {
         let mut monitor = bind(coarse("first", "second"), false).expect("bound");
-        told(hear(&mut *monitor, ["first", "second"], [&first, &second], order)).0
+        collect(deliver(&mut *monitor, ["first", "second"], [&first, &second], order)).0
     };
     let expected = watch("abababab");
     assert_eq!(expected.num_rows(), 4);
@@ -193,21 +193,21 @@ fn two_attacks_are_brought_together_whatever_their_timing_and_over_a_restart() {
         assert_eq!(watch(order), expected, "{order}");
     }
     let mut before = bind(coarse("first", "second"), false).expect("bound");
-    let mut emitted = hear(&mut *before, ["first", "second"], [&first, &second], "aab");
+    let mut emitted = deliver(&mut *before, ["first", "second"], [&first, &second], "aab");
     let mut after = bind(coarse("first", "second"), false).expect("bound");
     after.restore(&before.snapshot().expect("a snapshot")).expect("restored");
-    emitted.extend(hear(&mut *after, ["first", "second"], [&first[2..], &second[1..]], "babab"));
-    assert_eq!(told(emitted).0, expected);
+    emitted.extend(deliver(&mut *after, ["first", "second"], [&first[2..], &second[1..]], "babab"));
+    assert_eq!(collect(emitted).0, expected);
 }
 
 #[test]
 fn a_window_that_cannot_be_drawn_is_a_mistake() {
-    let told = |settings: ChurchWindow| {
+    let refused = |settings: ChurchWindow| {
         let mistakes = bind(settings, false).err().expect("a mistake");
         mistakes.into_iter().map(|mistake| (mistake.code, mistake.path.join("."))).collect::<Vec<_>>()
     };
-    assert_eq!(told(coarse("b", "other")), [(Code::Conflict, "up".to_owned())]);
-    assert_eq!(told(ChurchWindow { step: 0.3, ..coarse("b", "c") }), [(Code::OutOfRange, "step".to_owned())]);
-    assert_eq!(told(ChurchWindow { step: 0.0001, ..coarse("b", "c") }), [(Code::OutOfRange, "step".to_owned())]);
-    assert_eq!(told(coarse("windows", "c")), [(Code::WrongColumn, "across".to_owned())]);
+    assert_eq!(refused(coarse("b", "other")), [(Code::Conflict, "up".to_owned())]);
+    assert_eq!(refused(ChurchWindow { step: 0.3, ..coarse("b", "c") }), [(Code::OutOfRange, "step".to_owned())]);
+    assert_eq!(refused(ChurchWindow { step: 0.0001, ..coarse("b", "c") }), [(Code::OutOfRange, "step".to_owned())]);
+    assert_eq!(refused(coarse("windows", "c")), [(Code::WrongColumn, "across".to_owned())]);
 }

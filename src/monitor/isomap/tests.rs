@@ -1,4 +1,4 @@
-//! Drawings against the embedding of points put together by hand.
+//! Drawings against the embedding of points that are assembled by hand.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -7,16 +7,23 @@ use arrow::{
     datatypes::{Float64Type, UInt64Type},
 };
 
-use super::{
-    super::fake::{attacked, attacks, columns, rows as stream, told},
-    *,
+use super::*;
+use crate::{
+    batch::{LABEL, OBJECT_ID},
+    monitor::kit::{
+        fixtures::{
+            Input, assert_continues_from_any_snapshot, attack_rows, attack_schema, collect, stream_rows, stream_schema,
+        },
+        score::Labels,
+    },
+    random::rank,
+    stats::{isomap::Isomap as Embedding, points::Points},
 };
-use crate::batch::{LABEL, OBJECT_ID};
 
 const SCORES: [&str; 3] = ["a", "b", "c"];
 const SEED: u64 = 7;
 
-/// A spiral for the first score, and two more beside it.
+/// A spiral under the first score, a shifted one under the second, and latents that are not finite under the third.
 fn latent(score: &str, object: usize) -> [f32; 2] {
     let i = object as f32;
     let (x, y) = (i.sqrt() * (i / 9.0).cos(), i.sqrt() * (i / 9.0).sin());
@@ -28,15 +35,15 @@ fn latent(score: &str, object: usize) -> [f32; 2] {
 }
 
 fn batch(objects: impl IntoIterator<Item = usize>) -> RecordBatch {
-    stream(&SCORES, objects, latent)
+    stream_rows(&SCORES, objects, latent)
 }
 
-/// Of 60 objects 20 are drawn, and 6 are placed.
+/// 20 objects are embedded, and 6 placed.
 fn settings() -> Isomap {
     Isomap { n: 20, place: 6, components: 2, truth: Some(LABEL.into()), ..Isomap::of(["a", "b"]) }
 }
 
-/// The same with triplets of the 4 flipped objects with the smallest ranks.
+/// The same with triplets of 4 flipped objects.
 fn under_attack() -> Isomap {
     Isomap { attacked: Some("attack".into()), triplets: 4, ..settings() }
 }
@@ -44,15 +51,15 @@ fn under_attack() -> Isomap {
 fn bind(settings: Isomap, tables: &UpstreamSchemas) -> Result<Box<dyn Monitor>, Vec<Diagnostic>> {
     let mut monitor = settings.build("drawn")?;
     monitor.resolve_labels(&["attack".into(), "drawn".into()]);
-    monitor.bind(&columns(&["a", "b", "c", "other"]), tables)?;
+    monitor.bind(&stream_schema(&["a", "b", "c", "other"]), tables)?;
     monitor.start(&RunContext { seed: SEED, ..RunContext::default() }, &Scorers::new()).expect("started");
     Ok(monitor)
 }
 
 fn tables() -> UpstreamSchemas {
     [
-        ("attack".to_owned(), attacks(true)),
-        ("blind".to_owned(), attacks(false)),
+        ("attack".to_owned(), attack_schema(true)),
+        ("blind".to_owned(), attack_schema(false)),
         ("accuracy".to_owned(), Schema::empty().into()),
     ]
     .into()
@@ -62,28 +69,28 @@ fn monitor(settings: Isomap) -> Box<dyn Monitor> {
     bind(settings, &tables()).expect("bound")
 }
 
-/// Every third object withstands, one is misclassified.
-fn said(object: usize) -> RowsOut {
+/// The rows of the attack: every third object withstands it, object 4 is misclassified.
+fn attack(object: usize) -> RowsOut {
     let [x, y] = latent("a", object);
     match object {
-        4 => attacked(&batch([object]), &[]),
-        _ => attacked(&batch([object]), &[(false, [9.0; 2]), (!object.is_multiple_of(3), [x + 1.0, y + 2.0])]),
+        4 => attack_rows(&batch([object]), &[]),
+        _ => attack_rows(&batch([object]), &[(false, [9.0; 2]), (!object.is_multiple_of(3), [x + 1.0, y + 2.0])]),
     }
 }
 
 fn watch(settings: Isomap, batches: &[RecordBatch]) -> RecordBatch {
     let is_under_attack = settings.attacked.is_some();
     let mut monitor = monitor(settings);
-    let mut emitted: Vec<MonitorOutput> =
+    let mut outputs: Vec<MonitorOutput> =
         batches.iter().map(|batch| monitor.observe(batch).expect("observed")).collect();
     if is_under_attack {
-        emitted.extend((0..60).map(|i| monitor.observe_upstream("attack", &said(i)).expect("heard")));
+        outputs.extend((0..60).map(|i| monitor.observe_upstream("attack", &attack(i)).expect("observed")));
     }
-    emitted.push(monitor.finish().expect("finished"));
-    told(emitted).0
+    outputs.push(monitor.finish().expect("finished"));
+    collect(outputs).0
 }
 
-fn words<'a>(table: &'a RecordBatch, column: &str) -> Vec<Option<&'a str>> {
+fn texts<'a>(table: &'a RecordBatch, column: &str) -> Vec<Option<&'a str>> {
     table[column].as_string::<i32>().iter().collect()
 }
 
@@ -107,7 +114,7 @@ fn points(latents: impl Iterator<Item = [f32; 2]>) -> Points {
 }
 
 #[test]
-fn the_objects_with_the_smallest_ranks_are_drawn_and_the_next_are_placed() {
+fn embeds_the_objects_with_the_smallest_ranks_and_places_the_next() {
     let table = watch(settings(), &[batch(0..25), batch(25..60)]);
     let objects = &by_rank()[..26];
     let under = |objects: &[usize]| -> Vec<[f32; 2]> {
@@ -117,14 +124,14 @@ fn the_objects_with_the_smallest_ranks_are_drawn_and_the_next_are_placed() {
     let mut expected = embedding.coordinates().to_vec();
     expected.extend(embedding.place(&points(under(&objects[20..]).into_iter())));
     assert_eq!(table.num_rows(), 52);
-    for (row, place) in expected.chunks_exact(2).enumerate() {
-        assert_eq!([numbers(&table, "x")[row], numbers(&table, "y")[row]], [Some(place[0]), Some(place[1])]);
-        assert_eq!(words(&table, OBJECT_ID)[row], Some(format!("o{}", objects[row / 2]).as_str()));
-        assert_eq!(words(&table, "score")[row], Some(SCORES[row % 2]));
-        assert_eq!(words(&table, "role")[row], Some(if row < 40 { "sample" } else { "placed" }));
+    for (row, xy) in expected.chunks_exact(2).enumerate() {
+        assert_eq!([numbers(&table, "x")[row], numbers(&table, "y")[row]], [Some(xy[0]), Some(xy[1])]);
+        assert_eq!(texts(&table, OBJECT_ID)[row], Some(format!("o{}", objects[row / 2]).as_str()));
+        assert_eq!(texts(&table, "score")[row], Some(SCORES[row % 2]));
+        assert_eq!(texts(&table, "role")[row], Some(if row < 40 { "sample" } else { "placed" }));
     }
     let spirals = vec![Some("spiral"); 52];
-    assert_eq!((words(&table, "label_true"), words(&table, "class")), (spirals.clone(), spirals));
+    assert_eq!((texts(&table, "label_true"), texts(&table, "class")), (spirals.clone(), spirals));
     assert_eq!((count(&table, "n"), count(&table, "parts")), (Some(40), Some(embedding.components() as u64)));
     assert_eq!((table["z"].null_count(), table["reason"].null_count()), (52, 52));
 }
@@ -139,11 +146,11 @@ fn triplets_are_points_of_the_same_embedding() {
         latents.extend([[x, y], [x + 1.0, y + 2.0], latent("b", *i)]);
     }
     let embedding = Embedding::fit(&points(latents.into_iter()), 5, 2).expect("an embedding");
-    for (row, place) in embedding.coordinates().chunks_exact(2).enumerate() {
-        assert_eq!([numbers(&table, "x")[row], numbers(&table, "y")[row]], [Some(place[0]), Some(place[1])]);
+    for (row, xy) in embedding.coordinates().chunks_exact(2).enumerate() {
+        assert_eq!([numbers(&table, "x")[row], numbers(&table, "y")[row]], [Some(xy[0]), Some(xy[1])]);
     }
     for (i, row) in flipped.iter().zip((40..).step_by(3)) {
-        let of = |column: &str| [0, 1, 2].map(|k| words(&table, column)[row + k]);
+        let of = |column: &str| [0, 1, 2].map(|k| texts(&table, column)[row + k]);
         assert_eq!(of(OBJECT_ID), [Some(format!("o{i}").as_str()); 3]);
         assert_eq!(of("role"), [Some("origin"), Some("one_pixel"), Some("noisy")]);
         assert_eq!(of("score"), [Some("a"), Some("a"), Some("b")]);
@@ -151,47 +158,52 @@ fn triplets_are_points_of_the_same_embedding() {
     }
     assert_eq!((table.num_rows(), count(&table, "n")), (40 + 12 + 12, Some(52)));
     let alone = watch(Isomap { score: Labels::One("a".into()), truth: None, ..under_attack() }, &[batch(0..60)]);
-    let roles: Vec<Option<&str>> = words(&alone, "role")[20..22].to_vec();
+    let roles: Vec<Option<&str>> = texts(&alone, "role")[20..22].to_vec();
     assert_eq!((alone.num_rows(), roles), (20 + 8 + 6, vec![Some("origin"), Some("one_pixel")]));
-    // Without a column of its own, the truth is what the attack says of it.
-    assert_eq!(words(&alone, "label_true")[19..21], [None, Some("spiral")]);
+    // Without the setting `truth`, triplets have the truth that the attack reports.
+    assert_eq!(texts(&alone, "label_true")[19..21], [None, Some("spiral")]);
 }
 
 #[test]
-fn batches_and_the_pace_of_the_attack_do_not_matter() {
+fn the_drawing_does_not_depend_on_batches_or_on_when_attacks_arrive() {
     let whole = watch(under_attack(), &[batch(0..60)]);
     let parts: Vec<RecordBatch> = (0..60).step_by(7).map(|i| batch(i..(i + 7).min(60))).collect();
     assert_eq!(watch(under_attack(), &parts), whole);
     let mut monitor = monitor(under_attack());
-    let mut emitted = Vec::new();
+    let mut outputs = Vec::new();
     for i in 0..60 {
-        emitted.push(monitor.observe(&batch([i])).expect("observed"));
-        emitted.push(monitor.observe_upstream("attack", &said(i)).expect("heard"));
+        outputs.push(monitor.observe(&batch([i])).expect("observed"));
+        outputs.push(monitor.observe_upstream("attack", &attack(i)).expect("observed"));
     }
-    emitted.push(monitor.finish().expect("finished"));
-    assert_eq!(told(emitted).0, whole);
+    outputs.push(monitor.finish().expect("finished"));
+    assert_eq!(collect(outputs).0, whole);
 }
 
 #[test]
-fn a_restored_monitor_draws_what_an_undisturbed_one_draws() {
-    let undisturbed = watch(under_attack(), &[batch(0..60)]);
-    for cut in [0, 1, 13, 59, 60] {
-        let mut first = monitor(under_attack());
-        first.observe(&batch(0..cut)).expect("observed");
-        (0..cut / 2).for_each(|i| assert!(first.observe_upstream("attack", &said(i)).is_ok()));
-        let snapshot = first.snapshot().expect("a snapshot");
-        assert!(snapshot.len() <= first.state_bound_bytes());
-        let mut second = monitor(under_attack());
-        second.restore(&snapshot).expect("restored");
-        second.observe(&batch(cut..60)).expect("observed");
-        (cut / 2..60).for_each(|i| assert!(second.observe_upstream("attack", &said(i)).is_ok()));
-        assert_eq!(told([second.finish().expect("finished")]).0, undisturbed, "cut at {cut}");
-        assert!(second.restore(&snapshot[..snapshot.len() / 2]).is_err());
+fn continues_from_a_snapshot_after_any_number_of_rows() {
+    // Attacked objects follow at half the pace of the stream, then the rest of them.
+    let mut inputs = Vec::new();
+    for i in 0..40 {
+        inputs.push(Input::Stream(batch([i])));
+        inputs.extend((i % 2 == 0).then(|| Input::Upstream("attack", attack(i / 2))));
     }
+    inputs.extend((20..40).map(|i| Input::Upstream("attack", attack(i))));
+    assert_continues_from_any_snapshot(&|| monitor(under_attack()), &inputs);
 }
 
 #[test]
-fn of_objects_with_one_id_the_first_are_drawn() {
+fn refuses_snapshots_of_other_settings() {
+    let mut first = monitor(under_attack());
+    first.observe(&batch(0..40)).expect("observed");
+    let snapshot = first.snapshot().expect("a snapshot");
+    let why = |settings: Isomap| monitor(settings).restore(&snapshot).expect_err("refused").to_string();
+    assert!(why(Isomap { score: Labels::One("a".into()), ..under_attack() }).contains("the list of scores is"));
+    assert!(why(settings()).contains("`attacked` is Some(\"attack\"), expected None"));
+    assert!(why(Isomap { place: 0, ..under_attack() }).contains("damaged"), "more objects than are sampled");
+}
+
+#[test]
+fn of_objects_with_one_id_the_first_are_sampled() {
     let settings = Isomap { n: 6, ..Isomap::of(["a"]) };
     let mut monitor = monitor(settings);
     for i in 0..9 {
@@ -201,13 +213,13 @@ fn of_objects_with_one_id_the_first_are_drawn() {
         let rows = RecordBatch::try_new(rows.schema(), columns).expect("rows");
         monitor.observe(&rows).expect("observed");
     }
-    let (table, _) = told([monitor.finish().expect("finished")]);
+    let (table, _) = collect([monitor.finish().expect("finished")]);
     let origins: Vec<String> = (0..6).map(|i| format!("test:{i}")).collect();
-    assert_eq!(words(&table, "origin"), origins.iter().map(|origin| Some(origin.as_str())).collect::<Vec<_>>());
+    assert_eq!(texts(&table, "origin"), origins.iter().map(|origin| Some(origin.as_str())).collect::<Vec<_>>());
 }
 
 #[test]
-fn three_dimensions_have_a_third_number() {
+fn a_third_component_does_not_change_the_first_two() {
     let table = watch(Isomap { components: 3, ..settings() }, &[batch(0..60)]);
     let flat = watch(settings(), &[batch(0..60)]);
     assert_eq!(table["z"].null_count(), 0);
@@ -219,26 +231,26 @@ fn three_dimensions_have_a_third_number() {
 }
 
 #[test]
-fn what_cannot_be_drawn_says_why() {
+fn points_without_coordinates_have_a_reason() {
     let table = watch(settings(), &[batch(0..2)]);
-    assert_eq!(words(&table, "reason"), vec![Some("too_few_points"); 4]);
+    assert_eq!(texts(&table, "reason"), vec![Some("too_few_points"); 4]);
     assert_eq!((table["x"].null_count(), count(&table, "n"), count(&table, "parts")), (4, Some(4), None));
-    // Latents of `c` are no numbers: the others are drawn without them.
+    // Latents of `c` are not finite: the others are drawn without them.
     let table = watch(Isomap { score: ["a", "c"].into_iter().collect(), ..settings() }, &[batch(0..60)]);
     let reasons: BTreeSet<(Option<&str>, Option<&str>)> =
-        words(&table, "score").into_iter().zip(words(&table, "reason")).collect();
+        texts(&table, "score").into_iter().zip(texts(&table, "reason")).collect();
     assert_eq!(reasons, [(Some("a"), None), (Some("c"), Some("not_finite"))].into());
     assert_eq!((count(&table, "n"), numbers(&table, "x")[1]), (Some(20), None));
 }
 
 #[test]
-fn a_stream_without_rows_is_not_drawn() {
+fn an_empty_stream_has_no_rows() {
     let mut monitor = monitor(settings());
     assert!(monitor.finish().expect("finished").rows.is_empty());
 }
 
 #[test]
-fn what_cannot_be_drawn_together_is_a_mistake() {
+fn rejects_scores_that_cannot_be_drawn_together() {
     let mistakes = |settings: Isomap| {
         let bound = bind(settings, &tables()).err().expect("a mistake");
         bound.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
@@ -246,16 +258,19 @@ fn what_cannot_be_drawn_together_is_a_mistake() {
     let of = |scores: &[&str]| Isomap::of(scores.iter().copied());
     let under = |attack: &str| Isomap { attacked: Some(attack.into()), ..of(&["a"]) };
     assert!(mistakes(of(&["a", "other"])).contains("`other` is of the model `n.onnx`, `a` of `m.onnx`"));
-    assert!(mistakes(of(&["none"])).contains("the column `none_latent` holds no latents"));
+    assert!(mistakes(of(&["none"])).contains("the column `none_latent` does not hold latents"));
     assert!(mistakes(of(&["a", "a"])).contains("`score` names `a` twice"));
     assert!(mistakes(under("blind")).contains("the table of `blind` has no latents"));
-    assert!(mistakes(under("accuracy")).contains("the monitor `accuracy` flips no objects"));
+    assert!(mistakes(under("accuracy")).contains("the monitor `accuracy` is not an attack"));
     let of_other = Isomap { attacked: Some("attack".into()), ..of(&["other"]) };
     assert!(mistakes(of_other).contains("`attack` is of the model `m.onnx`, `other` of `n.onnx`"));
     let few = Isomap { n: 5, ..of(&["a"]) };
-    assert!(mistakes(few.clone()).contains("5 points cannot each have 5 neighbours"));
+    assert!(mistakes(few.clone()).contains("5 points cannot have 5 neighbours each"));
     assert!(bind(Isomap { score: ["a", "b"].into_iter().collect(), ..few }, &tables()).is_ok());
-    assert!(mistakes(Isomap { n: 2501, ..of(&["a", "b"]) }).contains("5002 points are too many to draw: 5000 at most"));
+    assert!(
+        mistakes(Isomap { n: 2501, ..of(&["a", "b"]) })
+            .contains("5002 points are too many: an embedding has at most 5000")
+    );
     let truth = Isomap { truth: Some("a_latent".into()), ..of(&["a"]) };
     assert!(mistakes(truth).contains("`truth` takes a text column"));
 }
@@ -264,8 +279,8 @@ fn what_cannot_be_drawn_together_is_a_mistake() {
 fn settings_have_their_defaults() {
     let read: Isomap = serde_json::from_str(r#"{ "score": ["a", "b"] }"#).expect("settings");
     assert_eq!(read, Isomap::of(["a", "b"]));
-    let needs: Vec<String> = monitor(under_attack()).required_columns().into_iter().map(|need| need.column).collect();
-    assert_eq!(needs, ["a_latent", "b_latent", "a_class", "b_class", "label"]);
-    let follows: Vec<String> = monitor(under_attack()).upstream().into_iter().map(|need| need.column).collect();
-    assert_eq!(follows, ["attack"]);
+    let names = |columns: Vec<ColumnRef>| columns.into_iter().map(|column| column.column).collect::<Vec<_>>();
+    let monitor = monitor(under_attack());
+    assert_eq!(names(monitor.required_columns()), ["a_latent", "b_latent", "a_class", "b_class", "label"]);
+    assert_eq!(names(monitor.upstream()), ["attack"]);
 }

@@ -1,13 +1,20 @@
-//! The monitor against distances worked out by hand.
+//! The monitor against distances computed by hand.
 
 use arrow::{
     array::{Array, AsArray},
     datatypes::{Float64Type, UInt64Type},
 };
 
-use super::{
-    super::fake::{attacked, attacks, columns, hear, rows, told},
-    *,
+use super::*;
+use crate::{
+    monitor::kit::{
+        fixtures::{
+            Input, assert_continues_from_any_snapshot, attack_rows, attack_schema, collect, deliver, stream_rows,
+            stream_schema,
+        },
+        score::Labels,
+    },
+    stats::jensen_shannon::Pairs,
 };
 
 /// d(a, b) = 5 i, d(a, c) = i^2 / 8.
@@ -23,7 +30,7 @@ fn latent(score: &str, object: usize) -> [f32; 2] {
 const SCORES: [&str; 3] = ["a", "b", "c"];
 
 fn batch(objects: impl IntoIterator<Item = usize>) -> RecordBatch {
-    rows(&SCORES, objects, latent)
+    stream_rows(&SCORES, objects, latent)
 }
 
 fn against_c() -> LatentDistance {
@@ -34,7 +41,7 @@ fn against_c() -> LatentDistance {
     }
 }
 
-/// Both attacks named, the second as the end of the distances that are compared.
+/// Both pairs end at an attack.
 fn under_attack() -> LatentDistance {
     LatentDistance {
         versus: Some(Versus { from: "b".into(), to: "second".into() }),
@@ -45,22 +52,22 @@ fn under_attack() -> LatentDistance {
 fn bind(settings: LatentDistance, tables: &UpstreamSchemas) -> Result<Box<dyn Monitor>, Vec<Diagnostic>> {
     let mut monitor = settings.build("noise")?;
     monitor.resolve_labels(&["first".into(), "second".into(), "accuracy".into(), "noise".into()]);
-    monitor.bind(&columns(&["a", "b", "c", "other"]), tables)?;
+    monitor.bind(&stream_schema(&["a", "b", "c", "other"]), tables)?;
     monitor.start(&RunContext { seed: 7, ..RunContext::default() }, &Scorers::new()).expect("started");
     Ok(monitor)
 }
 
 fn monitor(settings: LatentDistance) -> Box<dyn Monitor> {
-    let tables = ["first", "second"].map(|label| (label.to_owned(), attacks(true))).into();
+    let tables = ["first", "second"].map(|label| (label.to_owned(), attack_schema(true))).into();
     bind(settings, &tables).expect("bound")
 }
 
 fn watch(settings: LatentDistance, batches: &[RecordBatch]) -> (RecordBatch, Vec<Finding>) {
     let mut monitor = monitor(settings);
-    let mut emitted: Vec<MonitorOutput> =
+    let mut outputs: Vec<MonitorOutput> =
         batches.iter().map(|batch| monitor.observe(batch).expect("observed")).collect();
-    emitted.push(monitor.finish().expect("finished"));
-    told(emitted)
+    outputs.push(monitor.finish().expect("finished"));
+    collect(outputs)
 }
 
 fn numbers(table: &RecordBatch, column: &str) -> Vec<Option<f64>> {
@@ -82,7 +89,7 @@ fn ids(table: &RecordBatch) -> Vec<&str> {
 }
 
 #[test]
-fn distances_of_every_object_and_their_statistics_are_those_worked_out_by_hand() {
+fn distances_and_statistics_are_those_computed_by_hand() {
     let (table, findings) = watch(LatentDistance::of("a", "b"), &[batch(0..2), batch(2..5)]);
     assert!(findings.is_empty());
     assert_eq!(numbers(&table, "distance")[..5], [0.0, 5.0, 10.0, 15.0, 20.0].map(Some));
@@ -100,7 +107,7 @@ fn distances_of_every_object_and_their_statistics_are_those_worked_out_by_hand()
 }
 
 #[test]
-fn the_distribution_of_a_second_pair_is_compared_within_objects() {
+fn the_distances_of_a_second_pair_are_compared_within_objects() {
     let (table, _) = watch(against_c(), &[batch(0..40)]);
     assert_eq!(numbers(&table, "versus_distance")[3], Some(1.125));
     assert_eq!((total(&table, "versus_median"), total(&table, "median")), (Some(47.5625), Some(97.5)));
@@ -112,58 +119,66 @@ fn the_distribution_of_a_second_pair_is_compared_within_objects() {
     assert!((number("js_distance_base2") * 2f64.ln().sqrt() - number("js_distance")).abs() < 1e-15);
     assert!(number("js_null_median") <= number("js_null_p95") && number("js_null_p95") < 0.5);
     let p = number("js_p_value") * 100.0;
-    assert!((1.0..=100.0).contains(&p) && (p - p.round()).abs() < 1e-9, "{p} is k + 1");
+    assert!((1.0..=100.0).contains(&p) && (p - p.round()).abs() < 1e-9, "{p} should be k + 1");
 }
 
 #[test]
-fn the_null_depends_on_the_seed_and_the_label_alone() {
+fn the_table_does_not_depend_on_batches() {
     let whole = watch(against_c(), &[batch(0..40)]);
     let parts: Vec<RecordBatch> = (0..40).step_by(7).map(|i| batch(i..(i + 7).min(40))).collect();
     assert_eq!(watch(against_c(), &parts), whole);
 }
 
 #[test]
-fn a_restored_monitor_says_what_an_undisturbed_one_says() {
-    let undisturbed = watch(against_c(), &[batch(0..30)]);
-    for cut in [0, 1, 29, 30] {
-        let mut first = monitor(against_c());
-        let mut emitted = vec![first.observe(&batch(0..cut)).expect("observed")];
-        let snapshot = first.snapshot().expect("a snapshot");
-        assert!(snapshot.len() <= first.state_bound_bytes());
-        let mut second = monitor(against_c());
-        second.restore(&snapshot).expect("restored");
-        emitted.push(second.observe(&batch(cut..30)).expect("observed"));
-        emitted.push(second.finish().expect("finished"));
-        assert_eq!(told(emitted), undisturbed, "cut at {cut}");
+fn continues_from_a_snapshot_after_any_number_of_rows() {
+    let rows: Vec<Input> = (0..30).map(|i| Input::Stream(batch([i]))).collect();
+    assert_continues_from_any_snapshot(&|| monitor(against_c()), &rows);
+    let [first, second] = attacks();
+    let mut inputs = Vec::new();
+    for (i, rows) in first.iter().enumerate() {
+        inputs.push(Input::Upstream("first", rows.clone()));
+        inputs.extend(second.get(i).map(|rows| Input::Upstream("second", rows.clone())));
     }
+    assert_continues_from_any_snapshot(&|| monitor(under_attack()), &inputs);
 }
 
-/// What two attacks say. The first speaks of 0, 1, 2, 3, 4, 6 and flips 0, 1, 3, 6; the second of 1, 2, 3, 5, 6 and flips 1, 2, 6.
-fn says() -> [Vec<RowsOut>; 2] {
+#[test]
+fn refuses_snapshots_of_other_settings() {
+    let mut first = monitor(against_c());
+    first.observe(&batch(0..5)).expect("observed");
+    let snapshot = first.snapshot().expect("a snapshot");
+    let why = |settings: LatentDistance| monitor(settings).restore(&snapshot).expect_err("refused").to_string();
+    assert!(why(LatentDistance::of("a", "b")).contains("the list of pairs is"));
+    let flipped = LatentDistance { flipped_by: Some(Labels::One("first".into())), ..against_c() };
+    assert!(why(flipped).contains("the list of upstream monitors is [], expected [\"first\"]"));
+}
+
+/// The rows of two attacks. The first attacks 0, 1, 2, 3, 4, 6 and flips 0, 1, 3, 6; the second 1, 2, 3, 5, 6 and flips 1, 2, 6.
+fn attacks() -> [Vec<RowsOut>; 2] {
     let moved = |i: usize, by: f32| [1.0, i as f32 + by];
     let first = |i: usize| match i {
-        // The first target that succeeds counts.
+        // The first successful target counts.
         0 | 1 | 3 | 6 => {
-            attacked(&batch([i]), &[(false, moved(i, 9.0)), (i != 3, moved(i, 2.0)), (true, moved(i, 4.0))])
+            attack_rows(&batch([i]), &[(false, moved(i, 9.0)), (i != 3, moved(i, 2.0)), (true, moved(i, 4.0))])
         }
-        4 => attacked(&batch([i]), &[]),
-        _ => attacked(&batch([i]), &[(false, moved(i, 9.0))]),
+        4 => attack_rows(&batch([i]), &[]),
+        _ => attack_rows(&batch([i]), &[(false, moved(i, 9.0))]),
     };
-    let second = |i: usize| attacked(&batch([i]), &[([1, 2, 6].contains(&i), latent("b", i).map(|x| x + 3.0))]);
+    let second = |i: usize| attack_rows(&batch([i]), &[([1, 2, 6].contains(&i), latent("b", i).map(|x| x + 3.0))]);
     [[0, 1, 2, 3, 4, 6].map(first).to_vec(), [1, 2, 3, 5, 6].map(second).to_vec()]
 }
 
 fn attacked_in(order: &str) -> (RecordBatch, Vec<Finding>) {
-    let [first, second] = says();
+    let [first, second] = attacks();
     let mut monitor = monitor(under_attack());
-    let mut emitted = vec![monitor.observe(&batch(0..7)).expect("observed")];
-    emitted.extend(hear(&mut *monitor, ["first", "second"], [&first, &second], order));
-    emitted.push(monitor.finish().expect("finished"));
-    told(emitted)
+    let mut outputs = vec![monitor.observe(&batch(0..7)).expect("observed")];
+    outputs.extend(deliver(&mut *monitor, ["first", "second"], [&first, &second], order));
+    outputs.push(monitor.finish().expect("finished"));
+    collect(outputs)
 }
 
 #[test]
-fn under_attack_the_statistics_are_over_objects_that_both_attacks_flipped() {
+fn statistics_under_attack_cover_objects_that_both_attacks_flipped() {
     let (table, _) = attacked_in("aaaaaabbbbb");
     assert_eq!(ids(&table), ["o1", "o2", "o3", "o6"]);
     assert_eq!(numbers(&table, "distance"), [Some(2.0), None, Some(4.0), Some(2.0), None]);
@@ -183,51 +198,32 @@ fn the_table_does_not_depend_on_which_attack_is_ahead() {
 }
 
 #[test]
-fn what_one_attack_has_said_survives_a_snapshot() {
-    let expected = attacked_in("aaaaaabbbbb");
-    let [first, second] = says();
-    for cut in 0..=11 {
-        let order = "aabababbaab";
-        let labels = ["first", "second"];
-        let mut before = monitor(under_attack());
-        let mut emitted = hear(&mut *before, labels, [&first, &second], &order[..cut]);
-        let mut after = monitor(under_attack());
-        after.restore(&before.snapshot().expect("a snapshot")).expect("restored");
-        let done = |letter| order[..cut].bytes().filter(|byte| *byte == letter).count();
-        let says = [&first[done(b'a')..], &second[done(b'b')..]];
-        emitted.extend(hear(&mut *after, labels, says, &order[cut..]));
-        emitted.push(after.finish().expect("finished"));
-        assert_eq!(told(emitted), expected, "cut at {cut}");
-    }
-}
-
-#[test]
-fn scores_can_be_compared_over_the_objects_that_an_attack_flipped() {
+fn scores_are_compared_over_the_objects_that_an_attack_flipped() {
     let settings = LatentDistance { flipped_by: Some(Labels::One("first".into())), ..LatentDistance::of("a", "b") };
     let mut monitor = monitor(settings);
-    let follows: Vec<String> = monitor.upstream().into_iter().map(|need| need.column).collect();
-    assert_eq!(follows, ["first"]);
-    let [first, _] = says();
-    let mut emitted: Vec<MonitorOutput> =
-        first.iter().map(|said| monitor.observe_upstream("first", said).expect("heard")).collect();
-    emitted.push(monitor.finish().expect("finished"));
-    let (table, _) = told(emitted);
+    let upstream: Vec<String> = monitor.upstream().into_iter().map(|monitor| monitor.column).collect();
+    assert_eq!(upstream, ["first"]);
+    let [first, _] = attacks();
+    let mut outputs: Vec<MonitorOutput> =
+        first.iter().map(|rows| monitor.observe_upstream("first", rows).expect("observed")).collect();
+    outputs.push(monitor.finish().expect("finished"));
+    let (table, _) = collect(outputs);
     assert_eq!(ids(&table), ["o0", "o1", "o2", "o3", "o4", "o6"]);
     assert_eq!(numbers(&table, "distance")[..6], [0.0, 5.0, 10.0, 15.0, 20.0, 30.0].map(Some));
-    // Flipped were 0, 1, 3 and 6.
+    // The flipped objects are 0, 1, 3 and 6.
     assert_eq!((n(&table), total(&table, "mean"), total(&table, "median")), ((6, 4), Some(12.5), Some(10.0)));
 }
 
 #[test]
-fn distances_above_the_thresholds_are_found() {
+fn distances_above_the_thresholds_are_findings() {
     let settings = LatentDistance { maximum_median: Some(97.0), maximum_js_distance: Some(0.01), ..against_c() };
     let (table, findings) = watch(settings, &[batch(0..40)]);
     let messages: Vec<&str> = findings.iter().map(|finding| finding.message.as_str()).collect();
     let number = |column| total(&table, column).expect("a number");
     assert_eq!(messages[0], "the median distance of `a` and `b` is 97.5000 (40 objects), above 97");
     let expected = format!(
-        "the distances of `a` and `b` and those of `a` and `c` are {:.4} apart by Jensen-Shannon (40 objects, null below {:.4} \
-         in 95 %), above 0.01",
+        "the Jensen-Shannon distance between the distances of `a` and `b` and those of `a` and `c` is {:.4} (40 objects, 95 % of \
+         the null are below {:.4}), above 0.01",
         number("js_distance"),
         number("js_null_p95")
     );
@@ -235,7 +231,7 @@ fn distances_above_the_thresholds_are_found() {
 }
 
 #[test]
-fn a_stream_without_rows_has_a_total_of_nothing() {
+fn the_total_of_an_empty_stream_is_null() {
     let (table, findings) = watch(against_c(), &[]);
     assert_eq!((table.num_rows(), n(&table), findings.len()), (1, (0, 0), 0));
     assert!(["median", "mean", "standard_error", "js_distance", "js_p_value"].map(|c| total(&table, c)) == [None; 5]);
@@ -243,10 +239,10 @@ fn a_stream_without_rows_has_a_total_of_nothing() {
 }
 
 #[test]
-fn what_cannot_be_compared_is_a_mistake() {
+fn rejects_pairs_that_cannot_be_compared() {
     let tables: UpstreamSchemas = [
-        ("first".to_owned(), attacks(true)),
-        ("second".to_owned(), attacks(false)),
+        ("first".to_owned(), attack_schema(true)),
+        ("second".to_owned(), attack_schema(false)),
         ("accuracy".to_owned(), Schema::empty().into()),
     ]
     .into();
@@ -256,14 +252,14 @@ fn what_cannot_be_compared_is_a_mistake() {
     };
     let to = |label: &str| LatentDistance::of("a", label);
     assert!(mistakes(to("other")).contains("`other` is of the model `n.onnx`, `a` of `m.onnx`"));
-    assert!(mistakes(to("none")).contains("the column `none_latent` holds no latents"));
+    assert!(mistakes(to("none")).contains("the column `none_latent` does not hold latents"));
     assert!(mistakes(to("second")).contains("the table of `second` has no latents"));
-    assert!(mistakes(to("accuracy")).contains("the monitor `accuracy` flips no objects"));
+    assert!(mistakes(to("accuracy")).contains("the monitor `accuracy` is not an attack"));
     let flipped_by = LatentDistance { flipped_by: Some(Labels::One("accuracy".into())), ..to("b") };
-    assert!(mistakes(flipped_by).contains("the monitor `accuracy` flips no objects"));
+    assert!(mistakes(flipped_by).contains("the monitor `accuracy` is not an attack"));
     let of_other = LatentDistance { from: "other".into(), ..to("first") };
     assert!(mistakes(of_other).contains("`first` is of the model `m.onnx`, `other` of `n.onnx`"));
-    assert!(mistakes(LatentDistance { quantiles: vec![0.5, 5.0], ..to("b") }).contains("5 is no quantile"));
+    assert!(mistakes(LatentDistance { quantiles: vec![0.5, 5.0], ..to("b") }).contains("5 is not a quantile"));
     let no_versus = LatentDistance { maximum_js_distance: Some(0.1), ..to("b") };
-    assert!(mistakes(no_versus).contains("there is no `versus`"));
+    assert!(mistakes(no_versus).contains("`maximum_js_distance` needs `versus`"));
 }

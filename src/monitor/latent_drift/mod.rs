@@ -1,26 +1,29 @@
 //! The monitor kind `latent_drift`: whether the stream has left the domain that a model knows.
 //!
 //! Windows of the stream are compared with the latents of one domain of a reference table by their
-//! [maximum mean discrepancy](crate::stats::mmd). Its p-value is that of a permutation test, (k + 1)/(B + 1): it is never zero, and
-//! of windows without drift a part alpha has one below alpha. Beside it stand, with p-values of the same permutations, the
-//! [Jensen-Shannon](crate::stats::jensen_shannon) distance of the mean class probabilities, and the
-//! [greatest one of all latent dimensions](crate::stats::marginals). `is_drift` goes by MMD.
+//! [maximum mean discrepancy](crate::stats::mmd). Its p-value is that of a permutation test, (k + 1)/(B + 1): it is never zero,
+//! and below alpha in a fraction alpha of the windows without drift. Beside it the table has, with p-values of the same
+//! permutations, the [Jensen-Shannon](crate::stats::jensen_shannon) distance of the mean class probabilities, and the
+//! [largest one over all latent dimensions](crate::stats::marginals). `is_drift` is the outcome of the MMD test.
 //!
-//! **What is promised.** Over independent pairs of a reference and a window of one distribution, a part alpha is called drift. A stream
-//! meets *one* reference again and again: given that one, the part is larger or smaller than alpha, the less so the larger the
-//! reference (`benches/README.md` has figures), and windows are no longer independent of each other. Rows that are correlated within a
-//! window (by a visit, say) look like drift; `block` names the column within whose values rows are exchangeable, which the reference
-//! must have too. The galaxies of the reference must not be in the stream again.
+//! **False alarms.** Over independent pairs of a reference and a window of one distribution, a fraction alpha is called drift.
+//! A stream is compared with *one* reference repeatedly: given that reference, the fraction is larger or smaller than alpha,
+//! the closer the larger the reference (`benches/README.md` has figures), and windows are no longer independent of each other.
+//! Rows that are correlated within a window (by a visit, for example) look like drift; `block` names the column within whose
+//! values rows are exchangeable, which the reference must have too. The galaxies of the reference must not be in the stream.
 //!
-//! An endless stream has alpha false alarms a window: `expected_false_alarms` adds them up. `control: lord` gives each window a level
-//! of its own instead, such that of all windows called drift a part alpha at most is called so falsely ([`Lord`]). These levels
-//! fall while nothing is found; below 1/(B + 1) no permutation test can be significant, so it needs more `permutations`.
+//! An endless stream has alpha false alarms per window: `expected_false_alarms` is their sum. `control: lord` gives each window
+//! a level of its own instead, such that of all windows called drift at most a fraction alpha is false ([`Lord`]). These
+//! levels fall while nothing is found; below 1/(B + 1) no permutation test can be significant, so it needs more
+//! `permutations`.
 //!
-//! With `method: random_features` the discrepancy is that of [sums of random features](crate::stats::mmd::random_features): time and
-//! memory do not depend on the size of a window. It compares no classes and dimensions, and has no sliding windows.
+//! With `method: random_features` the discrepancy is that of [sums of random features](crate::stats::mmd::random_features):
+//! memory does not depend on the size of a window, and time is linear in it. It does not compare classes and dimensions, and
+//! its windows cannot overlap.
 
-mod exact;
-mod linear;
+mod open_window;
+mod permutation_test;
+mod random_feature_test;
 mod reference;
 mod sample;
 mod settings;
@@ -30,26 +33,30 @@ mod windows;
 use arrow::{
     array::RecordBatch,
     datatypes::{Schema, SchemaRef},
-    ipc::{reader::StreamReader, writer::StreamWriter},
 };
 use serde::{Deserialize, Serialize};
 
-pub use self::settings::{Control, KernelChoice, KernelName, LatentDrift, Method};
+pub use self::settings::{Control, KernelChoice, KernelName, LatentDrift, TestMethod};
 
 use self::{
-    exact::{Comparison, Exact, median_kernel},
-    linear::{Linear, Segments},
-    reference::{Table, Wanted},
-    sample::Columns,
-    table::{Frame, Judged, Row, rows, schema},
-    windows::{Rule, Step, Window, Windows},
+    open_window::{OpenWindow, WindowTest},
+    permutation_test::{PermutationTest, PermutationTestOptions, median_kernel},
+    random_feature_test::{RandomFeatureOptions, RandomFeatureTest},
+    reference::ReferenceTable,
+    sample::{LatentSample, SampleColumns},
+    table::{DriftRow, TestResult, WindowContext, table},
+    windows::{StreamWindow, WindowCutter, WindowRule, WindowStep},
 };
-use super::columns::{latent_column, latent_size, probabilities_of, probability_column, text};
+use super::kit::{
+    latents::no_latents,
+    score::{latent_column, latent_size, probabilities_of, probability_column, text},
+    snapshot::{damaged, expect_same},
+};
 use crate::{
     batch::{OBJECT_ID, column_of},
     error::{Code, Diagnostic, Error, Result},
-    random::Stream,
-    stage::{ColumnRef, Finding, Monitor, MonitorOutput, RunContext, Scorers, UpstreamSchemas},
+    run::snapshot::{decode, encode},
+    stage::{ColumnRef, Finding, Monitor, MonitorOutput, RunContext, Scorers, Settings, UpstreamSchemas},
     stats::{
         mmd::GaussianKernelSum,
         multiplicity::{Lord, holm},
@@ -60,89 +67,102 @@ use crate::{
 struct LatentDriftMonitor {
     label: String,
     settings: LatentDrift,
-    rule: Rule,
-    /// What binding found.
-    bound: Option<Bound>,
-    /// What the start loaded.
-    judge: Option<Judge>,
-    /// Whether it was said that no window can be drift any more.
-    warned: bool,
+    rule: WindowRule,
+    /// Set by `bind`.
+    binding: Option<DriftBinding>,
+    /// Set by `start`.
+    test: Option<DriftTest>,
+    /// Whether the warning that no window can be significant was logged.
+    has_warned: bool,
     seed: u64,
-    state: State,
-    held: Held,
+    progress: DriftProgress,
+    open: OpenWindow,
 }
 
-struct Bound {
-    table: Table,
-    columns: Columns,
-    /// Classes that are compared; 0 where none are.
+/// The reference and the columns that it is compared with.
+struct DriftBinding {
+    reference: ReferenceTable,
+    columns: SampleColumns,
+    /// The number of compared classes; 0 if classes are not compared.
     classes: usize,
-    schema: SchemaRef,
 }
 
-/// The reference, ready to judge windows.
-enum Judge {
-    Exact(Exact),
-    Linear(Linear),
+/// The reference, ready to test windows.
+enum DriftTest {
+    Permutation(PermutationTest),
+    RandomFeatures(RandomFeatureTest),
 }
 
-/// All that is remembered besides the rows of the window under way.
+/// All state besides the open window.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct State {
-    windows: Windows,
+struct DriftProgress {
+    cutter: WindowCutter,
     /// Windows that were tested.
     tested: u64,
     lord: Lord,
     /// Whether the last tested window was drift.
-    drifting: bool,
+    is_drifting: bool,
 }
 
-/// The window under way.
-enum Held {
-    Rows(Vec<RecordBatch>),
-    Sums(Segments),
-}
-
-/// The beginning of a snapshot; what is held follows.
+/// The state in a snapshot; the open window follows as rows or sums.
 #[derive(Serialize, Deserialize)]
-struct Head {
-    state: State,
-    /// Segments whose sums follow.
+struct LatentDriftState {
+    settings: DriftSettings,
+    progress: DriftProgress,
+    /// The segments whose sums follow.
     segments: Vec<Option<String>>,
-    beyond: u64,
+    /// Rows of further segments.
+    untested_rows: u64,
+}
+
+/// The settings that state depends on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct DriftSettings {
+    /// The columns of the stream that are held.
+    columns: Vec<String>,
+    /// Numbers of a latent.
+    dimension: usize,
+    rule: WindowRule,
+    method: TestMethod,
+    alpha: f64,
+}
+
+impl DriftTest {
+    /// Rows of the reference.
+    fn reference_rows(&self) -> u64 {
+        match self {
+            Self::Permutation(test) => test.len() as u64,
+            Self::RandomFeatures(test) => test.len(),
+        }
+    }
 }
 
 impl LatentDriftMonitor {
     fn new(label: &str, settings: LatentDrift) -> Self {
         let lord = Lord::new(settings.alpha);
-        let held = match settings.method {
-            Method::Permutation => Held::Rows(Vec::new()),
-            Method::RandomFeatures => Held::Sums(Segments::default()),
-        };
-        let state = State { windows: Windows::new(), tested: 0, lord, drifting: false };
         Self {
             label: label.to_owned(),
             rule: settings.rule(),
-            settings,
-            bound: None,
-            judge: None,
-            warned: false,
+            binding: None,
+            test: None,
+            has_warned: false,
             seed: 0,
-            state,
-            held,
+            progress: DriftProgress { cutter: WindowCutter::new(), tested: 0, lord, is_drifting: false },
+            open: OpenWindow::new(settings.method),
+            settings,
         }
     }
 
-    fn bound(&self) -> Result<&Bound> {
-        self.bound.as_ref().ok_or_else(|| Error::bug(format!("the monitor `{}` was not bound", self.label)))
+    fn binding(&self) -> Result<&DriftBinding> {
+        self.binding.as_ref().ok_or_else(|| Error::bug(format!("the monitor `{}` was not bound", self.label)))
     }
 
-    fn judge(&self) -> Result<&Judge> {
-        self.judge.as_ref().ok_or_else(|| Error::bug(format!("the monitor `{}` was not started", self.label)))
+    fn test(&self) -> Result<&DriftTest> {
+        self.test.as_ref().ok_or_else(|| Error::bug(format!("the monitor `{}` was not started", self.label)))
     }
 
-    /// The columns of the stream that are held, each once.
-    fn read_columns(&self) -> Vec<(&'static str, String)> {
+    /// The columns of the stream that are held, without duplicates, each with the setting that names it.
+    fn held_columns(&self) -> Vec<(&'static str, String)> {
         let score = &self.settings.score;
         let mut columns = vec![("score", latent_column(score))];
         if self.settings.reads_classes() {
@@ -157,310 +177,260 @@ impl LatentDriftMonitor {
         columns
     }
 
-    /// Keeps rows of the window under way.
-    fn hold(&mut self, batch: &RecordBatch) -> Result<()> {
-        let bound = self.bound.as_ref().ok_or_else(|| Error::bug("a monitor was not bound"))?;
-        match (&mut self.held, &self.judge) {
-            (Held::Rows(held), _) => held.push(batch.clone()),
-            (Held::Sums(sums), Some(Judge::Linear(linear))) => {
-                linear.add(&bound.columns, batch, self.settings.most_segments(), sums)?;
+    fn state_settings(&self) -> Result<DriftSettings> {
+        Ok(DriftSettings {
+            columns: self.held_columns().into_iter().map(|(_, column)| column).collect(),
+            dimension: self.binding()?.reference.dimension,
+            rule: self.rule,
+            method: self.settings.method,
+            alpha: self.settings.alpha,
+        })
+    }
+
+    /// The test of windows against a reference.
+    fn test_against(&self, reference: LatentSample, kernel: GaussianKernelSum) -> Result<DriftTest> {
+        let LatentDrift { method, permutations, features, bins, .. } = &self.settings;
+        let DriftBinding { columns, classes, .. } = self.binding()?;
+        Ok(match method {
+            TestMethod::Permutation => {
+                let classes = if columns.with_probabilities { *classes } else { 0 };
+                let bins = (*bins > 0).then_some(*bins);
+                let options = PermutationTestOptions { classes, bins, permutations: *permutations };
+                DriftTest::Permutation(PermutationTest::new(reference, kernel, options))
             }
-            (Held::Sums(_), _) => return Err(Error::bug(format!("the monitor `{}` was not started", self.label))),
+            TestMethod::RandomFeatures => {
+                let options = RandomFeatureOptions {
+                    frequencies: *features,
+                    tosses: *permutations,
+                    seed: self.seed,
+                    label: self.label.clone(),
+                };
+                DriftTest::RandomFeatures(RandomFeatureTest::new(&reference.latents, &kernel, options))
+            }
+        })
+    }
+
+    fn follow(&mut self, batch: &RecordBatch, step: WindowStep, out: &mut MonitorOutput) -> Result<()> {
+        match step {
+            WindowStep::Hold(rows) if rows.is_empty() => Ok(()),
+            WindowStep::Hold(rows) => {
+                let (Some(binding), Some(test)) = (&self.binding, &self.test) else {
+                    return Err(Error::bug(format!("the monitor `{}` was not started", self.label)));
+                };
+                self.open.add(batch.slice(rows.start, rows.len()), test, &binding.columns, &self.settings)
+            }
+            WindowStep::Close { window, release } => self.close(&window, release, out),
         }
+    }
+
+    /// Tests a window that has ended, emits its rows, and releases its first `release` rows.
+    fn close(&mut self, window: &StreamWindow, release: u64, out: &mut MonitorOutput) -> Result<()> {
+        let threshold = match self.settings.control {
+            Control::None => self.settings.alpha,
+            Control::Lord => self.progress.lord.level(),
+        };
+        self.warn_if_hopeless(window, threshold);
+        let results = self.results(window, release, threshold)?;
+        let p_values: Vec<f64> = results.iter().filter_map(|(_, result)| result.p_value).collect();
+        let mut adjusted = holm(&p_values).into_iter();
+        let mut decided = Vec::with_capacity(results.len());
+        for (segment, result) in results {
+            let adjusted = result.p_value.and_then(|_| adjusted.next());
+            decided.push((segment, result, adjusted, adjusted.map(|p| p <= threshold)));
+        }
+        let is_drift = decided.iter().any(|(.., is_drift)| *is_drift == Some(true));
+        if !p_values.is_empty() {
+            self.progress.tested += 1;
+            self.progress.lord.take(is_drift);
+        }
+        let expected_false_alarms =
+            (self.settings.control == Control::None).then_some(self.settings.alpha * self.progress.tested as f64);
+        let context =
+            WindowContext { window, reference_rows: self.test()?.reference_rows(), threshold, expected_false_alarms };
+        let rows: Vec<DriftRow<'_>> = decided
+            .into_iter()
+            .map(|(segment, result, adjusted_p_value, is_drift)| DriftRow {
+                context,
+                segment,
+                result,
+                adjusted_p_value,
+                is_drift,
+            })
+            .collect();
+        out.rows.push(table(&self.settings).batch(&rows)?.into());
+        if is_drift && !self.progress.is_drifting {
+            out.findings.push(self.finding(&context, &rows));
+        }
+        if !p_values.is_empty() {
+            self.progress.is_drifting = is_drift;
+        }
+        self.open.release(release);
         Ok(())
     }
 
-    /// Lets go of the first rows that are held.
-    fn let_go(&mut self, mut rows: u64) {
-        match &mut self.held {
-            Held::Sums(sums) => *sums = Segments::default(),
-            Held::Rows(held) => {
-                while let Some(first) = held.first_mut().filter(|_| rows > 0) {
-                    let count = first.num_rows() as u64;
-                    if count > rows {
-                        *first = first.slice(rows as usize, (count - rows) as usize);
-                        return;
-                    }
-                    rows -= count;
-                    held.remove(0);
-                }
-            }
+    /// Logs once that the level has fallen below the smallest possible p-value.
+    fn warn_if_hopeless(&mut self, window: &StreamWindow, level: f64) {
+        if self.settings.can_be_significant(level) || std::mem::replace(&mut self.has_warned, true) {
+            return;
         }
+        let permutations = self.settings.permutations;
+        tracing::warn!(
+            monitor = self.label,
+            window = window.number,
+            "no further window can be significant: the level {level:.1e} is below 1/(B + 1) for B = {permutations} permutations"
+        );
     }
 
-    /// What is said of a window that has ended, of whose rows so many are then let go of.
-    fn close(&mut self, window: &Window, let_go: u64) -> Result<MonitorOutput> {
-        let threshold = match self.settings.control {
-            Control::None => self.settings.alpha,
-            Control::Lord => self.state.lord.level(),
+    /// The tests of all segments of a window.
+    fn results(
+        &mut self,
+        window: &StreamWindow,
+        release: u64,
+        level: f64,
+    ) -> Result<Vec<(Option<String>, TestResult)>> {
+        let (Some(binding), Some(test)) = (&self.binding, &self.test) else {
+            return Err(Error::bug(format!("the monitor `{}` was not started", self.label)));
         };
-        if !self.settings.can_be_significant(threshold) && !std::mem::replace(&mut self.warned, true) {
-            let LatentDrift { permutations, .. } = self.settings;
-            tracing::warn!(
-                monitor = self.label,
-                window = window.number,
-                level = threshold,
-                permutations,
-                "from here on no window can be drift: its level is below the smallest p-value of so few permutations"
-            );
-        }
-        let judged = self.judged(window, let_go, threshold)?;
-        let p_values: Vec<f64> = judged.iter().filter_map(|(_, judged)| judged.p_value).collect();
-        let mut adjusted = holm(&p_values).into_iter();
-        let said: Vec<Row> = judged
-            .into_iter()
-            .map(|(segment, judged)| {
-                let adjusted = judged.p_value.and_then(|_| adjusted.next());
-                Row { segment, judged, adjusted, is_drift: adjusted.map(|p| p <= threshold) }
-            })
-            .collect();
-        let drifted: Vec<&Row> = said.iter().filter(|row| row.is_drift == Some(true)).collect();
-        if !p_values.is_empty() {
-            self.state.tested += 1;
-            self.state.lord.take(!drifted.is_empty());
-        }
-        let reference = match self.judge()? {
-            Judge::Exact(exact) => exact.len() as u64,
-            Judge::Linear(linear) => linear.len(),
+        let of = WindowTest {
+            window,
+            level,
+            max_segments: self.settings.max_segments(),
+            columns: &binding.columns,
+            seed: self.seed,
+            label: &self.label,
         };
-        let expected =
-            (self.settings.control == Control::None).then_some(self.settings.alpha * self.state.tested as f64);
-        let frame = Frame { window, reference, threshold, expected_false_alarms: expected };
-        let mut out =
-            MonitorOutput { rows: vec![rows(&self.bound()?.schema, &frame, &said)?.into()], findings: Vec::new() };
-        if !drifted.is_empty() && !self.state.drifting {
-            out.findings.push(self.finding(&frame, &drifted));
-        }
-        if !p_values.is_empty() {
-            self.state.drifting = !drifted.is_empty();
-        }
-        Ok(out)
+        self.open.test(test, &of, release > window.last - window.first)
     }
 
-    /// What is found of every segment of a window, in the order of their appearance.
-    fn judged(&mut self, window: &Window, let_go: u64, level: f64) -> Result<Vec<(Option<String>, Judged)>> {
-        let most = self.settings.most_segments();
-        let rows = match &mut self.held {
-            Held::Rows(held) if let_go > window.last - window.first => std::mem::take(held),
-            Held::Rows(held) => held.clone(),
-            Held::Sums(_) => Vec::new(),
-        };
-        match (&self.held, self.judge()?) {
-            (Held::Rows(_), Judge::Exact(exact)) => {
-                let samples = self.bound()?.columns.samples(rows)?;
-                let each = samples.into_iter().enumerate().map(|(i, (segment, sample))| {
-                    if i >= most {
-                        return (
-                            segment,
-                            Judged { n: sample.latents.len() as u64, reason: Some(BEYOND), ..Judged::default() },
-                        );
-                    }
-                    let name = segment.as_deref().unwrap_or_default();
-                    let mut stream = Stream::new(self.seed, name, &format!("{}/window {}", self.label, window.number));
-                    let judged = exact.judge(&sample, level, &mut || stream.next_u64());
-                    (segment, judged)
-                });
-                Ok(each.collect())
-            }
-            (Held::Sums(Segments(sums, beyond)), Judge::Linear(linear)) => {
-                let beyond =
-                    (*beyond > 0).then(|| (None, Judged { n: *beyond, reason: Some(BEYOND), ..Judged::default() }));
-                Ok(sums.iter().map(|(segment, sums)| (segment.clone(), linear.judge(sums))).chain(beyond).collect())
-            }
-            _ => Err(Error::bug(format!("the monitor `{}` holds what it cannot judge", self.label))),
-        }
-    }
-
-    fn finding(&self, frame: &Frame<'_>, drifted: &[&Row]) -> Finding {
-        let LatentDrift { score, domain, reference, .. } = &self.settings;
-        let Window { number, first, last, value } = frame.window;
-        let by = self.settings.window_by.as_ref().zip(value.as_ref());
+    fn finding(&self, context: &WindowContext<'_>, rows: &[DriftRow<'_>]) -> Finding {
+        let LatentDrift { score, domain, reference, window_by, .. } = &self.settings;
+        let StreamWindow { number, first, last, value } = context.window;
+        let by = window_by.as_ref().zip(value.as_ref());
         let by = by.map_or_else(String::new, |(column, value)| format!(", `{column}` {value}"));
         let domain = domain.as_ref().map_or_else(|| "the reference".into(), |domain| format!("domain `{domain}`"));
-        let segments: Vec<&str> = drifted.iter().filter_map(|row| row.segment.as_deref()).collect();
+        let drifted = || rows.iter().filter(|row| row.is_drift == Some(true));
+        let segments: Vec<&str> = drifted().filter_map(|row| row.segment.as_deref()).collect();
         let of = if segments.is_empty() { String::new() } else { format!(" in segments `{}`", segments.join("`, `")) };
-        let least = drifted.iter().filter_map(|row| row.adjusted).fold(1.0, f64::min);
-        let expected = frame.expected_false_alarms.map_or_else(String::new, |expected| {
-            format!("; of {} windows tested so far {expected:.2} would be called drift without any", self.state.tested)
+        let least = drifted().filter_map(|row| row.adjusted_p_value).fold(1.0, f64::min);
+        let expected = context.expected_false_alarms.map_or_else(String::new, |expected| {
+            let windows = if self.progress.tested == 1 { "window" } else { "windows" };
+            format!("; expected false alarms so far: {expected:.2} in {} {windows}", self.progress.tested)
         });
         let message = format!(
             "`{score}` has drifted from {domain} of `{}`{of} in window {number} (rows {first} to {last}{by}): p = {least:.4} at level \
              {:.4}{expected}",
             reference.display(),
-            frame.threshold,
+            context.threshold,
         );
         Finding { monitor: self.label.clone(), message }
     }
-
-    fn step(&mut self, batch: &RecordBatch, step: Step, out: &mut MonitorOutput) -> Result<()> {
-        match step {
-            Step::Hold(rows) if rows.is_empty() => Ok(()),
-            Step::Hold(rows) => self.hold(&batch.slice(rows.start, rows.len())),
-            Step::Close { window, let_go } => {
-                out.append(self.close(&window, let_go)?);
-                self.let_go(let_go);
-                Ok(())
-            }
-        }
-    }
 }
-
-/// Why the last segments of a window are not tested.
-const BEYOND: &str = "more segments than `segments`";
 
 impl Monitor for LatentDriftMonitor {
     fn required_columns(&self) -> Vec<ColumnRef> {
-        self.read_columns().into_iter().map(|(key, column)| ColumnRef::new(key, column)).collect()
+        self.held_columns().into_iter().map(|(key, column)| ColumnRef::new(key, column)).collect()
     }
 
-    fn bind(&mut self, input: &Schema, _above: &UpstreamSchemas) -> Result<SchemaRef, Vec<Diagnostic>> {
-        let LatentDrift { score, reference, domain, block, segment, .. } = &self.settings;
+    fn bind(&mut self, input: &Schema, _upstream: &UpstreamSchemas) -> Result<SchemaRef, Vec<Diagnostic>> {
+        let LatentDrift { score, block, segment, .. } = &self.settings;
         let column = latent_column(score);
-        let size = latent_size(input, score).ok_or_else(|| {
-            let message = format!("the column `{column}` holds no latents");
-            Diagnostic::at("score", Code::WrongColumn, message).help("name a score of a model with latents")
-        });
+        let size = latent_size(input, score).ok_or_else(|| no_latents("score", &column));
         let model = input.field_with_name(&column).ok().and_then(|field| field.metadata().get("model_sha256"));
-        let table = Table::find(&Wanted {
-            path: reference,
-            domain: domain.as_deref(),
-            latent: &self.settings.reference_latent,
-            probability: &self.settings.reference_probability,
-            block: block.as_deref(),
-            model_sha256: model.map(String::as_str),
-        });
-        let table = match (size, table) {
-            (Ok(size), Ok(table)) if size != table.dimension => {
-                let message =
-                    format!("latents of the reference have {} numbers, those of `{score}` {size}", table.dimension);
+        let reference = ReferenceTable::find(&self.settings, model.map(String::as_str));
+        let reference = match (size, reference) {
+            (Ok(size), Ok(reference)) if size != reference.dimension => {
+                let found = reference.dimension;
+                let message = format!("latents of the reference have {found} numbers, those of `{score}` {size}");
                 return Err(vec![Diagnostic::at("reference", Code::Conflict, message)]);
             }
-            (Ok(_), Ok(table)) => table,
-            (size, table) => return Err(size.err().into_iter().chain(table.err()).collect()),
+            (Ok(_), Ok(reference)) => reference,
+            (size, reference) => return Err(size.err().into_iter().chain(reference.err()).collect()),
         };
-        let classes = probabilities_of(input, score).filter(|classes| table.classes() == Some(*classes)).unwrap_or(0);
-        let columns = Columns {
+        let classes =
+            probabilities_of(input, score).filter(|classes| reference.classes() == Some(*classes)).unwrap_or(0);
+        let columns = SampleColumns {
             score: score.clone(),
             with_probabilities: self.settings.reads_classes() && classes > 0,
             block: block.clone(),
             segment: segment.clone(),
         };
-        let schema = schema(&reference.display().to_string(), domain.as_deref());
-        self.bound = Some(Bound { table, columns, classes, schema: schema.clone() });
-        Ok(schema)
+        self.binding = Some(DriftBinding { reference, columns, classes });
+        Ok(table(&self.settings).schema())
     }
 
     fn start(&mut self, run: &RunContext, _scorers: &Scorers) -> Result<()> {
         self.seed = run.seed;
-        let LatentDrift { reference, reference_limit, method, permutations, features, .. } = &self.settings;
-        let bound = self.bound()?;
-        let sample = bound.table.read(run.seed, *reference_limit)?;
-        let few = |what: &str| Error::data(format!("the reference `{}` {what}", reference.display()));
+        let sample = self.binding()?.reference.read(run.seed, self.settings.reference_limit)?;
+        let unusable = |why: &str| Error::data(format!("the reference `{}` {why}", self.settings.reference.display()));
         if sample.latents.len() < 2 {
-            return Err(few("has fewer than 2 rows of its domain"));
+            return Err(unusable("has fewer than 2 rows of its domain"));
         }
         let kernel = match &self.settings.kernel {
             KernelChoice::Named(KernelName::Paper) => Some(GaussianKernelSum::paper()),
             KernelChoice::Named(KernelName::Median) => median_kernel(&sample.latents),
             KernelChoice::Variances(variances) => GaussianKernelSum::new(variances),
         };
-        let kernel = kernel.ok_or_else(|| few("has no two different latents, so no median distance"))?;
-        self.judge = Some(match method {
-            Method::Permutation => {
-                let bins = (self.settings.bins > 0).then_some(self.settings.bins);
-                let classes = if bound.columns.with_probabilities { bound.classes } else { 0 };
-                let how = Comparison { classes, bins, permutations: *permutations };
-                Judge::Exact(Exact::new(sample, kernel, &how))
-            }
-            Method::RandomFeatures => {
-                Judge::Linear(Linear::new(&sample.latents, &kernel, (*features, *permutations), run.seed, &self.label))
-            }
-        });
+        let kernel = kernel.ok_or_else(|| unusable("has only equal latents, so their median distance is 0"))?;
+        self.test = Some(self.test_against(sample, kernel)?);
         Ok(())
     }
 
     fn observe(&mut self, batch: &RecordBatch) -> Result<MonitorOutput> {
-        // Only what is compared is held, not the images beside it.
+        // Only compared columns are held, not the images beside them.
         let mut names: Vec<String> = vec![OBJECT_ID.to_owned()];
-        names.extend(self.read_columns().into_iter().map(|(_, column)| column));
-        let mut places: Vec<usize> =
+        names.extend(self.held_columns().into_iter().map(|(_, column)| column));
+        let mut indices: Vec<usize> =
             names.iter().map(|name| Ok(batch.schema().index_of(name)?)).collect::<Result<_>>()?;
-        places.sort_unstable();
-        places.dedup();
-        let batch = batch.project(&places)?;
+        indices.sort_unstable();
+        indices.dedup();
+        let batch = batch.project(&indices)?;
         let by = self.settings.window_by.as_ref().map(|column| text(column_of(&batch, column)?)).transpose()?;
         let value = |row: usize| by.as_ref().map(|by| by.value(row).to_owned());
         let mut out = MonitorOutput::default();
-        for step in self.state.windows.take(self.rule, batch.num_rows(), value) {
-            self.step(&batch, step, &mut out)?;
+        for step in self.progress.cutter.take(self.rule, batch.num_rows(), value) {
+            self.follow(&batch, step, &mut out)?;
         }
         Ok(out)
     }
 
     fn finish(&mut self) -> Result<MonitorOutput> {
         let mut out = MonitorOutput::default();
-        if let Some(Step::Close { window, let_go }) = self.state.windows.finish(self.rule) {
-            out.append(self.close(&window, let_go)?);
-            self.let_go(let_go);
+        if let Some(WindowStep::Close { window, release }) = self.progress.cutter.finish(self.rule) {
+            self.close(&window, release, &mut out)?;
         }
         Ok(out)
     }
 
     fn snapshot(&self) -> Result<Vec<u8>> {
-        let (segments, beyond) = match &self.held {
-            Held::Rows(_) => (Vec::new(), 0),
-            Held::Sums(Segments(sums, beyond)) => (sums.iter().map(|(segment, _)| segment.clone()).collect(), *beyond),
-        };
-        let head = Head { state: self.state.clone(), segments, beyond };
-        let mut bytes = serde_json::to_vec(&head).map_err(|error| Error::bug(error.to_string()))?;
-        bytes.push(b'\n');
-        match &self.held {
-            Held::Sums(Segments(sums, _)) => sums.iter().for_each(|(_, sums)| bytes.extend(sums.to_bytes())),
-            Held::Rows(held) => {
-                if let Some(first) = held.first() {
-                    // About what they take: a vector that grows is there twice.
-                    let row = 4 * self.bound.as_ref().map_or(0, |bound| bound.table.dimension + bound.classes) + 64;
-                    bytes.reserve(row * held.iter().map(RecordBatch::num_rows).sum::<usize>());
-                    let mut writer = StreamWriter::try_new(&mut bytes, first.schema_ref())?;
-                    held.iter().try_for_each(|rows| writer.write(rows))?;
-                    writer.finish()?;
-                }
-            }
-        }
-        Ok(bytes)
+        let (segments, untested_rows) = self.open.segments();
+        let (settings, progress) = (self.state_settings()?, self.progress.clone());
+        let state = LatentDriftState { settings, progress, segments, untested_rows };
+        encode(LatentDrift::NAME, &state, &self.open.to_bytes()?)
     }
 
     fn restore(&mut self, snapshot: &[u8]) -> Result<()> {
-        let broken = || Error::bug(format!("the snapshot of `{}` cannot be read", self.label));
-        let end = snapshot.iter().position(|byte| *byte == b'\n').ok_or_else(broken)?;
-        let Head { state, segments, beyond } = serde_json::from_slice(&snapshot[..end]).map_err(|_| broken())?;
-        let rest = &snapshot[end + 1..];
-        self.held = match self.judge()? {
-            Judge::Exact(_) if rest.is_empty() => Held::Rows(Vec::new()),
-            Judge::Exact(_) => Held::Rows(StreamReader::try_new(rest, None)?.collect::<Result<_, _>>()?),
-            Judge::Linear(linear) => {
-                let length = rest.len() / segments.len().max(1);
-                let sums = rest.chunks_exact(length.max(1)).map(|bytes| linear.read(bytes).ok_or_else(broken));
-                let sums = sums.collect::<Result<Vec<_>>>()?;
-                if sums.len() != segments.len() {
-                    return Err(broken());
-                }
-                Held::Sums(Segments(segments.into_iter().zip(sums).collect(), beyond))
-            }
-        };
-        self.state = state;
+        let (state, body) = decode::<LatentDriftState>(LatentDrift::NAME, snapshot)?;
+        let LatentDriftState { settings, progress, segments, untested_rows } = state;
+        let own = self.state_settings()?;
+        expect_same(&self.label, "the list of columns", &settings.columns, &own.columns)?;
+        expect_same(&self.label, "the length of latents", &settings.dimension, &own.dimension)?;
+        expect_same(&self.label, "the rule of windows", &settings.rule, &own.rule)?;
+        expect_same(&self.label, "`method`", &settings.method, &own.method)?;
+        expect_same(&self.label, "`alpha`", &settings.alpha, &own.alpha)?;
+        let open = OpenWindow::from_bytes(self.test()?, (segments, untested_rows), progress.cutter.open_rows(), body)?;
+        self.open = open.ok_or_else(|| damaged(&self.label))?;
+        self.progress = progress;
         Ok(())
     }
 
     fn state_bound_bytes(&self) -> usize {
-        // Names of at most 256 bytes beside the numbers of a row.
-        let dimension = self.bound.as_ref().map_or(0, |bound| bound.table.dimension);
-        let row = 4 * (dimension + self.bound.as_ref().map_or(0, |bound| bound.classes)) + 1024;
+        // 1 KiB per row for texts of at most 256 bytes, and 128 KiB for the discoveries of `Lord` and the header.
+        let numbers = self.binding.as_ref().map_or(0, |binding| binding.reference.dimension + binding.classes);
         let held = match self.settings.method {
-            Method::Permutation => row.saturating_mul(self.settings.most_rows() as usize),
-            Method::RandomFeatures => {
-                let sum = Linear::sum_bytes(self.settings.features, self.settings.permutations);
-                sum.saturating_mul(self.settings.most_segments())
+            TestMethod::Permutation => (4 * numbers + 1024).saturating_mul(self.settings.max_rows() as usize),
+            TestMethod::RandomFeatures => {
+                let sums = RandomFeatureTest::sum_bytes(self.settings.features, self.settings.permutations);
+                sums.saturating_mul(self.settings.max_segments())
             }
         };
         held.saturating_add(128 << 10)

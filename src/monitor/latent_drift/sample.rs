@@ -1,53 +1,56 @@
-//! Latents of some rows, with what else is compared of them.
+//! Samples of latents, with the class probabilities and blocks that are compared or permuted with them.
 
 use arrow::array::RecordBatch;
 
-use super::super::columns::{latent_column, probability_column, text};
-use crate::{batch::list_values, error::Result, stats::points::Points};
+use crate::{
+    batch::list_values,
+    error::Result,
+    monitor::kit::score::{latent_column, probability_column, text},
+    stats::points::Points,
+};
 
-/// A sample: of the reference, of a window, of a segment of a window.
+/// A sample: of the reference, of a window, or of a segment of a window.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Sample {
+pub(super) struct LatentSample {
     pub(super) latents: Points,
-    /// `[n, class]`; empty where classes are not compared.
+    /// `[n, class]`; empty if classes are not compared.
     pub(super) probabilities: Vec<f32>,
-    /// By row, where permutations stay within blocks; else empty.
+    /// The block of every row; empty if permutations are not restricted to blocks.
     pub(super) blocks: Vec<String>,
 }
 
-/// Which columns of the stream make a sample.
+/// The columns of the stream that make a sample.
 #[derive(Debug, Clone)]
-pub(super) struct Columns {
+pub(super) struct SampleColumns {
     pub(super) score: String,
     pub(super) with_probabilities: bool,
     pub(super) block: Option<String>,
     pub(super) segment: Option<String>,
 }
 
-impl Columns {
-    /// The samples of every segment, in the order in which they appear; one sample without a name where there are no segments.
-    /// Each batch is let go of when it has been read: a window may be large.
-    pub(super) fn samples(&self, batches: Vec<RecordBatch>) -> Result<Vec<(Option<String>, Sample)>> {
+impl SampleColumns {
+    /// The sample of every segment, in the order in which segments appear; one sample without a name if there are no segments.
+    /// Takes the batches to drop each once it has been read: a window may be large.
+    pub(super) fn samples(&self, batches: Vec<RecordBatch>) -> Result<Vec<(Option<String>, LatentSample)>> {
         let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
-        let mut samples: Vec<(Option<String>, Sample)> = Vec::new();
+        let mut samples: Vec<(Option<String>, LatentSample)> = Vec::new();
         for batch in batches {
             let batch = &batch;
             let (latents, dimension) = list_values(batch, &latent_column(&self.score))?;
             let probabilities = self.with_probabilities.then(|| list_values(batch, &probability_column(&self.score)));
             let probabilities = probabilities.transpose()?;
             let blocks = self.block.as_ref().map(|block| text(&batch[block.as_str()])).transpose()?;
-            let segments = self.segments(batch)?;
-            for (row, segment) in segments.into_iter().enumerate() {
+            for (row, segment) in self.segments(batch)?.into_iter().enumerate() {
                 let known = samples.iter().rposition(|(name, _)| *name == segment);
-                let place = known.unwrap_or(samples.len());
+                let index = known.unwrap_or(samples.len());
                 if known.is_none() {
                     let mut latents = Points::of_dimension(dimension);
                     if self.segment.is_none() {
                         latents.reserve(rows);
                     }
-                    samples.push((segment, Sample { latents, ..Sample::default() }));
+                    samples.push((segment, LatentSample { latents, ..LatentSample::default() }));
                 }
-                let sample = &mut samples[place].1;
+                let sample = &mut samples[index].1;
                 sample.latents.push(&latents[row * dimension..][..dimension]);
                 if let Some((values, classes)) = probabilities {
                     sample.probabilities.extend_from_slice(&values[row * classes..][..classes]);
@@ -58,7 +61,7 @@ impl Columns {
         Ok(samples)
     }
 
-    /// The segment of every row: its value as text, empty where it is null; none where there are no segments.
+    /// The segment of every row as text, empty for null; `None` if there are no segments.
     pub(super) fn segments(&self, batch: &RecordBatch) -> Result<Vec<Option<String>>> {
         let Some(segment) = &self.segment else { return Ok(vec![None; batch.num_rows()]) };
         Ok(text(&batch[segment.as_str()])?.iter().map(|name| Some(name.unwrap_or_default().to_owned())).collect())

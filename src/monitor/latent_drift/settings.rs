@@ -1,20 +1,20 @@
-//! The settings of `latent_drift`, and what no schema can say of them.
+//! The settings of `latent_drift`, and the checks that a JSON Schema cannot express.
 
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{LatentDriftMonitor, windows::Rule};
+use super::{LatentDriftMonitor, windows::WindowRule};
 use crate::{
     error::{Code, Diagnostic},
     stage::{Monitor, Settings},
     stats::multiplicity::Lord,
 };
 
-/// Compares windows of the stream with a reference in latent space, and says when the stream has left the domain that the model knows.
+/// Compares windows of the stream with a reference in latent space, and reports when the stream has left the domain of the reference.
 ///
-/// Its table has a row for every window, or for every segment of one. `is_drift` goes by the MMD test.
+/// Its table has a row for every window, or for every segment of one. `is_drift` is the outcome of the MMD test.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LatentDrift {
@@ -22,67 +22,67 @@ pub struct LatentDrift {
     pub score: String,
     /// A Parquet file, or a folder of them (`RUN/objects`), with latents of the same model. Its galaxies must not be in the stream.
     pub reference: PathBuf,
-    /// The rows of the reference whose column `domain` has this value; all when not set.
+    /// Uses the rows of the reference whose column `domain` has this value; all rows if not set.
     #[serde(default)]
     pub domain: Option<String>,
     /// The column of the reference with the latents.
     #[serde(default = "latent")]
     pub reference_latent: String,
-    /// Compares the mean class probabilities too, where the reference has them.
+    /// Also compares the mean class probabilities, if the reference has them.
     #[serde(default = "yes")]
     pub classes: bool,
     /// The column of the reference with the class probabilities.
     #[serde(default = "probability")]
     pub reference_probability: String,
-    /// The most rows of the reference that are used: those with the smallest hashes of seed and id.
+    /// The most rows of the reference to use: those with the smallest hashes of seed and id.
     #[serde(default = "reference_limit")]
     #[schemars(range(min = 2, max = 1_000_000))]
     pub reference_limit: usize,
-    /// Rows of a window. With `window_by` the most rows of one, 100,000 when not set.
+    /// Rows of a window. With `window_by` the most rows of a window, 100,000 if not set.
     #[serde(default)]
     #[schemars(range(min = 2, max = 10_000_000))]
     pub window: Option<u64>,
-    /// A window ends every so many rows, so that windows slide. As many as `window` when not set.
+    /// A window ends every `every` rows, so windows overlap if this is less than `window`. Equal to `window` if not set.
     #[serde(default)]
     #[schemars(range(min = 1))]
     pub every: Option<u64>,
-    /// A column, such as `visit`: a window goes on while its value stays the same.
+    /// A column, such as `visit`: a window lasts while its value stays the same.
     #[serde(default)]
     pub window_by: Option<String>,
-    /// A column whose values are tested one by one in every window, with Holm's correction.
+    /// A column whose values are tested separately in every window, with Holm's correction.
     #[serde(default)]
     pub segment: Option<String>,
-    /// The most segments of a window that are tested, in the order in which they appear. (`permutations` + 1) `alpha` has to reach it.
+    /// The most segments of a window to test, in the order in which they appear. At most (`permutations` + 1) `alpha`.
     #[serde(default = "segments")]
     #[schemars(range(min = 1, max = 10_000))]
     pub segments: usize,
-    /// A column of stream and reference: rows change places under permutation with rows of the same value alone.
+    /// A column of both stream and reference: permutations exchange rows of the same value only.
     #[serde(default)]
     pub block: Option<String>,
-    /// `paper` (19 Gaussian kernels), `median` (one, as wide as the median distance within the reference), or a list of variances s of
+    /// `paper` (19 Gaussian kernels), `median` (one, whose width is the median distance within the reference), or a list of variances s of
     /// kernels exp(-d^2/2s).
     #[serde(default)]
     pub kernel: KernelChoice,
-    /// How the discrepancy is worked out.
+    /// How the discrepancy is computed.
     #[serde(default)]
-    pub method: Method,
-    /// Random frequencies of `random_features`.
+    pub method: TestMethod,
+    /// The number of random frequencies of `random_features`.
     #[serde(default = "features")]
     #[schemars(range(min = 1, max = 65536))]
     pub features: usize,
-    /// Permutations (or hashed groups) of a test.
+    /// The number of permutations (of `random_features`: of random groups) of a test.
     #[serde(default = "permutations")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub permutations: usize,
-    /// Bins of the histograms of latent dimensions; 0 does not compare them.
+    /// The number of bins of the histograms of latent dimensions; 0 leaves them out.
     #[serde(default = "bins")]
     #[schemars(range(min = 0, max = 256))]
     pub bins: usize,
-    /// The level of a window's test, all its segments together.
+    /// The level of the test of a window, all its segments together.
     #[serde(default = "alpha")]
     #[schemars(range(min = 0.000_001, max = 0.5))]
     pub alpha: f64,
-    /// What is controlled over a stream of windows.
+    /// Which error rate is controlled over a stream of windows.
     #[serde(default)]
     pub control: Control,
 }
@@ -93,7 +93,7 @@ pub struct LatentDrift {
 pub enum KernelChoice {
     /// By name.
     Named(KernelName),
-    /// Variances s of kernels exp(-d^2/2s), which are added.
+    /// Variances s of kernels exp(-d^2/2s), which are summed.
     Variances(Vec<f64>),
 }
 
@@ -103,35 +103,35 @@ impl Default for KernelChoice {
     }
 }
 
-/// Kernels that have a name.
+/// Named kernels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum KernelName {
-    /// The 19 of arXiv 2112.14299.
+    /// The 19 kernels of arXiv 2112.14299.
     Paper,
-    /// One whose variance is the median of the squared distances within the reference.
+    /// One kernel whose variance is the median of the squared distances within the reference.
     Median,
 }
 
-/// How the discrepancy is worked out.
+/// How the discrepancy is computed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Method {
-    /// From all pairs, with permutations.
+pub enum TestMethod {
+    /// From all pairs of latents, with permutations.
     #[default]
     Permutation,
-    /// From sums of random features, with groups by hash: linear in the rows, and bounded whatever the window.
+    /// From sums of random features, with random groups: time is linear in the rows, and memory does not depend on them.
     RandomFeatures,
 }
 
-/// What is controlled over a stream of windows.
+/// Which error rate is controlled over a stream of windows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Control {
-    /// The false alarms of every window: alpha.
+    /// The probability of a false alarm in each window: alpha.
     #[default]
     None,
-    /// The part of false alarms among all alarms so far: at most alpha, by LORD++.
+    /// The expected fraction of false alarms among all alarms so far: at most alpha, by LORD++.
     Lord,
 }
 
@@ -171,11 +171,11 @@ const fn alpha() -> f64 {
     0.05
 }
 
-/// The most rows of a window that a column bounds.
-const MOST_ROWS: u64 = 100_000;
+/// The most rows of a window that a column cuts.
+const DEFAULT_MAX_ROWS: u64 = 100_000;
 
 impl LatentDrift {
-    /// Windows of so many rows against a reference, all else by default.
+    /// Windows of `window` rows against a reference, with all other settings at their defaults.
     pub fn of(score: impl Into<String>, reference: impl Into<PathBuf>, window: u64) -> Self {
         Self {
             score: score.into(),
@@ -192,7 +192,7 @@ impl LatentDrift {
             segments: segments(),
             block: None,
             kernel: KernelChoice::default(),
-            method: Method::default(),
+            method: TestMethod::default(),
             features: features(),
             permutations: permutations(),
             bins: bins(),
@@ -202,31 +202,31 @@ impl LatentDrift {
     }
 
     /// The most rows of a window.
-    pub(super) fn most_rows(&self) -> u64 {
-        self.window.unwrap_or(MOST_ROWS)
+    pub(super) fn max_rows(&self) -> u64 {
+        self.window.unwrap_or(DEFAULT_MAX_ROWS)
     }
 
-    /// The most samples of a window that are tested.
-    pub(super) fn most_segments(&self) -> usize {
+    /// The most samples of a window to test.
+    pub(super) fn max_segments(&self) -> usize {
         if self.segment.is_some() { self.segments } else { 1 }
     }
 
-    /// Whether class probabilities are read: sums of random features hold none.
+    /// Whether class probabilities are read: sums of random features do not include them.
     pub(super) fn reads_classes(&self) -> bool {
-        self.classes && self.method == Method::Permutation
+        self.classes && self.method == TestMethod::Permutation
     }
 
-    pub(super) fn rule(&self) -> Rule {
-        let size = self.most_rows();
+    pub(super) fn rule(&self) -> WindowRule {
+        let size = self.max_rows();
         match &self.window_by {
-            Some(_) => Rule::Value { most: size },
-            None => Rule::Rows { size, every: self.every.unwrap_or(size) },
+            Some(_) => WindowRule::Value { max: size },
+            None => WindowRule::Rows { size, every: self.every.unwrap_or(size) },
         }
     }
 
-    /// Whether the smallest p-value that there can be, corrected for segments, is at this level or below.
+    /// Whether the smallest possible p-value, corrected for segments, is at most this level.
     pub(super) fn can_be_significant(&self, level: f64) -> bool {
-        (self.permutations + 1) as f64 * level >= self.most_segments() as f64 * (1.0 - 1e-12)
+        (self.permutations + 1) as f64 * level >= self.max_segments() as f64 * (1.0 - 1e-12)
     }
 
     fn mistakes(&self) -> Vec<Diagnostic> {
@@ -234,11 +234,11 @@ impl LatentDrift {
         let mut refuse = |key: &str, code, message: String, help: &str| {
             mistakes.push(Diagnostic::at(key, code, message).help(help));
         };
-        let cut = "give `window`, the rows of a window, or `window_by`, a column that cuts the stream";
+        let cut = "set `window`, the rows of a window, or `window_by`, a column that cuts the stream";
         match (self.window, &self.window_by) {
-            (None, None) => refuse("", Code::MissingKey, "nothing says how long a window is".into(), cut),
+            (None, None) => refuse("", Code::MissingKey, "the length of a window is missing".into(), cut),
             (Some(window), _) if window < 2 => {
-                refuse("window", Code::OutOfRange, format!("`window` is {window}"), "a discrepancy needs 2 rows");
+                refuse("window", Code::OutOfRange, format!("`window` is {window}"), "it must be at least 2");
             }
             _ => {}
         }
@@ -246,22 +246,21 @@ impl LatentDrift {
             refuse(
                 "every",
                 Code::Conflict,
-                "windows that a column cuts do not slide".into(),
-                "drop `every` or `window_by`",
+                "windows that `window_by` cuts cannot overlap".into(),
+                "remove `every` or `window_by`",
             );
         }
         if self.every.zip(self.window).is_some_and(|(every, window)| every > window) {
-            let message = "rows between windows would belong to none".into();
-            refuse("every", Code::OutOfRange, message, "`every` is at most `window`");
+            let message = "`every` is above `window`: the rows in between would not be tested".into();
+            refuse("every", Code::OutOfRange, message, "it must be at most `window`");
         }
         if self.every == Some(0) {
-            refuse("every", Code::OutOfRange, "`every` is 0".into(), "a window ends every row at most");
+            refuse("every", Code::OutOfRange, "`every` is 0".into(), "it must be at least 1");
         }
-        if self.method == Method::RandomFeatures {
+        if self.method == TestMethod::RandomFeatures {
             let slides = self.every.is_some_and(|every| Some(every) != self.window);
             for (key, set) in [("every", slides), ("block", self.block.is_some())] {
-                let message =
-                    format!("`{key}` needs the rows of a window, of which `random_features` keeps sums alone");
+                let message = format!("`{key}` needs the rows of a window, `random_features` keeps only their sums");
                 if set {
                     refuse(key, Code::Conflict, message, "use `method: permutation`");
                 }
@@ -270,21 +269,21 @@ impl LatentDrift {
         if let KernelChoice::Variances(variances) = &self.kernel
             && crate::stats::mmd::GaussianKernelSum::new(variances).is_none()
         {
-            let message = "variances of kernels are numbers above 0, one at least".into();
-            refuse("kernel", Code::OutOfRange, message, "or `paper`, or `median`");
+            let message = "`kernel` needs at least one variance, and all must be above 0".into();
+            refuse("kernel", Code::OutOfRange, message, "or set `paper` or `median`");
         }
-        // Levels of `lord` only fall from the first one on, until something is found.
+        // The levels of `lord` are largest at the first window, and fall until a window is significant.
         let level = match self.control {
             Control::None => self.alpha,
             Control::Lord => Lord::new(self.alpha).level(),
         };
         if !self.can_be_significant(level) {
-            let (permutations, segments) = (self.permutations, self.most_segments());
+            let (permutations, segments) = (self.permutations, self.max_segments());
             let what = if segments == 1 { "a window".to_owned() } else { format!("one of {segments} segments") };
             let shown = (level * 1e4).round() / 1e4;
             let message = format!("{permutations} permutations cannot make {what} significant at {shown}");
             let needed = (segments as f64 / level).ceil() - 1.0;
-            refuse("permutations", Code::OutOfRange, message, &format!("{needed} are enough"));
+            refuse("permutations", Code::OutOfRange, message, &format!("set at least {needed}"));
         }
         mistakes
     }
@@ -292,6 +291,16 @@ impl LatentDrift {
 
 impl Settings<dyn Monitor> for LatentDrift {
     const NAME: &'static str = "latent_drift";
+
+    fn examples() -> &'static [&'static str] {
+        &[
+            "score: da_y1\nreference: models/convnet-da.latents.parquet\ndomain: y10\nwindow: 500\n",
+            "score: da_y10\nreference: models/convnet-da.latents.parquet\ndomain: y10\nwindow: 750\nevery: 250\nsegment: label\n\
+             segments: 4\nkernel: median\nbins: 0\n",
+            "score: da_y1\nreference: models/convnet-da.latents.parquet\ndomain: y1\nwindow_by: label\nwindow: 10000\n\
+             method: random_features\nfeatures: 256\npermutations: 4999\nalpha: 0.01\ncontrol: lord\n",
+        ]
+    }
 
     fn build(self, label: &str) -> Result<Box<dyn Monitor>, Vec<Diagnostic>> {
         let mistakes = self.mistakes();

@@ -1,115 +1,85 @@
-//! The table of the monitor: a row for every window, or for every segment of one.
+//! The table of the monitor: a row per window, or per segment of a window.
 
-use std::sync::Arc;
+use super::{settings::LatentDrift, windows::StreamWindow};
+use crate::{monitor::kit::table::TableSpec, stats::mmd::Discrepancy};
 
-use arrow::{
-    array::{ArrayRef, BooleanArray, Float64Array, RecordBatch, StringArray, UInt64Array},
-    datatypes::{DataType, Field, Schema, SchemaRef},
-};
+/// Why a sample of one row is not tested.
+pub(super) const TOO_FEW_ROWS: &str = "fewer than 2 rows";
 
-use super::windows::Window;
-use crate::{error::Result, stats::mmd::Discrepancy};
-
-/// What was found of a sample.
+/// The test of a sample.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Judged {
-    /// Its rows.
+pub(super) struct TestResult {
+    /// Rows of the sample.
     pub(super) n: u64,
     pub(super) discrepancy: Option<Discrepancy>,
-    /// The quantile of the null at the level.
+    /// The quantile of the null at the level of the test.
     pub(super) mmd2_threshold: Option<f64>,
     pub(super) p_value: Option<f64>,
     pub(super) js_class: Option<f64>,
     pub(super) js_class_p_value: Option<f64>,
     pub(super) js_latent: Option<f64>,
-    /// The dimension that it is of.
+    /// The latent dimension with the distance `js_latent`.
     pub(super) js_dimension: Option<u64>,
     pub(super) js_latent_p_value: Option<f64>,
     /// Why there is no test.
     pub(super) reason: Option<&'static str>,
 }
 
-/// A row.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Row {
-    pub(super) segment: Option<String>,
-    pub(super) judged: Judged,
-    pub(super) adjusted: Option<f64>,
-    pub(super) is_drift: Option<bool>,
+impl TestResult {
+    /// A sample of `n` rows that is not tested.
+    pub(super) fn untested(n: u64, reason: &'static str) -> Self {
+        Self { n, reason: Some(reason), ..Self::default() }
+    }
 }
 
 /// What all rows of a window share.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Frame<'a> {
-    pub(super) window: &'a Window,
-    pub(super) reference: u64,
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct WindowContext<'a> {
+    pub(super) window: &'a StreamWindow,
+    /// Rows of the reference.
+    pub(super) reference_rows: u64,
     /// The level of the test.
     pub(super) threshold: f64,
-    /// False alarms that are expected so far, this window included.
+    /// False alarms expected so far, this window included; `None` if their rate is controlled.
     pub(super) expected_false_alarms: Option<f64>,
 }
 
-pub(super) fn schema(reference: &str, domain: Option<&str>) -> SchemaRef {
-    let count = |name, nullable| Field::new(name, DataType::UInt64, nullable);
-    let number = |name| Field::new(name, DataType::Float64, true);
-    let text = |name| Field::new(name, DataType::Utf8, true);
-    let of = [("reference", Some(reference)), ("domain", domain)];
-    let of = of.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?.to_owned()))).collect();
-    Arc::new(Schema::new(vec![
-        count("window", false),
-        count("first_row", false),
-        count("last_row", false),
-        text("value"),
-        text("segment"),
-        count("n", false),
-        count("reference_n", false).with_metadata(of),
-        number("mmd2"),
-        number("mmd2_biased"),
-        number("mmd2_threshold"),
-        number("p_val"),
-        number("p_val_adjusted"),
-        number("threshold"),
-        Field::new("is_drift", DataType::Boolean, true),
-        number("js_class"),
-        number("js_class_p_val"),
-        number("js_latent"),
-        count("js_latent_dimension", true),
-        number("js_latent_p_val"),
-        number("expected_false_alarms"),
-        text("reason"),
-    ]))
+/// A row: a window, or a segment of it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct DriftRow<'a> {
+    pub(super) context: WindowContext<'a>,
+    pub(super) segment: Option<String>,
+    pub(super) result: TestResult,
+    /// The p-value, adjusted for the number of segments.
+    pub(super) adjusted_p_value: Option<f64>,
+    pub(super) is_drift: Option<bool>,
 }
 
-pub(super) fn rows(schema: &SchemaRef, frame: &Frame<'_>, rows: &[Row]) -> Result<RecordBatch> {
-    let count =
-        |of: &dyn Fn(&Row) -> Option<u64>| -> ArrayRef { Arc::new(rows.iter().map(of).collect::<UInt64Array>()) };
-    let number =
-        |of: &dyn Fn(&Row) -> Option<f64>| -> ArrayRef { Arc::new(rows.iter().map(of).collect::<Float64Array>()) };
-    let text =
-        |of: &dyn Fn(&Row) -> Option<String>| -> ArrayRef { Arc::new(rows.iter().map(of).collect::<StringArray>()) };
-    let window = frame.window;
-    let columns: Vec<ArrayRef> = vec![
-        count(&|_| Some(window.number)),
-        count(&|_| Some(window.first)),
-        count(&|_| Some(window.last)),
-        text(&|_| window.value.clone()),
-        text(&|row| row.segment.clone()),
-        count(&|row| Some(row.judged.n)),
-        count(&|_| Some(frame.reference)),
-        number(&|row| Some(row.judged.discrepancy?.unbiased)),
-        number(&|row| Some(row.judged.discrepancy?.biased)),
-        number(&|row| row.judged.mmd2_threshold),
-        number(&|row| row.judged.p_value),
-        number(&|row| row.adjusted),
-        number(&|_| Some(frame.threshold)),
-        Arc::new(rows.iter().map(|row| row.is_drift).collect::<BooleanArray>()),
-        number(&|row| row.judged.js_class),
-        number(&|row| row.judged.js_class_p_value),
-        number(&|row| row.judged.js_latent),
-        count(&|row| row.judged.js_dimension),
-        number(&|row| row.judged.js_latent_p_value),
-        number(&|_| frame.expected_false_alarms),
-        text(&|row| row.judged.reason.map(str::to_owned)),
-    ];
-    Ok(RecordBatch::try_new(schema.clone(), columns)?)
+/// The table. The metadata of `reference_n` names the reference and its domain.
+pub(super) fn table<'a>(settings: &LatentDrift) -> TableSpec<DriftRow<'a>> {
+    let reference = [("reference".to_owned(), settings.reference.display().to_string())];
+    let domain = settings.domain.iter().map(|domain| ("domain".to_owned(), domain.clone()));
+    TableSpec::<DriftRow<'a>>::new()
+        .count("window", |row| row.context.window.number)
+        .count("first_row", |row| row.context.window.first)
+        .count("last_row", |row| row.context.window.last)
+        .optional_text("value", |row| row.context.window.value.as_deref())
+        .optional_text("segment", |row| row.segment.as_deref())
+        .count("n", |row| row.result.n)
+        .count("reference_n", |row| row.context.reference_rows)
+        .with_metadata(reference.into_iter().chain(domain).collect())
+        .optional_number("mmd2", |row| Some(row.result.discrepancy?.unbiased))
+        .optional_number("mmd2_biased", |row| Some(row.result.discrepancy?.biased))
+        .optional_number("mmd2_threshold", |row| row.result.mmd2_threshold)
+        .optional_number("p_val", |row| row.result.p_value)
+        .optional_number("p_val_adjusted", |row| row.adjusted_p_value)
+        .optional_number("threshold", |row| Some(row.context.threshold))
+        .optional_flag("is_drift", |row| row.is_drift)
+        .optional_number("js_class", |row| row.result.js_class)
+        .optional_number("js_class_p_val", |row| row.result.js_class_p_value)
+        .optional_number("js_latent", |row| row.result.js_latent)
+        .optional_count("js_latent_dimension", |row| row.result.js_dimension)
+        .optional_number("js_latent_p_val", |row| row.result.js_latent_p_value)
+        .optional_number("expected_false_alarms", |row| row.context.expected_false_alarms)
+        .optional_text("reason", |row| row.result.reason)
 }

@@ -1,10 +1,9 @@
-//! The monitor against the statistics themselves, on streams cut in any way.
+//! The monitor against the statistics themselves, on streams cut into batches in several ways.
 
 use std::{collections::HashMap, fs::File, path::Path, sync::Arc};
 
 use arrow::{
     array::{Array, ArrayRef, AsArray, Int64Array, StringArray},
-    compute::concat_batches,
     datatypes::{DataType, Field, Float64Type, UInt64Type},
 };
 use parquet::arrow::ArrowWriter;
@@ -12,13 +11,14 @@ use parquet::arrow::ArrowWriter;
 use super::*;
 use crate::{
     batch::{ORIGIN, list_column, list_type},
-    stage::Settings,
+    monitor::kit::fixtures::{Input, assert_continues_from_any_snapshot, collect},
+    random::Stream,
     stats::{mmd::mmd2, points::Points},
 };
 
 const D: usize = 4;
 
-/// The latent of an object: of one distribution, but for a shift.
+/// The latent of an object: normal, plus a shift.
 fn latent(seed: u64, object: usize, shift: f64) -> Vec<f32> {
     let mut stream = Stream::new(seed, &object.to_string(), "latent");
     (0..D).map(|_| (stream.normal() + shift) as f32).collect()
@@ -34,7 +34,7 @@ fn field(name: &str, length: usize, digest: &str) -> Field {
     Field::new(name, list_type(length), false).with_metadata(metadata)
 }
 
-/// A reference of two domains, `near` and `far` (shifted by 3), of so many rows each.
+/// Writes a reference with `rows` rows of each of two domains, `near` and `far` (shifted by 3).
 fn write_reference(path: &Path, rows: usize, digest: &str) {
     let all: Vec<(usize, &str, Vec<f32>)> = ["near", "far"]
         .iter()
@@ -76,7 +76,7 @@ fn stream_schema() -> Schema {
     ])
 }
 
-/// Rows of a stream that drifts: the shift of a row grows from `from` on.
+/// Rows of a stream with a shift per row.
 fn rows(range: std::ops::Range<usize>, shift: impl Fn(usize) -> f64) -> RecordBatch {
     let text =
         |of: &dyn Fn(usize) -> String| -> ArrayRef { Arc::new(StringArray::from_iter_values(range.clone().map(of))) };
@@ -100,21 +100,21 @@ fn later(i: usize) -> f64 {
     if i < 60 { 0.0 } else { 1.5 }
 }
 
-struct Case {
+struct ReferenceFile {
     _folder: tempfile::TempDir,
-    reference: std::path::PathBuf,
+    path: std::path::PathBuf,
 }
 
-fn case(rows: usize) -> Case {
+fn reference(rows: usize) -> ReferenceFile {
     let folder = tempfile::tempdir().expect("a folder");
-    let reference = folder.path().join("reference.parquet");
-    write_reference(&reference, rows, "0123");
-    Case { _folder: folder, reference }
+    let path = folder.path().join("reference.parquet");
+    write_reference(&path, rows, "0123");
+    ReferenceFile { _folder: folder, path }
 }
 
-impl Case {
+impl ReferenceFile {
     fn settings(&self, window: u64) -> LatentDrift {
-        LatentDrift { domain: Some("near".into()), permutations: 199, ..LatentDrift::of("m", &self.reference, window) }
+        LatentDrift { domain: Some("near".into()), permutations: 199, ..LatentDrift::of("m", &self.path, window) }
     }
 }
 
@@ -125,18 +125,12 @@ fn monitor(settings: LatentDrift) -> Box<dyn Monitor> {
     monitor
 }
 
-fn table(emitted: Vec<MonitorOutput>) -> (RecordBatch, Vec<Finding>) {
-    let (rows, findings): (Vec<_>, Vec<_>) = emitted.into_iter().map(|said| (said.rows, said.findings)).unzip();
-    let rows: Vec<RecordBatch> = rows.concat().into_iter().map(|said| said.rows).collect();
-    (concat_batches(rows[0].schema_ref(), &rows).expect("one table"), findings.concat())
-}
-
 fn watch(settings: LatentDrift, batches: &[RecordBatch]) -> (RecordBatch, Vec<Finding>) {
     let mut monitor = monitor(settings);
-    let mut emitted: Vec<MonitorOutput> =
+    let mut outputs: Vec<MonitorOutput> =
         batches.iter().map(|batch| monitor.observe(batch).expect("observed")).collect();
-    emitted.push(monitor.finish().expect("finished"));
-    table(emitted)
+    outputs.push(monitor.finish().expect("finished"));
+    collect(outputs)
 }
 
 fn numbers(table: &RecordBatch, column: &str) -> Vec<Option<f64>> {
@@ -147,12 +141,12 @@ fn counts(table: &RecordBatch, column: &str) -> Vec<u64> {
     table[column].as_primitive::<UInt64Type>().iter().flatten().collect()
 }
 
-/// All ways to cut windows and to judge them.
-fn every_way(case: &Case) -> Vec<LatentDrift> {
-    let base = case.settings(40);
+/// Every way to cut windows and to test them, with windows of about `window` rows.
+fn every_way(reference: &ReferenceFile, window: u64) -> Vec<LatentDrift> {
+    let base = reference.settings(window);
     vec![
         base.clone(),
-        LatentDrift { every: Some(15), ..base.clone() },
+        LatentDrift { every: Some(window * 3 / 8), ..base.clone() },
         LatentDrift {
             window: None,
             window_by: Some("visit".into()),
@@ -164,7 +158,7 @@ fn every_way(case: &Case) -> Vec<LatentDrift> {
         LatentDrift { segment: Some("detector".into()), segments: 2, ..base.clone() },
         LatentDrift { block: Some("visit".into()), kernel: KernelChoice::Named(KernelName::Median), ..base.clone() },
         LatentDrift {
-            method: Method::RandomFeatures,
+            method: TestMethod::RandomFeatures,
             features: 38,
             segment: Some("detector".into()),
             segments: 2,
@@ -174,9 +168,9 @@ fn every_way(case: &Case) -> Vec<LatentDrift> {
 }
 
 #[test]
-fn a_window_is_judged_by_the_statistics_of_its_rows() {
-    let case = case(50);
-    let (table, findings) = watch(case.settings(30), &[rows(0..75, still)]);
+fn windows_have_the_statistics_of_their_rows() {
+    let reference = reference(50);
+    let (table, findings) = watch(reference.settings(30), &[rows(0..75, still)]);
     assert_eq!((counts(&table, "n"), counts(&table, "first_row")), (vec![30, 30, 15], vec![0, 30, 60]));
     assert!(findings.is_empty(), "{findings:?}");
     let near: Vec<f32> = (0..50).flat_map(|i| latent(99, i, 0.0)).collect();
@@ -203,19 +197,19 @@ fn a_window_is_judged_by_the_statistics_of_its_rows() {
 }
 
 #[test]
-fn drift_is_found_once_until_the_stream_comes_back() {
-    let case = case(100);
+fn drift_is_one_finding_until_the_stream_returns() {
+    let reference = reference(100);
     let shift = |i: usize| if (60..120).contains(&i) || i >= 150 { 1.5 } else { 0.0 };
-    let (table, findings) = watch(case.settings(30), &[rows(0..180, shift)]);
+    let (table, findings) = watch(reference.settings(30), &[rows(0..180, shift)]);
     let drift: Vec<Option<bool>> = table["is_drift"].as_boolean().iter().collect();
     assert_eq!(drift, [false, false, true, true, false, true].map(Some));
     assert_eq!(findings.len(), 2);
     let message = &findings[0].message;
     let begin = "`m` has drifted from domain `near` of `";
-    let end = "in window 2 (rows 60 to 89): p = 0.0050 at level 0.0500; of 3 windows tested so far 0.15 would be called drift \
-               without any";
+    let end =
+        "in window 2 (rows 60 to 89): p = 0.0050 at level 0.0500; expected false alarms so far: 0.15 in 3 windows";
     assert!(message.starts_with(begin) && message.ends_with(end), "{message}");
-    let far = LatentDrift { domain: Some("far".into()), ..case.settings(30) };
+    let far = LatentDrift { domain: Some("far".into()), ..reference.settings(30) };
     let (table, _) = watch(far, &[rows(0..60, still)]);
     assert_eq!(table["is_drift"].as_boolean().true_count(), 2);
     assert!(numbers(&table, "js_class").iter().all(|distance| distance.is_some_and(|distance| distance > 0.2)));
@@ -223,8 +217,8 @@ fn drift_is_found_once_until_the_stream_comes_back() {
 
 #[test]
 fn windows_do_not_depend_on_batches() {
-    let case = case(60);
-    for settings in every_way(&case) {
+    let reference = reference(60);
+    for settings in every_way(&reference, 40) {
         let whole = watch(settings.clone(), &[rows(0..130, later)]);
         for size in [1, 7, 40] {
             let batches: Vec<RecordBatch> =
@@ -236,28 +230,38 @@ fn windows_do_not_depend_on_batches() {
 }
 
 #[test]
-fn a_restored_monitor_says_what_an_undisturbed_one_says() {
-    let case = case(60);
-    for settings in every_way(&case) {
-        let undisturbed = watch(settings.clone(), &[rows(0..130, later)]);
-        for cut in [0, 1, 40, 95] {
-            let mut first = monitor(settings.clone());
-            let mut emitted = vec![first.observe(&rows(0..cut, later)).expect("observed")];
-            let snapshot = first.snapshot().expect("a snapshot");
-            assert!(snapshot.len() <= first.state_bound_bytes(), "{} {}", snapshot.len(), first.state_bound_bytes());
-            let mut second = monitor(settings.clone());
-            second.restore(&snapshot).expect("restored");
-            emitted.push(second.observe(&rows(cut..130, later)).expect("observed"));
-            emitted.push(second.finish().expect("finished"));
-            assert_eq!(table(emitted), undisturbed, "cut at {cut}, {settings:?}");
-        }
+fn continues_from_a_snapshot_after_any_number_of_rows() {
+    let reference = reference(30);
+    let shift = |i: usize| if i < 15 { 0.0 } else { 3.0 };
+    let inputs: Vec<Input> = (0..32).map(|i| Input::Stream(rows(i..i + 1, shift))).collect();
+    for settings in every_way(&reference, 12) {
+        assert_continues_from_any_snapshot(&|| monitor(settings.clone()), &inputs);
     }
 }
 
 #[test]
-fn segments_are_tested_one_by_one_with_holms_correction_and_what_is_beyond_them_is_told() {
-    let case = case(100);
-    let settings = LatentDrift { segment: Some("detector".into()), segments: 2, ..case.settings(90) };
+fn refuses_snapshots_of_other_settings() {
+    let reference = reference(30);
+    let mut first = monitor(reference.settings(12));
+    first.observe(&rows(0..20, still)).expect("observed");
+    let snapshot = first.snapshot().expect("a snapshot");
+    let why = |change: fn(LatentDrift) -> LatentDrift| {
+        monitor(change(reference.settings(12))).restore(&snapshot).expect_err("refused").to_string()
+    };
+    assert!(
+        why(|base| LatentDrift { segment: Some("detector".into()), segments: 2, ..base })
+            .contains("the list of columns")
+    );
+    assert!(why(|base| LatentDrift { window: Some(13), ..base }).contains("the rule of windows"));
+    assert!(why(|base| LatentDrift { alpha: 0.1, ..base }).contains("`alpha` is 0.05, expected 0.1"));
+    let sums = |base| LatentDrift { method: TestMethod::RandomFeatures, classes: false, ..base };
+    assert!(why(sums).contains("the list of columns"));
+}
+
+#[test]
+fn segments_are_tested_separately_with_holms_correction() {
+    let reference = reference(100);
+    let settings = LatentDrift { segment: Some("detector".into()), segments: 2, ..reference.settings(90) };
     let south = |i: usize| if i % 3 == 1 { 2.0 } else { 0.0 };
     let (table, findings) = watch(settings, &[rows(0..90, south)]);
     let segments: Vec<&str> = table["segment"].as_string::<i32>().iter().flatten().collect();
@@ -271,10 +275,10 @@ fn segments_are_tested_one_by_one_with_holms_correction_and_what_is_beyond_them_
 }
 
 #[test]
-fn within_blocks_a_difference_between_blocks_is_none() {
-    let case = case(90);
-    // The reference's rows of visit 0 alone have a counterpart: those of visits 1 and 2 stay where they are.
-    let blocked = LatentDrift { block: Some("visit".into()), ..case.settings(30) };
+fn permutations_stay_within_blocks() {
+    let reference = reference(90);
+    // Only the reference's rows of visit 0 can be exchanged: the window has no rows of visits 1 and 2.
+    let blocked = LatentDrift { block: Some("visit".into()), ..reference.settings(30) };
     let (table, _) = watch(blocked.clone(), &[rows(0..30, still)]);
     assert!(numbers(&table, "p_val")[0].is_some());
     let (table, _) = watch(blocked, &[rows(90..120, still)]);
@@ -283,60 +287,69 @@ fn within_blocks_a_difference_between_blocks_is_none() {
 }
 
 #[test]
-fn a_single_row_is_no_window() {
-    let case = case(20);
-    let (table, _) = watch(case.settings(30), &[rows(0..31, still)]);
+fn a_single_row_is_not_tested() {
+    let reference = reference(20);
+    let (table, _) = watch(reference.settings(30), &[rows(0..31, still)]);
     assert_eq!(table["reason"].as_string::<i32>().value(1), "fewer than 2 rows");
     assert_eq!(numbers(&table, "expected_false_alarms"), [Some(0.05), Some(0.05)]);
 }
 
 #[test]
-fn the_rows_of_a_large_reference_that_are_used_do_not_depend_on_their_order() {
-    let case = case(60);
-    let small = LatentDrift { reference_limit: 25, ..case.settings(30) };
+fn a_large_reference_is_sampled() {
+    let reference = reference(60);
+    let small = LatentDrift { reference_limit: 25, ..reference.settings(30) };
     let (table, _) = watch(small, &[rows(0..30, still)]);
     assert_eq!(counts(&table, "reference_n"), [25]);
 }
 
 #[test]
-fn what_cannot_be_compared_is_a_mistake() {
-    let case = case(20);
+fn rejects_what_cannot_be_compared() {
+    let reference = reference(20);
     let mistakes = |settings: LatentDrift| {
         let bound =
             settings.build("drift").and_then(|mut monitor| monitor.bind(&stream_schema(), &UpstreamSchemas::new()));
         bound.expect_err("a mistake").iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
     };
-    let base = case.settings(30);
-    let told = |settings: LatentDrift, message: &str| {
+    let base = reference.settings(30);
+    let expect = |settings: LatentDrift, message: &str| {
         let found = mistakes(settings);
         assert!(found.contains(message), "{found}");
     };
-    told(LatentDrift { score: "n".into(), ..base.clone() }, "the column `n_latent` holds no latents");
-    told(LatentDrift { domain: Some("neat".into()), ..base.clone() }, "has no domain `neat`; it has `near`, `far`");
-    told(
+    expect(LatentDrift { score: "n".into(), ..base.clone() }, "the column `n_latent` does not hold latents");
+    expect(
+        LatentDrift { domain: Some("neat".into()), ..base.clone() },
+        "does not have the domain `neat`; help: its domains are `near`, `far`",
+    );
+    expect(
         LatentDrift { reference: "nowhere.parquet".into(), ..base.clone() },
         "the reference `nowhere.parquet` cannot be read",
     );
-    told(
+    expect(
         LatentDrift { reference_latent: "latents".into(), ..base.clone() },
-        "no column `latents`; did you mean `latent`?",
+        "does not have a column `latents`; help: did you mean `latent`?",
     );
-    told(LatentDrift { reference_latent: "domain".into(), ..base.clone() }, "holds no latents: it is Utf8");
-    told(LatentDrift { reference_latent: "probability".into(), ..base.clone() }, "have 2 numbers, those of `m` 4");
-    told(LatentDrift { block: Some("detector".into()), ..base.clone() }, "has no column `detector`");
-    told(LatentDrift { window: Some(1), ..base.clone() }, "`window` is 1");
-    told(LatentDrift { window: None, ..base.clone() }, "nothing says how long a window is");
-    told(LatentDrift { every: Some(31), ..base.clone() }, "rows between windows would belong to none");
+    expect(
+        LatentDrift { reference_latent: "domain".into(), ..base.clone() },
+        "does not hold latents: its type is Utf8",
+    );
+    expect(LatentDrift { reference_latent: "probability".into(), ..base.clone() }, "have 2 numbers, those of `m` 4");
+    expect(LatentDrift { block: Some("detector".into()), ..base.clone() }, "does not have a column `detector`");
+    expect(LatentDrift { window: Some(1), ..base.clone() }, "`window` is 1");
+    expect(LatentDrift { window: None, ..base.clone() }, "the length of a window is missing");
+    expect(LatentDrift { every: Some(31), ..base.clone() }, "the rows in between would not be tested");
     let by_visit = LatentDrift { window_by: Some("visit".into()), every: Some(3), ..base.clone() };
-    told(by_visit, "windows that a column cuts do not slide");
+    expect(by_visit, "windows that `window_by` cuts cannot overlap");
     let segments = LatentDrift { segment: Some("detector".into()), segments: 11, ..base.clone() };
-    told(segments, "199 permutations cannot make one of 11 segments significant at 0.05");
+    expect(segments, "199 permutations cannot make one of 11 segments significant at 0.05");
     let few = LatentDrift { control: Control::Lord, permutations: 80, ..base.clone() };
-    told(few, "80 permutations cannot make a window significant at 0.0109");
-    let sliding = LatentDrift { method: Method::RandomFeatures, every: Some(3), ..base.clone() };
-    told(sliding, "`every` needs the rows of a window");
-    told(LatentDrift { kernel: KernelChoice::Variances(vec![0.0]), ..base.clone() }, "numbers above 0");
-    let other = case.reference.with_file_name("other.parquet");
+    expect(few, "80 permutations cannot make a window significant at 0.0109");
+    let sliding = LatentDrift { method: TestMethod::RandomFeatures, every: Some(3), ..base.clone() };
+    expect(sliding, "`every` needs the rows of a window");
+    expect(LatentDrift { kernel: KernelChoice::Variances(vec![0.0]), ..base.clone() }, "all must be above 0");
+    let other = reference.path.with_file_name("other.parquet");
     write_reference(&other, 5, "4567");
-    told(LatentDrift { reference: other, ..base }, "are of another model (sha256 4567) than the score's (0123)");
+    expect(
+        LatentDrift { reference: other, ..base },
+        "are of another model (sha256 4567) than those of the score (0123)",
+    );
 }

@@ -1,11 +1,9 @@
 //! One attack on one image: a population, generation after generation, until the model changes its mind.
 
-use super::{
-    super::pixels::Pixels,
-    preset::{First, Screening, Search},
-};
+use super::preset::{First, Screening, Search};
 use crate::{
     error::{Error, Result},
+    monitor::kit::pixels::PixelDecoder,
     random::Stream,
     stage::{Model, PixelEvaluator},
     stats::{
@@ -76,7 +74,7 @@ pub(super) struct Outcome {
 #[derive(Clone, Copy)]
 pub(super) struct Attack<'a> {
     pub(super) model: &'a dyn Model,
-    pub(super) pixels: &'a Pixels,
+    pub(super) pixels: &'a PixelDecoder,
     pub(super) search: &'a Search,
     pub(super) image: &'a [f32],
     pub(super) sky: &'a [f32],
@@ -164,7 +162,7 @@ impl Attack<'_> {
         queries: &mut u64,
         stopped: &dyn Fn() -> bool,
     ) -> Result<Option<Vec<(usize, usize)>>> {
-        let one = self.pixels.of_one();
+        let one = self.pixels.single_pixel();
         let (height, width) = one.shape();
         let grid = |length: usize| (stride.min(length) / 2..length).step_by(stride);
         let places: Vec<(usize, usize)> =

@@ -32,11 +32,13 @@ pub use self::preset::{Preset, Range, Screening, Strategy};
 use self::{
     attack::{Attack, Goal},
     preset::Search,
-    table::{Line, Table},
+    table::{AttackSubject, AttackTable},
 };
 use super::{
-    asked::{Asked, Before},
-    pixels::{Pixels, Values},
+    kit::{
+        pixels::{PixelDecoder, Values},
+        target::{TargetModel, Unperturbed},
+    },
     study::{Sample, Studied, Study},
 };
 use crate::{
@@ -205,9 +207,9 @@ impl Settings<dyn Monitor> for OnePixel {
             return Err(mistakes);
         }
         let sample = Sample { fraction: self.sample, limit: self.limit };
-        let asked = Asked::new(&self.score, &self.truth);
+        let asked = TargetModel::new(&self.score, &self.truth);
         let study = OnePixelStudy { label: label.to_owned(), settings: self, asked, bound: None };
-        Ok(Box::new(Studied::new(label, study, sample)))
+        Ok(Box::new(Studied::new(Self::NAME, label, study, sample)))
     }
 }
 
@@ -215,28 +217,28 @@ impl Settings<dyn Monitor> for OnePixel {
 struct OnePixelStudy {
     label: String,
     settings: OnePixel,
-    asked: Asked,
+    asked: TargetModel,
     bound: Option<Bound>,
 }
 
 struct Bound {
     /// The class of `target: { class }`.
     wanted: Option<usize>,
-    pixels: Pixels,
+    pixels: PixelDecoder,
     search: Search,
-    table: Table,
+    table: AttackTable,
 }
 
 impl OnePixelStudy {
     /// The goals on an object.
-    fn goals(&self, wanted: Option<usize>, before: &Before<'_>) -> Vec<Goal> {
+    fn goals(&self, wanted: Option<usize>, before: &Unperturbed<'_>) -> Vec<Goal> {
         let others = (0..self.asked.classes.len()).filter(|class| *class != before.class);
         let into = |class| Goal::Into(class, self.settings.success_above);
         match &self.settings.target {
             Target::Each => others.map(into).collect(),
             Target::Untargeted => vec![Goal::OutOf(before.class, self.settings.success_below)],
             Target::LeastLikely => {
-                let logits = &before.said.logits;
+                let logits = &before.outputs.logits;
                 others.min_by(|a, b| logits[*a].total_cmp(&logits[*b])).map(into).into_iter().collect()
             }
             Target::Class(_) => wanted.filter(|wanted| *wanted != before.class).map(into).into_iter().collect(),
@@ -279,7 +281,7 @@ impl Study for OnePixelStudy {
                 Vec::new()
             }
         };
-        let pixels = match Pixels::new(*pixels, values, &layout, input) {
+        let pixels = match PixelDecoder::new(*pixels, values, &layout, input) {
             Ok(pixels) if mistakes.is_empty() => pixels,
             pixels => {
                 mistakes.extend(pixels.err());
@@ -288,8 +290,8 @@ impl Study for OnePixelStudy {
         };
         let mut search = Search::of(&self.settings);
         search.settle(pixels.dimensions());
-        let table = Table::new(&pixels, self.asked.latent, self.asked.file.as_deref()).with_images(kept)?;
-        let schema = table.schema().clone();
+        let table = AttackTable::new(&pixels, self.asked.latent, self.asked.file.as_deref()).with_images(kept)?;
+        let schema = table.schema();
         self.bound = Some(Bound { wanted, pixels, search, table });
         Ok(schema)
     }
@@ -309,10 +311,10 @@ impl Study for OnePixelStudy {
         let unbound = || Error::bug(format!("the monitor `{}` was not bound", self.label));
         let Bound { wanted, pixels, search, table } = self.bound.as_ref().ok_or_else(unbound)?;
         let (asked, model) = (&self.asked, self.asked.model()?);
-        let before = asked.before(subject)?;
-        let line = Line { subject, before: &before, classes: &asked.classes, seed: asked.seed };
+        let before = asked.unperturbed(subject)?;
+        let line = AttackSubject { subject, before: &before, classes: &asked.classes, seed: asked.seed };
         if !before.is_right && self.settings.only_correct {
-            return table.skipped(&line, before.why_skipped()).map(Some);
+            return table.skipped(&line, before.skip_reason()).map(Some);
         }
         let goals = self.goals(*wanted, &before);
         if goals.is_empty() {

@@ -15,14 +15,16 @@ use arrow::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use self::table::{Found, Table};
+use self::table::{DropMap, PixelMapRow, table};
 use super::{
-    asked::{Asked, Before},
-    pixels::{Pixels, Values},
+    kit::{
+        pixels::{PixelDecoder, Values},
+        target::{TargetModel, Unperturbed},
+    },
     study::{Sample, Studied, Study},
 };
 use crate::{
-    batch::{LABEL, list_values},
+    batch::{LABEL, list_values, object_id, origin},
     error::{Code, Diagnostic, Error, Result},
     stage::{ColumnRef, Model, Monitor, RunContext, Scorers, Settings, UpstreamSchemas},
     stats::softmax::{argmax, softmax},
@@ -96,9 +98,9 @@ impl Settings<dyn Monitor> for PixelMap {
             return Err(mistakes);
         }
         let sample = Sample { fraction: None, limit: Some(self.limit) };
-        let asked = Asked::new(&self.score, &self.truth);
+        let asked = TargetModel::new(&self.score, &self.truth);
         let study = PixelMapStudy { label: label.to_owned(), settings: self, asked, bound: None };
-        Ok(Box::new(Studied::new(label, study, sample)))
+        Ok(Box::new(Studied::new(Self::NAME, label, study, sample)))
     }
 }
 
@@ -106,15 +108,33 @@ impl Settings<dyn Monitor> for PixelMap {
 struct PixelMapStudy {
     label: String,
     settings: PixelMap,
-    asked: Asked,
+    asked: TargetModel,
     bound: Option<Bound>,
 }
 
 struct Bound {
-    pixels: Pixels,
+    pixels: PixelDecoder,
     /// A genome of every value, at some pixel.
     values: Vec<Vec<f64>>,
-    table: Table,
+}
+
+impl PixelMapStudy {
+    fn row(
+        &self,
+        bound: &Bound,
+        subject: &RecordBatch,
+        before: &Unperturbed<'_>,
+        map: Result<&DropMap, &str>,
+    ) -> Result<RecordBatch> {
+        let (height, width) = bound.pixels.shape();
+        table(height, width).batch(&[PixelMapRow {
+            object_id: object_id(subject, 0)?,
+            origin: origin(subject, 0)?,
+            truth: before.truth.as_deref(),
+            class: self.asked.classes.get(before.class).map(String::as_str),
+            map,
+        }])
+    }
 }
 
 impl Study for PixelMapStudy {
@@ -129,13 +149,11 @@ impl Study for PixelMapStudy {
 
     fn bind(&mut self, input: &Schema, _above: &UpstreamSchemas) -> Result<SchemaRef, Vec<Diagnostic>> {
         let layout = self.asked.bind(input)?;
-        let pixels = Pixels::new(1, &self.settings.values, &layout, input).map_err(|mistake| vec![mistake])?;
+        let pixels = PixelDecoder::new(1, &self.settings.values, &layout, input).map_err(|mistake| vec![mistake])?;
         let (low, high, _) = self.settings.values.range();
         let values = pixels.combinations(self.settings.levels.as_deref().unwrap_or(&[low, high]));
-        let table = Table::new(layout.height, layout.width);
-        let schema = table.schema().clone();
-        self.bound = Some(Bound { pixels, values, table });
-        Ok(schema)
+        self.bound = Some(Bound { pixels, values });
+        Ok(table(layout.height, layout.width).schema())
     }
 
     fn start(&mut self, run: &RunContext, scorers: &Scorers) -> Result<()> {
@@ -145,16 +163,16 @@ impl Study for PixelMapStudy {
     fn study(&self, subject: &RecordBatch, stopped: &dyn Fn() -> bool) -> Result<Option<RecordBatch>> {
         let unbound = || Error::bug(format!("the monitor `{}` was not bound", self.label));
         let bound = self.bound.as_ref().ok_or_else(unbound)?;
-        let before = self.asked.before(subject)?;
+        let before = self.asked.unperturbed(subject)?;
         if !before.is_right && self.settings.only_correct {
-            return bound.table.row(subject, &before, &self.asked.classes, Err(before.why_skipped())).map(Some);
+            return self.row(bound, subject, &before, Err(before.skip_reason())).map(Some);
         }
         let sky = match self.settings.values.image() {
             Some(column) => list_values(subject, column)?.0,
             None => &[],
         };
         let found = map(self.asked.model()?, bound, &before, sky, stopped)?;
-        found.map(|found| bound.table.row(subject, &before, &self.asked.classes, Ok(&found))).transpose()
+        found.map(|found| self.row(bound, subject, &before, Ok(&found))).transpose()
     }
 }
 
@@ -162,13 +180,13 @@ impl Study for PixelMapStudy {
 fn map(
     model: &dyn Model,
     bound: &Bound,
-    before: &Before<'_>,
+    before: &Unperturbed<'_>,
     sky: &[f32],
     stopped: &dyn Fn() -> bool,
-) -> Result<Option<Found>> {
-    let p_before = softmax(&before.said.logits).nth(before.class).unwrap_or(f64::NAN);
-    let classes = before.said.logits.len();
-    let mut found = Found::new(p_before);
+) -> Result<Option<DropMap>> {
+    let p_before = softmax(&before.outputs.logits).nth(before.class).unwrap_or(f64::NAN);
+    let classes = before.outputs.logits.len();
+    let mut found = DropMap::new(p_before);
     let mut around = model.pixel_evaluator(before.image)?;
     let (mut places, mut values, mut logits) = (Vec::new(), Vec::new(), Vec::new());
     let (height, width) = bound.pixels.shape();

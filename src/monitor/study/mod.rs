@@ -22,7 +22,12 @@ use arrow::{
 };
 
 pub(super) use self::sample::Sample;
-use self::{sample::Smallest, waiting::Waiting, workers::Workers};
+use self::{
+    sample::StudyKey,
+    waiting::{StudySource, Waiting},
+    workers::Workers,
+};
+use super::kit::bottom_k::BottomK;
 use crate::{
     batch::object_id,
     error::{Diagnostic, Error, Result},
@@ -54,6 +59,7 @@ pub(super) trait Study: Send + Sync + 'static {
 
 /// The monitor that a study makes.
 pub(super) struct Studied<S> {
+    kind: &'static str,
     label: String,
     study: Arc<S>,
     sample: Sample,
@@ -62,7 +68,7 @@ pub(super) struct Studied<S> {
     said_bytes: usize,
     run: RunContext,
     /// With a limit: the best objects so far; which they are is known at the end.
-    smallest: Option<Smallest<RecordBatch>>,
+    smallest: Option<BottomK<StudyKey, RecordBatch>>,
     /// Accepted and not yet said, by their numbers.
     pending: BTreeMap<u64, RecordBatch>,
     /// Done, but an earlier one is not.
@@ -73,15 +79,16 @@ pub(super) struct Studied<S> {
 }
 
 impl<S: Study> Studied<S> {
-    pub(super) fn new(label: &str, study: S, sample: Sample) -> Self {
+    pub(super) fn new(kind: &'static str, label: &str, study: S, sample: Sample) -> Self {
         Self {
+            kind,
             label: label.to_owned(),
             study: Arc::new(study),
             sample,
             row_bytes: 0,
             said_bytes: 0,
             run: RunContext::default(),
-            smallest: sample.limit.map(Smallest::new),
+            smallest: sample.limit.map(BottomK::new),
             pending: BTreeMap::new(),
             done: BTreeMap::new(),
             workers: None,
@@ -118,6 +125,11 @@ impl<S: Study> Studied<S> {
         Ok(())
     }
 
+    fn source(&self) -> StudySource<'_> {
+        let scores = self.study.model_queries().into_iter().map(|query| query.column).collect();
+        StudySource { kind: self.kind, label: &self.label, scores, sample: self.sample }
+    }
+
     fn queue(&self) -> usize {
         QUEUE_PER_THREAD * self.run.threads.max(1)
     }
@@ -151,11 +163,9 @@ impl<S: Study> Monitor for Studied<S> {
         for row in 0..batch.num_rows() {
             let number = self.seen;
             self.seen += 1;
-            let Some(place) = self.sample.place(self.run.seed, object_id(batch, row)?) else { continue };
+            let Some(key) = self.sample.key(self.run.seed, object_id(batch, row)?, number) else { continue };
             match &mut self.smallest {
-                Some(smallest) if smallest.wants(&place, number) => {
-                    smallest.put(place, number, row_of(batch, row)?);
-                }
+                Some(smallest) if smallest.accepts(&key) => smallest.insert(key, row_of(batch, row)?),
                 Some(_) => {}
                 None => {
                     // When the run is told to stop the queue may grow: what it holds is kept by the snapshot.
@@ -172,8 +182,10 @@ impl<S: Study> Monitor for Studied<S> {
 
     fn drain(&mut self, until: Instant) -> Result<(MonitorOutput, Progress)> {
         if let Some(smallest) = &mut self.smallest {
-            for (number, subject) in smallest.take() {
-                self.accept(number, subject)?;
+            let mut sampled: Vec<(StudyKey, RecordBatch)> = smallest.drain().collect();
+            sampled.sort_unstable_by_key(|(key, _)| key.number);
+            for (key, subject) in sampled {
+                self.accept(key.number, subject)?;
             }
         }
         let mut out = MonitorOutput::default();
@@ -188,17 +200,17 @@ impl<S: Study> Monitor for Studied<S> {
     }
 
     fn snapshot(&self) -> Result<Vec<u8>> {
-        let smallest = self.smallest.iter().flat_map(Smallest::iter);
-        Waiting::write(self.seen, self.pending.iter().map(|(number, row)| (*number, row)), smallest)
+        let sampled = self.smallest.iter().flat_map(BottomK::iter).map(|(key, row)| (key.number, row));
+        Waiting::write(&self.source(), self.seen, self.pending.iter().map(|(number, row)| (*number, row)), sampled)
     }
 
     fn restore(&mut self, snapshot: &[u8]) -> Result<()> {
-        let waiting = Waiting::read(snapshot)?;
+        let waiting = Waiting::read(&self.source(), snapshot)?;
         self.seen = waiting.seen;
-        for (number, row) in waiting.smallest {
-            let place = self.sample.place(self.run.seed, object_id(&row, 0)?);
-            if let (Some(smallest), Some(place)) = (&mut self.smallest, place) {
-                smallest.put(place, number, row);
+        for (number, row) in waiting.sampled {
+            let key = self.sample.key(self.run.seed, object_id(&row, 0)?, number);
+            if let (Some(smallest), Some(key)) = (&mut self.smallest, key) {
+                smallest.insert(key, row);
             }
         }
         waiting.pending.into_iter().try_for_each(|(number, row)| self.accept(number, row))
@@ -211,7 +223,7 @@ impl<S: Study> Monitor for Studied<S> {
     }
 
     fn pending_objects(&self) -> Option<usize> {
-        Some(self.pending.len() + self.smallest.as_ref().map_or(0, Smallest::len))
+        Some(self.pending.len() + self.smallest.as_ref().map_or(0, BottomK::len))
     }
 }
 

@@ -67,7 +67,7 @@ impl Study for Slow {
 }
 
 fn started(sample: Sample, threads: usize, fails_at: Option<u64>) -> Studied<Slow> {
-    let mut monitor = Studied::new("slow", Slow { fails_at }, sample);
+    let mut monitor = Studied::new("slow_study", "slow", Slow { fails_at }, sample);
     monitor.bind(&schema(), &UpstreamSchemas::new()).expect("bound");
     let run = RunContext { seed: 3, threads, batch_rows: 8, ..RunContext::default() };
     monitor.start(&run, &Scorers::new()).expect("started");

@@ -1,66 +1,120 @@
-//! What a study has accepted and not yet said, as bytes: a JSON line, and the rows as an Arrow IPC stream.
+//! The objects that wait in a study, in a snapshot.
 
-use std::io::Cursor;
-
-use arrow::{
-    array::RecordBatch,
-    ipc::{reader::StreamReader, writer::StreamWriter},
-};
+use arrow::array::RecordBatch;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use super::Sample;
+use crate::{
+    error::Result,
+    monitor::kit::snapshot::{damaged, expect_same},
+    run::snapshot::{decode, decode_rows, encode, encode_rows},
+};
 
-/// Rows of the stream by their numbers.
-pub(super) struct Waiting {
-    pub(super) seen: u64,
-    pub(super) pending: Vec<(u64, RecordBatch)>,
-    pub(super) smallest: Vec<(u64, RecordBatch)>,
+/// What a study was created from. A snapshot of another study is refused.
+pub(super) struct StudySource<'a> {
+    /// The name of the kind.
+    pub(super) kind: &'static str,
+    /// The label of the monitor.
+    pub(super) label: &'a str,
+    /// The scores whose models are queried.
+    pub(super) scores: Vec<String>,
+    pub(super) sample: Sample,
 }
 
+/// Waiting objects: rows of the stream by their numbers.
+pub(super) struct Waiting {
+    /// Rows of the stream so far.
+    pub(super) seen: u64,
+    /// Accepted, and not emitted.
+    pub(super) pending: Vec<(u64, RecordBatch)>,
+    /// Sampled so far.
+    pub(super) sampled: Vec<(u64, RecordBatch)>,
+}
+
+/// The state in a snapshot; the rows of pending, then of sampled objects follow.
 #[derive(Serialize, Deserialize)]
-struct Head {
+struct StudyState {
+    scores: Vec<String>,
+    fraction: Option<f64>,
+    limit: Option<usize>,
     seen: u64,
     pending: Vec<u64>,
-    smallest: Vec<u64>,
+    sampled: Vec<u64>,
 }
 
 impl Waiting {
+    /// Writes a snapshot. The sampled objects may come in any order.
     pub(super) fn write<'a>(
+        of: &StudySource<'_>,
         seen: u64,
         pending: impl Iterator<Item = (u64, &'a RecordBatch)>,
-        smallest: impl Iterator<Item = (u64, &'a RecordBatch)>,
+        sampled: impl Iterator<Item = (u64, &'a RecordBatch)>,
     ) -> Result<Vec<u8>> {
         let (pending, mut rows): (Vec<u64>, Vec<&RecordBatch>) = pending.unzip();
-        let (smallest, more): (Vec<u64>, Vec<&RecordBatch>) = smallest.unzip();
+        let mut sampled: Vec<(u64, &RecordBatch)> = sampled.collect();
+        sampled.sort_unstable_by_key(|(number, _)| *number);
+        let (sampled, more): (Vec<u64>, Vec<&RecordBatch>) = sampled.into_iter().unzip();
         rows.extend(more);
-        let head = Head { seen, pending, smallest };
-        let mut bytes = serde_json::to_vec(&head).map_err(|error| Error::bug(error.to_string()))?;
-        bytes.push(b'\n');
-        if let Some(first) = rows.first() {
-            // One row has a dictionary of its own, so dictionaries may be replaced from row to row: a stream can do that.
-            let mut writer = StreamWriter::try_new(&mut bytes, first.schema_ref())?;
-            rows.iter().try_for_each(|row| writer.write(row))?;
-            writer.finish()?;
-        }
-        Ok(bytes)
+        let Sample { fraction, limit } = of.sample;
+        let state = StudyState { scores: of.scores.clone(), fraction, limit, seen, pending, sampled };
+        encode(of.kind, &state, &encode_rows(rows)?)
     }
 
-    pub(super) fn read(bytes: &[u8]) -> Result<Self> {
-        let broken = || Error::bug("the snapshot of a study cannot be read");
-        let end = bytes.iter().position(|byte| *byte == b'\n').ok_or_else(broken)?;
-        let head: Head = serde_json::from_slice(&bytes[..end]).map_err(|_| broken())?;
-        let mut rows = Vec::new();
-        if end + 1 < bytes.len() {
-            rows = StreamReader::try_new(Cursor::new(&bytes[end + 1..]), None)?.collect::<Result<Vec<_>, _>>()?;
+    /// Reads a snapshot.
+    ///
+    /// # Errors
+    /// [`Error::Data`](crate::error::Error::Data) if it is damaged, of another kind, or of other settings.
+    pub(super) fn read(of: &StudySource<'_>, snapshot: &[u8]) -> Result<Self> {
+        let (state, body) = decode::<StudyState>(of.kind, snapshot)?;
+        expect_same(of.label, "the list of scores", &state.scores, &of.scores)?;
+        expect_same(of.label, "the sampled fraction", &state.fraction, &of.sample.fraction)?;
+        expect_same(of.label, "`limit`", &state.limit, &of.sample.limit)?;
+        let mut rows = decode_rows(body)?;
+        if rows.len() != state.pending.len() + state.sampled.len() || rows.iter().any(|row| row.num_rows() != 1) {
+            return Err(damaged(of.label));
         }
-        if rows.len() != head.pending.len() + head.smallest.len() {
-            return Err(broken());
-        }
-        let smallest = rows.split_off(head.pending.len());
+        let sampled = rows.split_off(state.pending.len());
         Ok(Self {
-            seen: head.seen,
-            pending: head.pending.into_iter().zip(rows).collect(),
-            smallest: head.smallest.into_iter().zip(smallest).collect(),
+            seen: state.seen,
+            pending: state.pending.into_iter().zip(rows).collect(),
+            sampled: state.sampled.into_iter().zip(sampled).collect(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, UInt64Array};
+
+    use super::*;
+
+    fn row(number: u64) -> (u64, RecordBatch) {
+        let column: ArrayRef = Arc::new(UInt64Array::from(vec![number]));
+        (number, RecordBatch::try_from_iter([("number", column)]).expect("a row"))
+    }
+
+    fn source(kind: &'static str, score: &str, limit: Option<usize>) -> StudySource<'static> {
+        let sample = Sample { fraction: None, limit };
+        StudySource { kind, label: "attack", scores: vec![score.to_owned()], sample }
+    }
+
+    #[test]
+    fn waiting_objects_survive_a_snapshot_of_the_same_study() {
+        let of = source("one_pixel", "a", Some(9));
+        let (pending, sampled) = ([row(3), row(5)], [row(8), row(1)]);
+        let rows = |rows: &'static [u64]| rows.iter().map(|number| row(*number)).collect::<Vec<_>>();
+        fn borrowed(rows: &[(u64, RecordBatch)]) -> impl Iterator<Item = (u64, &RecordBatch)> {
+            rows.iter().map(|(number, row)| (*number, row))
+        }
+        let snapshot = Waiting::write(&of, 20, borrowed(&pending), borrowed(&sampled)).expect("a snapshot");
+        let read = Waiting::read(&of, &snapshot).expect("read");
+        assert_eq!((read.seen, read.pending, read.sampled), (20, rows(&[3, 5]), rows(&[1, 8])));
+        let why = |of: &StudySource<'_>| Waiting::read(of, &snapshot).map(|_| ()).expect_err("refused").to_string();
+        assert!(why(&source("pixel_map", "a", Some(9))).contains("expected a snapshot of `pixel_map`"));
+        assert!(why(&source("one_pixel", "b", Some(9))).contains("the list of scores is [\"a\"], expected [\"b\"]"));
+        assert!(why(&source("one_pixel", "a", None)).contains("`limit` is Some(9), expected None"));
+        assert!(Waiting::read(&of, &snapshot[..snapshot.len() / 2]).is_err());
     }
 }
