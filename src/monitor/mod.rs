@@ -13,10 +13,10 @@ pub mod labels;
 pub mod latent_distance;
 pub mod latent_drift;
 mod latents;
+mod object_tasks;
 pub mod one_pixel;
 pub mod pixel_map;
 pub mod pixels;
-mod study;
 mod truth;
 mod windowed;
 

@@ -1,9 +1,9 @@
-//! Work on single objects that takes long, beside the stream.
+//! Per-object tasks: slow work on single objects, beside the stream.
 //!
-//! A study is given one row of the stream at a time and makes the rows of a table about it. Objects are accepted in the
-//! order of the stream and worked on by threads of their own; what comes of them is said in the order in which they were
-//! accepted, so the table does not depend on timing. The stream is held back only while more than a bounded number of
-//! objects waits. Whatever is accepted and not yet said is part of a snapshot, so that neither a commit nor a stop waits.
+//! An [`ObjectTask`] receives one row of the stream at a time and returns rows of a table about that object. Objects are
+//! accepted in stream order and processed by dedicated threads. Their rows are emitted in the order in which the objects were
+//! accepted, so the table does not depend on timing. The stream blocks only while the queue of accepted objects is full.
+//! Objects that were accepted but not emitted are part of the snapshot, so neither a commit nor a stop waits for them.
 
 mod sample;
 mod waiting;
@@ -18,68 +18,72 @@ use std::{
 use arrow::{
     array::{RecordBatch, UInt64Array},
     compute::take_record_batch,
-    datatypes::{Schema, SchemaRef},
+    datatypes::{DataType, Schema, SchemaRef},
 };
 
 pub(super) use self::sample::Sample;
 use self::{sample::Smallest, waiting::Waiting, workers::Workers};
 use crate::{
     batch::object_id,
-    error::{Diagnostic, Error, Result},
+    error::{Code, Diagnostic, Error, Result},
     stage::{ColumnRef, Monitor, MonitorOutput, Progress, RowsOut, RunContext, Scorers, UpstreamSchemas},
 };
 
-/// How many objects may wait for each thread before the stream is held back.
+/// Queued objects per thread before the stream blocks.
 const QUEUE_PER_THREAD: usize = 16;
-/// How long one waits for a study before one looks at the clock and the stop flag.
-const PATIENCE: Duration = Duration::from_millis(20);
+/// How long a full queue waits for a result before it checks the stop flag again.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
+/// Bytes of a queued object besides its rows: keys of the maps and Arrow headers.
+const OVERHEAD_BYTES: usize = 1024;
 
-/// What is done to an object.
-pub(super) trait Study: Send + Sync + 'static {
-    /// The columns that it reads.
+/// Work on single objects that is too slow for the stream.
+pub(super) trait ObjectTask: Send + Sync + 'static {
+    /// The columns it reads.
     fn required_columns(&self) -> Vec<ColumnRef>;
-    /// The scores whose models it asks.
+    /// The scores whose models it queries.
     fn model_queries(&self) -> Vec<ColumnRef>;
     /// The schema of its rows.
-    fn bind(&mut self, input: &Schema, above: &UpstreamSchemas) -> Result<SchemaRef, Vec<Diagnostic>>;
-    /// The most rows that it makes of one object, once bound.
-    fn rows_of_one(&self) -> usize {
+    fn bind(&mut self, input: &Schema, upstream: &UpstreamSchemas) -> Result<SchemaRef, Vec<Diagnostic>>;
+    /// An upper bound of the rows it returns for one object. Called after `bind`.
+    fn max_rows_per_object(&self) -> usize {
         1
     }
     /// Prepares for the run.
     fn start(&mut self, run: &RunContext, scorers: &Scorers) -> Result<()>;
-    /// The rows about the one row of `subject`; `None` when it was told to stop, which it looks at often.
-    fn study(&self, subject: &RecordBatch, stopped: &dyn Fn() -> bool) -> Result<Option<RecordBatch>>;
+    /// The rows about the object of `subject`, a batch of one row. Checks `stopped` several times a second, and returns `None`
+    /// once it is true.
+    fn run(&self, subject: &RecordBatch, stopped: &dyn Fn() -> bool) -> Result<Option<RecordBatch>>;
 }
 
-/// The monitor that a study makes.
-pub(super) struct Studied<S> {
+/// The monitor that runs a task on sampled objects of the stream.
+pub(super) struct ObjectTasks<T> {
     label: String,
-    study: Arc<S>,
+    task: Arc<T>,
     sample: Sample,
-    /// Bytes of a row of the stream, and of all that is said of one.
+    /// Bytes of a row of the stream.
     row_bytes: usize,
-    said_bytes: usize,
+    /// Bytes of all rows about one object.
+    output_bytes: usize,
     run: RunContext,
-    /// With a limit: the best objects so far; which they are is known at the end.
+    /// The sampled objects so far, if the sample has a limit: which objects are in it is known only at the end of the stream.
     smallest: Option<Smallest<RecordBatch>>,
-    /// Accepted and not yet said, by their numbers.
+    /// Objects accepted but not emitted, by row number in the stream.
     pending: BTreeMap<u64, RecordBatch>,
-    /// Done, but an earlier one is not.
+    /// Rows about pending objects that have to wait for an earlier object.
     done: BTreeMap<u64, RecordBatch>,
     workers: Option<Workers>,
-    /// Rows seen.
+    /// Rows of the stream so far.
     seen: u64,
 }
 
-impl<S: Study> Studied<S> {
-    pub(super) fn new(label: &str, study: S, sample: Sample) -> Self {
+impl<T: ObjectTask> ObjectTasks<T> {
+    pub(super) fn new(label: &str, task: T, sample: Sample) -> Self {
         Self {
             label: label.to_owned(),
-            study: Arc::new(study),
+            task: Arc::new(task),
             sample,
             row_bytes: 0,
-            said_bytes: 0,
+            output_bytes: 0,
             run: RunContext::default(),
             smallest: sample.limit.map(Smallest::new),
             pending: BTreeMap::new(),
@@ -89,27 +93,28 @@ impl<S: Study> Studied<S> {
         }
     }
 
-    fn study_mut(&mut self) -> Result<&mut S> {
-        let shared = || Error::bug(format!("the study `{}` is shared before it has started", self.label));
-        Arc::get_mut(&mut self.study).ok_or_else(shared)
+    /// The task, before threads share it.
+    fn task_mut(&mut self) -> Result<&mut T> {
+        let shared = || Error::bug(format!("the threads of `{}` run before it was started", self.label));
+        Arc::get_mut(&mut self.task).ok_or_else(shared)
     }
 
     fn accept(&mut self, number: u64, subject: RecordBatch) -> Result<()> {
         let workers = match &self.workers {
             Some(workers) => workers,
-            None => self.workers.insert(Workers::start(&self.label, &self.study, &self.run)?),
+            None => self.workers.insert(Workers::start(&self.label, &self.task, &self.run)?),
         };
-        workers.give(number, subject.clone());
+        workers.submit(number, subject.clone());
         self.pending.insert(number, subject);
         Ok(())
     }
 
-    /// Takes what the threads have done, waiting for it until `until` at most, and says what is next in order.
+    /// Receives results until `until`, or until nothing is pending, and emits those that are next in order.
     fn collect(&mut self, until: Instant, out: &mut MonitorOutput) -> Result<()> {
         if let Some(workers) = &self.workers {
             while let Some((number, rows)) = workers.next(until)? {
                 self.done.insert(number, rows);
-                say(&mut self.pending, &mut self.done, out);
+                emit_in_order(&mut self.pending, &mut self.done, out);
                 if self.pending.is_empty() {
                     break;
                 }
@@ -118,32 +123,31 @@ impl<S: Study> Studied<S> {
         Ok(())
     }
 
-    fn queue(&self) -> usize {
+    fn queue_capacity(&self) -> usize {
         QUEUE_PER_THREAD * self.run.threads.max(1)
     }
 }
 
-impl<S: Study> Monitor for Studied<S> {
+impl<T: ObjectTask> Monitor for ObjectTasks<T> {
     fn required_columns(&self) -> Vec<ColumnRef> {
-        self.study.required_columns()
+        self.task.required_columns()
     }
 
     fn model_queries(&self) -> Vec<ColumnRef> {
-        self.study.model_queries()
+        self.task.model_queries()
     }
 
-    fn bind(&mut self, input: &Schema, above: &UpstreamSchemas) -> Result<SchemaRef, Vec<Diagnostic>> {
+    fn bind(&mut self, input: &Schema, upstream: &UpstreamSchemas) -> Result<SchemaRef, Vec<Diagnostic>> {
         self.row_bytes = row_bytes(input);
-        let study = self.study_mut();
-        let study = study.map_err(|error| vec![Diagnostic::at("", crate::error::Code::Conflict, error.to_string())])?;
-        let table = study.bind(input, above)?;
-        self.said_bytes = self.study.rows_of_one() * row_bytes(&table);
+        let task = self.task_mut().map_err(|error| vec![Diagnostic::at("", Code::Conflict, error.to_string())])?;
+        let table = task.bind(input, upstream)?;
+        self.output_bytes = self.task.max_rows_per_object() * row_bytes(&table);
         Ok(table)
     }
 
     fn start(&mut self, run: &RunContext, scorers: &Scorers) -> Result<()> {
         self.run = run.clone();
-        self.study_mut()?.start(run, scorers)
+        self.task_mut()?.start(run, scorers)
     }
 
     fn observe(&mut self, batch: &RecordBatch) -> Result<MonitorOutput> {
@@ -154,15 +158,15 @@ impl<S: Study> Monitor for Studied<S> {
             let Some(place) = self.sample.place(self.run.seed, object_id(batch, row)?) else { continue };
             match &mut self.smallest {
                 Some(smallest) if smallest.wants(&place, number) => {
-                    smallest.put(place, number, row_of(batch, row)?);
+                    smallest.put(place, number, copy_row(batch, row)?);
                 }
                 Some(_) => {}
                 None => {
-                    // When the run is told to stop the queue may grow: what it holds is kept by the snapshot.
-                    while self.pending.len() >= self.queue() && !self.run.stop.requested() {
-                        self.collect(Instant::now() + PATIENCE, &mut out)?;
+                    // After a stop request the queue may grow: the snapshot keeps what it holds, and the run ends soon.
+                    while self.pending.len() >= self.queue_capacity() && !self.run.stop.requested() {
+                        self.collect(Instant::now() + POLL_INTERVAL, &mut out)?;
                     }
-                    self.accept(number, row_of(batch, row)?)?;
+                    self.accept(number, copy_row(batch, row)?)?;
                 }
             }
         }
@@ -178,8 +182,8 @@ impl<S: Study> Monitor for Studied<S> {
         }
         let mut out = MonitorOutput::default();
         self.collect(until, &mut out)?;
-        let left = if self.pending.is_empty() { Progress::Done } else { Progress::Pending };
-        Ok((out, left))
+        let progress = if self.pending.is_empty() { Progress::Done } else { Progress::Pending };
+        Ok((out, progress))
     }
 
     fn finish(&mut self) -> Result<MonitorOutput> {
@@ -205,9 +209,9 @@ impl<S: Study> Monitor for Studied<S> {
     }
 
     fn state_bound_bytes(&self) -> usize {
-        let rows = self.sample.limit.unwrap_or(0) + self.queue();
-        // What is said of an object waits beside it while one before it is under way.
-        rows * (self.row_bytes + self.said_bytes + 1024)
+        let objects = self.sample.limit.unwrap_or(0) + self.queue_capacity();
+        // The rows about an object are held beside it until every earlier object is emitted.
+        objects * (self.row_bytes + self.output_bytes + OVERHEAD_BYTES)
     }
 
     fn pending_objects(&self) -> Option<usize> {
@@ -215,22 +219,25 @@ impl<S: Study> Monitor for Studied<S> {
     }
 }
 
-/// Says what is done, as far as nothing before it is not.
-fn say(pending: &mut BTreeMap<u64, RecordBatch>, done: &mut BTreeMap<u64, RecordBatch>, out: &mut MonitorOutput) {
+/// Emits finished objects up to the first that is not finished.
+fn emit_in_order(
+    pending: &mut BTreeMap<u64, RecordBatch>,
+    done: &mut BTreeMap<u64, RecordBatch>,
+    out: &mut MonitorOutput,
+) {
     while let Some(first) = pending.first_entry() {
         let Some(rows) = done.remove(first.key()) else { break };
         out.rows.push(RowsOut { rows, about: Some(first.remove()) });
     }
 }
 
-/// One row of a batch, in memory of its own: a slice would hold the whole batch.
-fn row_of(batch: &RecordBatch, row: usize) -> Result<RecordBatch> {
+/// A copy of one row: a slice would keep the buffers of the complete batch alive.
+fn copy_row(batch: &RecordBatch, row: usize) -> Result<RecordBatch> {
     Ok(take_record_batch(batch, &UInt64Array::from(vec![row as u64]))?)
 }
 
-/// About how many bytes a row takes: of lists their numbers, of texts a guess.
+/// About how many bytes a row takes: exact for numbers and lists, 256 for a text.
 fn row_bytes(schema: &Schema) -> usize {
-    use arrow::datatypes::DataType;
     let bytes = |data_type: &DataType| match data_type {
         DataType::FixedSizeList(item, length) => {
             item.data_type().primitive_width().unwrap_or(8) * usize::try_from(*length).unwrap_or(0)
