@@ -7,9 +7,9 @@ pub mod isomap;
 mod kit;
 pub mod latent_distance;
 pub mod latent_drift;
+mod object_tasks;
 pub mod one_pixel;
 pub mod pixel_map;
-mod study;
 
 pub use self::kit::{pixels, score::Labels};
 use crate::stage::{Kind, Monitor};

@@ -1,5 +1,5 @@
-//! The monitors `one_pixel` and `pixel_map` through ONNX Runtime: against an attack written in Python
-//! (`tests/golden/one_pixel/make.py`), in any batches, with any threads, and cut in the middle.
+//! The monitors `one_pixel` and `pixel_map` with ONNX Runtime: against an attack written in Python
+//! (`tests/golden/one_pixel/make.py`), for any batches and threads, and across a restart.
 
 use std::{
     path::{Path, PathBuf},
@@ -28,14 +28,15 @@ use lucarne::{
 };
 use serde::Deserialize;
 
+/// The attacks of the Python program.
 #[derive(Deserialize)]
-struct Golden {
+struct ReferenceAttacks {
     classes: Vec<String>,
-    cases: std::collections::BTreeMap<String, Vec<Expected>>,
+    cases: std::collections::BTreeMap<String, Vec<ReferenceOutcome>>,
 }
 
 #[derive(Deserialize)]
-struct Expected {
+struct ReferenceOutcome {
     object: usize,
     target: Option<String>,
     row: Vec<u32>,
@@ -48,7 +49,7 @@ struct Expected {
     stop_reason: String,
 }
 
-fn golden() -> Golden {
+fn reference() -> ReferenceAttacks {
     serde_json::from_str(&std::fs::read_to_string("tests/golden/one_pixel/golden.json").unwrap()).unwrap()
 }
 
@@ -60,16 +61,17 @@ fn layout(unit: Unit) -> ImageLayout {
         .with_stretch((unit == Unit::Stretched).then_some(STRETCH))
 }
 
-/// The images of `tests/golden/onnx`, with the classes that the model gives them as truth.
+/// The images of `tests/golden/onnx`.
 fn images() -> Vec<Vec<f32>> {
     #[derive(Deserialize)]
-    struct Golden {
+    struct OnnxImages {
         images: Vec<Vec<f32>>,
     }
     let text = std::fs::read_to_string("tests/golden/onnx/golden.json").unwrap();
-    serde_json::from_str::<Golden>(&text).unwrap().images
+    serde_json::from_str::<OnnxImages>(&text).unwrap().images
 }
 
+/// Rows of a stream with the image `y1`, and `y1_sky` if given.
 fn rows(images: &[Vec<f32>], truth: &[&str], sky: Option<&[f32]>) -> RecordBatch {
     let names: Vec<String> = (0..images.len()).map(|i| format!("galaxy-{i}")).collect();
     let names = Arc::new(StringArray::from(names));
@@ -102,9 +104,10 @@ fn scored(rows: RecordBatch) -> (RecordBatch, Scorers) {
     (scored, Scorers::from([("da_y1".to_owned(), Arc::new(scorer) as Arc<dyn Scorer>)]))
 }
 
-fn all_golden() -> (RecordBatch, Scorers) {
-    let golden = golden();
-    let truth: Vec<&str> = golden.classes.iter().map(String::as_str).collect();
+/// All images, each with the class that the model gives it as its truth.
+fn all_images() -> (RecordBatch, Scorers) {
+    let reference = reference();
+    let truth: Vec<&str> = reference.classes.iter().map(String::as_str).collect();
     scored(rows(&images(), &truth, None))
 }
 
@@ -121,46 +124,56 @@ fn started(
     monitor
 }
 
-/// All that a monitor says of what it has accepted.
-fn caught_up(monitor: &mut dyn Monitor) -> Vec<RowsOut> {
-    let mut said = Vec::new();
+/// What a monitor emits until nothing is pending.
+fn drained(monitor: &mut dyn Monitor) -> Vec<RowsOut> {
+    let mut emitted = Vec::new();
     loop {
-        let (emitted, left) = monitor.drain(Instant::now() + Duration::from_millis(50)).unwrap();
-        said.extend(emitted.rows);
-        if left == Progress::Done {
-            return said;
+        let (out, progress) = monitor.drain(Instant::now() + Duration::from_millis(50)).unwrap();
+        emitted.extend(out.rows);
+        if progress == Progress::Done {
+            return emitted;
         }
     }
 }
 
-fn table(said: &[RowsOut]) -> RecordBatch {
-    concat_batches(said[0].rows.schema_ref(), said.iter().map(|said| &said.rows)).unwrap()
+fn table(emitted: &[RowsOut]) -> RecordBatch {
+    concat_batches(emitted[0].rows.schema_ref(), emitted.iter().map(|out| &out.rows)).unwrap()
 }
 
-/// Runs a monitor over batches of so many rows.
+/// How to run a monitor: worker threads and rows per batch.
+#[derive(Debug, Clone, Copy)]
+struct RunShape {
+    threads: usize,
+    batch_rows: usize,
+}
+
+/// One batch, two threads.
+const ONE_BATCH: RunShape = RunShape { threads: 2, batch_rows: 7 };
+
+/// The table of a monitor that observes some rows.
 fn run(
     settings: impl Settings<dyn Monitor>,
     label: &str,
-    threads: usize,
-    size: usize,
+    shape: RunShape,
     rows: &RecordBatch,
     scorers: &Scorers,
 ) -> RecordBatch {
-    let mut monitor = started(settings, label, threads, rows.schema_ref(), scorers);
-    let mut said = Vec::new();
-    for start in (0..rows.num_rows()).step_by(size) {
-        let batch = rows.slice(start, size.min(rows.num_rows() - start));
-        said.extend(monitor.observe(&batch).unwrap().rows);
+    let mut monitor = started(settings, label, shape.threads, rows.schema_ref(), scorers);
+    let mut emitted = Vec::new();
+    for start in (0..rows.num_rows()).step_by(shape.batch_rows) {
+        let batch = rows.slice(start, shape.batch_rows.min(rows.num_rows() - start));
+        emitted.extend(monitor.observe(&batch).unwrap().rows);
     }
-    said.extend(caught_up(monitor.as_mut()));
-    said.extend(monitor.finish().unwrap().rows);
-    table(&said)
+    emitted.extend(drained(monitor.as_mut()));
+    emitted.extend(monitor.finish().unwrap().rows);
+    table(&emitted)
 }
 
 fn values(low: f64, high: f64) -> Values {
     Values::Stretched(Stretched { low, high })
 }
 
+/// The settings of an attack of the Python program.
 fn case(name: &str) -> OnePixel {
     let of = || OnePixel::of("da_y1", None);
     match name {
@@ -196,7 +209,7 @@ fn case(name: &str) -> OnePixel {
             values: values(-12.0, 12.0),
             ..of()
         },
-        name => panic!("no case `{name}`"),
+        name => panic!("unknown case `{name}`"),
     }
 }
 
@@ -216,89 +229,84 @@ fn text<'a>(table: &'a RecordBatch, column: &str, row: usize) -> Option<&'a str>
 }
 
 #[test]
-fn an_attack_takes_the_way_of_the_reference_to_the_last_candidate() {
-    let (rows, scorers) = all_golden();
-    for (name, expected) in golden().cases {
-        let table = run(case(&name), &name, 2, 3, &rows, &scorers);
+fn attacks_agree_with_the_reference_candidate_by_candidate() {
+    let (rows, scorers) = all_images();
+    for (name, expected) in reference().cases {
+        let table = run(case(&name), &name, RunShape { threads: 2, batch_rows: 3 }, &rows, &scorers);
         assert_eq!(table.num_rows(), expected.len(), "{name}");
         let number =
             |column: &str, row: usize| table.column_by_name(column).unwrap().as_primitive::<Float64Type>().value(row);
         for (row, expected) in expected.iter().enumerate() {
-            let of = format!("{name}, object {}, target {:?}", expected.object, expected.target);
-            assert_eq!(text(&table, "object_id", row), Some(format!("galaxy-{}", expected.object).as_str()), "{of}");
-            assert_eq!(text(&table, "label_target", row), expected.target.as_deref(), "{of}");
-            assert_eq!(text(&table, "stop_reason", row), Some(expected.stop_reason.as_str()), "{of}");
+            let attack = format!("{name}, object {}, target {:?}", expected.object, expected.target);
+            let id = format!("galaxy-{}", expected.object);
+            assert_eq!(text(&table, "object_id", row), Some(id.as_str()), "{attack}");
+            assert_eq!(text(&table, "label_target", row), expected.target.as_deref(), "{attack}");
+            assert_eq!(text(&table, "stop_reason", row), Some(expected.stop_reason.as_str()), "{attack}");
             let count = |column: &str| table.column_by_name(column).unwrap().as_primitive::<UInt32Type>().value(row);
-            assert_eq!(count("iterations"), expected.iterations, "{of}");
+            assert_eq!(count("iterations"), expected.iterations, "{attack}");
             let queries = table.column_by_name("queries").unwrap().as_primitive::<UInt64Type>().value(row);
-            assert_eq!(queries, expected.queries, "{of}");
-            let success = |column: &str| table.column_by_name(column).unwrap().as_boolean().value(row);
-            assert_eq!((success("success"), success("flipped")), (expected.success, expected.success), "{of}");
-            assert_eq!(
-                (list(&table, "pixel_row", row), list(&table, "pixel_column", row)),
-                (expected.row.clone(), expected.column.clone()),
-                "{of}"
-            );
+            assert_eq!(queries, expected.queries, "{attack}");
+            let flag = |column: &str| table.column_by_name(column).unwrap().as_boolean().value(row);
+            assert_eq!((flag("success"), flag("flipped")), (expected.success, expected.success), "{attack}");
+            assert_eq!(list(&table, "pixel_row", row), expected.row, "{attack}");
+            assert_eq!(list(&table, "pixel_column", row), expected.column, "{attack}");
             for (found, expected) in floats(&table, "pixel_values", row).iter().zip(&expected.values) {
-                assert!((found - expected).abs() < 1e-5, "{of}: {found} {expected}");
+                assert!((found - expected).abs() < 1e-5, "{attack}: {found} {expected}");
             }
-            assert!((number("p_after", row) - expected.p_after).abs() < 1e-5, "{of}");
+            assert!((number("p_after", row) - expected.p_after).abs() < 1e-5, "{attack}");
         }
     }
 }
 
 #[test]
-fn an_attack_is_the_same_with_any_threads_and_batches() {
-    let (rows, scorers) = all_golden();
-    let expected = run(case("current_to_best"), "attack", 1, 7, &rows, &scorers);
-    for (threads, size) in [(1, 1), (2, 2), (4, 7), (3, 4)] {
-        assert_eq!(
-            run(case("current_to_best"), "attack", threads, size, &rows, &scorers),
-            expected,
-            "{threads} {size}"
-        );
+fn attacks_do_not_depend_on_threads_and_batches() {
+    let (rows, scorers) = all_images();
+    let attack = |shape| run(case("current_to_best"), "attack", shape, &rows, &scorers);
+    let expected = attack(RunShape { threads: 1, batch_rows: 7 });
+    for (threads, batch_rows) in [(1, 1), (2, 2), (4, 7), (3, 4)] {
+        let shape = RunShape { threads, batch_rows };
+        assert_eq!(attack(shape), expected, "{shape:?}");
     }
 }
 
 #[test]
-fn an_attack_that_is_cut_goes_on_where_it_was() {
-    let (rows, scorers) = all_golden();
-    let settings = || OnePixel { limit: Some(4), ..case("two_pixels") };
-    for limited in [false, true] {
-        let settings = || if limited { settings() } else { case("two_pixels") };
-        let settings = || OnePixel { images: vec!["y1".into()], ..settings() };
-        let expected = run(settings(), "attack", 2, 7, &rows, &scorers);
-        assert_eq!(expected.num_rows(), if limited { 4 } else { 7 });
+fn attacks_resume_from_a_snapshot() {
+    let (rows, scorers) = all_images();
+    for limit in [None, Some(4)] {
+        let settings = || OnePixel { limit, images: vec!["y1".into()], ..case("two_pixels") };
+        let expected = run(settings(), "attack", ONE_BATCH, &rows, &scorers);
+        assert_eq!(expected.num_rows(), limit.unwrap_or(7));
         for cut in [0, 3, 7] {
             let mut first = started(settings(), "attack", 2, rows.schema_ref(), &scorers);
-            let mut said = first.observe(&rows.slice(0, cut)).unwrap().rows;
+            let mut emitted = first.observe(&rows.slice(0, cut)).unwrap().rows;
             if cut == 7 {
-                said.extend(first.drain(Instant::now() + Duration::from_millis(5)).unwrap().0.rows);
+                emitted.extend(first.drain(Instant::now() + Duration::from_millis(5)).unwrap().0.rows);
             }
             let snapshot = first.snapshot().unwrap();
             drop(first);
             let mut second = started(settings(), "attack", 2, rows.schema_ref(), &scorers);
             second.restore(&snapshot).unwrap();
-            said.extend(second.observe(&rows.slice(cut, 7 - cut)).unwrap().rows);
-            said.extend(caught_up(second.as_mut()));
-            assert_eq!(table(&said), expected, "cut at {cut}");
+            emitted.extend(second.observe(&rows.slice(cut, 7 - cut)).unwrap().rows);
+            emitted.extend(drained(second.as_mut()));
+            assert_eq!(table(&emitted), expected, "limit {limit:?}, cut at {cut}");
         }
     }
 }
 
 #[test]
-fn an_object_whose_class_is_wrong_has_a_row_that_says_so() {
-    let golden = golden();
-    let mut truth: Vec<&str> = golden.classes.iter().map(String::as_str).collect();
+fn misclassified_and_unlabelled_objects_get_a_row_with_the_reason() {
+    let reference = reference();
+    let mut truth: Vec<&str> = reference.classes.iter().map(String::as_str).collect();
     truth[1] = if truth[1] == "merger" { "spiral" } else { "merger" };
     truth[2] = "";
     let (rows, scorers) = scored(rows(&images(), &truth, None));
     let settings = OnePixel { popsize: Some(20), maxiter: Some(0), target: Target::LeastLikely, ..case("paper") };
-    let table = run(settings.clone(), "attack", 1, 7, &rows, &scorers);
+    let table = run(settings.clone(), "attack", ONE_BATCH, &rows, &scorers);
     let reasons: Vec<_> = (0..7).filter_map(|row| text(&table, "stop_reason", row)).collect();
     assert_eq!((reasons[1], reasons[2]), ("misclassified", "unlabelled"));
     assert!((0..7).all(|row| table.column_by_name("success").unwrap().is_null(row) == [1, 2].contains(&row)));
-    let all = run(OnePixel { only_correct: false, success_above: 0.0, ..settings }, "attack", 1, 7, &rows, &scorers);
+    let settings = OnePixel { only_correct: false, success_above: 0.0, ..settings };
+    let all = run(settings, "attack", ONE_BATCH, &rows, &scorers);
     let flags =
         |column: &str| -> Vec<bool> { all.column_by_name(column).unwrap().as_boolean().iter().flatten().collect() };
     assert_eq!(flags("success"), [true; 7]);
@@ -306,9 +314,9 @@ fn an_object_whose_class_is_wrong_has_a_row_that_says_so() {
 }
 
 #[test]
-fn a_flipped_image_has_the_latent_that_the_model_gives_it() {
-    let (rows, scorers) = all_golden();
-    let table = run(case("current_to_best"), "attack", 2, 7, &rows, &scorers);
+fn latent_after_is_the_latent_of_the_changed_image() {
+    let (rows, scorers) = all_images();
+    let table = run(case("current_to_best"), "attack", ONE_BATCH, &rows, &scorers);
     let model = scorers["da_y1"].model().unwrap();
     let (before, length) = list_values(&rows, "da_y1_latent").unwrap();
     for row in 0..table.num_rows() {
@@ -318,9 +326,9 @@ fn a_flipped_image_has_the_latent_that_the_model_gives_it() {
         for (band, value) in floats(&table, "pixel_values", row).iter().enumerate() {
             image[band * 64 + place] = *value;
         }
-        let said = model.evaluate(&image).unwrap();
-        assert_eq!(said.latents, floats(&table, "latent_after", row));
-        let distance: f64 = said
+        let outputs = model.evaluate(&image).unwrap();
+        assert_eq!(outputs.latents, floats(&table, "latent_after", row));
+        let distance: f64 = outputs
             .latents
             .iter()
             .zip(&before[object * length..])
@@ -332,13 +340,13 @@ fn a_flipped_image_has_the_latent_that_the_model_gives_it() {
     }
 }
 
-/// The images of an object in the column `image` of a monitor's table, by row; none where it is null.
+/// The images in a column of a monitor's table; `None` where it is null.
 fn kept_images(table: &RecordBatch, image: &str) -> Vec<Option<Vec<f32>>> {
     let column = table.column_by_name(image).unwrap().as_fixed_size_list();
     (0..table.num_rows()).map(|row| column.is_valid(row).then(|| floats(table, image, row))).collect()
 }
 
-/// Whether a row is the first in which its object was flipped.
+/// For each row, whether it is the first that flips its object.
 fn first_flips(table: &RecordBatch) -> Vec<bool> {
     let flipped = table.column_by_name("flipped").unwrap().as_boolean();
     let id = |row: usize| text(table, "object_id", row);
@@ -347,16 +355,16 @@ fn first_flips(table: &RecordBatch) -> Vec<bool> {
 }
 
 #[test]
-fn the_images_of_what_is_flipped_stand_in_the_first_row_that_flips_it_and_nowhere_else() {
-    let (rows, scorers) = all_golden();
-    let plain = run(case("paper"), "attack", 2, 7, &rows, &scorers);
+fn keeps_images_only_in_the_first_row_that_flips_an_object() {
+    let (rows, scorers) = all_images();
+    let plain = run(case("paper"), "attack", ONE_BATCH, &rows, &scorers);
     let settings = OnePixel { images: vec!["y1".into()], ..case("paper") };
-    let kept = run(settings, "attack", 2, 7, &rows, &scorers);
+    let kept = run(settings, "attack", ONE_BATCH, &rows, &scorers);
     let found = kept_images(&kept, "y1");
     let first = first_flips(&kept);
-    // Some objects are flipped by the first attack, some by the second alone, some by none.
-    let of_two: Vec<_> = first.chunks(2).map(|rows| (rows[0], rows[1])).collect();
-    assert!([(true, false), (false, true), (false, false)].iter().all(|way| of_two.contains(way)), "{of_two:?}");
+    // Of the two attacks on an object, sometimes the first is the first to flip it, sometimes the second, sometimes neither.
+    let pairs: Vec<_> = first.chunks(2).map(|rows| (rows[0], rows[1])).collect();
+    assert!([(true, false), (false, true), (false, false)].iter().all(|pair| pairs.contains(pair)), "{pairs:?}");
     for (row, found) in found.iter().enumerate() {
         let object: usize = text(&kept, "object_id", row).unwrap()["galaxy-".len()..].parse().unwrap();
         assert_eq!(*found, first[row].then(|| images()[object].clone()), "row {row}");
@@ -364,31 +372,31 @@ fn the_images_of_what_is_flipped_stand_in_the_first_row_that_flips_it_and_nowher
     let field = kept.schema().field_with_name("y1").unwrap().clone();
     assert!(field.is_nullable());
     assert_eq!(field.with_nullable(false), layout(Unit::Stretched).field("y1"));
-    // Nothing else changes.
+    // All other columns are unchanged.
     let without: Vec<usize> = (0..plain.num_columns()).collect();
     assert_eq!(kept.project(&without).unwrap(), plain);
 }
 
 #[test]
-fn what_is_kept_counts_in_the_bound_of_the_memory() {
-    let (rows, scorers) = all_golden();
+fn the_state_bound_includes_kept_images() {
+    let (rows, scorers) = all_images();
     let bound = |images: &[&str]| {
         let images = images.iter().map(|image| (*image).to_owned()).collect();
         let settings = OnePixel { images, limit: Some(5), ..OnePixel::of("da_y1", None) };
         started(settings, "attack", 2, rows.schema_ref(), &scorers).state_bound_bytes()
     };
-    // 5 objects and a queue of 16 for each of two threads, two targets, 192 numbers.
+    // 5 sampled objects and a queue of 16 for each of two threads, two targets, 192 floats.
     assert_eq!(bound(&["y1"]) - bound(&[]), (5 + 32) * 2 * 192 * 4);
 }
 
-/// All rows of a table of a run.
+/// All rows of a query on a run.
 fn stored(run: &Path, query: &str) -> RecordBatch {
     let rows: Vec<RecordBatch> = Run::open(run).unwrap().query(query).unwrap().map(Result::unwrap).collect();
     concat_batches(&rows[0].schema(), &rows).unwrap()
 }
 
 #[test]
-fn a_run_keeps_the_images_of_what_it_flips_bit_for_bit_and_as_the_stream_describes_them() {
+fn a_run_keeps_images_bit_for_bit_with_their_metadata() {
     let folder = tempfile::tempdir().unwrap();
     let run = |name: &str, images: &str| {
         let document = format!(
@@ -411,9 +419,9 @@ fn a_run_keeps_the_images_of_what_it_flips_bit_for_bit_and_as_the_stream_describ
         Pipeline::from_yaml(document).run(&run).unwrap();
         run
     };
-    let whole = run("whole", "[y10, y1, y10_sky]");
-    let easy = stored(&whole, "select * from easy");
-    let objects = stored(&whole, "select object_id, y10, y1, y10_sky from objects");
+    let with_images = run("with_images", "[y10, y1, y10_sky]");
+    let easy = stored(&with_images, "select * from easy");
+    let objects = stored(&with_images, "select object_id, y10, y1, y10_sky from objects");
     let first = first_flips(&easy);
     assert!(first.iter().filter(|first| **first).count() >= 6, "{first:?}");
     for image in ["y10", "y1", "y10_sky"] {
@@ -428,16 +436,16 @@ fn a_run_keeps_the_images_of_what_it_flips_bit_for_bit_and_as_the_stream_describ
         assert_eq!(field(&easy), field(&objects));
         assert!(ImageLayout::of(&field(&easy)).is_some());
     }
-    // The planner keeps them for the monitor whether or not a sink does.
+    // The planner keeps the columns for the monitor even if no sink keeps them.
     let lean = run("lean", "[]");
     for table in ["easy", "hard", "window"] {
         let query = format!("select * from {table}");
-        assert_eq!(stored(&lean, &query), stored(&whole, &query), "{table}");
+        assert_eq!(stored(&lean, &query), stored(&with_images, &query), "{table}");
     }
 }
 
 #[test]
-fn electrons_are_added_before_clip_and_stretch_in_one_band() {
+fn adds_electrons_to_one_band_before_clip_and_stretch() {
     let sky: Vec<f32> = (0..7 * 192).map(|i| ((i * 7919) % 3001) as f32 - 400.0).collect();
     let mut stretched = vec![0.0; sky.len()];
     let asinh = Asinh::new(STRETCH.lo, STRETCH.hi).unwrap();
@@ -452,7 +460,7 @@ fn electrons_are_added_before_clip_and_stretch_in_one_band() {
         only_correct: false,
         ..OnePixel::of("da_y1", None)
     };
-    let table = run(settings, "attack", 2, 3, &rows, &scorers);
+    let table = run(settings, "attack", RunShape { threads: 2, batch_rows: 3 }, &rows, &scorers);
     assert_eq!(table.num_rows(), 14);
     for row in 0..14 {
         let object = row / 2;
@@ -469,11 +477,11 @@ fn electrons_are_added_before_clip_and_stretch_in_one_band() {
 }
 
 #[test]
-fn a_map_holds_the_largest_drop_at_every_pixel_and_counts_the_flips() {
-    let (rows, scorers) = all_golden();
+fn maps_the_largest_drop_of_every_pixel_and_counts_flips() {
+    let (rows, scorers) = all_images();
     let settings = PixelMap { values: values(-6.0, 7.0), ..PixelMap::of("da_y1", 3) };
-    let table = run(settings.clone(), "map", 2, 2, &rows, &scorers);
-    assert_eq!(table, run(settings, "map", 1, 7, &rows, &scorers));
+    let table = run(settings.clone(), "map", RunShape { threads: 2, batch_rows: 2 }, &rows, &scorers);
+    assert_eq!(table, run(settings, "map", RunShape { threads: 1, batch_rows: 7 }, &rows, &scorers));
     assert_eq!(table.num_rows(), 3);
     let model = scorers["da_y1"].model().unwrap();
     let softmax = |logits: &[f32]| -> Vec<f64> {
@@ -511,8 +519,8 @@ fn a_map_holds_the_largest_drop_at_every_pixel_and_counts_the_flips() {
 }
 
 #[test]
-fn a_screened_attack_begins_at_the_pixel_to_which_the_model_responds_most() {
-    let (rows, scorers) = all_golden();
+fn a_screened_attack_starts_at_the_pixel_with_the_strongest_response() {
+    let (rows, scorers) = all_images();
     let settings = OnePixel {
         popsize: Some(8),
         maxiter: Some(0),
@@ -520,11 +528,11 @@ fn a_screened_attack_begins_at_the_pixel_to_which_the_model_responds_most() {
         screening: Some(Screening { stride: 1, keep: 1 }),
         ..case("paper")
     };
-    let table = run(settings, "attack", 1, 7, &rows, &scorers);
+    let table = run(settings, "attack", ONE_BATCH, &rows, &scorers);
     let model = scorers["da_y1"].model().unwrap();
-    let margin = |logits: &[f32], class: usize| {
-        let power = |k: usize| f64::from(logits[k] - logits[class]).exp();
-        1.0 / (0..3).map(power).sum::<f64>()
+    let probability = |logits: &[f32], class: usize| {
+        let odds = |other: usize| f64::from(logits[other] - logits[class]).exp();
+        1.0 / (0..3).map(odds).sum::<f64>()
     };
     for row in 0..7 {
         let image = &images()[row];
@@ -534,7 +542,7 @@ fn a_screened_attack_begins_at_the_pixel_to_which_the_model_responds_most() {
             let tried = [-6.0, 7.0].map(|value| {
                 let mut image = image.clone();
                 (0..3).for_each(|band| image[band * 64 + place] = value);
-                margin(&model.evaluate(&image).unwrap().logits, class)
+                probability(&model.evaluate(&image).unwrap().logits, class)
             });
             tried[0].min(tried[1])
         };
@@ -547,8 +555,8 @@ fn a_screened_attack_begins_at_the_pixel_to_which_the_model_responds_most() {
 }
 
 #[test]
-fn what_no_attack_can_do_is_a_mistake_before_the_run() {
-    let (rows, _) = all_golden();
+fn rejects_impossible_attacks_before_the_run() {
+    let (rows, _) = all_images();
     let code = |settings: OnePixel| {
         let built =
             settings.build("attack").and_then(|mut monitor| monitor.bind(rows.schema_ref(), &UpstreamSchemas::new()));

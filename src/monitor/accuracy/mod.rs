@@ -1,14 +1,14 @@
-//! The monitor kind `accuracy`: how often scores are right, where the truth is known.
+//! The monitor kind `accuracy`: how often scores are right, for objects whose class is known.
 //!
-//! Accuracy is correct / rows with a truth, with its Wilson interval; precision, recall and F1 are those of
-//! [`stats::classification`](crate::stats::classification), for each class and weighted by class support. Windows are
-//! counted in rows of the stream.
+//! Accuracy is correct / labelled rows, with its Wilson interval. Precision, recall and F1 are those of
+//! [`stats::classification`](crate::stats::classification), for each class and weighted by class support. Windows count
+//! rows of the stream.
 //!
-//! A row of the table is about one score, one scope and one class (`n`, `correct`: the rows of this class, and how many
-//! of them were classified right; so the accuracy of a class is its recall) or all classes. `confusion` makes the
-//! confusion matrix: how many rows of this class were given each class, in the order of the classes in its metadata.
-//! `unlabelled` and `unknown_truth` count the rows of the scope whose truth (or predicted class) is not there, or whose
-//! truth is no class of the model.
+//! A row of the table describes one score, one scope and one class, or all classes. `n` and `correct` count the rows of
+//! this true class and those of them that were classified correctly, so the accuracy of a class is its recall. `confusion` is a
+//! row of the confusion matrix: how many rows of this class were assigned to each class, in the order of the classes in its
+//! metadata. `unlabelled` counts the rows of the scope whose truth or predicted class is missing, `unknown_truth` those whose
+//! truth is not a class of the model.
 
 mod table;
 mod tally;
@@ -31,28 +31,28 @@ use crate::{
     stage::{ColumnRef, Finding, Monitor, MonitorOutput, Settings, UpstreamSchemas},
 };
 
-/// Counts how often scores are right, over the whole run and over windows of rows.
+/// Counts how often scores are right, over the complete run and over windows of rows.
 ///
-/// Its table has, for every score and scope (`total`, and `window` if asked for), a row with class `all` and one for
-/// every class.
+/// Its table has, for every score and scope (`total`, and `window` if the setting is given), a row with class `all` and a row
+/// for every class.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Accuracy {
-    /// The text column with the true class. Rows where it is null or empty are counted as unlabelled.
+    /// The text column with the true class. Rows where it is null or empty count as unlabelled.
     #[serde(default = "label")]
     pub truth: String,
-    /// The label of a score (or of a `morphology`), or a list of them. All have to tell the same classes apart. Rows without
-    /// a class are counted as unlabelled.
+    /// The label of a score (or of a `morphology`), or a list of them. All must have the same classes. Rows without a
+    /// predicted class count as unlabelled.
     pub score: Labels,
-    /// Also counts every so many rows of the stream.
+    /// Rows of a window: also reports the accuracy of every window of the stream.
     #[serde(default)]
     #[schemars(range(min = 1))]
     pub window: Option<u64>,
-    /// The confidence of the intervals.
+    /// The confidence level of the intervals.
     #[serde(default = "confidence")]
     #[schemars(range(min = 0.5, max = 0.999_999))]
     pub confidence: f64,
-    /// Makes a finding (exit code 1) of an accuracy below this, in total or when a window falls below.
+    /// Reports a finding (exit code 1) if the accuracy is below this: in total, and at the first of consecutive windows below it.
     #[serde(default)]
     #[schemars(range(min = 0, max = 1))]
     pub minimum_accuracy: Option<f64>,
@@ -67,7 +67,7 @@ const fn confidence() -> f64 {
 }
 
 impl Accuracy {
-    /// The accuracy of some scores in total, against the column `label`.
+    /// The total accuracy of scores, against the column `label`.
     pub fn of(scores: impl IntoIterator<Item = impl Into<String>>) -> Self {
         let score = scores.into_iter().collect();
         Self { truth: label(), score, window: None, confidence: confidence(), minimum_accuracy: None }
@@ -76,6 +76,13 @@ impl Accuracy {
 
 impl Settings<dyn Monitor> for Accuracy {
     const NAME: &'static str = "accuracy";
+
+    fn examples() -> &'static [&'static str] {
+        &[
+            "{ score: da_y10 }",
+            "{ truth: label, score: [da_y10, da_y1], window: 250, confidence: 0.99, minimum_accuracy: 0.8 }",
+        ]
+    }
 
     fn build(self, label: &str) -> Result<Box<dyn Monitor>, Vec<Diagnostic>> {
         Ok(Box::new(AccuracyMonitor {
@@ -88,7 +95,7 @@ impl Settings<dyn Monitor> for Accuracy {
     }
 }
 
-/// The monitor of the kind `accuracy`. What it remembers depends in size on the numbers of scores and classes alone.
+/// The monitor of the kind `accuracy`. The size of its state depends only on the numbers of scores and classes.
 struct AccuracyMonitor {
     label: String,
     settings: Accuracy,
@@ -102,7 +109,7 @@ impl AccuracyMonitor {
         TalliedScores { kind: Accuracy::NAME, label: &self.label, scores: &self.scores, classes: &self.classes }
     }
 
-    fn say(&mut self, counted: Vec<(Scope, Vec<Tally>)>) -> Result<MonitorOutput> {
+    fn emit(&mut self, counted: Vec<(Scope, Vec<Tally>)>) -> Result<MonitorOutput> {
         let mut out = MonitorOutput::default();
         for (scope, tallies) in counted {
             let rows: Vec<AccuracyRow<'_>> = self
@@ -146,7 +153,7 @@ impl Monitor for AccuracyMonitor {
         std::iter::once(ColumnRef::new("truth", &self.settings.truth)).chain(scores).collect()
     }
 
-    fn bind(&mut self, input: &Schema, _above: &UpstreamSchemas) -> Result<SchemaRef, Vec<Diagnostic>> {
+    fn bind(&mut self, input: &Schema, _upstream: &UpstreamSchemas) -> Result<SchemaRef, Vec<Diagnostic>> {
         let mut mistakes: Vec<Diagnostic> = needs_text(input, "truth", &self.settings.truth).into_iter().collect();
         match common_classes(input, &self.scores, Accuracy::NAME) {
             Ok(classes) => self.classes = classes,
@@ -163,19 +170,19 @@ impl Monitor for AccuracyMonitor {
         let (truths, unknown_class) = truths(batch, &self.settings.truth, &self.classes)?;
         self.counts.note_unknown_class(unknown_class);
         let of_score = |score: &String| predictions(batch, score, &self.classes);
-        let given = self.scores.iter().map(of_score).collect::<Result<Vec<_>>>()?;
+        let predicted = self.scores.iter().map(of_score).collect::<Result<Vec<_>>>()?;
         let classes = self.classes.len();
         let ended = self.counts.take(batch.num_rows(), |tally, score, row| {
-            tally.add(truths[row], given[score][row], classes);
+            tally.add(truths[row], predicted[score][row], classes);
         });
-        self.say(ended)
+        self.emit(ended)
     }
 
     fn finish(&mut self) -> Result<MonitorOutput> {
         let counted = self.counts.finish();
-        let unknown_classes = self.counts.total().first().map_or(0, |tally| tally.unknown_truth);
-        warn_unknown_classes(&self.label, self.counts.unknown_class(), unknown_classes);
-        self.say(counted)
+        let unknown_rows = self.counts.total().first().map_or(0, |tally| tally.unknown_truth);
+        warn_unknown_classes(&self.label, self.counts.unknown_class(), unknown_rows);
+        self.emit(counted)
     }
 
     fn snapshot(&self) -> Result<Vec<u8>> {
@@ -190,7 +197,7 @@ impl Monitor for AccuracyMonitor {
 
     fn state_bound_bytes(&self) -> usize {
         let tally = size_of::<Tally>() + self.classes.len() * self.classes.len() * size_of::<u64>();
-        // Up to 20 digits and a comma for every number of 8 bytes in a snapshot, and a name of 64 characters.
+        // In a snapshot, each number of 8 bytes is text of up to 20 digits and a comma. 1024 for the name of an unknown class.
         4 * (2 * tally + 1) * self.scores.len() + self.tallied().snapshot_bytes() + 1024
     }
 }

@@ -1,17 +1,17 @@
-//! What is counted of one score.
+//! The counts of one score.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{monitor::kit::score::Truth, stats::classification::Confusion};
 
-/// Counts of one score over some rows.
+/// Counts of one score over rows of a scope.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Tally {
     /// Rows by (true, predicted) class.
     counts: Vec<u64>,
-    /// Rows without a truth, or whose class is null: `morphology` may find none.
+    /// Rows whose truth or predicted class is missing: `morphology` does not classify every galaxy.
     pub(super) unlabelled: u64,
-    /// Rows whose truth is no class of the model.
+    /// Rows whose truth is not a class of the model.
     pub(super) unknown_truth: u64,
 }
 

@@ -1,4 +1,4 @@
-//! The monitor against matrices worked out by hand.
+//! The monitor against confusion matrices worked out by hand.
 
 use std::sync::Arc;
 
@@ -9,6 +9,7 @@ use arrow::{
 };
 
 use super::*;
+use crate::{error::Code, stage::RowsOut};
 
 const CLASSES: [&str; 3] = ["spiral", "elliptical", "merger"];
 
@@ -22,7 +23,7 @@ fn fields(classes: &str) -> Schema {
     ])
 }
 
-/// Rows of truth and two predictions.
+/// Rows of a truth and the classes that the scores `a` and `b` predict.
 fn batch(rows: &[(Option<&str>, usize, usize)]) -> RecordBatch {
     let truth: StringArray = rows.iter().map(|row| row.0).collect();
     let predicted = |class: fn(&(Option<&str>, usize, usize)) -> usize| -> ArrayRef {
@@ -33,7 +34,7 @@ fn batch(rows: &[(Option<&str>, usize, usize)]) -> RecordBatch {
 }
 
 #[test]
-fn a_row_without_a_class_is_unlabelled_for_that_score() {
+fn a_row_without_a_predicted_class_is_unlabelled_for_that_score() {
     let fields = fields("spiral,elliptical,merger");
     let nullable = fields.fields().iter().map(|field| Arc::new(field.as_ref().clone().with_nullable(true)));
     let schema = Arc::new(Schema::new(nullable.collect::<Vec<_>>()));
@@ -62,13 +63,17 @@ fn monitor(settings: Accuracy) -> Box<dyn Monitor> {
     monitor
 }
 
-/// All rows of the table, and the findings.
+/// The table of a monitor that observes some batches, and its findings.
 fn watch(monitor: &mut dyn Monitor, batches: &[RecordBatch]) -> (RecordBatch, Vec<Finding>) {
-    let mut said: Vec<MonitorOutput> = batches.iter().map(|batch| monitor.observe(batch).expect("observed")).collect();
-    said.push(monitor.finish().expect("finished"));
-    let (rows, findings): (Vec<_>, Vec<_>) = said.into_iter().map(|said| (said.rows, said.findings)).unzip();
-    let rows: Vec<RecordBatch> = rows.concat().into_iter().map(|said| said.rows).collect();
-    (concat_batches(rows[0].schema_ref(), &rows).expect("one table"), findings.concat())
+    let mut out = MonitorOutput::default();
+    batches.iter().for_each(|batch| out.append(monitor.observe(batch).expect("observed")));
+    out.append(monitor.finish().expect("finished"));
+    (concat(out.rows), out.findings)
+}
+
+fn concat(emitted: Vec<RowsOut>) -> RecordBatch {
+    let rows: Vec<RecordBatch> = emitted.into_iter().map(|emitted| emitted.rows).collect();
+    concat_batches(rows[0].schema_ref(), &rows).expect("one table")
 }
 
 fn windowed() -> Accuracy {
@@ -80,7 +85,7 @@ fn counts<'a>(table: &'a RecordBatch, column: &str) -> &'a [u64] {
 }
 
 #[test]
-fn rows_are_counted_by_truth_and_prediction_and_the_unknown_apart() {
+fn counts_rows_by_truth_and_prediction_and_unknown_truths_apart() {
     let rows = [
         (Some("spiral"), 0, 1),
         (Some("spiral"), 1, 1),
@@ -107,14 +112,14 @@ fn rows_are_counted_by_truth_and_prediction_and_the_unknown_apart() {
 }
 
 #[test]
-fn windows_are_counted_in_rows_whatever_the_batches() {
+fn windows_count_rows_independent_of_batches() {
     let stream = stream();
-    let whole = watch(&mut *monitor(windowed()), &[batch(&stream)]);
+    let expected = watch(&mut *monitor(windowed()), &[batch(&stream)]);
     for size in [1, 3, 8, 20] {
         let batches: Vec<RecordBatch> = stream.chunks(size).map(batch).collect();
-        assert_eq!(watch(&mut *monitor(windowed()), &batches), whole, "batches of {size}");
+        assert_eq!(watch(&mut *monitor(windowed()), &batches), expected, "batches of {size}");
     }
-    let table = &whole.0;
+    let table = &expected.0;
     let total = table["scope"].as_string::<i32>().iter().position(|scope| scope == Some("total")).expect("a total");
     assert_eq!(total, 7 * 8, "seven windows of two scores and four classes");
     assert_eq!((counts(table, "first_row")[48], counts(table, "last_row")[48]), (48, 49));
@@ -123,29 +128,28 @@ fn windows_are_counted_in_rows_whatever_the_batches() {
 }
 
 #[test]
-fn a_restored_monitor_says_what_an_undisturbed_one_says() {
+fn resumes_from_a_snapshot_at_any_row() {
     let stream = stream();
-    let undisturbed = watch(&mut *monitor(windowed()), &[batch(&stream)]);
+    let uninterrupted = watch(&mut *monitor(windowed()), &[batch(&stream)]);
     for cut in [0, 5, 8, 49] {
         let mut first = monitor(windowed());
         let before = first.observe(&batch(&stream[..cut])).expect("observed");
         let mut second = monitor(windowed());
         second.restore(&first.snapshot().expect("a snapshot")).expect("restored");
         let (after, findings) = watch(&mut *second, &[batch(&stream[cut..])]);
-        let rows: Vec<RecordBatch> = before.rows.into_iter().map(|said| said.rows).chain([after]).collect();
-        assert_eq!(concat_batches(rows[0].schema_ref(), &rows).expect("one table"), undisturbed.0, "cut at {cut}");
-        assert_eq!([before.findings, findings].concat(), undisturbed.1);
+        let resumed = concat(before.rows.into_iter().chain([after.into()]).collect());
+        assert_eq!((resumed, [before.findings, findings].concat()), uninterrupted, "cut at {cut}");
     }
 }
 
 #[test]
-fn a_snapshot_of_other_scores_is_refused() {
+fn refuses_a_snapshot_of_other_scores() {
     let snapshot = monitor(Accuracy::of(["a", "b"])).snapshot().expect("a snapshot");
     assert!(monitor(Accuracy::of(["a"])).restore(&snapshot).is_err());
 }
 
 #[test]
-fn an_accuracy_that_falls_below_the_threshold_is_found_once_until_it_recovers() {
+fn reports_an_accuracy_below_the_threshold_once_until_it_recovers() {
     let good = vec![(Some("spiral"), 0, 0); 4];
     let bad = vec![(Some("spiral"), 1, 0); 4];
     let rows = [good.clone(), bad.clone(), bad.clone(), good, bad].concat();
@@ -163,33 +167,32 @@ fn an_accuracy_that_falls_below_the_threshold_is_found_once_until_it_recovers() 
 }
 
 #[test]
-fn a_stream_without_rows_has_a_total_of_nothing() {
+fn an_empty_stream_has_a_total_of_zero_rows() {
     let (table, findings) = watch(&mut *monitor(windowed()), &[]);
     assert_eq!((table.num_rows(), counts(&table, "n")[0], findings.len()), (8, 0, 0));
     assert!(table["last_row"].is_null(0) && table["accuracy"].is_null(0));
 }
 
 #[test]
-fn what_cannot_be_compared_is_a_mistake() {
+fn rejects_scores_and_truths_that_cannot_be_compared() {
     let mistakes = |settings: Accuracy, classes: &str| {
         let bound =
             settings.build("accuracy").and_then(|mut monitor| monitor.bind(&fields(classes), &UpstreamSchemas::new()));
-        bound.expect_err("a mistake").iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+        let mistakes = bound.expect_err("a mistake");
+        mistakes.into_iter().map(|mistake| (mistake.code, mistake.path.join("."))).collect::<Vec<_>>()
     };
     let both = Accuracy::of(["a", "b"]);
-    assert!(
-        mistakes(both.clone(), "galaxy,star")
-            .contains("`a` has the classes spiral, elliptical, merger; `b` has galaxy, star")
-    );
-    let numbers = Accuracy { truth: "a_latent".into(), ..both.clone() };
-    assert!(mistakes(numbers, "spiral,elliptical,merger").contains("`a_latent` is not there"));
-    assert!(mistakes(Accuracy::of(["c"]), "galaxy,star").contains("no score `c`"));
-    assert!(mistakes(Accuracy::of(["a", "a"]), "galaxy,star").contains("names `a` twice"));
-    assert!(mistakes(Accuracy::of(Vec::<String>::new()), "galaxy,star").contains("an empty list"));
+    let missing_truth = Accuracy { truth: "a_latent".into(), ..both.clone() };
+    let score = |code| [(code, "score".to_owned())];
+    assert_eq!(mistakes(both, "galaxy,star"), score(Code::Conflict), "other classes");
+    assert_eq!(mistakes(missing_truth, "spiral,elliptical,merger"), [(Code::WrongColumn, "truth".to_owned())]);
+    assert_eq!(mistakes(Accuracy::of(["c"]), "galaxy,star"), score(Code::WrongColumn), "not a score");
+    assert_eq!(mistakes(Accuracy::of(["a", "a"]), "galaxy,star"), score(Code::Conflict), "one score twice");
+    assert_eq!(mistakes(Accuracy::of(Vec::<String>::new()), "galaxy,star"), score(Code::OutOfRange), "no score");
 }
 
 #[test]
-fn the_state_never_outgrows_its_bound() {
+fn state_stays_within_its_bound() {
     let mut monitor = monitor(windowed());
     let bound = monitor.state_bound_bytes();
     for _ in 0..20 {
@@ -199,7 +202,7 @@ fn the_state_never_outgrows_its_bound() {
 }
 
 #[test]
-fn one_score_can_be_named_without_a_list() {
+fn accepts_one_score_without_a_list() {
     let settings: Accuracy = serde_json::from_str(r#"{ "score": "a" }"#).expect("settings");
     let (table, _) = watch(&mut *monitor(settings), &[batch(&stream())]);
     assert_eq!(table.num_rows(), 4);

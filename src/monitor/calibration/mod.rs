@@ -1,14 +1,14 @@
-//! The monitor kind `calibration`: whether the probabilities of scores mean what they say, where the truth is known.
+//! The monitor kind `calibration`: whether the probabilities of scores agree with how often they are right.
 //!
-//! The confidence of a row is the probability of the class given. All numbers are those of
+//! The confidence of a row is the probability of its predicted class. All numbers are those of
 //! [`stats::reliability`](crate::stats::reliability): the reliability curve in bins of equal width, its expected and maximum
-//! calibration error (ECE, MCE), the Brier score of all classes, the negative log likelihood, and the abstention curve.
+//! calibration error (ECE, MCE), the Brier score over all classes, the negative log likelihood, and the abstention curve.
 //!
-//! A row of the table is about one score, one scope and one bin of confidence, from `low` up to `high`, or all bins (`bin` is
-//! null). `accuracy` with its Wilson interval, `mean_confidence` and `gap`, the first less the second, are of the rows of
-//! the bin; `kept`, `coverage` and `kept_accuracy` of those with a confidence of at least `low`: what is left when less sure rows
-//! are refused. `ece`, `mce`, `brier` and `nll` stand in the row about all bins. `unlabelled` and `unknown_truth` count the rows
-//! whose truth (or class) is not there, or whose truth is no class of the model.
+//! A row of the table describes one score, one scope and one bin of confidence, from `low` up to `high`, or all bins (`bin` is
+//! null). `accuracy` with its Wilson interval, `mean_confidence` and `gap`, accuracy minus mean confidence, describe the rows of
+//! the bin. `kept`, `coverage` and `kept_accuracy` describe the rows with a confidence of at least `low`: what remains if less
+//! confident rows are refused. `ece`, `mce`, `brier` and `nll` are given only in the row for all bins. `unlabelled` counts the
+//! rows whose truth or predicted class is missing, `unknown_truth` those whose truth is not a class of the model.
 
 mod table;
 mod tally;
@@ -34,32 +34,33 @@ use crate::{
     stage::{ColumnRef, Finding, Monitor, MonitorOutput, Settings, UpstreamSchemas},
 };
 
-/// Compares probabilities with how often they were right, over the whole run and over windows of rows.
+/// Compares probabilities with how often they are right, over the complete run and over windows of rows.
 ///
-/// Its table has, for every score and scope (`total`, and `window` if asked for), a row about all bins of confidence, where `bin`
-/// is null, and one for every bin.
+/// Its table has, for every score and scope (`total`, and `window` if the setting is given), a row for all bins of confidence,
+/// where `bin` is null, and a row for every bin.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Calibration {
-    /// The text column with the true class. Rows where it is null or empty are counted as unlabelled.
+    /// The text column with the true class. Rows where it is null or empty count as unlabelled.
     #[serde(default = "label")]
     pub truth: String,
-    /// The label of a score that gives probabilities, or a list of them. All have to tell the same classes apart.
+    /// The label of a score with probabilities, or a list of them. All must have the same classes.
     pub score: Labels,
-    /// Bins of equal width of the confidence, from 0 to 1. A confidence on an edge is in the bin above.
+    /// Number of bins of equal width over confidences from 0 to 1. A confidence on an edge belongs to the bin above.
     #[serde(default = "bins")]
     #[schemars(range(min = 1, max = 1000))]
     pub bins: usize,
-    /// Also measures every so many rows of the stream.
+    /// Rows of a window: also reports the calibration of every window of the stream.
     #[serde(default)]
     #[schemars(range(min = 1))]
     pub window: Option<u64>,
-    /// The confidence of the intervals of accuracies.
+    /// The confidence level of the intervals of accuracies.
     #[serde(default = "confidence")]
     #[schemars(range(min = 0.5, max = 0.999_999))]
     pub confidence: f64,
-    /// Makes a finding (exit code 1) of an expected calibration error above this, in total or when a window rises above. Of few
-    /// rows in many bins the error is large by chance: about 0.1 of 100 rows of a calibrated model, 0.06 of 300.
+    /// Reports a finding (exit code 1) if the expected calibration error is above this: in total, and at the first of consecutive
+    /// windows above it. With few rows in many bins the error is large by chance: about 0.1 for 100 rows of a calibrated model,
+    /// 0.06 for 300.
     #[serde(default)]
     #[schemars(range(min = 0, max = 1))]
     pub maximum_ece: Option<f64>,
@@ -78,7 +79,7 @@ const fn confidence() -> f64 {
 }
 
 impl Calibration {
-    /// The calibration of some scores in total, against the column `label`.
+    /// The total calibration of scores, against the column `label`.
     pub fn of(scores: impl IntoIterator<Item = impl Into<String>>) -> Self {
         let score = scores.into_iter().collect();
         Self { truth: label(), score, bins: bins(), window: None, confidence: confidence(), maximum_ece: None }
@@ -88,9 +89,16 @@ impl Calibration {
 impl Settings<dyn Monitor> for Calibration {
     const NAME: &'static str = "calibration";
 
+    fn examples() -> &'static [&'static str] {
+        &[
+            "{ score: da_y10 }",
+            "{ truth: label, score: [da_y10, da_y1], bins: 10, window: 500, confidence: 0.9, maximum_ece: 0.1 }",
+        ]
+    }
+
     fn build(self, label: &str) -> Result<Box<dyn Monitor>, Vec<Diagnostic>> {
         if self.bins == 0 {
-            return Err(vec![Diagnostic::at("bins", Code::OutOfRange, "there has to be a bin")]);
+            return Err(vec![Diagnostic::at("bins", Code::OutOfRange, "`bins` must be at least 1")]);
         }
         let scores = self.score.scores()?;
         let counts = Windowed::new(self.window, Tally::new(self.bins), scores.len());
@@ -99,7 +107,7 @@ impl Settings<dyn Monitor> for Calibration {
     }
 }
 
-/// The monitor of the kind `calibration`. What it remembers depends in size on the numbers of scores and bins alone.
+/// The monitor of the kind `calibration`. The size of its state depends only on the numbers of scores and bins.
 struct CalibrationMonitor {
     label: String,
     settings: Calibration,
@@ -113,7 +121,7 @@ impl CalibrationMonitor {
         TalliedScores { kind: Calibration::NAME, label: &self.label, scores: &self.scores, classes: &self.classes }
     }
 
-    fn say(&mut self, counted: Vec<(Scope, Vec<Tally>)>) -> Result<MonitorOutput> {
+    fn emit(&mut self, counted: Vec<(Scope, Vec<Tally>)>) -> Result<MonitorOutput> {
         let mut out = MonitorOutput::default();
         for (scope, tallies) in counted {
             let rows: Vec<CalibrationRow<'_>> = self
@@ -124,14 +132,14 @@ impl CalibrationMonitor {
                 .collect();
             out.rows.push(table::table().batch(&rows)?.into());
             for (i, tally) in tallies.iter().enumerate() {
-                let (ece, most) = (tally.reliability.ece(), self.settings.maximum_ece);
-                let above = ece.zip(most).filter(|(ece, most)| ece > most);
+                let (ece, maximum) = (tally.reliability.ece(), self.settings.maximum_ece);
+                let above = ece.zip(maximum).filter(|(ece, maximum)| ece > maximum);
                 if self.counts.is_found(&scope, i, above.is_some())
-                    && let Some((ece, most)) = above
+                    && let Some((ece, maximum)) = above
                 {
                     let (score, rows) = (&self.scores[i], tally.reliability.all().n);
                     let message = format!(
-                        "the expected calibration error of `{score}` in {scope} is {ece:.4} ({rows} rows), above {most}"
+                        "the expected calibration error of `{score}` in {scope} is {ece:.4} ({rows} rows), above {maximum}"
                     );
                     out.findings.push(Finding { monitor: self.label.clone(), message });
                 }
@@ -148,17 +156,18 @@ impl Monitor for CalibrationMonitor {
         std::iter::once(ColumnRef::new("truth", &self.settings.truth)).chain(scores).collect()
     }
 
-    fn bind(&mut self, input: &Schema, _above: &UpstreamSchemas) -> Result<SchemaRef, Vec<Diagnostic>> {
+    fn bind(&mut self, input: &Schema, _upstream: &UpstreamSchemas) -> Result<SchemaRef, Vec<Diagnostic>> {
         let mut mistakes: Vec<Diagnostic> = needs_text(input, "truth", &self.settings.truth).into_iter().collect();
         match common_classes(input, &self.scores, Calibration::NAME) {
             Ok(classes) => self.classes = classes,
             Err(wrong) => mistakes.extend(wrong),
         }
-        let known = mistakes.is_empty();
-        for score in self.scores.iter().filter(|_| known) {
+        let classes_known = mistakes.is_empty();
+        for score in self.scores.iter().filter(|_| classes_known) {
             if probabilities_of(input, score) != Some(self.classes.len()) {
                 let (column, classes) = (probability_column(score), self.classes.len());
-                let message = format!("no score `{score}` gives the probabilities of {classes} classes in `{column}`");
+                let message =
+                    format!("`{column}` does not hold the probabilities of the {classes} classes of `{score}`");
                 mistakes.push(Diagnostic::at("score", Code::WrongColumn, message));
             }
         }
@@ -175,17 +184,17 @@ impl Monitor for CalibrationMonitor {
         let scores = self.scores.iter().map(of_score).collect::<Result<Vec<_>>>()?;
         let classes = self.classes.len();
         let ended = self.counts.take(batch.num_rows(), |tally, score, row| {
-            let (given, probabilities) = &scores[score];
-            tally.add(truths[row], given[row], &probabilities[row * classes..][..classes]);
+            let (predicted, probabilities) = &scores[score];
+            tally.add(truths[row], predicted[row], &probabilities[row * classes..][..classes]);
         });
-        self.say(ended)
+        self.emit(ended)
     }
 
     fn finish(&mut self) -> Result<MonitorOutput> {
         let counted = self.counts.finish();
-        let unknown_classes = self.counts.total().first().map_or(0, |tally| tally.unknown_truth);
-        warn_unknown_classes(&self.label, self.counts.unknown_class(), unknown_classes);
-        self.say(counted)
+        let unknown_rows = self.counts.total().first().map_or(0, |tally| tally.unknown_truth);
+        warn_unknown_classes(&self.label, self.counts.unknown_class(), unknown_rows);
+        self.emit(counted)
     }
 
     fn snapshot(&self) -> Result<Vec<u8>> {
@@ -200,7 +209,8 @@ impl Monitor for CalibrationMonitor {
     }
 
     fn state_bound_bytes(&self) -> usize {
-        // A bin is two numbers of up to 20 digits, one of up to 24, and their names; a tally has four more.
+        // In a snapshot, a bin is two numbers of up to 20 digits, one of up to 24, and their names. A tally has four more
+        // numbers.
         let tally = 96 * self.settings.bins + 256;
         2 * tally * self.scores.len() + self.tallied().snapshot_bytes() + 1024
     }

@@ -1,4 +1,4 @@
-//! The monitor against tables worked out by hand.
+//! The monitor against reliability tables worked out by hand.
 
 use std::sync::Arc;
 
@@ -9,7 +9,10 @@ use arrow::{
 };
 
 use super::*;
-use crate::batch::{list_column, list_type};
+use crate::{
+    batch::{list_column, list_type},
+    stage::RowsOut,
+};
 
 const CLASSES: [&str; 3] = ["spiral", "elliptical", "merger"];
 
@@ -26,16 +29,17 @@ fn fields(probabilities: usize) -> Schema {
     ])
 }
 
-/// Truth, and the probabilities of a score; `b` is sure of spirals always.
-type Row = (Option<&'static str>, [f32; 3]);
+/// A truth, and the probabilities of the score `a`; `b` gives every object the probability 1 of a spiral.
+type LabelledRow = (Option<&'static str>, [f32; 3]);
 
-fn batch(rows: &[Row]) -> RecordBatch {
+fn batch(rows: &[LabelledRow]) -> RecordBatch {
     let truth: StringArray = rows.iter().map(|row| row.0).collect();
-    let best = |p: &[f32; 3]| crate::stats::softmax::argmax(p);
-    let class = |class: &dyn Fn(&Row) -> usize| -> ArrayRef {
+    let best = |probabilities: &[f32; 3]| crate::stats::softmax::argmax(probabilities);
+    let class = |class: &dyn Fn(&LabelledRow) -> usize| -> ArrayRef {
         Arc::new(rows.iter().map(|row| CLASSES[class(row)]).collect::<DictionaryArray<Int32Type>>())
     };
-    let list = |of: &dyn Fn(&Row) -> [f32; 3]| list_column(rows.iter().flat_map(of).collect(), 3).expect("a list");
+    let list =
+        |of: &dyn Fn(&LabelledRow) -> [f32; 3]| list_column(rows.iter().flat_map(of).collect(), 3).expect("a list");
     let columns = vec![
         Arc::new(truth) as ArrayRef,
         class(&|row| best(&row.1)),
@@ -52,13 +56,17 @@ fn monitor(settings: Calibration) -> Box<dyn Monitor> {
     monitor
 }
 
-/// All rows of the table, and the findings.
+/// The table of a monitor that observes some batches, and its findings.
 fn watch(monitor: &mut dyn Monitor, batches: &[RecordBatch]) -> (RecordBatch, Vec<Finding>) {
-    let mut said: Vec<MonitorOutput> = batches.iter().map(|batch| monitor.observe(batch).expect("observed")).collect();
-    said.push(monitor.finish().expect("finished"));
-    let (rows, findings): (Vec<_>, Vec<_>) = said.into_iter().map(|said| (said.rows, said.findings)).unzip();
-    let rows: Vec<RecordBatch> = rows.concat().into_iter().map(|said| said.rows).collect();
-    (concat_batches(rows[0].schema_ref(), &rows).expect("one table"), findings.concat())
+    let mut out = MonitorOutput::default();
+    batches.iter().for_each(|batch| out.append(monitor.observe(batch).expect("observed")));
+    out.append(monitor.finish().expect("finished"));
+    (concat(out.rows), out.findings)
+}
+
+fn concat(emitted: Vec<RowsOut>) -> RecordBatch {
+    let rows: Vec<RecordBatch> = emitted.into_iter().map(|emitted| emitted.rows).collect();
+    concat_batches(rows[0].schema_ref(), &rows).expect("one table")
 }
 
 fn counts(table: &RecordBatch, column: &str) -> Vec<Option<u64>> {
@@ -77,7 +85,7 @@ fn windowed() -> Calibration {
     Calibration { window: Some(8), maximum_ece: Some(0.3), ..four() }
 }
 
-fn stream() -> Vec<Row> {
+fn stream() -> Vec<LabelledRow> {
     let truth = |i: usize| match i % 11 {
         3 => None,
         7 => Some("star"),
@@ -85,16 +93,16 @@ fn stream() -> Vec<Row> {
         _ => Some(CLASSES[i % 3]),
     };
     let probabilities = |i: usize| {
-        let sure = 0.35 + 0.013 * i as f32;
-        let mut p = [(1.0 - sure) / 2.0; 3];
-        p[(i * i) % 3] = sure;
+        let confidence = 0.35 + 0.013 * i as f32;
+        let mut p = [(1.0 - confidence) / 2.0; 3];
+        p[(i * i) % 3] = confidence;
         p
     };
     (0..50).map(|i| (truth(i), probabilities(i))).collect()
 }
 
 #[test]
-fn bins_and_scores_are_those_worked_out_by_hand() {
+fn bins_and_errors_agree_with_a_table_worked_out_by_hand() {
     let rows = [
         (Some("spiral"), [0.75, 0.25, 0.0]),
         (Some("elliptical"), [0.75, 0.25, 0.0]),
@@ -122,21 +130,21 @@ fn bins_and_scores_are_those_worked_out_by_hand() {
     let nll = rates(&table, "nll")[0].expect("a likelihood");
     assert!((nll + (0.75_f64 * 0.25 * 0.5).ln() / 3.0).abs() < 1e-12, "{nll}");
     assert_eq!((counts(&table, "unlabelled")[0], counts(&table, "unknown_truth")[0]), (Some(1), Some(1)));
-    // The other score is sure, and right once in three.
+    // The score `b` has confidence 1, and is right once in three.
     assert_eq!((counts(&table, "correct")[5], counts(&table, "n")[9]), (Some(1), Some(3)));
     assert_eq!((rates(&table, "ece")[5], rates(&table, "brier")[5]), (Some(2.0 / 3.0), Some(4.0 / 3.0)));
 }
 
 #[test]
-fn windows_are_counted_in_rows_whatever_the_batches() {
+fn windows_count_rows_independent_of_batches() {
     let stream = stream();
-    let whole = watch(&mut *monitor(windowed()), &[batch(&stream)]);
+    let expected = watch(&mut *monitor(windowed()), &[batch(&stream)]);
     for size in [1, 3, 8, 20] {
         let batches: Vec<RecordBatch> = stream.chunks(size).map(batch).collect();
-        assert_eq!(watch(&mut *monitor(windowed()), &batches), whole, "batches of {size}");
+        assert_eq!(watch(&mut *monitor(windowed()), &batches), expected, "batches of {size}");
     }
-    // Seven windows and the total, of two scores, in one row for all and four for bins.
-    let (table, findings) = whole;
+    // Seven windows and the total, two scores, one row for all bins and four for the bins.
+    let (table, findings) = expected;
     assert_eq!(table.num_rows(), 8 * 2 * 5);
     let n: Vec<u64> = counts(&table, "n").into_iter().flatten().step_by(10).collect();
     assert_eq!(n[..7].iter().sum::<u64>(), n[7]);
@@ -144,28 +152,27 @@ fn windows_are_counted_in_rows_whatever_the_batches() {
 }
 
 #[test]
-fn a_restored_monitor_says_what_an_undisturbed_one_says() {
+fn resumes_from_a_snapshot_at_any_row() {
     let stream = stream();
-    let undisturbed = watch(&mut *monitor(windowed()), &[batch(&stream)]);
+    let uninterrupted = watch(&mut *monitor(windowed()), &[batch(&stream)]);
     for cut in [0, 5, 8, 49] {
         let mut first = monitor(windowed());
         let before = first.observe(&batch(&stream[..cut])).expect("observed");
         let mut second = monitor(windowed());
         second.restore(&first.snapshot().expect("a snapshot")).expect("restored");
         let (after, findings) = watch(&mut *second, &[batch(&stream[cut..])]);
-        let rows: Vec<RecordBatch> = before.rows.into_iter().map(|said| said.rows).chain([after]).collect();
-        assert_eq!(concat_batches(rows[0].schema_ref(), &rows).expect("one table"), undisturbed.0, "cut at {cut}");
-        assert_eq!([before.findings, findings].concat(), undisturbed.1);
+        let resumed = concat(before.rows.into_iter().chain([after.into()]).collect());
+        assert_eq!((resumed, [before.findings, findings].concat()), uninterrupted, "cut at {cut}");
     }
     let other = monitor(Calibration::of(["a", "b"])).snapshot().expect("a snapshot");
-    assert!(monitor(four()).restore(&other).is_err(), "of other bins");
-    assert!(monitor(Calibration::of(["a"])).restore(&other).is_err(), "of other scores");
+    assert!(monitor(four()).restore(&other).is_err(), "other bins");
+    assert!(monitor(Calibration::of(["a"])).restore(&other).is_err(), "other scores");
 }
 
 #[test]
-fn an_error_that_rises_above_the_threshold_is_found_once_until_it_falls() {
-    let sure_and = |class| vec![(Some(class), [1.0, 0.0, 0.0]); 4];
-    let (good, bad) = (sure_and("spiral"), sure_and("merger"));
+fn reports_an_error_above_the_threshold_once_until_it_falls() {
+    let confident_spirals = |truth| vec![(Some(truth), [1.0, 0.0, 0.0]); 4];
+    let (good, bad) = (confident_spirals("spiral"), confident_spirals("merger"));
     let rows = [good.clone(), bad.clone(), bad.clone(), good, bad].concat();
     let settings = Calibration { window: Some(4), maximum_ece: Some(0.5), ..Calibration::of(["a"]) };
     let (_, findings) = watch(&mut *monitor(settings), &[batch(&rows)]);
@@ -181,31 +188,31 @@ fn an_error_that_rises_above_the_threshold_is_found_once_until_it_falls() {
 }
 
 #[test]
-fn a_stream_without_rows_has_a_total_of_nothing() {
+fn an_empty_stream_has_a_total_of_zero_rows() {
     let (table, findings) = watch(&mut *monitor(windowed()), &[]);
     assert_eq!((table.num_rows(), counts(&table, "n")[0], findings.len()), (10, Some(0), 0));
     assert!(["last_row", "accuracy", "coverage", "ece", "nll"].iter().all(|column| table[*column].is_null(0)));
 }
 
 #[test]
-fn what_has_no_probabilities_is_a_mistake() {
+fn rejects_scores_and_truths_that_cannot_be_calibrated() {
     let mistakes = |settings: Calibration, schema: &Schema| {
         let bound = settings.build("calibration").and_then(|mut monitor| monitor.bind(schema, &UpstreamSchemas::new()));
-        bound.expect_err("a mistake").iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+        let mistakes = bound.expect_err("a mistake");
+        mistakes.into_iter().map(|mistake| (mistake.code, mistake.path.join("."))).collect::<Vec<_>>()
     };
     let both = Calibration::of(["a", "b"]);
-    let said = mistakes(both.clone(), &fields(2));
-    assert!(said.contains("no score `b` gives the probabilities of 3 classes in `b_probability`"), "{said}");
-    assert!(mistakes(Calibration::of(["c"]), &fields(3)).contains("no score `c`"));
-    assert!(
-        mistakes(Calibration { truth: "a_probability".into(), ..both.clone() }, &fields(3)).contains("takes a text")
-    );
-    assert!(mistakes(Calibration::of(["a", "a"]), &fields(3)).contains("names `a` twice"));
-    assert!(mistakes(Calibration { bins: 0, ..both }, &fields(3)).contains("there has to be a bin"));
+    let numeric_truth = Calibration { truth: "a_probability".into(), ..both.clone() };
+    let expect = |code, key: &str| [(code, key.to_owned())];
+    assert_eq!(mistakes(both.clone(), &fields(2)), expect(Code::WrongColumn, "score"), "two of three probabilities");
+    assert_eq!(mistakes(Calibration::of(["c"]), &fields(3)), expect(Code::WrongColumn, "score"), "not a score");
+    assert_eq!(mistakes(numeric_truth, &fields(3)), expect(Code::WrongColumn, "truth"));
+    assert_eq!(mistakes(Calibration::of(["a", "a"]), &fields(3)), expect(Code::Conflict, "score"), "one score twice");
+    assert_eq!(mistakes(Calibration { bins: 0, ..both }, &fields(3)), expect(Code::OutOfRange, "bins"));
 }
 
 #[test]
-fn the_state_never_outgrows_its_bound() {
+fn state_stays_within_its_bound() {
     let settings = Calibration { bins: 1000, ..windowed() };
     let mut monitor = monitor(settings);
     for _ in 0..20 {

@@ -1,4 +1,4 @@
-//! Windows of a head of three classes in a latent space of two dimensions, against every point asked alone.
+//! Windows of a head of three classes over two latent dimensions, against an evaluation of every point.
 
 use std::sync::Arc;
 
@@ -13,13 +13,13 @@ use crate::{
     stage::{AffineHead, ModelOutputs, PixelEvaluator, Rejects},
 };
 
-/// Classes by the greatest of three planes over latents (u, v); with `curved` by the square of v.
-struct Head {
+/// A head whose logits are planes over latents (u, v), or `curved`: with the square of v.
+struct TestHead {
     affine: AffineHead,
     curved: bool,
 }
 
-impl Head {
+impl TestHead {
     fn scorers(curved: bool) -> Scorers {
         let affine = AffineHead { weights: vec![1.0, 0.5, -1.0, 0.25, 0.0, -1.5], bias: vec![0.0, 0.5, -1.0] };
         Scorers::from([("a".to_owned(), Arc::new(Self { affine, curved }) as Arc<dyn Scorer>)])
@@ -32,7 +32,7 @@ impl Head {
     }
 }
 
-impl Scorer for Head {
+impl Scorer for TestHead {
     fn required_columns(&self) -> Vec<ColumnRef> {
         Vec::new()
     }
@@ -58,13 +58,13 @@ impl Scorer for Head {
     }
 }
 
-impl Model for Head {
+impl Model for TestHead {
     fn evaluate(&self, _images: &[f32]) -> Result<ModelOutputs> {
         Ok(ModelOutputs::default())
     }
 
     fn pixel_evaluator<'a>(&'a self, _image: &[f32]) -> Result<Box<dyn PixelEvaluator + 'a>> {
-        Err(Error::bug("nobody asks"))
+        Err(Error::bug("no test changes pixels"))
     }
 
     fn head(&self, latents: &[f32]) -> Result<Vec<f32>> {
@@ -92,7 +92,7 @@ fn bind(settings: ChurchWindow, curved: bool) -> Result<Box<dyn Monitor>, Vec<Di
     monitor.resolve_labels(&["first".into(), "second".into(), "windows".into()]);
     let tables = ["first", "second"].map(|label| (label.to_owned(), attack_schema(true))).into();
     monitor.bind(&stream_schema(&["a", "b", "c", "other"]), &tables)?;
-    monitor.start(&RunContext::default(), &Head::scorers(curved)).expect("started");
+    monitor.start(&RunContext::default(), &TestHead::scorers(curved)).expect("started");
     Ok(monitor)
 }
 
@@ -110,11 +110,11 @@ fn window(table: &RecordBatch, row: usize) -> Vec<u8> {
 }
 
 #[test]
-fn every_point_of_a_window_has_the_class_that_the_head_gives_it() {
+fn every_point_of_a_window_has_the_class_of_the_head() {
     for curved in [false, true] {
         let mut monitor = bind(coarse("b", "c"), curved).expect("bound");
         let (table, _) = collect([monitor.observe(&stream_rows(&SCORES, 0..3, latent)).expect("observed")]);
-        let scorers = Head::scorers(curved);
+        let scorers = TestHead::scorers(curved);
         let head = scorers["a"].model().expect("a model");
         for row in 0..3 {
             let [z0, z1, z2] = SCORES.map(|score| latent(score, row));
@@ -126,7 +126,7 @@ fn every_point_of_a_window_has_the_class_that_the_head_gives_it() {
                     (a + x * (b - a) + y * (c - a)) as f32
                 };
                 let logits = head.head(&[at(0), at(1)]).expect("logits");
-                // On a boundary either class may be drawn.
+                // On a boundary, rounding decides between two classes.
                 let best = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
                 assert!(best - logits[usize::from(*class)] < 1e-5, "{curved} {row} {i}: {class} of {logits:?}");
                 areas[usize::from(*class)] += 1.0 / 529.0;
@@ -143,32 +143,67 @@ fn every_point_of_a_window_has_the_class_that_the_head_gives_it() {
     }
 }
 
-#[test]
-fn a_boundary_is_where_two_logits_are_equal_or_the_first_point_beyond() {
-    let boundary = |curved: bool, column: &str| {
-        let mut monitor = bind(coarse("b", "c"), curved).expect("bound");
-        let (table, _) = collect([monitor.observe(&stream_rows(&SCORES, 0..1, latent)).expect("observed")]);
-        number(&table, column, 0)
-    };
-    // Along b the latent is (.3 - 1.8 x, .1 + .4 x): class 0 ahead of 1 by 0.125 - 3.5 x.
-    let length = 1.8_f64.hypot(0.4);
-    let exact = boundary(false, "boundary_across").expect("a boundary");
-    assert!((exact - length * 0.125 / 3.5).abs() < 1e-6, "{exact}");
-    assert_eq!(boundary(false, "boundary_across_back"), None);
-    let first = boundary(true, "boundary_across").expect("a boundary");
-    assert!((first - 0.1 * length).abs() < 1e-6, "{first}");
+/// Latents whose class changes along all four half-axes, at another distance on each.
+fn crossing(score: &str, _object: usize) -> [f32; 2] {
+    match score {
+        "a" => [0.3, 0.1],
+        "b" => [1.3, -1.9],
+        _ => [0.8, -1.4],
+    }
 }
 
 #[test]
-fn an_object_that_was_not_flipped_has_a_row_with_the_reason_and_the_others_their_window() {
+fn measures_boundaries_along_each_half_axis() {
+    let boundaries = |curved: bool| {
+        let mut monitor = bind(coarse("b", "c"), curved).expect("bound");
+        let (table, _) = collect([monitor.observe(&stream_rows(&SCORES, 0..1, crossing)).expect("observed")]);
+        ["boundary_across", "boundary_across_back", "boundary_up", "boundary_up_back"]
+            .map(|column| number(&table, column, 0))
+    };
+    let (across, up) = (1.0_f64.hypot(2.0), 0.5_f64.hypot(1.5));
+    // Logits 0 - 1 are 0.125 + 1.5 x + 0.625 y, logits 0 - 2 are 1.5 - 3 x - 2.5 y.
+    let affine = [Some(0.5 * across), Some(0.125 / 1.5 * across), Some(0.6 * up), Some(0.2 * up)];
+    // With the square of v, logits 0 - 1 are 0.1025 + 1.9 x + x^2 or 0.1025 + 0.925 y + 0.5625 y^2, and class 2 never wins: the
+    // first grid points beyond are at x = -0.1 and y = -0.2.
+    let curved = [None, Some(0.1 * across), None, Some(0.2 * up)];
+    for (found, expected) in [(boundaries(false), affine), (boundaries(true), curved)] {
+        for (found, expected) in found.iter().zip(expected) {
+            let agree = found.zip(expected).map_or(*found == expected, |(a, b)| (a - b).abs() < 1e-6);
+            assert!(agree, "{found:?} {expected:?}");
+        }
+    }
+}
+
+#[test]
+fn parallel_axes_have_an_angle_of_0_or_180_degrees() {
+    // Of rounded sums of squares the cosine may exceed 1.
+    fn parallel(score: &str, object: usize) -> [f32; 2] {
+        let (u, v) = (0.1 * (object / 2 + 1) as f32, 0.3);
+        let factor = if object % 2 == 0 { 2.0 } else { -2.0 };
+        match score {
+            "a" => [0.0, 0.0],
+            "b" => [u, v],
+            _ => [factor * u, factor * v],
+        }
+    }
+    let mut monitor = bind(coarse("b", "c"), false).expect("bound");
+    let (table, _) = collect([monitor.observe(&stream_rows(&SCORES, 0..40, parallel)).expect("observed")]);
+    for object in 0..40 {
+        let angle = number(&table, "angle_deg", object).expect("an angle");
+        assert!((angle - 180.0 * (object % 2) as f64).abs() < 1e-5, "object {object}: {angle}");
+    }
+}
+
+#[test]
+fn objects_without_a_flip_get_a_row_with_the_reason() {
     let mut monitor = bind(coarse("first", "c"), false).expect("bound");
     let row = |object: usize| stream_rows(&SCORES, [object], latent);
-    let said = [
+    let emitted = [
         attack_rows(&row(0), &[(false, [9.0, 9.0]), (true, [-1.5, 0.5])]),
         attack_rows(&row(1), &[(false, [9.0, 9.0])]),
         attack_rows(&row(2), &[]),
     ];
-    let (table, _) = collect(said.iter().map(|said| monitor.observe_upstream("first", said).expect("heard")));
+    let (table, _) = collect(emitted.iter().map(|rows| monitor.observe_upstream("first", rows).expect("observed")));
     let reasons: Vec<Option<&str>> = table["reason"].as_string::<i32>().iter().collect();
     assert_eq!(reasons, [None, Some("not_flipped"), Some("misclassified")]);
     assert_eq!([0, 1, 2].map(|row| table["window"].is_valid(row)), [true, false, false]);
@@ -179,7 +214,25 @@ fn an_object_that_was_not_flipped_has_a_row_with_the_reason_and_the_others_their
 }
 
 #[test]
-fn two_attacks_are_brought_together_whatever_their_timing_and_over_a_restart() {
+fn latents_of_attacks_take_the_place_of_their_axis() {
+    let row = stream_rows(&SCORES, [0], crossing);
+    let first = attack_rows(&row, &[(true, crossing("b", 0))]);
+    let second = attack_rows(&row, &[(true, crossing("c", 0))]);
+    for (attacks, scores) in [(["first", "second"], ["b", "c"]), (["second", "first"], ["c", "b"])] {
+        let mut monitor = bind(coarse(attacks[0], attacks[1]), false).expect("bound");
+        let emitted = deliver(&mut *monitor, ["first", "second"], [&[first.clone()], &[second.clone()]], "ab");
+        let mut of_scores = bind(coarse(scores[0], scores[1]), false).expect("bound");
+        let (found, _) = collect(emitted);
+        let (expected, _) = collect([of_scores.observe(&row).expect("observed")]);
+        // Only an attack knows the true class.
+        for column in expected.schema().fields().iter().map(|field| field.name()).filter(|name| *name != "label_true") {
+            assert_eq!(&found[column.as_str()], &expected[column.as_str()], "{column}");
+        }
+    }
+}
+
+#[test]
+fn joins_two_attacks_in_any_order_and_across_a_restart() {
     let row = |object: usize| stream_rows(&SCORES, [object], latent);
     let first: Vec<RowsOut> = (0..4).map(|i| attack_rows(&row(i), &[(i != 2, [-1.5, i as f32])])).collect();
     let second: Vec<RowsOut> = (0..4).map(|i| attack_rows(&row(i), &[(true, [0.5, -2.0 - i as f32])])).collect();
@@ -201,13 +254,13 @@ fn two_attacks_are_brought_together_whatever_their_timing_and_over_a_restart() {
 }
 
 #[test]
-fn a_window_that_cannot_be_drawn_is_a_mistake() {
-    let refused = |settings: ChurchWindow| {
+fn rejects_windows_that_cannot_be_drawn() {
+    let mistakes = |settings: ChurchWindow| {
         let mistakes = bind(settings, false).err().expect("a mistake");
         mistakes.into_iter().map(|mistake| (mistake.code, mistake.path.join("."))).collect::<Vec<_>>()
     };
-    assert_eq!(refused(coarse("b", "other")), [(Code::Conflict, "up".to_owned())]);
-    assert_eq!(refused(ChurchWindow { step: 0.3, ..coarse("b", "c") }), [(Code::OutOfRange, "step".to_owned())]);
-    assert_eq!(refused(ChurchWindow { step: 0.0001, ..coarse("b", "c") }), [(Code::OutOfRange, "step".to_owned())]);
-    assert_eq!(refused(coarse("windows", "c")), [(Code::WrongColumn, "across".to_owned())]);
+    assert_eq!(mistakes(coarse("b", "other")), [(Code::Conflict, "up".to_owned())]);
+    assert_eq!(mistakes(ChurchWindow { step: 0.3, ..coarse("b", "c") }), [(Code::OutOfRange, "step".to_owned())]);
+    assert_eq!(mistakes(ChurchWindow { step: 0.0001, ..coarse("b", "c") }), [(Code::OutOfRange, "step".to_owned())]);
+    assert_eq!(mistakes(coarse("windows", "c")), [(Code::WrongColumn, "across".to_owned())]);
 }

@@ -1,6 +1,6 @@
-//! One attack on one image: a population, generation after generation, until the model changes its mind.
+//! One attack on one image: a population evolves until the class of the model changes or the budget is spent.
 
-use super::preset::{First, Screening, Search};
+use super::preset::{InitialPopulation, Screening, Search};
 use crate::{
     error::{Error, Result},
     monitor::kit::pixels::PixelDecoder,
@@ -12,238 +12,246 @@ use crate::{
     },
 };
 
-/// What an attack wants.
+/// The goal of an attack: which probability it changes, and the threshold for success.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Goal {
-    /// A class, with a probability above this.
-    Into(usize, f64),
-    /// Another class than this one, whose probability is to be below this.
-    OutOf(usize, f64),
+    /// Targeted: raises the probability of a class above a threshold.
+    Into { class: usize, above: f64 },
+    /// Untargeted: lowers the probability of the original class below a threshold.
+    OutOf { class: usize, below: f64 },
 }
 
 impl Goal {
-    /// The class that is wanted, if it is one.
+    /// The target class of a targeted attack.
     pub(super) const fn target(self) -> Option<usize> {
         match self {
-            Self::Into(class, _) => Some(class),
-            Self::OutOf(..) => None,
+            Self::Into { class, .. } => Some(class),
+            Self::OutOf { .. } => None,
         }
     }
 
-    /// The probability of the class that the goal is about.
+    /// The probability that the attack changes.
     pub(super) fn probability(self, logits: &[f32]) -> f64 {
-        let (Self::Into(class, _) | Self::OutOf(class, _)) = self;
+        let (Self::Into { class, .. } | Self::OutOf { class, .. }) = self;
         softmax(logits).nth(class).unwrap_or(f64::NAN)
     }
 
-    /// What the search lowers.
+    /// The quantity that the search minimises.
     fn energy(self, logits: &[f32]) -> f64 {
         match self {
-            Self::Into(..) => -self.probability(logits),
-            Self::OutOf(..) => self.probability(logits),
+            Self::Into { .. } => -self.probability(logits),
+            Self::OutOf { .. } => self.probability(logits),
         }
     }
 
     fn is_met(self, energy: f64) -> bool {
         match self {
-            Self::Into(_, above) => -energy > above,
-            Self::OutOf(_, below) => energy < below,
+            Self::Into { above, .. } => -energy > above,
+            Self::OutOf { below, .. } => energy < below,
         }
     }
 }
 
-/// What came of an attack: its best candidate, as the model itself judges it.
-#[derive(Debug, Clone, PartialEq)]
+/// The best candidate of an attack, evaluated by the model on the complete image, and what the search cost.
+#[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Outcome {
+    /// The changed pixels as row * width + column, `[pixel]`.
     pub(super) places: Vec<u32>,
-    /// Stretched, `[pixel, band]`.
+    /// Their new stretched values, `[pixel, band]`.
     pub(super) values: Vec<f32>,
-    /// Added, `[pixel, band]`; empty where values were replaced.
+    /// The electrons added to them, `[pixel, band]`; empty where values are replaced.
     pub(super) electrons: Vec<f32>,
     pub(super) p_after: f64,
     pub(super) success: bool,
     pub(super) latent: Vec<f32>,
+    /// Generations after the first population.
     pub(super) iterations: u32,
-    /// Candidates that the model was asked about, those of the screening included.
+    /// Candidates that were evaluated, those of the screening included.
     pub(super) queries: u64,
     pub(super) screening_queries: u64,
     pub(super) stop_reason: &'static str,
 }
 
-/// What is attacked, and how.
+/// An attack: the image, the goal, and how to search.
 #[derive(Clone, Copy)]
 pub(super) struct Attack<'a> {
     pub(super) model: &'a dyn Model,
     pub(super) pixels: &'a PixelDecoder,
     pub(super) search: &'a Search,
+    /// The image that the model scores, `[band, y, x]`.
     pub(super) image: &'a [f32],
+    /// The same image in electrons before its stretch; empty where values are replaced.
     pub(super) sky: &'a [f32],
+    pub(super) goal: Goal,
+    /// Whether the run was stopped.
+    pub(super) stopped: &'a dyn Fn() -> bool,
+}
+
+/// The result of a screening.
+struct Screened {
+    /// (row, column) of the pixels with the strongest response, strongest first.
+    pixels: Vec<(usize, usize)>,
+    /// Candidates that were evaluated.
+    queries: u64,
 }
 
 impl Attack<'_> {
-    /// Runs it; `None` when it was told to stop.
-    pub(super) fn run(
-        &self,
-        goal: Goal,
-        around: &mut dyn PixelEvaluator,
-        stream: &mut Stream,
-        stopped: &dyn Fn() -> bool,
-    ) -> Result<Option<Outcome>> {
-        let d = self.pixels.dimensions();
-        let Search { population: n, generations, max_queries, evolution, tolerance, screening, .. } = self.search;
-        let mut genes = self.first(*n, stream);
-        let mut screened = 0;
-        if let Some(screening) = screening {
-            let Some(places) = self.screen(goal, *screening, around, &mut screened, stopped)? else { return Ok(None) };
-            self.place(&mut genes, &places, screening.stride, stream);
+    /// Runs the attack; `None` if the run was stopped.
+    pub(super) fn run(&self, evaluator: &mut dyn PixelEvaluator, stream: &mut Stream) -> Result<Option<Outcome>> {
+        let Search { population: size, generations, max_queries, evolution, tolerance, .. } = self.search;
+        let per_generation = *size as u64;
+        let mut genes = self.initial_genes(*size, stream);
+        let mut screening_queries = 0;
+        if let Some(screening) = self.search.screening {
+            let Some(screened) = self.screen(screening, evaluator)? else { return Ok(None) };
+            screening_queries = screened.queries;
+            self.move_to_screened(&mut genes, &screened.pixels, screening.stride, stream);
         }
-        let Some(energies) = self.energies(goal, &genes, around, stopped)? else { return Ok(None) };
+        let Some(energies) = self.energies(&genes, evaluator)? else { return Ok(None) };
         let too_small = || Error::bug("the population of an attack is too small");
-        let mut population = Population::new(d, genes, energies).ok_or_else(too_small)?;
-        let (mut iterations, mut queries) = (0, screened + *n as u64);
+        let mut population = Population::new(self.pixels.dimensions(), genes, energies).ok_or_else(too_small)?;
+        let (mut iterations, mut queries) = (0, screening_queries + per_generation);
         loop {
             let best = population.best();
-            let met = goal.is_met(population.energies()[best]);
-            let reason = if met {
-                "success"
-            } else if iterations >= *generations {
-                "maxiter"
+            let met = self.goal.is_met(population.energies()[best]);
+            let last_generation = iterations >= *generations;
+            let last_query = queries + per_generation > *max_queries;
+            let stop_reason = if met {
+                Some("success")
+            } else if last_generation {
+                Some("maxiter")
             } else if tolerance.is_some_and(|tolerance| population.has_converged(tolerance)) {
-                "converged"
-            } else if queries + *n as u64 > *max_queries {
-                "max_queries"
+                Some("converged")
+            } else if last_query {
+                Some("max_queries")
             } else {
-                ""
+                None
             };
-            if !reason.is_empty() {
-                let mut outcome = self.confirm(goal, population.member(best))?;
-                outcome = Outcome { iterations, queries, screening_queries: screened, stop_reason: reason, ..outcome };
-                // What the quick way found has to hold for the model itself; else the search goes on.
-                let spent = iterations >= *generations || queries + *n as u64 > *max_queries;
-                if outcome.success || !met || spent {
-                    if met && !outcome.success {
-                        outcome.stop_reason = if iterations >= *generations { "maxiter" } else { "max_queries" };
-                    }
-                    return Ok(Some(outcome));
+            if let Some(stop_reason) = stop_reason {
+                let confirmed = self.confirm(population.member(best))?;
+                // A success counts only if the model confirms it on the complete image. If it does not, the search continues
+                // while the budget lasts.
+                let refuted = met && !confirmed.success;
+                let stop_reason = if !refuted {
+                    Some(stop_reason)
+                } else if last_generation {
+                    Some("maxiter")
+                } else if last_query {
+                    Some("max_queries")
+                } else {
+                    None
+                };
+                if let Some(stop_reason) = stop_reason {
+                    return Ok(Some(Outcome { iterations, queries, screening_queries, stop_reason, ..confirmed }));
                 }
             }
             let children = population.children(evolution, &mut || stream.uniform()).ok_or_else(too_small)?;
-            let Some(energies) = self.energies(goal, &children, around, stopped)? else { return Ok(None) };
+            let Some(energies) = self.energies(&children, evaluator)? else { return Ok(None) };
             population.select(&children, &energies);
             iterations += 1;
-            queries += *n as u64;
+            queries += per_generation;
         }
     }
 
-    /// The first population, gene after gene.
-    fn first(&self, n: usize, stream: &mut Stream) -> Vec<f64> {
-        let d = self.pixels.dimensions();
-        match self.search.first {
-            First::LatinHypercube => latin_hypercube(n, d, &mut || stream.uniform()),
-            First::AroundTheMiddle => {
+    /// The genomes of the first population, `[size, gene]`.
+    fn initial_genes(&self, size: usize, stream: &mut Stream) -> Vec<f64> {
+        let dimensions = self.pixels.dimensions();
+        match self.search.initial {
+            InitialPopulation::LatinHypercube => latin_hypercube(size, dimensions, &mut || stream.uniform()),
+            InitialPopulation::NormalValues => {
                 let gene = |index: usize| {
-                    if self.pixels.is_value(index % d) {
+                    if self.pixels.is_value(index % dimensions) {
                         (0.5 + 0.5 * stream.normal()).clamp(0.0, 1.0)
                     } else {
                         stream.uniform()
                     }
                 };
-                (0..n * d).map(gene).collect()
+                (0..size * dimensions).map(gene).collect()
             }
         }
     }
 
-    /// The pixels of a grid to which the model responds most, the strongest first; and how many candidates that took.
-    fn screen(
-        &self,
-        goal: Goal,
-        Screening { stride, keep }: Screening,
-        around: &mut dyn PixelEvaluator,
-        queries: &mut u64,
-        stopped: &dyn Fn() -> bool,
-    ) -> Result<Option<Vec<(usize, usize)>>> {
-        let one = self.pixels.single_pixel();
-        let (height, width) = one.shape();
+    /// Sets each pixel of a grid to the extreme values, and returns the pixels with the strongest response; `None` if the run
+    /// was stopped.
+    fn screen(&self, screening: Screening, evaluator: &mut dyn PixelEvaluator) -> Result<Option<Screened>> {
+        let Screening { stride, keep } = screening;
+        let one_pixel = self.pixels.single_pixel();
+        let (height, width) = one_pixel.shape();
         let grid = |length: usize| (stride.min(length) / 2..length).step_by(stride);
-        let places: Vec<(usize, usize)> =
+        let pixels: Vec<(usize, usize)> =
             grid(height).flat_map(|row| grid(width).map(move |column| (row, column))).collect();
-        let mut ends = one.combinations(&one.ends());
-        ends.retain(|genome| {
-            let values = genome.iter().enumerate().filter(|(gene, _)| one.is_value(*gene)).map(|(_, value)| *value);
+        // All bands at the lowest value, then all at the highest.
+        let mut extremes = one_pixel.combinations(&one_pixel.ends());
+        extremes.retain(|genome| {
+            let values =
+                genome.iter().enumerate().filter(|(gene, _)| one_pixel.is_value(*gene)).map(|(_, value)| *value);
             values.clone().all(|value| Some(value) == values.clone().next())
         });
-        let mut genes = Vec::with_capacity(places.len() * ends.len() * ends[0].len());
-        for (row, column) in &places {
-            for genome in &mut ends {
-                one.move_to(genome, *row, *column);
+        let mut genes = Vec::with_capacity(pixels.len() * extremes.len() * extremes[0].len());
+        for (row, column) in &pixels {
+            for genome in &mut extremes {
+                one_pixel.move_to(genome, *row, *column);
                 genes.extend_from_slice(genome);
             }
         }
-        let single = Attack { pixels: &one, ..*self };
-        let Some(energies) = single.energies(goal, &genes, around, stopped)? else { return Ok(None) };
-        *queries = energies.len() as u64;
-        let response = energies.chunks_exact(ends.len()).map(|each| each.iter().copied().fold(f64::INFINITY, f64::min));
-        let mut ranked: Vec<(f64, (usize, usize))> = response.zip(places).collect();
-        ranked.sort_by(|a, b| a.0.total_cmp(&b.0));
-        Ok(Some(ranked.into_iter().take(keep).map(|(_, place)| place).collect()))
+        let single = Attack { pixels: &one_pixel, ..*self };
+        let Some(energies) = single.energies(&genes, evaluator)? else { return Ok(None) };
+        let queries = energies.len() as u64;
+        let lowest =
+            energies.chunks_exact(extremes.len()).map(|each| each.iter().copied().fold(f64::INFINITY, f64::min));
+        let mut ranked: Vec<(f64, (usize, usize))> = lowest.zip(pixels).collect();
+        ranked.sort_by(|(a, _), (b, _)| a.total_cmp(b));
+        Ok(Some(Screened { pixels: ranked.into_iter().take(keep).map(|(_, pixel)| pixel).collect(), queries }))
     }
 
-    /// Moves every pixel of the candidates to within half a stride of one of some places.
-    fn place(&self, genes: &mut [f64], places: &[(usize, usize)], stride: usize, stream: &mut Stream) {
-        let off = |stream: &mut Stream| 0.5 + (stream.uniform() - 0.5) * (stride as f64 - 1e-9);
+    /// Moves every pixel of the candidates to within half a stride of a random one of `screened`.
+    fn move_to_screened(&self, genes: &mut [f64], screened: &[(usize, usize)], stride: usize, stream: &mut Stream) {
+        // Slightly less than a stride: rounding must not move a candidate into the next cell of the grid.
+        let offset = |stream: &mut Stream| 0.5 + (stream.uniform() - 0.5) * (stride as f64 - 1e-9);
         for genome in genes.chunks_exact_mut(self.pixels.dimensions()) {
             for pixel in 0..self.pixels.count {
-                let (row, column) = places[stream.below(places.len() as u64) as usize];
-                let at = (row as f64 + off(stream), column as f64 + off(stream));
-                self.pixels.move_around(genome, pixel, at);
+                let (row, column) = screened[stream.below(screened.len() as u64) as usize];
+                let position = (row as f64 + offset(stream), column as f64 + offset(stream));
+                self.pixels.move_around(genome, pixel, position);
             }
         }
     }
 
-    /// The energies of genomes `[n, d]`.
-    fn energies(
-        &self,
-        goal: Goal,
-        genes: &[f64],
-        around: &mut dyn PixelEvaluator,
-        stopped: &dyn Fn() -> bool,
-    ) -> Result<Option<Vec<f64>>> {
-        let d = self.pixels.dimensions();
-        let mut energies = Vec::with_capacity(genes.len() / d);
+    /// The energies of genomes `[n, gene]`; `None` if the run was stopped.
+    fn energies(&self, genes: &[f64], evaluator: &mut dyn PixelEvaluator) -> Result<Option<Vec<f64>>> {
+        let dimensions = self.pixels.dimensions();
+        let mut energies = Vec::with_capacity(genes.len() / dimensions);
         let (mut places, mut values, mut logits) = (Vec::new(), Vec::new(), Vec::new());
-        for chunk in genes.chunks(around.preferred_candidates() * d) {
-            if stopped() {
+        for chunk in genes.chunks(evaluator.preferred_candidates() * dimensions) {
+            if (self.stopped)() {
                 return Ok(None);
             }
             places.clear();
             values.clear();
             logits.clear();
-            for genome in chunk.chunks_exact(d) {
+            for genome in chunk.chunks_exact(dimensions) {
                 self.pixels.decode(genome, self.image, self.sky, &mut places, &mut values);
             }
-            around.logits(self.pixels.count, &places, &values, &mut logits)?;
-            let classes = logits.len() / (chunk.len() / d);
-            energies.extend(logits.chunks_exact(classes.max(1)).map(|logits| goal.energy(logits)));
+            evaluator.logits(self.pixels.count, &places, &values, &mut logits)?;
+            let classes = logits.len() / (chunk.len() / dimensions);
+            energies.extend(logits.chunks_exact(classes.max(1)).map(|logits| self.goal.energy(logits)));
         }
         Ok(Some(energies))
     }
 
-    /// What the model itself says of a candidate.
-    fn confirm(&self, goal: Goal, genome: &[f64]) -> Result<Outcome> {
+    /// Evaluates a candidate on the complete image. The costs and the stop reason are left empty.
+    fn confirm(&self, genome: &[f64]) -> Result<Outcome> {
         let (mut places, mut values) = (Vec::new(), Vec::new());
         let electrons = self.pixels.decode(genome, self.image, self.sky, &mut places, &mut values);
-        let said = self.model.evaluate(&self.pixels.put(self.image, &places, &values))?;
+        let outputs = self.model.evaluate(&self.pixels.put(self.image, &places, &values))?;
         Ok(Outcome {
-            p_after: goal.probability(&said.logits),
-            success: goal.is_met(goal.energy(&said.logits)),
-            latent: said.latents,
+            p_after: self.goal.probability(&outputs.logits),
+            success: self.goal.is_met(self.goal.energy(&outputs.logits)),
+            latent: outputs.latents,
             places,
             values,
             electrons,
-            iterations: 0,
-            queries: 0,
-            screening_queries: 0,
-            stop_reason: "",
+            ..Outcome::default()
         })
     }
 }

@@ -1,4 +1,4 @@
-//! The images that are kept of objects that an attack flips: which columns they are, and in which row they stand.
+//! The images of flipped objects: the columns that keep them, and the one row that has them.
 
 use std::sync::Arc;
 
@@ -13,13 +13,13 @@ use crate::{
     error::{Code, Diagnostic, Result},
 };
 
-/// A mistake if the setting names an image twice.
+/// A mistake if the setting `images` names an image twice.
 pub(super) fn named_twice(names: &[String]) -> Option<Diagnostic> {
     let twice = (1..names.len()).find(|&i| names[..i].contains(&names[i]))?;
     Some(Diagnostic::at("images", Code::Conflict, format!("`images` names `{}` twice", names[twice])))
 }
 
-/// The fields of the images, as the stream has them, but nullable.
+/// The fields of the images in the stream, made nullable.
 pub(super) fn fields(names: &[String], input: &Schema) -> Result<Vec<FieldRef>, Vec<Diagnostic>> {
     let (mut fields, mut mistakes) = (Vec::new(), Vec::new());
     for name in names {
@@ -27,31 +27,31 @@ pub(super) fn fields(names: &[String], input: &Schema) -> Result<Vec<FieldRef>, 
             Some(field) if ImageLayout::of(field).is_some() => {
                 fields.push(Arc::new(field.clone().with_nullable(true)));
             }
-            found => mistakes.push(wrong(name, found, input)),
+            found => mistakes.push(not_an_image(name, found, input)),
         }
     }
     if mistakes.is_empty() { Ok(fields) } else { Err(mistakes) }
 }
 
-/// A mistake if the table has a column of the name of an image already.
+/// A mistake if the table already has a column with the name of an image.
 pub(super) fn taken(image: &Field, table: &Schema) -> Option<Diagnostic> {
     table.field_with_name(image.name()).ok()?;
-    let message = format!("`images` names `{}`, and the table has a column of that name already", image.name());
+    let message = format!("`images` names `{}`, but the table already has a column of that name", image.name());
     Some(Diagnostic::at("images", Code::Conflict, message).help("choose another label for the image"))
 }
 
-/// The image of the one row of `subject` in row `row` of so many, null in the others.
+/// A column of length `rows` with the image of the one row of `subject` in row `row`, null elsewhere.
 pub(super) fn column(subject: &RecordBatch, image: &str, row: Option<usize>, rows: usize) -> Result<ArrayRef> {
-    let places: UInt32Array = (0..rows).map(|at| (Some(at) == row).then_some(0)).collect();
-    Ok(take(column_of(subject, image)?, &places, None)?)
+    let indices: UInt32Array = (0..rows).map(|at| (Some(at) == row).then_some(0)).collect();
+    Ok(take(column_of(subject, image)?, &indices, None)?)
 }
 
-fn wrong(name: &str, found: Option<&Field>, input: &Schema) -> Diagnostic {
+fn not_an_image(name: &str, found: Option<&Field>, input: &Schema) -> Diagnostic {
     let images = input.fields().iter().filter(|field| ImageLayout::of(field).is_some());
     let images = images.map(|field| field.name().as_str()).filter(|name| !name.starts_with('_'));
     let mistake = match found {
-        Some(_) => Diagnostic::at("images", Code::WrongColumn, format!("the column `{name}` is no image")),
-        None => Diagnostic::at("images", Code::UnknownColumn, format!("no step above makes the column `{name}`")),
+        Some(_) => Diagnostic::at("images", Code::WrongColumn, format!("the column `{name}` is not an image")),
+        None => Diagnostic::at("images", Code::UnknownColumn, format!("no earlier step makes the column `{name}`")),
     };
     mistake.suggest(name, images, "images")
 }

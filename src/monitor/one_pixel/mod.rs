@@ -1,20 +1,22 @@
-//! The monitor kind `one_pixel`: how few pixels have to change for a model to change its mind.
+//! The monitor kind `one_pixel`: how few pixels must change until the class of the model changes.
 //!
 //! An attack searches, by [differential evolution](crate::stats::differential_evolution), for the pixels and the values that
-//! turn an image into another class (Su, Vargas and Sakurai 2019). A genome is `[row, column, value of each band]` for every
-//! pixel, all in [0, 1]. A targeted attack raises the probability of its target and succeeds above `success_above`; an
-//! untargeted one lowers that of the class before and succeeds below `success_below`. After every generation the best candidate
-//! is tried, and a success counts only when the model confirms it on the whole image. Values replace the stretched pixel
-//! ([`Values::Stretched`]), or are electrons added to it before clip and stretch ([`Values::Electrons`]).
+//! turn an image into another class (Su, Vargas and Sakurai 2019). The genome of a candidate holds
+//! `[row, column, value of each band]` for every pixel, all in [0, 1]. A targeted attack raises the probability of its target and
+//! succeeds above `success_above`; an untargeted attack lowers the probability of the original class and succeeds below
+//! `success_below`. After each generation the best candidate is tested, and a success counts only if the model confirms it on
+//! the complete image. Values replace the stretched pixel ([`Values::Stretched`]), or are electrons added to it before clip and
+//! stretch ([`Values::Electrons`]).
 //!
-//! Where a query is dear (networks in which a pixel changes everything), `screening` spends some on where to begin: pixels on a
-//! grid are set to the lowest and to the highest values, and the first population is placed around those to which the model
-//! responded most. That is a measured response to single pixels and no more; the column `screening_queries` says its price.
+//! Where a query is expensive (networks in which one pixel affects every activation), `screening` spends some queries on a better
+//! start: pixels on a grid are set to the lowest and to the highest values, and the first population is placed around those
+//! with the strongest response. The response is measured for single pixels only; `screening_queries` is its cost.
 //!
-//! `iterations` are generations after the first population, so 0 means that a random pixel was enough.
+//! `iterations` counts the generations after the first population: 0 means that a random candidate was enough.
 //!
-//! `images` keeps image columns of the objects that are flipped, in the first row in which one is: with `pixel_row`, `pixel_column`
-//! and `pixel_values` of that row the image after the attack can be drawn, without the images of all the other objects.
+//! `images` keeps image columns of flipped objects, in the first row that flips the object. Together with `pixel_row`,
+//! `pixel_column` and `pixel_values` of that row they give the image after the attack, without storing the images of all other
+//! objects.
 
 mod attack;
 mod images;
@@ -31,7 +33,7 @@ use serde::{Deserialize, Serialize};
 pub use self::preset::{Preset, Range, Screening, Strategy};
 use self::{
     attack::{Attack, Goal},
-    preset::Search,
+    preset::{Search, popsize_mistake},
     table::{AttackSubject, AttackTable},
 };
 use super::{
@@ -39,7 +41,7 @@ use super::{
         pixels::{PixelDecoder, Values},
         target::{TargetModel, Unperturbed},
     },
-    study::{Sample, Studied, Study},
+    object_tasks::{ObjectTask, ObjectTasks, Sample},
 };
 use crate::{
     batch::{LABEL, list_values, object_id},
@@ -48,9 +50,9 @@ use crate::{
     stage::{ColumnRef, Monitor, RunContext, Scorers, Settings, UpstreamSchemas},
 };
 
-/// Searches for the pixels that make a model change its mind.
+/// Searches for the pixels that change the class of a model.
 ///
-/// Its table has a row for every object that is looked at and every target.
+/// Its table has a row for every sampled object and every target.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OnePixel {
@@ -59,7 +61,7 @@ pub struct OnePixel {
     /// The text column with the true class.
     #[serde(default = "label")]
     pub truth: String,
-    /// What the search is by default: that of the paper, or that of scipy.
+    /// The default values of the search settings below: those of the paper, or those of scipy.
     #[serde(default)]
     pub preset: Preset,
     /// The classes to turn the image into.
@@ -69,19 +71,20 @@ pub struct OnePixel {
     #[serde(default = "one")]
     #[schemars(range(min = 1, max = 1000))]
     pub pixels: usize,
-    /// What may be put into a pixel.
+    /// The values that a pixel may get.
     #[serde(default)]
     pub values: Values,
-    /// Looks at this fraction of the objects, by a hash of their ids.
+    /// Samples this fraction of the objects, by a hash of their ids.
     #[serde(default)]
     #[schemars(range(min = 0, max = 1))]
     pub sample: Option<f64>,
-    /// Looks at no more objects than this, those with the smallest hashes of their ids: for two monitors the same.
+    /// Samples at most this many objects, those with the smallest hashes of their ids, so that several monitors get the same
+    /// objects.
     #[serde(default)]
     #[schemars(range(min = 1))]
     pub limit: Option<usize>,
-    /// Attacks only objects whose class is right. The others have a row that says so. If false, they are attacked too, but
-    /// never count as flipped.
+    /// Attacks only objects that are classified correctly. The others get a row with the reason in `stop_reason`. If false, they
+    /// are attacked too, but never count as flipped.
     #[serde(default = "yes")]
     pub only_correct: bool,
     /// Candidates of a generation.
@@ -91,11 +94,11 @@ pub struct OnePixel {
     /// The most generations after the first population.
     #[serde(default)]
     pub maxiter: Option<u32>,
-    /// The most candidates that the model is asked about, for one target; a generation that would exceed it is not begun.
+    /// The most candidates that are evaluated for one target. A generation that would exceed it is not started.
     #[serde(default)]
     #[schemars(range(min = 1))]
     pub max_queries: Option<u64>,
-    /// How children are made, in scipy's words.
+    /// How children are made, in scipy's terms.
     #[serde(default)]
     pub strategy: Option<Strategy>,
     /// The factor of the differences: a number, or a range from which every generation draws one.
@@ -105,24 +108,24 @@ pub struct OnePixel {
     #[serde(default)]
     #[schemars(range(min = 0, max = 1))]
     pub recombination: Option<f64>,
-    /// Gives up when the standard deviation of the energies (minus the probability of the target, or the probability of the class
-    /// before) is no more than this part of their mean. 0 never gives up before all are equal.
+    /// Gives up when the standard deviation of the energies is at most this fraction of their mean. The energy is minus the
+    /// probability of the target, or the probability of the original class. With 0, only when all energies are equal.
     #[serde(default)]
     #[schemars(range(min = 0))]
     pub tolerance: Option<f64>,
-    /// Tries where the model responds most, and begins there.
+    /// Finds the pixels with the strongest response first, and starts the search around them.
     #[serde(default)]
     pub screening: Option<Screening>,
-    /// A targeted attack has succeeded when the probability of the target is above this.
+    /// A targeted attack succeeds when the probability of the target is above this.
     #[serde(default = "half")]
     #[schemars(range(min = 0, max = 1))]
     pub success_above: f64,
-    /// An untargeted attack has succeeded when the probability of the class before is below this.
+    /// An untargeted attack succeeds when the probability of the original class is below this.
     #[serde(default = "twentieth")]
     #[schemars(range(min = 0, max = 1))]
     pub success_below: f64,
-    /// Keeps these images of the objects that it flips, in columns of their names: in the first row of an object in which it is
-    /// flipped, null in all other rows.
+    /// Keeps these images of flipped objects, in columns of the same names: in the first row that flips the object, null in
+    /// all other rows.
     #[serde(default)]
     pub images: Vec<String>,
 }
@@ -131,14 +134,14 @@ pub struct OnePixel {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Target {
-    /// Every other class, in the order of the model, each by an attack of its own.
+    /// Every other class, in the order of the model, each by its own attack.
     #[default]
     Each,
-    /// The class of the lowest probability.
+    /// The class with the lowest probability.
     LeastLikely,
-    /// Whatever is not the class before.
+    /// Any class other than the original one.
     Untargeted,
-    /// One class; objects that have it already are not attacked.
+    /// One class; objects that already have it are not attacked.
     Class(String),
 }
 
@@ -193,60 +196,66 @@ impl OnePixel {
 impl Settings<dyn Monitor> for OnePixel {
     const NAME: &'static str = "one_pixel";
 
+    fn examples() -> &'static [&'static str] {
+        &[
+            "{ score: da_y10, limit: 150, images: [y10, y1] }",
+            "{ score: da_y10, limit: 150, values: { electrons: { image: y10_sky, high: 20000, add_to: one_band } } }",
+            "{ score: da_y1, preset: scipy, target: untargeted, success_below: 0.2, pixels: 3, sample: 0.1, maxiter: 200, \
+             max_queries: 20000, strategy: rand1bin, mutation: [0.4, 0.8], recombination: 0.9, tolerance: 0.001, \
+             screening: { stride: 10, keep: 5 } }",
+        ]
+    }
+
     fn build(self, label: &str) -> Result<Box<dyn Monitor>, Vec<Diagnostic>> {
         let mut mistakes = self.values.mistakes();
-        mistakes.extend(self.mutation.and_then(Range::mistake));
-        let search = Search::of(&self);
-        if search.population <= search.evolution.mutant.others() {
-            let least = search.evolution.mutant.others() + 1;
-            let message = format!("a population of {} is too small for this strategy", search.population);
-            mistakes.push(Diagnostic::at("popsize", Code::OutOfRange, message).help(format!("take at least {least}")));
-        }
+        mistakes.extend(self.mutation.and_then(Range::mutation_mistake));
+        mistakes.extend(popsize_mistake(&self));
         mistakes.extend(images::named_twice(&self.images));
         if !mistakes.is_empty() {
             return Err(mistakes);
         }
         let sample = Sample { fraction: self.sample, limit: self.limit };
         let asked = TargetModel::new(&self.score, &self.truth);
-        let study = OnePixelStudy { label: label.to_owned(), settings: self, asked, bound: None };
-        Ok(Box::new(Studied::new(Self::NAME, label, study, sample)))
+        let task = OnePixelTask { label: label.to_owned(), settings: self, asked, bound: None };
+        Ok(Box::new(ObjectTasks::new(Self::NAME, label, task, sample)))
     }
 }
 
-/// The study of the kind `one_pixel`.
-struct OnePixelStudy {
+/// The per-object task of the kind `one_pixel`.
+struct OnePixelTask {
     label: String,
     settings: OnePixel,
     asked: TargetModel,
-    bound: Option<Bound>,
+    bound: Option<BoundAttack>,
 }
 
-struct Bound {
-    /// The class of `target: { class }`.
-    wanted: Option<usize>,
+/// What is known of the attacks once the stream's schema is known.
+struct BoundAttack {
+    /// The class of `target: { class: ... }`.
+    target_class: Option<usize>,
     pixels: PixelDecoder,
     search: Search,
     table: AttackTable,
 }
 
-impl OnePixelStudy {
-    /// The goals on an object.
-    fn goals(&self, wanted: Option<usize>, before: &Unperturbed<'_>) -> Vec<Goal> {
+impl OnePixelTask {
+    /// The goals of the attacks on an object.
+    fn goals(&self, target_class: Option<usize>, before: &Unperturbed<'_>) -> Vec<Goal> {
         let others = (0..self.asked.classes.len()).filter(|class| *class != before.class);
-        let into = |class| Goal::Into(class, self.settings.success_above);
+        let into = |class| Goal::Into { class, above: self.settings.success_above };
         match &self.settings.target {
             Target::Each => others.map(into).collect(),
-            Target::Untargeted => vec![Goal::OutOf(before.class, self.settings.success_below)],
+            Target::Untargeted => vec![Goal::OutOf { class: before.class, below: self.settings.success_below }],
             Target::LeastLikely => {
                 let logits = &before.outputs.logits;
                 others.min_by(|a, b| logits[*a].total_cmp(&logits[*b])).map(into).into_iter().collect()
             }
-            Target::Class(_) => wanted.filter(|wanted| *wanted != before.class).map(into).into_iter().collect(),
+            Target::Class(_) => target_class.filter(|class| *class != before.class).map(into).into_iter().collect(),
         }
     }
 }
 
-impl Study for OnePixelStudy {
+impl ObjectTask for OnePixelTask {
     fn required_columns(&self) -> Vec<ColumnRef> {
         let sky = self.settings.values.image().map(|image| ColumnRef::new("values.electrons.image", image));
         let images = self.settings.images.iter().map(|image| ColumnRef::new("images", image));
@@ -257,25 +266,26 @@ impl Study for OnePixelStudy {
         self.asked.model_queries()
     }
 
-    fn bind(&mut self, input: &Schema, _above: &UpstreamSchemas) -> Result<SchemaRef, Vec<Diagnostic>> {
+    fn bind(&mut self, input: &Schema, _upstream: &UpstreamSchemas) -> Result<SchemaRef, Vec<Diagnostic>> {
         let layout = self.asked.bind(input)?;
         let OnePixel { score, target, pixels, values, .. } = &self.settings;
         let mut mistakes = Vec::new();
-        let mut wanted = None;
+        let mut target_class = None;
         if let Target::Class(name) = target {
-            wanted = self.asked.classes.iter().position(|class| class == name);
-            if wanted.is_none() {
+            let classes = self.asked.classes.iter().map(String::as_str);
+            target_class = classes.clone().position(|class| class == name);
+            if target_class.is_none() {
                 let message = format!("the model of `{score}` has no class `{name}`");
-                let help = format!("its classes are {}", self.asked.classes.join(", "));
-                mistakes.push(Diagnostic::at("target.class", Code::OutOfRange, message).help(help));
+                let mistake = Diagnostic::at("target.class", Code::OutOfRange, message);
+                mistakes.push(mistake.suggest(name, classes, "classes"));
             }
         }
         if *pixels > layout.plane() {
-            let message = format!("{pixels} pixels are to change, the image of `{score}` has {}", layout.plane());
+            let message = format!("cannot change {pixels} pixels: the image of `{score}` has {}", layout.plane());
             mistakes.push(Diagnostic::at("pixels", Code::OutOfRange, message));
         }
-        let kept = match images::fields(&self.settings.images, input) {
-            Ok(kept) => kept,
+        let images = match images::fields(&self.settings.images, input) {
+            Ok(images) => images,
             Err(wrong) => {
                 mistakes.extend(wrong);
                 Vec::new()
@@ -288,15 +298,14 @@ impl Study for OnePixelStudy {
                 return Err(mistakes);
             }
         };
-        let mut search = Search::of(&self.settings);
-        search.settle(pixels.dimensions());
-        let table = AttackTable::new(&pixels, self.asked.latent, self.asked.file.as_deref()).with_images(kept)?;
+        let search = Search::new(&self.settings, pixels.dimensions());
+        let table = AttackTable::new(&pixels, self.asked.latent, self.asked.file.as_deref()).with_images(images)?;
         let schema = table.schema();
-        self.bound = Some(Bound { wanted, pixels, search, table });
+        self.bound = Some(BoundAttack { target_class, pixels, search, table });
         Ok(schema)
     }
 
-    fn rows_of_one(&self) -> usize {
+    fn max_rows_per_object(&self) -> usize {
         match self.settings.target {
             Target::Each => self.asked.classes.len().saturating_sub(1).max(1),
             _ => 1,
@@ -307,16 +316,16 @@ impl Study for OnePixelStudy {
         self.asked.start(run, scorers)
     }
 
-    fn study(&self, subject: &RecordBatch, stopped: &dyn Fn() -> bool) -> Result<Option<RecordBatch>> {
+    fn run(&self, subject: &RecordBatch, stopped: &dyn Fn() -> bool) -> Result<Option<RecordBatch>> {
         let unbound = || Error::bug(format!("the monitor `{}` was not bound", self.label));
-        let Bound { wanted, pixels, search, table } = self.bound.as_ref().ok_or_else(unbound)?;
+        let BoundAttack { target_class, pixels, search, table } = self.bound.as_ref().ok_or_else(unbound)?;
         let (asked, model) = (&self.asked, self.asked.model()?);
         let before = asked.unperturbed(subject)?;
         let line = AttackSubject { subject, before: &before, classes: &asked.classes, seed: asked.seed };
         if !before.is_right && self.settings.only_correct {
             return table.skipped(&line, before.skip_reason()).map(Some);
         }
-        let goals = self.goals(*wanted, &before);
+        let goals = self.goals(*target_class, &before);
         if goals.is_empty() {
             return table.skipped(&line, "is_target").map(Some);
         }
@@ -324,13 +333,13 @@ impl Study for OnePixelStudy {
             Some(column) => list_values(subject, column)?.0,
             None => &[],
         };
-        let mut around = model.pixel_evaluator(before.image)?;
-        let attack = Attack { model, pixels, search, image: before.image, sky };
+        let mut evaluator = model.pixel_evaluator(before.image)?;
         let mut outcomes = Vec::new();
         for goal in goals {
+            let attack = Attack { model, pixels, search, image: before.image, sky, goal, stopped };
             let name = goal.target().map_or("untargeted", |target| asked.classes[target].as_str());
             let mut stream = Stream::new(asked.seed, object_id(subject, 0)?, &format!("{}/{name}", self.label));
-            let Some(outcome) = attack.run(goal, around.as_mut(), &mut stream, stopped)? else { return Ok(None) };
+            let Some(outcome) = attack.run(evaluator.as_mut(), &mut stream)? else { return Ok(None) };
             outcomes.push((goal, outcome));
         }
         table.attacked(&line, &outcomes).map(Some)

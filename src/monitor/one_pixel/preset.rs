@@ -1,4 +1,4 @@
-//! How an attack searches: the search of the paper and that of scipy, and what a user changes of them.
+//! How an attack searches: the presets, and the settings that replace their values.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -9,21 +9,21 @@ use crate::{
     stats::differential_evolution::{Crossover, Evolution, Mutant},
 };
 
-/// What a search is by default.
+/// The default values of the search settings.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Preset {
-    /// That of arXiv 2112.14299, after Su et al.: 400 candidates, rows and columns uniform, values of the first population normal
-    /// around the middle, x1 + 0.5 (x2 - x3) without crossover, at most 80 generations.
+    /// Those of arXiv 2112.14299, after Su et al.: 400 candidates, rows and columns of the first population uniform and values
+    /// normal around the middle of the range, mutant x1 + 0.5 (x2 - x3) without crossover, at most 80 generations.
     #[default]
     Paper,
-    /// The defaults of `scipy.optimize.differential_evolution`: 15 candidates for every gene in a Latin hypercube, `best1bin`, mutation
-    /// from 0.5 to 1, recombination 0.7, at most 1000 generations, tolerance 0.01. Children of a generation are made together
-    /// (`updating='deferred'`).
+    /// Those of `scipy.optimize.differential_evolution`: 15 candidates per gene in a Latin hypercube, `best1bin`, mutation from
+    /// 0.5 to 1, recombination 0.7, at most 1000 generations, tolerance 0.01. All children of a generation are made before any
+    /// replaces its parent (`updating='deferred'`).
     Scipy,
 }
 
-/// How children are made, in scipy's words: the mutant, and whether the crossover is binomial or exponential.
+/// How children are made, in scipy's terms: the mutant, and a binomial or exponential crossover.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[allow(missing_docs, reason = "the names are scipy's")]
@@ -62,13 +62,13 @@ impl Strategy {
     }
 }
 
-/// A number, or two between which one is drawn.
+/// A number, or a range that one is drawn from.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Range {
     /// One number.
     Fixed(f64),
-    /// From the first to the second.
+    /// The lower and the upper end.
     Between([f64; 2]),
 }
 
@@ -80,23 +80,24 @@ impl Range {
         }
     }
 
-    pub(super) fn mistake(self) -> Option<Diagnostic> {
+    /// A mistake unless this is a range of the setting `mutation`.
+    pub(super) fn mutation_mistake(self) -> Option<Diagnostic> {
         let (low, high) = self.ends();
-        let fine = (0.0..=2.0).contains(&low) && (low..=2.0).contains(&high);
-        let message = format!("`mutation` goes from 0 to 2, the lower first; it is {low} to {high}");
-        (!fine).then(|| Diagnostic::at("mutation", Code::OutOfRange, message))
+        let valid = (0.0..=2.0).contains(&low) && (low..=2.0).contains(&high);
+        let message = format!("`mutation` must lie in 0 to 2, the lower end first; found {low} to {high}");
+        (!valid).then(|| Diagnostic::at("mutation", Code::OutOfRange, message))
     }
 }
 
-/// Where the model responds most, as far as single pixels of a grid tell.
+/// A screening before the search: single pixels of a grid are changed to find those with the strongest response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Screening {
-    /// Pixels from one that is tried to the next, in rows and columns.
+    /// Distance between neighbouring pixels of the grid, in rows and in columns.
     #[serde(default = "five")]
     #[schemars(range(min = 1, max = 1000))]
     pub stride: usize,
-    /// The first population is placed around this many pixels.
+    /// The first population is placed around this many pixels, those with the strongest response.
     #[serde(default = "twenty")]
     #[schemars(range(min = 1))]
     pub keep: usize,
@@ -112,20 +113,63 @@ const fn twenty() -> usize {
 
 /// How the first population is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum First {
-    /// Places uniform, values normal around the middle, clipped.
-    AroundTheMiddle,
-    /// Every gene in every slice of its range once.
+pub(super) enum InitialPopulation {
+    /// Positions are uniform, values normal around the middle of their range and clipped to it.
+    NormalValues,
+    /// Each gene has one candidate in each of `size` equal slices of its range.
     LatinHypercube,
 }
 
-/// A search, all defaults filled in.
+/// How many candidates a generation has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum PopulationSize {
+    Candidates(usize),
+    CandidatesPerGene(usize),
+}
+
+/// The values of a preset.
+struct PresetValues {
+    initial: InitialPopulation,
+    population: PopulationSize,
+    generations: u32,
+    strategy: Strategy,
+    mutation: Range,
+    recombination: f64,
+    tolerance: Option<f64>,
+}
+
+impl Preset {
+    const fn values(self) -> PresetValues {
+        match self {
+            Self::Paper => PresetValues {
+                initial: InitialPopulation::NormalValues,
+                population: PopulationSize::Candidates(400),
+                generations: 80,
+                strategy: Strategy::Rand1Bin,
+                mutation: Range::Fixed(0.5),
+                recombination: 1.0,
+                tolerance: None,
+            },
+            Self::Scipy => PresetValues {
+                initial: InitialPopulation::LatinHypercube,
+                population: PopulationSize::CandidatesPerGene(15),
+                generations: 1000,
+                strategy: Strategy::Best1Bin,
+                mutation: Range::Between([0.5, 1.0]),
+                recombination: 0.7,
+                tolerance: Some(0.01),
+            },
+        }
+    }
+}
+
+/// The search of an attack: the settings, completed by the preset.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Search {
-    pub(super) first: First,
+    pub(super) initial: InitialPopulation,
+    /// Candidates of a generation.
     pub(super) population: usize,
-    /// Candidates for every gene, when the population was not said.
-    for_every_gene: Option<usize>,
+    /// The most generations after the first population.
     pub(super) generations: u32,
     pub(super) max_queries: u64,
     pub(super) evolution: Evolution,
@@ -134,39 +178,39 @@ pub(super) struct Search {
 }
 
 impl Search {
-    pub(super) fn of(settings: &OnePixel) -> Self {
-        let (first, population, for_every_gene, generations, strategy, mutation, recombination, tolerance) =
-            match settings.preset {
-                Preset::Paper => {
-                    (First::AroundTheMiddle, 400, None, 80, Strategy::Rand1Bin, Range::Fixed(0.5), 1.0, None)
-                }
-                Preset::Scipy => {
-                    let mutation = Range::Between([0.5, 1.0]);
-                    (First::LatinHypercube, 15, Some(15), 1000, Strategy::Best1Bin, mutation, 0.7, Some(0.01))
-                }
-            };
-        let (mutant, crossover) = settings.strategy.unwrap_or(strategy).parts();
+    /// The search over genomes of `dimensions` genes.
+    pub(super) fn new(settings: &OnePixel, dimensions: usize) -> Self {
+        let preset = settings.preset.values();
+        let population = match settings.popsize.map_or(preset.population, PopulationSize::Candidates) {
+            PopulationSize::Candidates(size) => size,
+            PopulationSize::CandidatesPerGene(each) => each * dimensions,
+        };
+        let (mutant, crossover) = settings.strategy.unwrap_or(preset.strategy).parts();
         Self {
-            first,
-            population: settings.popsize.unwrap_or(population),
-            for_every_gene: for_every_gene.filter(|_| settings.popsize.is_none()),
-            generations: settings.maxiter.unwrap_or(generations),
+            initial: preset.initial,
+            population,
+            generations: settings.maxiter.unwrap_or(preset.generations),
             max_queries: settings.max_queries.unwrap_or(u64::MAX),
             evolution: Evolution {
                 mutant,
                 crossover,
-                mutation: settings.mutation.unwrap_or(mutation).ends(),
-                recombination: settings.recombination.unwrap_or(recombination),
+                mutation: settings.mutation.unwrap_or(preset.mutation).ends(),
+                recombination: settings.recombination.unwrap_or(preset.recombination),
             },
-            tolerance: settings.tolerance.or(tolerance),
+            tolerance: settings.tolerance.or(preset.tolerance),
             screening: settings.screening,
         }
     }
+}
 
-    /// Takes in how many genes there are.
-    pub(super) fn settle(&mut self, dimensions: usize) {
-        if let Some(each) = self.for_every_gene {
-            self.population = each * dimensions;
-        }
-    }
+/// A mistake if `popsize` leaves too few other candidates for the mutants of the strategy. The populations of the presets are
+/// large enough for every strategy.
+pub(super) fn popsize_mistake(settings: &OnePixel) -> Option<Diagnostic> {
+    let size = settings.popsize?;
+    let (mutant, _) = settings.strategy.unwrap_or(settings.preset.values().strategy).parts();
+    let least = mutant.others() + 1;
+    let message = format!("a population of {size} is too small for this strategy");
+    (size < least).then(|| {
+        Diagnostic::at("popsize", Code::OutOfRange, message).help(format!("use a population of at least {least}"))
+    })
 }

@@ -1,4 +1,4 @@
-//! A study of small work: whatever the threads do, the table is the same.
+//! The table of a task is the same for any number of threads, any batches and any restart.
 
 use std::{
     sync::Arc,
@@ -7,7 +7,7 @@ use std::{
 };
 
 use arrow::{
-    array::{StringArray, UInt64Array},
+    array::{AsArray, StringArray, UInt64Array},
     compute::concat_batches,
     datatypes::{DataType, Field, UInt64Type},
 };
@@ -15,9 +15,9 @@ use arrow::{
 use super::*;
 use crate::batch::OBJECT_ID;
 
-/// Copies its rows; the earlier ones take longest.
-struct Slow {
-    fails_at: Option<u64>,
+/// Returns its row unchanged, after a delay that is longest for the first of six objects.
+struct SlowCopy {
+    panics_at: Option<u64>,
 }
 
 fn schema() -> SchemaRef {
@@ -33,11 +33,10 @@ fn rows(range: std::ops::Range<u64>) -> RecordBatch {
 }
 
 fn number(row: &RecordBatch) -> u64 {
-    use arrow::array::AsArray;
     row.column(1).as_primitive::<UInt64Type>().value(0)
 }
 
-impl Study for Slow {
+impl ObjectTask for SlowCopy {
     fn required_columns(&self) -> Vec<ColumnRef> {
         Vec::new()
     }
@@ -46,7 +45,7 @@ impl Study for Slow {
         Vec::new()
     }
 
-    fn bind(&mut self, _input: &Schema, _above: &UpstreamSchemas) -> Result<SchemaRef, Vec<Diagnostic>> {
+    fn bind(&mut self, _input: &Schema, _upstream: &UpstreamSchemas) -> Result<SchemaRef, Vec<Diagnostic>> {
         Ok(schema())
     }
 
@@ -54,8 +53,8 @@ impl Study for Slow {
         Ok(())
     }
 
-    fn study(&self, subject: &RecordBatch, stopped: &dyn Fn() -> bool) -> Result<Option<RecordBatch>> {
-        assert_ne!(self.fails_at, Some(number(subject)), "this one fails");
+    fn run(&self, subject: &RecordBatch, stopped: &dyn Fn() -> bool) -> Result<Option<RecordBatch>> {
+        assert_ne!(self.panics_at, Some(number(subject)), "a panic of the test");
         for _ in 0..6 - number(subject) % 6 {
             if stopped() {
                 return Ok(None);
@@ -66,82 +65,84 @@ impl Study for Slow {
     }
 }
 
-fn started(sample: Sample, threads: usize, fails_at: Option<u64>) -> Studied<Slow> {
-    let mut monitor = Studied::new("slow_study", "slow", Slow { fails_at }, sample);
+fn started(sample: Sample, threads: usize, panics_at: Option<u64>) -> ObjectTasks<SlowCopy> {
+    let mut monitor = ObjectTasks::new("slow_copy", "slow", SlowCopy { panics_at }, sample);
     monitor.bind(&schema(), &UpstreamSchemas::new()).expect("bound");
     let run = RunContext { seed: 3, threads, batch_rows: 8, ..RunContext::default() };
     monitor.start(&run, &Scorers::new()).expect("started");
     monitor
 }
 
-fn all(monitor: &mut Studied<Slow>, mut said: Vec<RowsOut>) -> RecordBatch {
+/// Drains a monitor; the table of what it emitted before and now.
+fn drained(monitor: &mut ObjectTasks<SlowCopy>, mut emitted: Vec<RowsOut>) -> RecordBatch {
     loop {
-        let (emitted, left) = monitor.drain(Instant::now() + Duration::from_millis(5)).expect("caught up");
-        said.extend(emitted.rows);
-        if left == Progress::Done {
+        let (out, progress) = monitor.drain(Instant::now() + Duration::from_millis(5)).expect("drained");
+        emitted.extend(out.rows);
+        if progress == Progress::Done {
             break;
         }
     }
-    assert!(said.iter().all(|said| said.about.as_ref() == Some(&said.rows)), "each is about its own row");
-    concat_batches(&schema(), said.iter().map(|said| &said.rows)).expect("one table")
+    assert!(emitted.iter().all(|out| out.about.as_ref() == Some(&out.rows)), "each comes with its row of the stream");
+    concat_batches(&schema(), emitted.iter().map(|out| &out.rows)).expect("one table")
 }
 
 #[test]
-fn rows_come_in_the_order_of_the_stream_whatever_the_threads_do() {
+fn emits_rows_in_stream_order_for_any_number_of_threads() {
     for threads in [1, 4] {
         let mut monitor = started(Sample::default(), threads, None);
-        let mut said = Vec::new();
+        let mut emitted = Vec::new();
         for start in (0..90).step_by(9) {
-            said.extend(monitor.observe(&rows(start..start + 9)).expect("observed").rows);
-            assert!(monitor.pending.len() <= monitor.queue(), "the queue is bounded");
+            emitted.extend(monitor.observe(&rows(start..start + 9)).expect("observed").rows);
+            assert!(monitor.pending.len() <= monitor.queue_capacity(), "the queue is bounded");
         }
-        assert_eq!(all(&mut monitor, said), rows(0..90));
+        assert_eq!(drained(&mut monitor, emitted), rows(0..90));
     }
 }
 
 #[test]
-fn a_limit_is_worked_on_at_the_end_in_the_order_of_the_stream() {
+fn processes_a_limited_sample_after_the_stream_in_stream_order() {
     let sample = Sample { fraction: Some(0.9), limit: Some(10) };
     let mut monitor = started(sample, 3, None);
     assert!(monitor.observe(&rows(0..60)).expect("observed").rows.is_empty());
     assert_eq!(monitor.pending_objects(), Some(10));
-    let whole = all(&mut monitor, Vec::new());
-    assert_eq!((whole.num_rows(), monitor.pending_objects()), (10, Some(0)));
-    let mut again = started(sample, 1, None);
-    (0..60).for_each(|i| assert!(again.observe(&rows(i..i + 1)).expect("observed").rows.is_empty()));
-    assert_eq!(all(&mut again, Vec::new()), whole);
+    let table = drained(&mut monitor, Vec::new());
+    assert_eq!((table.num_rows(), monitor.pending_objects()), (10, Some(0)));
+    let mut row_by_row = started(sample, 1, None);
+    (0..60).for_each(|i| assert!(row_by_row.observe(&rows(i..i + 1)).expect("observed").rows.is_empty()));
+    assert_eq!(drained(&mut row_by_row, Vec::new()), table);
 }
 
 #[test]
-fn a_stop_ends_a_study_at_once_and_loses_nothing() {
+fn stops_at_once_and_loses_no_object() {
     let mut monitor = started(Sample::default(), 2, None);
     monitor.run.stop.request();
     let begun = Instant::now();
-    // More than the queue holds: the stream is not held back any more.
-    let said = monitor.observe(&rows(0..200)).expect("observed").rows;
+    // More objects than the queue holds: after a stop request `observe` does not block.
+    let emitted = monitor.observe(&rows(0..200)).expect("observed").rows;
     assert!(begun.elapsed() < Duration::from_secs(1));
     let snapshot = monitor.snapshot().expect("a snapshot");
     drop(monitor);
     let mut second = started(Sample::default(), 2, None);
     second.restore(&snapshot).expect("restored");
-    assert_eq!(all(&mut second, said), rows(0..200));
+    assert_eq!(drained(&mut second, emitted), rows(0..200));
 }
 
 #[test]
-fn a_panic_is_an_error_that_names_the_study() {
+fn a_panic_becomes_an_error_of_the_monitor() {
     let mut monitor = started(Sample::default(), 2, Some(3));
     monitor.observe(&rows(0..5)).expect("observed");
     let error = loop {
         match monitor.drain(Instant::now() + Duration::from_millis(5)) {
-            Ok((_, left)) => assert_eq!(left, Progress::Pending),
-            Err(error) => break error.to_string(),
+            Ok((_, progress)) => assert_eq!(progress, Progress::Pending),
+            Err(error) => break error,
         }
     };
-    assert!(error.contains("`slow`"), "{error}");
+    assert!(matches!(&error, Error::Stage { label, .. } if label == "slow"), "{error}");
+    assert!(error.to_string().contains("a panic of the test"), "{error}");
 }
 
 #[test]
-fn a_broken_snapshot_is_refused() {
+fn refuses_a_damaged_snapshot() {
     let monitor = started(Sample { fraction: None, limit: Some(2) }, 1, None);
     let mut snapshot = monitor.snapshot().expect("a snapshot");
     snapshot.truncate(5);

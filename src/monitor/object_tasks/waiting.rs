@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// What a study was created from. A snapshot of another study is refused.
-pub(super) struct StudySource<'a> {
+pub(super) struct TaskSource<'a> {
     /// The name of the kind.
     pub(super) kind: &'static str,
     /// The label of the monitor.
@@ -45,7 +45,7 @@ struct StudyState {
 impl Waiting {
     /// Writes a snapshot. The sampled objects may come in any order.
     pub(super) fn write<'a>(
-        of: &StudySource<'_>,
+        of: &TaskSource<'_>,
         seen: u64,
         pending: impl Iterator<Item = (u64, &'a RecordBatch)>,
         sampled: impl Iterator<Item = (u64, &'a RecordBatch)>,
@@ -64,7 +64,7 @@ impl Waiting {
     ///
     /// # Errors
     /// [`Error::Data`](crate::error::Error::Data) if it is damaged, of another kind, or of other settings.
-    pub(super) fn read(of: &StudySource<'_>, snapshot: &[u8]) -> Result<Self> {
+    pub(super) fn read(of: &TaskSource<'_>, snapshot: &[u8]) -> Result<Self> {
         let (state, body) = decode::<StudyState>(of.kind, snapshot)?;
         expect_same(of.label, "the list of scores", &state.scores, &of.scores)?;
         expect_same(of.label, "the sampled fraction", &state.fraction, &of.sample.fraction)?;
@@ -95,9 +95,9 @@ mod tests {
         (number, RecordBatch::try_from_iter([("number", column)]).expect("a row"))
     }
 
-    fn source(kind: &'static str, score: &str, limit: Option<usize>) -> StudySource<'static> {
+    fn source(kind: &'static str, score: &str, limit: Option<usize>) -> TaskSource<'static> {
         let sample = Sample { fraction: None, limit };
-        StudySource { kind, label: "attack", scores: vec![score.to_owned()], sample }
+        TaskSource { kind, label: "attack", scores: vec![score.to_owned()], sample }
     }
 
     #[test]
@@ -111,7 +111,7 @@ mod tests {
         let snapshot = Waiting::write(&of, 20, borrowed(&pending), borrowed(&sampled)).expect("a snapshot");
         let read = Waiting::read(&of, &snapshot).expect("read");
         assert_eq!((read.seen, read.pending, read.sampled), (20, rows(&[3, 5]), rows(&[1, 8])));
-        let why = |of: &StudySource<'_>| Waiting::read(of, &snapshot).map(|_| ()).expect_err("refused").to_string();
+        let why = |of: &TaskSource<'_>| Waiting::read(of, &snapshot).map(|_| ()).expect_err("refused").to_string();
         assert!(why(&source("pixel_map", "a", Some(9))).contains("expected a snapshot of `pixel_map`"));
         assert!(why(&source("one_pixel", "b", Some(9))).contains("the list of scores is [\"a\"], expected [\"b\"]"));
         assert!(why(&source("one_pixel", "a", None)).contains("`limit` is Some(9), expected None"));
