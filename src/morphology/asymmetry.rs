@@ -264,8 +264,9 @@ mod tests {
         assert!(value.expect("a value") < 1e-3, "{value:?}");
     }
 
-    /// |x - x180| and the pixels that are used, by the definition.
+    /// The asymmetry by the definition, pixel by pixel.
     fn by_definition(stamp: &Stamp, [xc, yc]: Point, radius: f64) -> f64 {
+        let least = stamp.image.values.iter().copied().fold(f64::INFINITY, f64::min);
         let (width, height) = (stamp.image.width as isize, stamp.image.height as isize);
         let inside = |x: isize, y: isize| (0..width).contains(&x) && (0..height).contains(&y);
         let pixel = |x: isize, y: isize| if inside(x, y) { stamp.image.row(y as usize)[x as usize] } else { 0.0 };
@@ -277,6 +278,7 @@ mod tests {
             let (p, q) = (u - u.floor(), v - v.floor());
             let rotated = (1.0 - q) * ((1.0 - p) * pixel(i, j) + p * pixel(i + 1, j))
                 + q * ((1.0 - p) * pixel(i, j + 1) + p * pixel(i + 1, j + 1));
+            let rotated = if least > 0.0 && rotated != 0.0 { rotated.max(least) } else { rotated };
             let bad = |x: isize, y: isize| inside(x, y) && stamp.bad[(y * width + x) as usize];
             let opposite = ((2.0 * xc).round() as isize - x, (2.0 * yc).round() as isize - y);
             if bad(x, y) || bad(opposite.0, opposite.1) {
@@ -291,11 +293,11 @@ mod tests {
 
     #[test]
     fn values_are_those_of_the_definition_about_any_point() {
-        // With negative pixels: the faintest pixel is then no bound.
-        let image = image(31, 26, |x, y| (7.0 * x + 13.0 * y) % 17.0 - 3.0 + x);
+        // The faintest pixel is a bound of interpolated ones if it is positive.
+        let images = [-3.0, 4.0].map(|faintest| image(31, 26, |x, y| (7.0 * x + 13.0 * y) % 17.0 + faintest + x));
         let mask: Vec<f32> = (0..31 * 26).map(|i| f32::from(u8::from(i % 23 == 4))).collect();
-        for mask in [None, Some(mask.as_slice())] {
-            let stamp = stamp(&SegmentedSource { mask, ..source(&image, 26, &[1; 31 * 26]) });
+        for (image, mask) in images.iter().flat_map(|image| [(image, None), (image, Some(mask.as_slice()))]) {
+            let stamp = stamp(&SegmentedSource { mask, ..source(image, 26, &[1; 31 * 26]) });
             let mut quality = Quality::Good;
             let skybox = SkyBox::of(&stamp, Sky::None, &mut quality);
             let asymmetry = Asymmetry::new(&stamp, &skybox, 9.0);
@@ -325,6 +327,26 @@ mod tests {
         };
         let expected = dark.expect("a value") - 0.25 * circle.area() / circle.sum(&absolute);
         assert!((noisy.expect("a value") - expected).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_centre_on_a_masked_pixel_is_bad() {
+        let light = |x: f64, y: f64| blob(x, y, [30.0, 25.0]);
+        let mask = image(50, 60, |x, y| f64::from(u8::from(x == 30.0 && y == 25.0)));
+        assert_eq!((measured(light, Some(&mask)).2, measured(light, None).2), (Quality::Bad, Quality::Good));
+    }
+
+    #[test]
+    fn an_image_without_light_has_no_asymmetry_and_is_suspect() {
+        let image = image(50, 60, |x, y| if x > 40.0 && y > 40.0 { 9.0 } else { 0.0 });
+        let stamp = stamp(&source(&image, 60, &[1; 50 * 60]));
+        let skybox = SkyBox::of(&stamp, Sky::None, &mut Quality::Good);
+        let asymmetry = Asymmetry::new(&stamp, &skybox, 5.0);
+        for centre in [[10.0, 10.0], [-0.1, 10.0], [10.0, 50.0]] {
+            let mut quality = Quality::Good;
+            assert_eq!((asymmetry.at(centre, &mut quality), quality), (None, Quality::Suspect), "{centre:?}");
+        }
+        assert!(asymmetry.at([45.0, 45.0], &mut Quality::Good).is_some());
     }
 
     #[test]

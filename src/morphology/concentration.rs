@@ -96,4 +96,16 @@ mod tests {
         assert!((half - 11.0).abs() < 0.2, "{half}");
         assert_eq!(quality, Quality::Good);
     }
+
+    #[test]
+    fn radii_below_a_pixel_are_found_and_radius_zero_is_bad() {
+        let mut values = vec![0.0; 400];
+        values[10 * 20 + 10] = 3.0;
+        let sums = RowPrefixSums::new(&PixelPlane { height: 20, width: 20, values }, &[false; 400]);
+        let mut quality = Quality::Good;
+        let found = radius(&sums, [10.0, 10.0], 6.0, 0.01, &mut quality).expect("a radius");
+        assert!((found - (0.01 / std::f64::consts::PI).sqrt()).abs() < 1e-5, "{found}");
+        assert_eq!(quality, Quality::Good);
+        assert_eq!((radius(&sums, [10.0, 10.0], 6.0, 0.0, &mut quality), quality), (None, Quality::Bad));
+    }
 }

@@ -93,6 +93,12 @@ mod tests {
         let image = image(WIDTH, WIDTH, |x, _| 5.0 + x / 60.0);
         let stamp = stamp(&source(&image, WIDTH, &[1; WIDTH * WIDTH]));
         assert_eq!(region(&stamp, &mut Quality::Good), None);
+        // Without a region the Gini map is compared with itself: it is good unless it is empty.
+        for (map, expected) in [([true; WIDTH * WIDTH], Quality::Good), ([false; WIDTH * WIDTH], Quality::Bad)] {
+            let mut quality = Quality::Good;
+            compare(&stamp, &map, &mut quality);
+            assert_eq!(quality, expected);
+        }
     }
 
     #[test]

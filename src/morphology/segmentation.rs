@@ -163,6 +163,7 @@ mod tests {
             [0.0, 0.4, 0.5, 0.7, 0.95, 1.0].map(|share| level_of(&values, share)),
             [4.0, 4.0, 3.0, 3.0, 1.0, 1.0]
         );
+        assert_eq!(level_of(&[0.4, 0.1, 0.2, 0.3], 0.45), 0.3);
         assert_eq!(level_of(&[-1.0], 0.5), 0.0);
     }
 
