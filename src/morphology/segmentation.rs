@@ -143,6 +143,8 @@ mod tests {
                 assert!(labels.iter().all(|label| *label == 0), "{value} {threshold:?}");
             }
         }
+        assert_eq!(background(&[f32::NAN, f32::INFINITY]), Background { median: 0.0, sigma: 0.0 });
+        assert_eq!(background(&[f32::NAN, 2.0, 4.0]), Background { median: 3.0, sigma: 1.0 });
         assert!(segments(&[], 0, background(&[]), Threshold::Sigma(1.0), 3.0).is_empty());
     }
 
