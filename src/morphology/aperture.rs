@@ -277,4 +277,29 @@ mod tests {
         let circle = Aperture::circle([-1e6, 5.0], 1e6 + 5.0);
         assert!((circle.overlap(5, 5) - 0.5).abs() < 1e-3);
     }
+
+    #[test]
+    fn arcs_are_angles_between_points_of_the_circle() {
+        let point = |angle: f64| [angle.cos(), angle.sin()];
+        for from in [0.0, 1.0, 2.5, 4.0, 6.0] {
+            for angle in [1e-6, 1e-3, 0.01, 0.1, 0.19, 0.2, 0.21, 1.0, 3.0, 3.2, 6.0, 6.282] {
+                let found = arc(point(from), point(from + angle)).expect("two points");
+                assert!((found - angle).abs() < 1e-12, "{from} {angle}: {found}");
+            }
+            assert_eq!(arc(point(from), point(from)), None);
+        }
+    }
+
+    #[test]
+    fn a_disc_inside_of_a_pixel_touches_its_sides() {
+        // The circle through the centres of all four sides.
+        let inscribed = Aperture::circle([5.0, 5.0], 0.5);
+        assert!((inscribed.overlap(5, 5) - inscribed.area()).abs() < 1e-12);
+        for (x, y) in [(4, 5), (6, 5), (5, 4), (5, 6), (4, 4), (6, 6)] {
+            assert!(inscribed.overlap(x, y).abs() < 1e-12, "{x} {y}");
+        }
+        // The circle through all four corners.
+        let circumscribed = Aperture::circle([5.0, 5.0], 0.5f64.sqrt());
+        assert!((circumscribed.overlap(5, 5) - 1.0).abs() < 1e-12);
+    }
 }

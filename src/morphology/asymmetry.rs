@@ -264,8 +264,9 @@ mod tests {
         assert!(value.expect("a value") < 1e-3, "{value:?}");
     }
 
-    /// |x - x180| and the pixels that are used, by the definition.
+    /// The asymmetry by the definition, pixel by pixel.
     fn by_definition(stamp: &Stamp, [xc, yc]: Point, radius: f64) -> f64 {
+        let least = stamp.image.values.iter().copied().fold(f64::INFINITY, f64::min);
         let (width, height) = (stamp.image.width as isize, stamp.image.height as isize);
         let inside = |x: isize, y: isize| (0..width).contains(&x) && (0..height).contains(&y);
         let pixel = |x: isize, y: isize| if inside(x, y) { stamp.image.row(y as usize)[x as usize] } else { 0.0 };
@@ -277,6 +278,7 @@ mod tests {
             let (p, q) = (u - u.floor(), v - v.floor());
             let rotated = (1.0 - q) * ((1.0 - p) * pixel(i, j) + p * pixel(i + 1, j))
                 + q * ((1.0 - p) * pixel(i, j + 1) + p * pixel(i + 1, j + 1));
+            let rotated = if least > 0.0 && rotated != 0.0 { rotated.max(least) } else { rotated };
             let bad = |x: isize, y: isize| inside(x, y) && stamp.bad[(y * width + x) as usize];
             let opposite = ((2.0 * xc).round() as isize - x, (2.0 * yc).round() as isize - y);
             if bad(x, y) || bad(opposite.0, opposite.1) {
@@ -291,11 +293,11 @@ mod tests {
 
     #[test]
     fn values_are_those_of_the_definition_about_any_point() {
-        // With negative pixels: the faintest pixel is then no bound.
-        let image = image(31, 26, |x, y| (7.0 * x + 13.0 * y) % 17.0 - 3.0 + x);
+        // The faintest pixel is a bound of interpolated ones if it is positive.
+        let images = [-3.0, 4.0].map(|faintest| image(31, 26, |x, y| (7.0 * x + 13.0 * y) % 17.0 + faintest + x));
         let mask: Vec<f32> = (0..31 * 26).map(|i| f32::from(u8::from(i % 23 == 4))).collect();
-        for mask in [None, Some(mask.as_slice())] {
-            let stamp = stamp(&SegmentedSource { mask, ..source(&image, 26, &[1; 31 * 26]) });
+        for (image, mask) in images.iter().flat_map(|image| [(image, None), (image, Some(mask.as_slice()))]) {
+            let stamp = stamp(&SegmentedSource { mask, ..source(image, 26, &[1; 31 * 26]) });
             let mut quality = Quality::Good;
             let skybox = SkyBox::of(&stamp, Sky::None, &mut quality);
             let asymmetry = Asymmetry::new(&stamp, &skybox, 9.0);
@@ -328,20 +330,69 @@ mod tests {
     }
 
     #[test]
-    fn a_centre_that_drifts_away_is_searched_from_the_brightest_pixel_or_is_the_centroid() {
-        // The centroid is 8 pixels from a peak that is symmetric; with a short leash the search begins again at the
-        // peak.
-        let peak = [24.0, 25.0];
-        let light = |x: f64, y: f64| 100.0 * crate::morphology::test_sources::gaussian(x, y, peak, 3.0);
-        let image = image(50, 60, light);
+    fn a_centre_on_a_masked_pixel_is_bad() {
+        let light = |x: f64, y: f64| blob(x, y, [30.0, 25.0]);
+        let mask = image(50, 60, |x, y| f64::from(u8::from(x == 30.0 && y == 25.0)));
+        assert_eq!((measured(light, Some(&mask)).2, measured(light, None).2), (Quality::Bad, Quality::Good));
+    }
+
+    #[test]
+    fn an_image_without_light_has_no_asymmetry_and_is_suspect() {
+        let image = image(50, 60, |x, y| if x > 40.0 && y > 40.0 { 9.0 } else { 0.0 });
         let stamp = stamp(&source(&image, 60, &[1; 50 * 60]));
+        let skybox = SkyBox::of(&stamp, Sky::None, &mut Quality::Good);
+        let asymmetry = Asymmetry::new(&stamp, &skybox, 5.0);
+        for centre in [[10.0, 10.0], [-0.1, 10.0], [10.0, 50.0]] {
+            let mut quality = Quality::Good;
+            assert_eq!((asymmetry.at(centre, &mut quality), quality), (None, Quality::Suspect), "{centre:?}");
+        }
+        assert!(asymmetry.at([45.0, 45.0], &mut Quality::Good).is_some());
+    }
+
+    #[test]
+    fn a_centre_that_drifts_away_is_searched_from_the_brightest_pixel() {
+        // A bright and a faint blob; near the faint one that is the symmetric one.
+        let (bright, faint) = ([18.0, 25.0], [42.0, 25.0]);
+        let image = image(50, 60, |x, y| blob(x, y, bright) + 0.5 * blob(x, y, faint));
+        let stamp = stamp(&source(&image, 60, &[1; 50 * 60]));
+        let skybox = SkyBox::of(&stamp, Sky::None, &mut Quality::Good);
+        let asymmetry = Asymmetry::new(&stamp, &skybox, 8.0);
+        let search = |max_distance: f64| {
+            let mut quality = Quality::Good;
+            (asymmetry.centre([40.0, 25.0], max_distance, &mut quality), quality)
+        };
+        let near = |found: Point, expected: Point| (found[0] - expected[0]).hypot(found[1] - expected[1]) < 0.05;
+        let (found, quality) = search(3.0);
+        assert!(near(found, faint) && quality == Quality::Good, "{found:?} {quality:?}");
+        let (found, quality) = search(1.0);
+        assert!(near(found, bright) && quality == Quality::Suspect, "{found:?} {quality:?}");
+    }
+
+    #[test]
+    fn a_centre_that_drifts_away_from_the_brightest_pixel_too_is_the_centroid() {
+        // The brightest pixel is 4 pixels from the centre of symmetry.
+        let centre = [30.0, 25.0];
+        let image = image(50, 60, |x, y| blob(x, y, centre) + if x == 34.0 && y == 25.0 { 45.0 } else { 0.0 });
+        let stamp = stamp(&source(&image, 60, &[1; 50 * 60]));
+        assert_eq!(stamp.image.point(stamp.alone.brightest()), [34.0, 25.0]);
+        let skybox = SkyBox::of(&stamp, Sky::None, &mut Quality::Good);
+        let asymmetry = Asymmetry::new(&stamp, &skybox, 10.0);
         let mut quality = Quality::Good;
-        let skybox = SkyBox::of(&stamp, Sky::None, &mut quality);
+        assert_eq!(asymmetry.centre([27.0, 25.0], 1.0, &mut quality), [27.0, 25.0]);
+        assert_eq!(quality, Quality::Bad);
+    }
+
+    #[test]
+    fn buffers_do_not_leak_from_one_centre_to_the_next() {
+        let image = image(31, 26, |x, y| (7.0 * x + 13.0 * y) % 17.0 - 3.0 + x);
+        let mask: Vec<f32> = (0..31 * 26).map(|i| f32::from(u8::from(i % 23 == 4))).collect();
+        let stamp = stamp(&SegmentedSource { mask: Some(&mask), ..source(&image, 26, &[1; 31 * 26]) });
+        let skybox = SkyBox::of(&stamp, Sky::None, &mut Quality::Good);
         let asymmetry = Asymmetry::new(&stamp, &skybox, 12.0);
-        let found = asymmetry.centre([32.0, 25.0], 3.0, &mut quality);
-        assert!((found[0] - peak[0]).hypot(found[1] - peak[1]) < 0.01, "{found:?}");
-        assert_eq!(quality, Quality::Suspect);
-        let found = asymmetry.centre([25.0, 25.0], 3.0, &mut Quality::Good);
-        assert!((found[0] - peak[0]).hypot(found[1] - peak[1]) < 0.01, "{found:?}");
+        let mut rows = RotatedRows::new(26);
+        for centre in [[13.0, 15.0], [2.0, 3.0], [24.3, 28.4], [12.5, 1.0], [25.9, 15.0], [0.0, 15.0]] {
+            let fresh = asymmetry.at(centre, &mut Quality::Good);
+            assert_eq!(Some(asymmetry.value(centre, &mut rows, &mut Quality::Good)), fresh, "{centre:?}");
+        }
     }
 }

@@ -68,23 +68,41 @@ mod tests {
         assert_eq!(find_root(|x| x - 1.0, 0.0, 1.0, 1e-10), 1.0);
     }
 
-    #[test]
-    fn interpolation_saves_evaluations() {
-        let calls = |f: fn(f64) -> f64, from: f64, to: f64| {
-            let mut calls = 0;
-            let count = |x: f64| {
-                calls += 1;
-                f(x)
-            };
-            find_root(count, from, to, 1e-6);
-            calls
+    /// The root, and the number of calls.
+    fn counted(f: fn(f64) -> f64, from: f64, to: f64, tolerance: f64) -> (f64, u32) {
+        let mut calls = 0;
+        let count = |x: f64| {
+            calls += 1;
+            f(x)
         };
-        // Bisection takes more than 20.
-        let found = [
-            calls(|x| x.exp() - 5.0, 0.0, 4.0),
-            calls(|x| x.powi(3) - 3.0, 0.0, 4.0),
-            calls(|x| x.cos() - x, 0.0, 4.0),
-        ];
-        assert!(found.iter().all(|calls| *calls < 14), "{found:?}");
+        (find_root(count, from, to, tolerance), calls)
+    }
+
+    #[test]
+    fn roots_and_calls_are_those_of_brentq_in_scipy() {
+        // scipy 1.17.1.
+        let cube = |x: f64| x * x * x - 3.0;
+        let ninth = |x: f64| {
+            let cube = (x - 1.0) * (x - 1.0) * (x - 1.0);
+            cube * cube * cube
+        };
+        let pole = |x: f64| 1.0 / (x - 0.3) - 6.0;
+        let quartic = |x: f64| (x * x - 3.0) * (x * x + 0.1) - x;
+        let step = |x: f64| if x < 0.3 { -1.0 } else { 5.0 };
+        for (found, expected) in [
+            (counted(cube, 0.0, 4.0, 1e-2), (1.442_212_861_134_198, 8)),
+            (counted(cube, 4.0, 0.0, 1e-6), (1.442_249_571_863_336_4, 10)),
+            (counted(cube, 0.0, 4.0, 1e-10), (1.442_249_570_307_368_8, 11)),
+            (counted(ninth, -1.0, 4.0, 1e-2), (0.998_749_277_622_177_2, 17)),
+            (counted(ninth, -1.0, 4.0, 1e-6), (1.000_000_135_676_355_7, 61)),
+            (counted(ninth, -1.0, 4.0, 1e-10), (1.000_000_000_023_382_9, 99)),
+            (counted(pole, 0.35, 2.0, 1e-2), (0.466_357_370_312_499_74, 9)),
+            (counted(pole, 0.35, 2.0, 1e-10), (0.466_666_666_666_666_6, 13)),
+            (counted(step, 0.0, 1.0, 1e-6), (0.299_999_715_279_669_84, 30)),
+            (counted(quartic, 0.5, 7.0, 1e-2), (1.875_057_072_816_575_4, 12)),
+            (counted(quartic, 0.5, 7.0, 1e-6), (1.875_737_188_421_419, 14)),
+        ] {
+            assert!((found.0 - expected.0).abs() < 1e-14 && found.1 == expected.1, "{found:?} {expected:?}");
+        }
     }
 }

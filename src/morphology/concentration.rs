@@ -96,4 +96,36 @@ mod tests {
         assert!((half - 11.0).abs() < 0.2, "{half}");
         assert_eq!(quality, Quality::Good);
     }
+
+    #[test]
+    fn radii_below_a_pixel_are_found_and_radius_zero_is_bad() {
+        let mut values = vec![0.0; 400];
+        values[10 * 20 + 10] = 3.0;
+        let sums = RowPrefixSums::new(&PixelPlane { height: 20, width: 20, values }, &[false; 400]);
+        let mut quality = Quality::Good;
+        let found = radius(&sums, [10.0, 10.0], 6.0, 0.01, &mut quality).expect("a radius");
+        assert!((found - (0.01 / std::f64::consts::PI).sqrt()).abs() < 1e-5, "{found}");
+        assert_eq!(quality, Quality::Good);
+        assert_eq!((radius(&sums, [10.0, 10.0], 6.0, 0.0, &mut quality), quality), (None, Quality::Bad));
+    }
+
+    #[test]
+    fn of_several_radii_with_a_share_the_smallest_is_returned() {
+        // Light grows to about 50 at radius 4, falls to about 5 at radius 8 and grows again.
+        let values = (0..60 * 60).map(|i| f64::from(i % 60 - 30).hypot(f64::from(i / 60 - 30)));
+        let light = |radius: f64| {
+            if radius < 4.0 {
+                1.0
+            } else if radius < 8.0 {
+                -0.3
+            } else {
+                0.3
+            }
+        };
+        let values = values.map(|radius| if radius < 10.0 { light(radius) } else { 0.0 }).collect();
+        let sums = RowPrefixSums::new(&PixelPlane { height: 60, width: 60, values }, &[false; 60 * 60]);
+        let total = sums.sum(&Aperture::circle([30.0, 30.0], 12.0));
+        let found = radius(&sums, [30.0, 30.0], 12.0, 0.5, &mut Quality::Good).expect("a radius");
+        assert!((found - (0.5 * total / std::f64::consts::PI).sqrt()).abs() < 0.01 && found < 3.0, "{found}");
+    }
 }

@@ -164,4 +164,44 @@ mod tests {
         let empty = SkyBox::of(&stamp, Sky::None, &mut Quality::Good);
         assert_eq!(threshold(&stamp, &empty, &ellipse, 1.0), None);
     }
+
+    #[test]
+    fn a_single_pixel_has_no_extent_and_is_bad() {
+        let image = image(60, 60, |x, y| if x == 30.0 && y == 30.0 { 9.0 } else { 0.1 * ((x + y) % 3.0) });
+        let segments = above(&image, 5.0);
+        let mut stamp = stamp(&source(&image, 60, &segments));
+        let centre = [30.0 - stamp.x0 as f64, 30.0 - stamp.y0 as f64];
+        let index = centre[1] as usize * stamp.image.width + centre[0] as usize;
+        stamp.source[index] = true;
+        let skybox = SkyBox::of(&stamp, Sky::None, &mut Quality::Good);
+        let ellipse = Ellipse { centre, elongation: 1.0, angle: 0.0 };
+        let mut quality = Quality::Good;
+        let extent = Extent::of(&stamp, &skybox, &ellipse, 5.0, &mut quality);
+        assert_eq!((extent.circle, extent.ellipse, quality), (0.0, 0.0, Quality::Bad));
+    }
+
+    #[test]
+    fn without_sky_pixels_the_source_is_taken_and_is_bad() {
+        let image = image(60, 60, |x, y| 9.0 * gaussian(x, y, [30.0, 30.0], 9.0));
+        let stamp = stamp(&source(&image, 60, &[1; 60 * 60]));
+        let skybox = SkyBox::of(&stamp, Sky::Measured, &mut Quality::Good);
+        let ellipse = Ellipse { centre: [30.0, 30.0], elongation: 1.0, angle: 0.0 };
+        let mut quality = Quality::Good;
+        assert_eq!(pixels(&stamp, &skybox, &ellipse, 60.0, &mut quality), stamp.source);
+        assert_eq!(quality, Quality::Bad);
+    }
+
+    #[test]
+    fn a_source_fainter_than_the_noise_is_its_brightest_pixel_and_bad() {
+        let image = image(120, 120, |x, y| 10.0 - 20.0 * ((x + y) % 2.0) + 3.0 * gaussian(x, y, CENTRE, 1.0));
+        let mut segments = vec![0; 120 * 120];
+        (60..65).for_each(|y| segments[y * 120 + 58..][..5].fill(1));
+        let stamp = stamp(&source(&image, 120, &segments));
+        let skybox = SkyBox::of(&stamp, Sky::Measured, &mut Quality::Good);
+        let centre = [CENTRE[0] - stamp.x0 as f64, CENTRE[1] - stamp.y0 as f64];
+        let ellipse = Ellipse { centre, elongation: 1.0, angle: 0.0 };
+        let mut quality = Quality::Good;
+        let found = pixels(&stamp, &skybox, &ellipse, 3.0, &mut quality);
+        assert_eq!((found.iter().filter(|own| **own).count(), quality), (1, Quality::Bad));
+    }
 }

@@ -112,6 +112,16 @@ mod tests {
     }
 
     #[test]
+    fn a_map_without_pixels_has_no_coefficient_and_is_bad() {
+        let image = image(WIDTH, WIDTH, |x, _| x);
+        let stamp = stamp(&source(&image, WIDTH, &[1; WIDTH * WIDTH]));
+        let mut quality = Quality::Good;
+        assert!(gini(&stamp, &[true; WIDTH * WIDTH], &mut quality).is_some_and(|gini| (gini - 1.0 / 3.0).abs() < 0.01));
+        assert_eq!(quality, Quality::Good);
+        assert_eq!((gini(&stamp, &[false; WIDTH * WIDTH], &mut quality), quality), (None, Quality::Bad));
+    }
+
+    #[test]
     fn a_map_of_all_pixels_or_none_is_bad() {
         let (found, quality) = map(|_, _| 0.0, [30.0, 30.0], 8.0);
         assert!(!found.contains(&false));

@@ -43,6 +43,7 @@ fn second_moment(plane: &PixelPlane, centre: [f64; 2]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::morphology::test_sources::{image, source, stamp};
 
     #[test]
     fn bright_pixels_far_from_the_centre_have_most_of_the_second_moment() {
@@ -55,6 +56,23 @@ mod tests {
         let plane = PixelPlane { height: 9, width: 9, values };
         let (bright, total) = (2.0 * 1.5 * 16.0, 2.0 * 1.5 * 16.0 + 2.0);
         assert!((m20_of(&plane).expect("a value") - f64::log10(bright / total)).abs() < 1e-12);
+    }
+
+    #[test]
+    fn light_in_the_centroid_alone_has_no_second_moment() {
+        let mut values = vec![0.0; 25];
+        [7, 11, 13, 17].iter().for_each(|index| values[*index] = 1.0);
+        values[12] = 9.0;
+        assert_eq!(m20_of(&PixelPlane { height: 5, width: 5, values }), None);
+    }
+
+    #[test]
+    fn an_empty_map_has_no_value_and_a_map_without_light_is_bad() {
+        let image = image(50, 50, |x, _| if x == 25.0 { 9.0 } else { -1.0 });
+        let stamp = stamp(&source(&image, 50, &[1; 2500]));
+        let mut quality = Quality::Good;
+        assert_eq!((m20(&stamp, &[false; 2500], &mut quality), quality), (None, Quality::Good));
+        assert_eq!((m20(&stamp, &[true; 2500], &mut quality), quality), (None, Quality::Bad));
     }
 
     #[test]

@@ -176,7 +176,7 @@ pub fn measure(source: &SegmentedSource) -> Morphology {
 #[cfg(test)]
 mod tests {
     use super::{
-        test_sources::{above, image, source},
+        test_sources::{above, gaussian, image, source},
         *,
     };
 
@@ -225,5 +225,20 @@ mod tests {
         assert_eq!(measure(&SegmentedSource { label: 2, ..source(&image, 120, &segments) }), nothing);
         let dark: Vec<f32> = image.iter().map(|value| -value).collect();
         assert_eq!(measure(&source(&dark, 120, &segments)), nothing);
+    }
+
+    #[test]
+    fn a_centre_far_from_the_centroid_is_suspect() {
+        // A core on one side of a faint halo: the asymmetry is least about the core, up to a quarter of the radius from the centroid.
+        let core = [60.0, 60.0];
+        for (offset, flag) in [(6.0, 0), (24.0, 1)] {
+            let halo = [60.0 + offset, 60.0];
+            let image = image(120, 120, |x, y| 100.0 * gaussian(x, y, core, 3.0) + 2.0 * gaussian(x, y, halo, 12.0));
+            let segments = above(&image, 0.3);
+            let found = measure(&source(&image, 120, &segments));
+            let [x, y] = found.centre.expect("a centre");
+            assert!((x - 60.0).abs() < 1.5 && (y - 60.0).abs() < 0.1, "{offset}: {x} {y}");
+            assert_eq!(found.flag, flag, "{offset}: {found:?}");
+        }
     }
 }

@@ -93,6 +93,12 @@ mod tests {
         let image = image(WIDTH, WIDTH, |x, _| 5.0 + x / 60.0);
         let stamp = stamp(&source(&image, WIDTH, &[1; WIDTH * WIDTH]));
         assert_eq!(region(&stamp, &mut Quality::Good), None);
+        // Without a region the Gini map is compared with itself: it is good unless it is empty.
+        for (map, expected) in [([true; WIDTH * WIDTH], Quality::Good), ([false; WIDTH * WIDTH], Quality::Bad)] {
+            let mut quality = Quality::Good;
+            compare(&stamp, &map, &mut quality);
+            assert_eq!(quality, expected);
+        }
     }
 
     #[test]
@@ -114,5 +120,18 @@ mod tests {
             (quality(&part(area.div_ceil(4) - 1)), quality(&[false; WIDTH * WIDTH])),
             (Quality::Suspect, Quality::Suspect)
         );
+    }
+
+    #[test]
+    fn a_single_bright_pixel_is_its_own_region_and_bad() {
+        // The boxcar removes a region of one pixel.
+        let image = image(WIDTH, WIDTH, |x, y| 5.0 + 0.1 * ((3.0 * x + 7.0 * y) % 5.0));
+        let mut stamp = stamp(&source(&image, WIDTH, &[1; WIDTH * WIDTH]));
+        stamp.alone.values.iter_mut().for_each(|value| *value *= 0.01);
+        stamp.alone.values[1830] = 900.0;
+        let mut quality = Quality::Good;
+        let found = region(&stamp, &mut quality).expect("a region");
+        assert_eq!((0..found.len()).filter(|index| found[*index]).collect::<Vec<_>>(), [1830]);
+        assert_eq!(quality, Quality::Bad);
     }
 }

@@ -89,4 +89,50 @@ mod tests {
     fn a_constant_function_ends_at_the_start() {
         assert_eq!(minimise(|_| 1.0, [2.0, 2.0], 0.0, 0.0), [2.0, 2.0]);
     }
+
+    /// The minimum, and the number of calls.
+    fn counted(f: impl Fn([f64; 2]) -> f64, start: [f64; 2], tolerance: f64) -> ([f64; 2], usize) {
+        let mut calls = 0;
+        let count = |point: [f64; 2]| {
+            calls += 1;
+            f(point)
+        };
+        (minimise(count, start, tolerance, tolerance), calls)
+    }
+
+    #[test]
+    fn points_and_calls_are_those_of_fmin_in_scipy() {
+        // scipy 1.17.1, with xtol and ftol of 1e-4.
+        let valley = |[x, y]: [f64; 2]| (1.0 - x).powi(2) + 10.0 * (y - x * x).powi(2);
+        let (found, calls) = counted(valley, [3.0, 2.0], 1e-4);
+        assert!((found[0] - 0.999_990_224_472_214_9).abs() < 1e-12 && (found[1] - 0.999_978_165_406_1).abs() < 1e-12);
+        assert_eq!(calls, 116);
+        let kink = |[x, y]: [f64; 2]| (x - 4.2).abs() + (y + 0.3).abs();
+        let (found, calls) = counted(kink, [5.0, 0.0], 1e-4);
+        assert!((found[0] - 4.200_020_600_692_369).abs() < 1e-12 && (found[1] - 9.467_897_078e-5).abs() < 1e-12);
+        assert_eq!(calls, 50);
+        let steps = |[x, y]: [f64; 2]| {
+            (4.0 * x).floor().rem_euclid(3.0)
+                + (3.0 * y).floor().rem_euclid(2.0)
+                + 0.1 * (x - 1.0).powi(2)
+                + 0.1 * (y - 2.0).powi(2)
+        };
+        let (found, calls) = counted(steps, [3.0, 5.0], 1e-4);
+        assert!((found[0] - 3.000_000_698_489_325_6).abs() < 1e-12 && (found[1] - 4.666_692_662_689_414).abs() < 1e-12);
+        assert_eq!(calls, 99);
+    }
+
+    #[test]
+    fn a_search_that_does_not_converge_ends_after_400_calls() {
+        let mut calls = 0;
+        let falls = |_: [f64; 2]| {
+            calls += 1;
+            -f64::from(calls)
+        };
+        minimise(falls, [1.0, 1.0], 1e-4, 1e-4);
+        assert!((400..404).contains(&calls), "{calls}");
+        // A constant function shrinks the simplex in every step, but never below a negative tolerance.
+        let (_, calls) = counted(|_| 1.0, [1.0, 1.0], -1.0);
+        assert!((400..404).contains(&calls), "{calls}");
+    }
 }

@@ -119,6 +119,9 @@ mod tests {
         let mut quality = Quality::Good;
         let radius = circle(&sums, centre, &mut quality);
         assert!((radius / h - 3.6224).abs() < 0.005, "{}", radius / h);
+        let negative = PixelPlane { values: plane.values.iter().map(|value| -value).collect(), ..plane };
+        let sums_of_negative = RowPrefixSums::new(&negative, &vec![false; 120 * 120]);
+        assert_eq!(circle(&sums_of_negative, centre, &mut quality), radius);
         let round = Ellipse { centre, elongation: 1.0, angle: 0.7 };
         assert!((ellipse(&sums, &round, &mut quality) - radius).abs() < 1e-4);
         assert_eq!(quality, Quality::Good);
@@ -175,5 +178,27 @@ mod tests {
         // 21 pixels have variance 440 / 12, a pixel 1 / 12.
         assert!((ellipse.elongation - 441f64.sqrt()).abs() < 1e-9 && ellipse.angle == 0.0, "{ellipse:?}");
         assert_eq!(quality, Quality::Bad);
+    }
+
+    #[test]
+    fn negative_second_moments_are_bad() {
+        // Positive in the centre, negative far away along x or y.
+        for (dx, dy) in [(8_usize, 0_usize), (0, 8)] {
+            let image = image(60, 60, |x, y| {
+                let far = ((x - 30.0).abs(), (y - 30.0).abs()) == (dx as f64, dy as f64);
+                if far { -1.0 } else { f64::from(u8::from(x == 30.0 && y == 30.0)) * 9.0 }
+            });
+            let segments: Vec<u32> = image.iter().map(|value| u32::from(*value != 0.0)).collect();
+            let mut stamp = stamp(&source(&image, 60, &segments));
+            // Single pixels are outliers: as they are the source here, put them back.
+            let at = |x: usize, y: usize| (y - stamp.y0) * stamp.image.width + x - stamp.x0;
+            let (middle, ends) = (at(30, 30), [at(30 - dx, 30 - dy), at(30 + dx, 30 + dy)]);
+            stamp.alone.values.fill(0.0);
+            stamp.alone.values[middle] = 9.0;
+            ends.iter().for_each(|index| stamp.alone.values[*index] = -1.0);
+            let mut quality = Quality::Good;
+            Ellipse::of(&stamp, [30.0 - stamp.x0 as f64, 30.0 - stamp.y0 as f64], &mut quality);
+            assert_eq!(quality, Quality::Bad, "{dx} {dy}");
+        }
     }
 }

@@ -91,6 +91,13 @@ mod tests {
 
     #[test]
     fn of_equal_pixels_the_first_is_the_brightest() {
-        assert_eq!(PixelPlane { height: 2, width: 2, values: vec![1.0, 3.0, 3.0, 2.0] }.brightest(), 1);
+        let brightest = |values: [f64; 4]| PixelPlane { height: 2, width: 2, values: values.to_vec() }.brightest();
+        assert_eq!((brightest([1.0, 3.0, 3.0, 2.0]), brightest([4.0, 3.0, 3.0, 2.0])), (1, 0));
+    }
+
+    #[test]
+    fn faint_light_has_a_centroid() {
+        let plane = PixelPlane { height: 1, width: 3, values: vec![1e-9, 0.0, 1e-9] };
+        assert_eq!(plane.centroid(), Some([1.0, 0.0]));
     }
 }

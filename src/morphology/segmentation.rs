@@ -143,6 +143,8 @@ mod tests {
                 assert!(labels.iter().all(|label| *label == 0), "{value} {threshold:?}");
             }
         }
+        assert_eq!(background(&[f32::NAN, f32::INFINITY]), Background { median: 0.0, sigma: 0.0 });
+        assert_eq!(background(&[f32::NAN, 2.0, 4.0]), Background { median: 3.0, sigma: 1.0 });
         assert!(segments(&[], 0, background(&[]), Threshold::Sigma(1.0), 3.0).is_empty());
     }
 
@@ -163,6 +165,7 @@ mod tests {
             [0.0, 0.4, 0.5, 0.7, 0.95, 1.0].map(|share| level_of(&values, share)),
             [4.0, 4.0, 3.0, 3.0, 1.0, 1.0]
         );
+        assert_eq!(level_of(&[0.4, 0.1, 0.2, 0.3], 0.45), 0.3);
         assert_eq!(level_of(&[-1.0], 0.5), 0.0);
     }
 

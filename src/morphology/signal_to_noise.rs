@@ -66,8 +66,9 @@ mod tests {
                 "{found:?} {expected}"
             );
         };
-        let variance: Vec<f32> =
-            crate::morphology::test_sources::image(60, 70, |x, _| if x < 36.0 { 7.0 } else { 4.0 });
+        // 4 or -4 on the source, 7 elsewhere.
+        let variance = segments.iter().enumerate().map(|(i, label)| if *label == 0 { 7.0 } else { [4.0, -4.0][i % 2] });
+        let variance: Vec<f32> = variance.collect();
         near(measure(&SegmentedSource { variance: Some(&variance), ..plain }, Sky::None), mean(|x| x / 2.0));
         near(measure(&SegmentedSource { gain: Some(2.0), ..plain }, Sky::None), mean(|x| x / (x / 2.0).sqrt()));
         near(

@@ -130,6 +130,10 @@ mod tests {
         assert_eq!((measured.plane.width, measured.plane.height, measured.indices().len()), (16, 16, 256));
         assert_eq!((measured.mean, measured.sigma, measured.asymmetry), (4.0, Some(1.0), 2.0));
         assert!(measured.has_residual_background() && !measured.is_absent);
+        let negative = SkyBox { mean: -4.0, ..measured };
+        assert!(
+            negative.has_residual_background() && !SkyBox { sigma: Some(4.0), ..negative }.has_residual_background()
+        );
         let known = SkyBox::of(&stamp, Sky::Known(4.0), &mut quality);
         assert_eq!((known.mean, known.sigma, known.asymmetry), (4.0, Some(4.0), 2.0));
         assert!(!known.has_residual_background());

@@ -59,4 +59,14 @@ mod tests {
         assert_eq!(mode(&[1.0, 2.0, 6.0]), Some(2.5 * 2.0 - 1.5 * 3.0));
         assert_eq!(mode(&[]), None);
     }
+
+    #[test]
+    fn numbers_at_three_standard_deviations_are_kept() {
+        // 16 zeros and two numbers at 3: variance 18 / 18.
+        let mut values = [0.0; 18];
+        (values[0], values[17]) = (-3.0, 3.0);
+        assert_eq!(sigma_clip(&values, 5, median).len(), 18);
+        values[17] = 3.1;
+        assert_eq!(sigma_clip(&values, 5, median).len(), 16);
+    }
 }

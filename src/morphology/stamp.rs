@@ -183,6 +183,7 @@ mod tests {
         assert_eq!(stamp.source.iter().filter(|own| **own).count(), 14);
         let good = (0..16).map(|i| (28 + i / 4, 28 + i % 4)).filter(|at| *at != (29, 29) && *at != (30, 30));
         assert_eq!(stamp.flux(), good.map(|(y, x)| f64::from(image[y * width + x])).sum::<f64>());
+        assert!(stamp.is_empty_at([-1.0, 3.0]) && stamp.is_empty_at([3.0, 48.0]) && stamp.is_empty_at([-1.5, -1.5]));
         assert!(stamp.is_empty_at([0.0, -1.0]) && stamp.is_empty_at([48.0, 3.0]) && !stamp.is_empty_at([-0.5, 47.9]));
     }
 
@@ -199,5 +200,38 @@ mod tests {
         assert!(stamp.flux() > 0.0 && stamp.alone.centroid().is_some_and(|[x, _]| x < 0.0));
         let middle = [stamp.image.width as f64 / 2.0, stamp.image.height as f64 / 2.0];
         assert_eq!((stamp.centroid(&mut quality), quality), (middle, Quality::Bad));
+    }
+
+    #[test]
+    fn outliers_are_those_of_the_definition_at_the_edge_too() {
+        // A rough image with hot pixels, also in corners and at edges.
+        let (height, width) = (13, 11);
+        let mut values: Vec<f64> = (0..height * width).map(|i| ((i * i * 31) % 19) as f64 / 10.0).collect();
+        for index in [0, 5, 10, 44, 60, 76, height * width - 11, height * width - 5, height * width - 1] {
+            values[index] += 90.0;
+        }
+        let raw = PixelPlane { height, width, values };
+        let found = outliers(&raw);
+        assert!(found.contains(&true) && found.contains(&false));
+        for (index, found) in found.into_iter().enumerate() {
+            let (y, x) = ((index / width) as isize, (index % width) as isize);
+            let neighbours: Vec<f64> = (0..9)
+                .filter(|at| *at != 4)
+                .map(|at| (y + at / 3 - 1, x + at % 3 - 1))
+                .map(|(y, x)| raw.row(y.clamp(0, 12) as usize)[x.clamp(0, 10) as usize])
+                .collect();
+            let mean = neighbours.iter().sum::<f64>() / 8.0;
+            let variance = neighbours.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / 8.0;
+            assert_eq!(found, (raw.values[index] - mean).abs() > 10.0 * variance.sqrt(), "{y} {x}");
+        }
+    }
+
+    #[test]
+    fn a_pixel_ten_standard_deviations_away_is_an_outlier() {
+        // The neighbours have mean 0 and standard deviation 1.
+        for (value, expected) in [(10.01, true), (9.99, false), (-10.01, true), (-9.99, false)] {
+            let values = vec![1.0, -1.0, 1.0, -1.0, value, 1.0, -1.0, 1.0, -1.0];
+            assert_eq!(outliers(&PixelPlane { height: 3, width: 3, values })[4], expected, "{value}");
+        }
     }
 }
