@@ -207,6 +207,13 @@ fn flux_position_and_neighbour_do_not_reveal_the_class() {
 }
 
 #[test]
+fn a_neighbour_is_in_35_percent_of_the_images() {
+    let count = (0..6000).filter(|i| drawn(Class::Elliptical, *i).neighbour).count();
+    // The standard deviation of the count is 37.
+    assert!(count.abs_diff(2100) < 150, "{count}");
+}
+
+#[test]
 fn the_measured_size_does_not_reveal_the_class() {
     const N: usize = 150;
     let mut renderer = Renderer::new(STAMP);
