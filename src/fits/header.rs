@@ -224,6 +224,7 @@ mod tests {
     fn looks_up_long_keys_as_hierarch() {
         let header = header(&["HIERARCH ESO TEL AIRM = 1.25 / airmass"]);
         assert_eq!(header.get("ESO TEL AIRM"), Some(CardValue::Real(1.25)));
+        assert_eq!(header.get("HIERARCH ESO TEL AIRM"), Some(CardValue::Real(1.25)));
     }
 
     #[test]

@@ -46,16 +46,16 @@ fn hdus_begin_after_the_data_and_parameters_of_the_one_before() {
         let (pcount, gcount) = (("PCOUNT", pcount), ("GCOUNT", gcount));
         hdu(&[("XTENSION", kind), ("BITPIX", "16"), ("NAXIS", "1"), ("NAXIS1", length), pcount, gcount], data)
     };
-    // 16-bit numbers: 1440 fill a block, and (700 + 20) * 2 fill one too.
+    // 16-bit numbers: 1440 fill a block, and (1400 + 40) * 2 fill two.
     let full = extension("'IMAGE   '", "1440", "0", "1", &[1; BLOCK]);
-    let parameters = extension("'IMAGE   '", "700", "20", "2", &[2; BLOCK]);
+    let parameters = extension("'IMAGE   '", "1400", "40", "2", &[2; 2 * BLOCK]);
     let table = extension("'BINTABLE'", "1441", "0", "1", &[3; BLOCK + 2]);
     let last = extension("'IMAGE   '", "2", "0", "1", &[0, 4, 0, 5]);
     let file = read([primary, full, parameters, table, last, vec![b'x'; BLOCK]].concat());
     let kinds: Vec<HduKind> = file.hdus().iter().map(|hdu| hdu.kind).collect();
     assert_eq!(kinds, [HduKind::Image, HduKind::Image, HduKind::Image, HduKind::Table, HduKind::Image]);
     assert_eq!(pixels(&file, 1), [257.0; 1440]);
-    assert_eq!(pixels(&file, 2), [514.0; 700]);
+    assert_eq!(pixels(&file, 2), [514.0; 1400]);
     assert_eq!(pixels(&file, 4), [4.0, 5.0]);
     let reason = |hdu| file.image(hdu).map(|_| ()).expect_err("not an image").reason();
     assert_eq!(reason(0), "is an image without pixels, expected an image");
@@ -64,10 +64,10 @@ fn hdus_begin_after_the_data_and_parameters_of_the_one_before() {
 
 #[test]
 fn random_groups_are_skipped() {
-    let (axes, counts) = ([("NAXIS", "2"), ("NAXIS1", "0"), ("NAXIS2", "4")], [("PCOUNT", "2"), ("GCOUNT", "120")]);
+    let (axes, counts) = ([("NAXIS", "2"), ("NAXIS1", "0"), ("NAXIS2", "4")], [("PCOUNT", "2"), ("GCOUNT", "240")]);
     let cards = [&[("SIMPLE", "T"), ("BITPIX", "-32")][..], &axes, &[("GROUPS", "T")], &counts].concat();
-    // (4 + 2) * 120 float32 fill a block.
-    let groups = hdu(&cards, &[0; BLOCK]);
+    // (4 + 2) * 240 float32 fill two blocks.
+    let groups = hdu(&cards, &[0; 2 * BLOCK]);
     let image = hdu(&[("XTENSION", "'IMAGE   '"), ("BITPIX", "8"), ("NAXIS", "1"), ("NAXIS1", "1")], &[9]);
     let file = read([groups, image].concat());
     assert_eq!((file.hdus().len(), file.hdus()[0].kind, pixels(&file, 1)), (2, HduKind::Groups, vec![9.0]));
@@ -209,8 +209,41 @@ fn damaged_tables_of_tiles_are_rejected_by_the_name_of_their_key() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    for (key, value) in [("ZTILE1", "1000"), ("ZVAL1", "32"), ("ZDITHER0", "10000")] {
+    for (key, value) in [("ZTILE1", "2000000000"), ("ZVAL1", "32"), ("ZDITHER0", "10000")] {
         let file = read(with(dithered, key, value));
         assert_eq!(file.image(1).expect(key).pixels(), 2 * 12 * 17, "{key} = {value}");
     }
+}
+
+#[test]
+fn a_heap_can_begin_after_a_gap() {
+    let original = &include_bytes!("../../tests/golden/fits/rice_i2.fits")[..];
+    // 12 rows of 8 bytes, then a heap of 219 bytes; `EXTNAME` makes room for `THEAP`.
+    let (header, data) = original.split_at(2 * BLOCK);
+    let moved = [header, &data[..96], &[0xff; 16], &data[96..BLOCK - 16]].concat();
+    let mut moved = with(&moved, "PCOUNT", "235");
+    let card = moved.chunks(80).position(|card| card.starts_with(b"EXTNAME ")).expect("a card") * 80;
+    moved[card..card + 80].copy_from_slice(format!("{:<80}", "THEAP   =                  112").as_bytes());
+    assert_eq!(pixels(&read(moved.clone()), 1), pixels(&read(original.to_vec()), 1));
+    let reason = read(with(&moved, "THEAP", "400")).image(1).map(|_| ()).expect_err("no heap").reason();
+    assert_eq!(reason, "key `THEAP` lies outside of the data");
+}
+
+#[test]
+fn large_gzipped_files_are_decompressed() {
+    let side = (65 << 20).to_string();
+    let mut bytes = hdu(&[("SIMPLE", "T"), ("BITPIX", "8"), ("NAXIS", "1"), ("NAXIS1", &side)], &[]);
+    bytes.resize((65_usize << 20).next_multiple_of(BLOCK) + BLOCK, 5);
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("large.fits.gz");
+    let file = std::fs::File::create(&path).expect("a file");
+    // Stored, so that the packed file is large too.
+    let mut packed = flate2::write::GzEncoder::new(file, flate2::Compression::none());
+    packed.write_all(&bytes).expect("packed");
+    packed.finish().expect("packed");
+    let limits = Limits { pixels: 70 << 20, gunzipped_bytes: 70 << 20 };
+    let file = FitsFile::open(&path, &limits).expect("a FITS file");
+    let mut first = [0.0; 2];
+    file.image(0).expect("an image").copy(0, &mut first);
+    assert_eq!(first, [5.0; 2]);
 }

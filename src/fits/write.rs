@@ -126,6 +126,37 @@ mod tests {
     use super::*;
     use crate::fits::{FitsFile, Limits};
 
+    fn cards(key: &str, value: &CardValue) -> Vec<String> {
+        let mut file = Vec::new();
+        card(&mut file, key, value);
+        file.chunks(80).map(|card| String::from_utf8_lossy(card).trim_end().to_owned()).collect()
+    }
+
+    #[test]
+    fn cards_have_the_fixed_format_of_the_standard() {
+        assert_eq!(cards("simple", &CardValue::Logical(true)), ["SIMPLE  =                    T"]);
+        assert_eq!(cards("VISIT", &CardValue::Integer(-7)), ["VISIT   =                   -7"]);
+        assert_eq!(cards("SCALE", &CardValue::Real(1.5e-30)), ["SCALE   =              1.5E-30"]);
+        assert_eq!(cards("NOTHING", &CardValue::Real(f64::INFINITY)), ["NOTHING ="]);
+        // A text has eight characters at least.
+        assert_eq!(cards("OBJECT", &CardValue::Text("it's".to_owned())), ["OBJECT  = 'it''s   '"]);
+        assert_eq!(cards("OBJECT", &CardValue::Text("\u{e9}".to_owned())), ["OBJECT  = '?       '"]);
+        assert_eq!(cards("EIGHTLET", &CardValue::Integer(1))[0].len(), 30);
+        assert_eq!(cards("NINELETTR", &CardValue::Integer(1)), ["HIERARCH NINELETTR = 1"]);
+        assert_eq!(cards("A B", &CardValue::Integer(1)), ["HIERARCH A B = 1"]);
+        // A text that fills a card to its end, and one character more.
+        let text = |length| cards("OBJECT", &CardValue::Text("x".repeat(length)));
+        assert_eq!(text(67), [format!("OBJECT  = '{}'", "x".repeat(67))]);
+        assert_eq!(text(68), [format!("OBJECT  = '{}&'", "x".repeat(67)), "CONTINUE  'x       '".to_owned()]);
+    }
+
+    #[test]
+    fn a_key_that_is_too_long_keeps_no_value() {
+        let found = cards(&"K".repeat(65), &CardValue::Integer(123_456));
+        assert_eq!(found, [format!("HIERARCH {}", "K".repeat(65))]);
+        assert_eq!(cards(&"K".repeat(90), &CardValue::Integer(1)), [format!("HIERARCH {}", "K".repeat(71))]);
+    }
+
     #[test]
     fn images_and_keys_are_read_back_as_written() {
         let long = "it's a long text, ".repeat(12);

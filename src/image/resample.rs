@@ -228,6 +228,37 @@ mod tests {
     }
 
     #[test]
+    fn rounding_of_decimal_scales_does_not_spread_a_nan() {
+        // Pixels that are split into k: the edges of k output pixels fall on those of an input pixel, but for rounding.
+        for old in [0.2, 0.3, 0.339, 0.7] {
+            for k in 1..=12 {
+                let plane = [1.0, 1.0, f32::NAN, 1.0, 1.0, 1.0, 1.0];
+                let (out, size) = resample(ResamplingKernel::Area, &plane, (1, 7), old / f64::from(k) / old);
+                let nan: Vec<usize> = (0..size.1).filter(|x| out[*x].is_nan()).collect();
+                let k = k as usize;
+                assert_eq!((size, nan), ((k, 7 * k), (2 * k..3 * k).collect()), "{old} / {k}");
+            }
+        }
+    }
+
+    #[test]
+    fn lanczos_weights_have_three_lobes() {
+        // Halved pixels are interpolated a quarter of a pixel off their centres.
+        let mut plane = [0.0; 15];
+        plane[7] = 1.0;
+        let (out, _) = resample(ResamplingKernel::Lanczos, &[plane; 15].concat(), (15, 15), 0.5);
+        let pi = std::f64::consts::PI;
+        let kernel =
+            |x: f64| if x.abs() < 3.0 { (pi * x).sin() * (pi * x / 3.0).sin() * 3.0 / (pi * x).powi(2) } else { 0.0 };
+        for (i, found) in out[15 * 30..16 * 30].iter().enumerate() {
+            let x = (i as f64 + 0.5) / 2.0 - 7.5;
+            let sum: f64 = (-4..=4).map(|k| kernel(x - x.floor() + f64::from(k))).sum();
+            let expected = 0.25 * kernel(x) / sum;
+            assert!((f64::from(*found) - expected).abs() < 1e-7, "{x}: {found} {expected}");
+        }
+    }
+
+    #[test]
     fn variances_use_squared_weights_and_masks_the_maximum() {
         let resampling = Resampling::new(ResamplingKernel::Area, (1, 3), 1.5);
         assert_eq!(resampling.size(), (1, 2));

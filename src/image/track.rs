@@ -61,9 +61,10 @@ mod tests {
         // From the middle of the first pixel 2 pixels to the right.
         let (plane, hit) = track((0.5, 0.5), (0.0, 2.0));
         assert_eq!((&plane[..4], hit), (&[250.0, 500.0, 250.0, 0.0][..], vec![0, 1, 2]));
-        // Down and left, over corners: 1.5 diagonals of 2.5.
-        let (plane, _) = track((0.5, 2.5), (2.5, -2.5));
-        assert_eq!([plane[2], plane[5], plane[8]], [200.0, 400.0, 400.0]);
+        assert_eq!(track((0.5, 0.5), (-0.0, 2.0)), track((0.5, 0.5), (0.0, 2.0)));
+        // Down and left through corners, 2.5 diagonals: the pixels beside a corner are not hit.
+        let (plane, hit) = track((0.5, 2.5), (2.5, -2.5));
+        assert_eq!(([plane[2], plane[5], plane[8]], hit), ([200.0, 400.0, 400.0], vec![2, 5, 8]));
         assert_eq!(plane.iter().sum::<f32>(), 1000.0);
     }
 

@@ -13,7 +13,7 @@ pub(in crate::fits) struct PlaneStatistics {
     pub(in crate::fits) low: f32,
     /// The greatest pixel.
     pub(in crate::fits) high: f32,
-    /// The least of the three noise estimates of cfitsio that is not 0.
+    /// The noise as cfitsio uses it: its estimate of third order, or that of second or fifth order if it is less and not 0.
     pub(in crate::fits) noise: f64,
 }
 
@@ -46,4 +46,28 @@ pub(in crate::fits) fn statistics(plane: &[f32], width: usize) -> Result<PlaneSt
     check(status)?;
     let noise = [second, fifth].into_iter().filter(|noise| *noise != 0.0).fold(third, f64::min);
     Ok(PlaneStatistics { low, high, noise })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::Stream;
+
+    #[test]
+    fn estimates_of_zero_are_ignored() {
+        // A quarter of the pixels is 1: most differences of second order are 0, and most of third order are not.
+        let mut stream = Stream::new(1, "plane", "statistics");
+        let plane: Vec<f32> = (0..100 * 80).map(|_| if stream.uniform() < 0.25 { 1.0 } else { 0.0 }).collect();
+        let statistics = statistics(&plane, 80).expect("statistics");
+        assert_eq!((statistics.low, statistics.high), (0.0, 1.0));
+        assert!((0.1..2.0).contains(&statistics.noise), "{}", statistics.noise);
+    }
+
+    #[test]
+    fn normal_noise_has_its_standard_deviation() {
+        let mut stream = Stream::new(1, "plane", "statistics");
+        let plane: Vec<f32> = (0..200 * 100).map(|_| 3.0 * stream.normal() as f32).collect();
+        let noise = statistics(&plane, 100).expect("statistics").noise;
+        assert!((2.8..3.1).contains(&noise), "{noise}");
+    }
 }

@@ -88,3 +88,37 @@ pub(super) fn element_bytes(letter: u8) -> Result<usize, String> {
         other => Err(format!("has a column of the unknown type `{}`", other.escape_ascii())),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pointers_have_to_point_into_the_heap() {
+        let column = |letter| TileColumn {
+            name: "COMPRESSED_DATA".to_owned(),
+            start: 0,
+            width: 8,
+            letter,
+            pointer_bytes: Some(8),
+        };
+        let heap: Vec<u8> = (0..200).collect();
+        let stream = |letter, elements: u32, start: u32| {
+            let field = [elements.to_be_bytes(), start.to_be_bytes()].concat();
+            column(letter).stream(&heap, &field, 8).map(<[u8]>::to_vec)
+        };
+        assert_eq!(stream(b'B', 3, 197).expect("a stream"), [197, 198, 199]);
+        assert_eq!(stream(b'I', 2, 196).expect("a stream"), [196, 197, 198, 199]);
+        assert_eq!(stream(b'B', 0, 200).expect("an empty stream"), [0; 0]);
+        let outside = stream(b'B', 3, 198).expect_err("outside");
+        assert_eq!(outside, "points to 3 elements from byte 198, outside of the heap of 200 bytes");
+        assert!(stream(b'I', 3, 195).is_err() && stream(b'B', u32::MAX, u32::MAX).is_err());
+        // Pointers of 16 bytes, whose sum overflows.
+        let field = [u64::MAX.to_be_bytes(), 1_u64.to_be_bytes()].concat();
+        assert!(column(b'B').stream(&heap, &field, 16).is_err());
+        let field = [2_u64.to_be_bytes(), 300_u64.to_be_bytes()].concat();
+        assert!(column(b'B').stream(&heap, &field, 16).is_err());
+        let field = [2_u64.to_be_bytes(), 9_u64.to_be_bytes()].concat();
+        assert_eq!(column(b'B').stream(&heap, &field, 16).expect("a stream"), [9, 10]);
+    }
+}

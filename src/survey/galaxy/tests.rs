@@ -187,7 +187,8 @@ fn mean(values: &[f64]) -> (f64, f64) {
 #[test]
 fn flux_position_and_neighbour_do_not_reveal_the_class() {
     const N: usize = 1500;
-    let measures: [(&str, fn(&Galaxy) -> f64); 6] = [
+    type GalaxyProperty = fn(&Galaxy) -> f64;
+    let measures: [(&str, GalaxyProperty); 6] = [
         ("magnitude", |galaxy| galaxy.magnitude_r),
         ("flux", |galaxy| main_components(galaxy).iter().map(|component| component.flux_r).sum::<f64>().ln()),
         ("radius", |galaxy| galaxy.half_light_radius_arcsec),
@@ -204,6 +205,13 @@ fn flux_position_and_neighbour_do_not_reveal_the_class() {
             assert!(difference < 4.0, "{name}: {per_class:?}");
         }
     }
+}
+
+#[test]
+fn a_neighbour_is_in_35_percent_of_the_images() {
+    let count = (0..6000).filter(|i| drawn(Class::Elliptical, *i).neighbour).count();
+    // The standard deviation of the count is 37.
+    assert!(count.abs_diff(2100) < 150, "{count}");
 }
 
 #[test]
