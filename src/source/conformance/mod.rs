@@ -21,13 +21,13 @@ use crate::{
 };
 
 /// A source that is bound and started.
-struct Case {
+struct SourceCase {
     name: String,
     source: Box<dyn Source>,
 }
 
 /// A source for every example.
-fn cases(data: &Path) -> Vec<Case> {
+fn cases(data: &Path) -> Vec<SourceCase> {
     let examples = KINDS.iter().flat_map(|kind| (kind.examples)().iter().map(move |example| (kind, *example)));
     let case = |(kind, example): (&crate::stage::Kind<dyn Source>, &str)| {
         let name = format!("{}: {example}", kind.name);
@@ -36,7 +36,7 @@ fn cases(data: &Path) -> Vec<Case> {
         let bound = (kind.build)("source", settings).and_then(|mut source| source.bind().map(|_| source));
         let mut source = bound.unwrap_or_else(|diagnostics| panic!("{name}: {diagnostics:?}"));
         source.start(&context()).unwrap();
-        Case { name, source }
+        SourceCase { name, source }
     };
     examples.map(case).collect()
 }
@@ -118,7 +118,7 @@ fn splits_are_the_same_at_every_start() {
 fn rows_have_the_bound_schema_and_do_not_depend_on_max_rows() {
     let data = data::folder();
     let mut rejects = 0;
-    for Case { name, mut source } in cases(data.path()) {
+    for SourceCase { name, mut source } in cases(data.path()) {
         let schema = source.bind().unwrap();
         for split in source.splits().unwrap() {
             let all = read_split(source.as_ref(), &split, 10_000);
@@ -139,7 +139,7 @@ fn rows_have_the_bound_schema_and_do_not_depend_on_max_rows() {
 #[test]
 fn a_split_opened_at_any_offset_yields_the_rows_that_follow() {
     let data = data::folder();
-    for Case { name, source } in cases(data.path()) {
+    for SourceCase { name, source } in cases(data.path()) {
         for split in source.splits().unwrap() {
             let all = read_split(source.as_ref(), &split, 10_000);
             let step = if all.len() > 100 { 97 } else { 1 };
@@ -161,7 +161,7 @@ fn a_split_opened_at_any_offset_yields_the_rows_that_follow() {
 #[test]
 fn a_decoder_gives_the_same_columns_for_any_batch() {
     let data = data::folder();
-    for Case { name, mut source } in cases(data.path()) {
+    for SourceCase { name, mut source } in cases(data.path()) {
         let schema = source.bind().unwrap();
         let Some(mut decoder) = source.decoder() else { continue };
         decoder.bind(&schema).unwrap();

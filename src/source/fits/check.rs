@@ -88,7 +88,7 @@ fn check_column_names(settings: &Fits, diagnostics: &mut Vec<Diagnostic>) {
         let reserved = batch::RESERVED.contains(&name.as_str()) && !allowed;
         if !is_identifier(name) || reserved {
             let message = format!("`{name}` cannot be the name of a column");
-            let help = "use letters, digits and `_`, and not a name that has a setting of its own";
+            let help = "use letters, digits and `_`, and no name that another setting fills";
             diagnostics.push(Diagnostic::at(&key, Code::BadLabel, message).help(help));
         } else if !names.insert(name) {
             let message = format!("two columns are named `{name}`");

@@ -59,7 +59,7 @@ pub(super) struct CompanionPlanes {
     pub role: HduRole,
 }
 
-/// An object with the companions that the settings need. `find` gives the planes of one of them, or the reason why it cannot.
+/// An object with the companions that the settings need. `find` returns the planes of a companion, or the reason why the object is rejected.
 pub(super) fn with_companions(
     settings: &Fits,
     image: PlaneSet,
@@ -77,7 +77,8 @@ pub(super) fn with_companions(
         let form = if let HduRole::Variance(form) = role { form } else { VarianceForm::Variance };
         check_shape(&planes, "variance").map(|()| (planes, form))
     });
-    let mask = find(Companion::Mask)?.map(|CompanionPlanes { planes, .. }| check_shape(&planes, "mask").map(|()| planes));
+    let mask =
+        find(Companion::Mask)?.map(|CompanionPlanes { planes, .. }| check_shape(&planes, "mask").map(|()| planes));
     let psf = find(Companion::Psf)?.map(|found| found.planes);
     Ok(ObjectPlanes { variance: variance.transpose()?, mask: mask.transpose()?, psf, image, bands })
 }

@@ -105,7 +105,8 @@ impl Source for FitsSource {
 
     fn open(&self, split: &Split, offset: u64) -> Result<Box<dyn Reader>> {
         let plan = self.plan()?;
-        let changed = || Error::data(format!("the files of split `{}` are not those that the run began with", split.id));
+        let changed =
+            || Error::data(format!("the files of split `{}` are not those that the run began with", split.id));
         let index: usize = split.id.split(' ').next().and_then(|index| index.parse().ok()).ok_or_else(changed)?;
         let files = plan.files.chunks(FILES_PER_SPLIT).nth(index).ok_or_else(changed)?;
         if split_id(index, files) != split.id {

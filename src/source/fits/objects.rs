@@ -53,7 +53,7 @@ pub(super) struct FileRow {
     pub object: Result<ObjectPlanes, String>,
 }
 
-/// The rows of a file, in order; an error when the file as a whole is unusable, which makes it one rejected row.
+/// The rows of a file, in order; an error when no row can be told apart, which makes the file one rejected row.
 pub(super) fn rows_of_file(
     file: &fits::Fits,
     settings: &Fits,
@@ -113,7 +113,8 @@ fn image_hdus<'a>(hdus: &'a [Hdu], settings: &Fits) -> Result<Vec<&'a Hdu>, Stri
         if let Ok(number) = name.parse::<usize>() {
             images.extend(hdus.get(number));
         } else {
-            let is_named = |hdu: &&Hdu| hdu.header.text("EXTNAME").is_some_and(|found| found.eq_ignore_ascii_case(name));
+            let is_named =
+                |hdu: &&Hdu| hdu.header.text("EXTNAME").is_some_and(|found| found.eq_ignore_ascii_case(name));
             images.extend(hdus.iter().filter(is_named));
         }
         if images.len() == before {

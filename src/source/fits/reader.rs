@@ -35,7 +35,7 @@ struct OpenFile {
 }
 
 /// What a step through a file yields.
-enum Step {
+enum FileStep {
     /// A row was added to the batch, or rejected.
     Row,
     /// A row before the start was passed.
@@ -70,9 +70,9 @@ impl FitsReader {
     fn read_row(&mut self, rows: &mut RowsBuilder, rejects: &mut Vec<Reject>) -> bool {
         loop {
             match self.step(rows, rejects) {
-                Step::Row => return true,
-                Step::Skipped => {}
-                Step::EndOfFile => {
+                FileStep::Row => return true,
+                FileStep::Skipped => {}
+                FileStep::EndOfFile => {
                     if !self.open_next() {
                         return false;
                     }
@@ -81,21 +81,22 @@ impl FitsReader {
         }
     }
 
-    fn step(&mut self, rows: &mut RowsBuilder, rejects: &mut Vec<Reject>) -> Step {
+    fn step(&mut self, rows: &mut RowsBuilder, rejects: &mut Vec<Reject>) -> FileStep {
         let number = self.passed;
         let is_skipped = number < self.start;
-        let reject = |object_id, origin, reason| Reject { row: number, object_id, origin, stage: "source".into(), reason };
-        let Some(OpenFile { name, rows: remaining }) = &mut self.current else { return Step::EndOfFile };
+        let reject =
+            |object_id, origin, reason| Reject { row: number, object_id, origin, stage: "source".into(), reason };
+        let Some(OpenFile { name, rows: remaining }) = &mut self.current else { return FileStep::EndOfFile };
         match remaining {
             // A file that cannot be read is one row.
             Err(reason) => {
-                let Some(reason) = reason.take() else { return Step::EndOfFile };
+                let Some(reason) = reason.take() else { return FileStep::EndOfFile };
                 if !is_skipped {
                     rejects.push(reject(None, name.clone(), reason));
                 }
             }
             Ok((file, found)) => {
-                let Some(found) = found.next() else { return Step::EndOfFile };
+                let Some(found) = found.next() else { return FileStep::EndOfFile };
                 if !is_skipped {
                     let (id, origin) = identity(&self.plan, name, file, &found);
                     let row = NewRow { file, found: &found, id: &id, origin: &origin, number };
@@ -106,7 +107,7 @@ impl FitsReader {
             }
         }
         self.passed += 1;
-        if is_skipped { Step::Skipped } else { Step::Row }
+        if is_skipped { FileStep::Skipped } else { FileStep::Row }
     }
 }
 

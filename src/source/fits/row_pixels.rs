@@ -137,9 +137,7 @@ impl RowPixels {
         match policy {
             Policy::Reject => match mask.iter().enumerate().filter(masked).count() {
                 0 => Ok(()),
-                count => {
-                    Err(format!("has {count} masked pixels of {}: `masked: fill` would fill them", mask.len()))
-                }
+                count => Err(format!("has {count} masked pixels of {}: `masked: fill` would fill them", mask.len())),
             },
             Policy::Fill => {
                 let image = self.image.row(self.rows);
@@ -210,13 +208,7 @@ fn to_variance(value: f32, form: VarianceForm, factor: f64) -> f32 {
 }
 
 /// Fills non-finite pixels, or gives the reason to reject the row. `what` names the plane, with a blank after it.
-fn check_finite(
-    pixels: &mut [f32],
-    layout: &ImageLayout,
-    what: &str,
-    policy: Policy,
-    fill: f32,
-) -> Result<(), String> {
+fn check_finite(pixels: &mut [f32], layout: &ImageLayout, what: &str, policy: Policy, fill: f32) -> Result<(), String> {
     let Some(NonFinite { count, first }) = cutout::non_finite(pixels) else { return Ok(()) };
     if policy == Policy::Fill {
         pixels.iter_mut().filter(|pixel| !pixel.is_finite()).for_each(|pixel| *pixel = fill);

@@ -55,7 +55,8 @@ impl Layouts {
     pub(super) fn of_settings(settings: &Fits, files: usize, reason: &str) -> Result<Self, Vec<Diagnostic>> {
         let (Some(bands), Some(size), false) = (&settings.bands, settings.size, settings.wants(Companion::Psf)) else {
             let message = format!("no image in {files} files fits the settings: {reason}");
-            let help = "with `bands` and `size` set (and no `psf` in `companions`) the run starts and rejects these files";
+            let help =
+                "with `bands` and `size` set (and no `psf` in `companions`) the run starts and rejects these files";
             return Err(vec![Diagnostic::at("paths", Code::MissingFile, message).help(help)]);
         };
         let is_flux = settings.zero_point.is_some() || settings.unit.as_deref().and_then(units::njy_in).is_some();

@@ -58,7 +58,11 @@ pub(super) fn pixel_scale_arcsec(headers: &[&Header]) -> Result<Option<f64>, Str
 
 fn positive(scale: f64, key: &str) -> Result<f64, String> {
     let is_positive = scale.is_finite() && scale > 0.0;
-    if is_positive { Ok(scale) } else { Err(format!("has pixels of {scale} arcsec by key `{key}`, expected more than 0")) }
+    if is_positive {
+        Ok(scale)
+    } else {
+        Err(format!("has pixels of {scale} arcsec by key `{key}`, expected more than 0"))
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Refuses objects that are read twice: rows with the same identity and the same origin.
 //!
-//! Only identities and origins are read, never pixels. The check holds 16 bytes per row while it runs.
+//! Only identities and origins are read, never pixels. The check keeps 16 bytes per row in memory while it runs.
 
 use std::{
     collections::HashSet,
@@ -30,14 +30,14 @@ struct RowIdentity<'a> {
 }
 
 impl RowIdentity<'_> {
-    /// 128 bits stand for the pair: two of 10^9 rows agree by chance in one of 10^20 runs.
+    /// 128 bits stand for the pair: two of 10^9 different rows agree in one of 10^20 runs.
     fn hash(&self) -> u128 {
         digest::wide_number_of(&[self.identity.as_bytes(), b"\0", self.origin.as_bytes()])
     }
 }
 
-/// Fails when two rows of the files have the same identity and the same origin. Without a column of origins every row has an
-/// origin of its own, its place in the file, so rows of distinct files never agree.
+/// Fails when two rows of the files have the same identity and the same origin. Without a column of origins the origin
+/// of a row is its place in the file, so no two rows agree.
 pub(super) fn check(files: &[PathBuf], columns: &ColumnMapping) -> Result<()> {
     if !columns.has_origin {
         return Ok(());

@@ -97,7 +97,11 @@ images:
         if self.table.is_some() && self.run.is_none() {
             diagnostics.push(Diagnostic::at("table", Code::Conflict, "`table` is a table of `run`, which is not set"));
         }
-        if diagnostics.is_empty() { Ok(Box::new(ParquetSource { settings: self, bound: None })) } else { Err(diagnostics) }
+        if diagnostics.is_empty() {
+            Ok(Box::new(ParquetSource { settings: self, bound: None }))
+        } else {
+            Err(diagnostics)
+        }
     }
 }
 
@@ -198,11 +202,15 @@ impl Parquet {
             let tables = table::tables(Path::new(run)).unwrap_or_default();
             vec![if tables.is_empty() {
                 let message = format!("`{run}` is not a run directory with a table `{name}`");
-                Diagnostic::at("run", Code::MissingFile, message).help("name the `run` folder of a pipeline that was run")
+                Diagnostic::at("run", Code::MissingFile, message)
+                    .help("name the `run` folder of a pipeline that was run")
             } else {
                 let key = if self.table.is_some() { "table" } else { "run" };
-                Diagnostic::at(key, Code::MissingFile, format!("run `{run}` has no table `{name}`"))
-                    .suggest(name, tables.keys().map(String::as_str), "tables")
+                Diagnostic::at(key, Code::MissingFile, format!("run `{run}` has no table `{name}`")).suggest(
+                    name,
+                    tables.keys().map(String::as_str),
+                    "tables",
+                )
             }]
         })
     }

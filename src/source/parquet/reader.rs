@@ -78,8 +78,10 @@ impl ParquetReader {
         if let Some((file, footer)) = self.unread.take() {
             let fields = self.columns.schema.fields().iter();
             let names = fields.filter_map(|field| self.columns.column_in_file(field));
-            let mask =
-                ProjectionMask::roots(footer.parquet_schema(), names.filter_map(|name| footer.schema().index_of(name).ok()));
+            let mask = ProjectionMask::roots(
+                footer.parquet_schema(),
+                names.filter_map(|name| footer.schema().index_of(name).ok()),
+            );
             let (groups, skipped) = row_groups_from(&footer, self.offset);
             let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file, footer)
                 .with_projection(mask)

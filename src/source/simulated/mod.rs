@@ -56,7 +56,7 @@ pub struct Simulated {
     pub pixel_scale_arcsec: f64,
     /// The range of the r magnitude (AB), drawn uniformly: brightest and faintest.
     pub magnitude_r: [f64; 2],
-    /// Divides the objects among visits, each with a depth of its own.
+    /// Divides the objects among visits with different depths.
     pub visits: Option<Visits>,
 }
 
@@ -140,7 +140,11 @@ visits: { count: 6, first_years: 10, last_years: 1 }
 
     fn build(self, _label: &str) -> Result<Box<dyn Source>, Vec<Diagnostic>> {
         let diagnostics = self.check();
-        if diagnostics.is_empty() { Ok(Box::new(SimulatedSource { settings: self, seed: None })) } else { Err(diagnostics) }
+        if diagnostics.is_empty() {
+            Ok(Box::new(SimulatedSource { settings: self, seed: None }))
+        } else {
+            Err(diagnostics)
+        }
     }
 }
 
@@ -272,7 +276,8 @@ impl Source for SimulatedSource {
     fn open(&self, split: &Split, offset: u64) -> Result<Box<dyn Reader>> {
         let seed = self.seed.ok_or_else(|| Error::bug("the source `simulated` is read before it has started"))?;
         let objects = ObjectRange::parse(&split.id);
-        let objects = objects.ok_or_else(|| Error::data(format!("the source `simulated` has no split `{}`", split.id)))?;
+        let objects =
+            objects.ok_or_else(|| Error::data(format!("the source `simulated` has no split `{}`", split.id)))?;
         Ok(Box::new(TruthReader::new(self.settings.clone(), seed, objects, offset)))
     }
 

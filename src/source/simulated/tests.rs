@@ -134,9 +134,7 @@ fn visits_have_equally_many_objects_and_depths_in_a_geometric_series() {
     assert_eq!(visit.values()[..], [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3]);
     let years = batch.column_by_name("years").unwrap().as_primitive::<Float64Type>();
     let expected = [8.0, 4.0, 2.0, 1.0];
-    assert!(
-        years.values().iter().zip(visit.values()).all(|(found, i)| (found - expected[*i as usize]).abs() < 1e-12)
-    );
+    assert!(years.values().iter().zip(visit.values()).all(|(found, i)| (found - expected[*i as usize]).abs() < 1e-12));
 }
 
 #[test]

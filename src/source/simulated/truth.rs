@@ -81,7 +81,8 @@ impl TruthReader {
         let galaxies: Vec<Galaxy> = numbers.iter().map(|number| settings.galaxy(*seed, *number)).collect();
         let ids: Vec<String> = numbers.iter().map(|number| object_id(*seed, *number)).collect();
         let sky: Vec<[f64; 2]> = ids.iter().map(|id| sky_position(*seed, id)).collect();
-        let float = |of: fn(&Galaxy) -> f64| -> ArrayRef { Arc::new(galaxies.iter().map(of).collect::<Float64Array>()) };
+        let float =
+            |of: fn(&Galaxy) -> f64| -> ArrayRef { Arc::new(galaxies.iter().map(of).collect::<Float64Array>()) };
         let coordinate =
             |axis: usize| -> ArrayRef { Arc::new(sky.iter().map(|position| position[axis]).collect::<Float64Array>()) };
         let text = |of: Vec<String>| -> ArrayRef { Arc::new(StringArray::from(of)) };

@@ -115,7 +115,8 @@ fn rejects_rows_of_a_foreign_file_without_a_usable_image_or_identity() {
     let dir = tempdir().unwrap();
     let path = dir.path().join("foreign.parquet");
     foreign(&path);
-    let image = ImageColumn { bands: vec!["r".into()], size: Some(2), unit: Unit::NanoJansky, pixel_scale_arcsec: Some(0.2) };
+    let image =
+        ImageColumn { bands: vec!["r".into()], size: Some(2), unit: Unit::NanoJansky, pixel_scale_arcsec: Some(0.2) };
     let source = bound(Parquet {
         paths: vec![path.to_str().unwrap().into()],
         object_id: Some("id".into()),
@@ -171,7 +172,10 @@ fn reports_mistakes_without_reading_rows() {
     );
     let nowhere = dir.path().join("*.pq").display().to_string();
     let missing = mistakes(Parquet { paths: vec![nowhere.clone()], ..Parquet::default() });
-    assert!(missing[0].starts_with(&format!("[missing-file] no file matches `{nowhere}` (at `paths.0`)")), "{missing:?}");
+    assert!(
+        missing[0].starts_with(&format!("[missing-file] no file matches `{nowhere}` (at `paths.0`)")),
+        "{missing:?}"
+    );
     let run = dir.path().display().to_string();
     let no_run = mistakes(Parquet { run: Some(run.clone()), ..Parquet::default() });
     let expected = format!("[missing-file] `{run}` is not a run directory with a table `objects` (at `run`)");
