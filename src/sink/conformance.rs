@@ -32,9 +32,8 @@ fn rows() -> RecordBatch {
         stretch: None,
         electrons_per_njy: None,
     };
-    let text = |of: &dyn Fn(usize) -> Option<String>| -> ArrayRef {
-        Arc::new((0..ROWS).map(of).collect::<StringArray>())
-    };
+    let text =
+        |of: &dyn Fn(usize) -> Option<String>| -> ArrayRef { Arc::new((0..ROWS).map(of).collect::<StringArray>()) };
     let floats = |salt: usize, length: usize| {
         list_column((0..ROWS * length).map(|i| ((i * salt) % 1009) as f32 / 7.0 - 50.0).collect(), length).unwrap()
     };
@@ -66,7 +65,7 @@ fn rows() -> RecordBatch {
 }
 
 /// A sink that writes, the folders it got, and what it wrote.
-struct Case {
+struct SinkCase {
     kind: &'static str,
     name: String,
     sink: Box<dyn Sink>,
@@ -79,7 +78,7 @@ struct Case {
 }
 
 /// A sink for every example.
-fn cases() -> Vec<Case> {
+fn cases() -> Vec<SinkCase> {
     let examples = KINDS.iter().flat_map(|kind| (kind.examples)().iter().map(move |example| (kind, *example)));
     let case = |(kind, example): (&Kind<dyn Sink>, &str)| {
         let name = format!("{}: {example}", kind.name);
@@ -93,12 +92,12 @@ fn cases() -> Vec<Case> {
         let (staging, table) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         sink.start(&RunContext { seed: 7, batch_rows: 16, ..RunContext::default() }, staging.path(), table.path())
             .unwrap();
-        Case { kind: kind.name, name, sink, input, staging, table, published: Vec::new() }
+        SinkCase { kind: kind.name, name, sink, input, staging, table, published: Vec::new() }
     };
     examples.map(case).collect()
 }
 
-impl Case {
+impl SinkCase {
     /// Commits as the engine does: prepares, then moves the files to the table.
     fn commit(&mut self) {
         let name = &self.name;
@@ -142,12 +141,12 @@ fn names_in(folder: &Path) -> BTreeSet<String> {
 #[derive(Debug, PartialEq)]
 enum KeptRows {
     Parquet(RecordBatch),
-    Fits(Vec<Cutout>),
+    Fits(Vec<CutoutHdu>),
 }
 
 /// An HDU with pixels.
 #[derive(Debug, PartialEq)]
-struct Cutout {
+struct CutoutHdu {
     column: Option<String>,
     /// The cards of its columns.
     keys: Vec<Vec<u8>>,
@@ -177,7 +176,7 @@ impl KeptRows {
     }
 }
 
-fn cutouts(path: &Path) -> Vec<Cutout> {
+fn cutouts(path: &Path) -> Vec<CutoutHdu> {
     let file = fits::Fits::open(path, &fits::Limits::default()).unwrap();
     let hdus = file.hdus().iter().filter(|hdu| hdu.has_pixels());
     let cutout = |hdu: &fits::Hdu| {
@@ -185,11 +184,7 @@ fn cutouts(path: &Path) -> Vec<Cutout> {
         let mut pixels = vec![0.0; image.pixels()];
         image.copy(0, &mut pixels);
         let keys = hdu.header.cards().map(<[u8]>::to_vec).collect();
-        Cutout {
-            column: hdu.header.text("EXTNAME"),
-            keys,
-            pixels: pixels.into_iter().map(f32::to_bits).collect(),
-        }
+        CutoutHdu { column: hdu.header.text("EXTNAME"), keys, pixels: pixels.into_iter().map(f32::to_bits).collect() }
     };
     hdus.map(cutout).collect()
 }
@@ -210,7 +205,8 @@ fn files_do_not_depend_on_batches_between_two_commits() {
     for (mut one, mut another) in cases().into_iter().zip(cases()) {
         one.write_all(ROWS, 100);
         another.write_all(3, 100);
-        let rows = |case: &Case| case.published.iter().map(|part| (part.file.clone(), part.rows)).collect::<Vec<_>>();
+        let rows =
+            |case: &SinkCase| case.published.iter().map(|part| (part.file.clone(), part.rows)).collect::<Vec<_>>();
         assert_eq!(rows(&one), rows(&another), "{}", one.name);
     }
 }

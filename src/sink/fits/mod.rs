@@ -40,7 +40,7 @@ pub struct Fits {
     /// its own name in capitals (`HIERARCH` where it is longer than eight letters).
     #[serde(default)]
     pub keys: Option<BTreeMap<String, String>>,
-    /// The most objects in a file, each in HDUs of its own. A file for several objects begins with an empty primary HDU.
+    /// The most objects in a file, each in separate HDUs. If it is more than 1, the primary HDU is empty.
     #[serde(default = "one")]
     #[schemars(range(min = 1, max = 10_000))]
     pub objects_per_file: usize,
@@ -187,7 +187,8 @@ impl Sink for FitsSink {
 
     fn write(&mut self, rows: &RecordBatch) -> Result<()> {
         let Self { settings, label, keys, output } = self;
-        let output = output.as_mut().ok_or_else(|| Error::bug("the sink `fits` is written to before it has started"))?;
+        let output =
+            output.as_mut().ok_or_else(|| Error::bug("the sink `fits` is written to before it has started"))?;
         let images: Vec<(&String, Images<'_>)> =
             settings.images.iter().map(|name| Ok((name, Images::of(rows, name)?))).collect::<Result<_>>()?;
         let several = settings.objects_per_file > 1;
