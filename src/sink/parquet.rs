@@ -1,8 +1,8 @@
-//! Keeps rows as Parquet parts that any tool reads: zstd, row groups bounded in bytes, units and tensor shapes in the
+//! `parquet`: rows as Parquet parts that any tool reads, with zstd, row groups of bounded size, and units and tensor shapes in the
 //! metadata of the fields.
 //!
-//! Every column is kept but images, which are large (a 3x100x100 image takes 120 kB, a row without images about 2 kB) and
-//! are kept when asked for by name. Columns that begin with `_` are internal and never kept.
+//! All columns are kept except images. They are large (a 3x100x100 image takes 120 kB, a row without images about 2 kB), so they
+//! are kept only when they are named. Columns that begin with `_` are internal and never kept.
 
 use std::{path::Path, sync::Arc};
 
@@ -13,6 +13,7 @@ use arrow::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::unknown_column;
 use crate::{
     batch::tensor_shape,
     error::{Code, Diagnostic, Error, Result},
@@ -24,17 +25,17 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Parquet {
-    /// Which columns to keep; all but images when not set.
-    pub columns: Option<Columns>,
-    /// Image columns to keep besides: none unless named.
+    /// Which columns to keep; by default all but images.
+    pub columns: Option<ColumnChoice>,
+    /// Image columns to keep as well.
     pub images: Vec<String>,
-    /// Level of the zstd compression: higher is smaller and slower.
+    /// Level of the zstd compression; higher levels are smaller and slower.
     #[schemars(range(min = 1, max = 22))]
     pub compression_level: i32,
-    /// Size of a row group, MiB: what is held in memory while it is written.
+    /// Size of a row group, MiB, which is held in memory while it is written.
     #[schemars(range(min = 1, max = 1024))]
     pub row_group_mib: usize,
-    /// Size at which a part is closed and the next one begun, MiB. A commit closes parts too.
+    /// Size at which a part is closed and the next one begins, MiB. A commit also closes parts.
     #[schemars(range(min = 1))]
     pub part_mib: u64,
 }
@@ -42,10 +43,10 @@ pub struct Parquet {
 /// A choice of columns.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum Columns {
-    /// These and no others.
+pub enum ColumnChoice {
+    /// Only these.
     Include(Vec<String>),
-    /// All but these (and images).
+    /// All but these, and but images.
     Exclude(Vec<String>),
 }
 
@@ -57,6 +58,19 @@ impl Default for Parquet {
 
 impl Settings<dyn Sink> for Parquet {
     const NAME: &'static str = "parquet";
+
+    fn examples() -> &'static [&'static str] {
+        &[
+            "images: [y10]\n",
+            "columns: { include: [object_id, label, da_y10_class, da_y10_probability] }
+compression_level: 9
+",
+            "columns: { exclude: [da_y10_latent] }
+row_group_mib: 32
+part_mib: 1024
+",
+        ]
+    }
 
     fn build(self, _label: &str) -> Result<Box<dyn Sink>, Vec<Diagnostic>> {
         Ok(Box::new(ParquetSink { settings: self, schema: Arc::new(Schema::empty()), writer: None }))
@@ -98,63 +112,61 @@ impl Sink for ParquetSink {
 
 impl ParquetSink {
     fn writer(&mut self) -> Result<&mut TableWriter> {
-        self.writer.as_mut().ok_or_else(|| Error::bug("a parquet sink was written to before it was started"))
+        self.writer.as_mut().ok_or_else(|| Error::bug("the sink `parquet` is written to before it has started"))
     }
 }
 
 impl Parquet {
-    /// The columns to keep, in the order in which they were made, each with the setting that asks for it.
+    /// The columns to keep, in the order of the stream, each with the setting that names it.
     fn choose<'a>(&self, input: &'a Schema) -> Result<Vec<(&'static str, &'a Field)>, Vec<Diagnostic>> {
         let (named_key, named): (_, &[String]) = match &self.columns {
-            Some(Columns::Include(names)) => ("columns.include", names),
-            Some(Columns::Exclude(names)) => ("columns.exclude", names),
+            Some(ColumnChoice::Include(names)) => ("columns.include", names),
+            Some(ColumnChoice::Exclude(names)) => ("columns.exclude", names),
             None => ("columns", &[]),
         };
-        let mut mistakes: Vec<Diagnostic> = named.iter().filter_map(|name| unknown(named_key, name, input)).collect();
+        let mut diagnostics: Vec<Diagnostic> =
+            named.iter().filter_map(|name| check_exists(named_key, name, input)).collect();
         for name in &self.images {
             match input.field_with_name(name) {
                 Ok(field) if !is_image(field) => {
-                    let message = format!("column `{name}` is no image: it is kept without being named here");
-                    mistakes.push(Diagnostic::at("images", Code::WrongColumn, message));
+                    let message = format!("column `{name}` is not an image: it is kept without being named here");
+                    diagnostics.push(Diagnostic::at("images", Code::WrongColumn, message));
                 }
-                _ => mistakes.extend(unknown("images", name, input)),
+                _ => diagnostics.extend(check_exists("images", name, input)),
             }
         }
-        if !mistakes.is_empty() {
-            return Err(mistakes);
+        if !diagnostics.is_empty() {
+            return Err(diagnostics);
         }
         let fields = input.fields().iter().map(AsRef::as_ref).filter(|field: &&Field| !field.name().starts_with('_'));
         let kept: Vec<_> = fields.filter_map(|field| Some((self.key_of(field)?, field))).collect();
         if kept.is_empty() {
-            return Err(vec![Diagnostic::at(named_key, Code::Conflict, "no column is left to keep")]);
+            return Err(vec![Diagnostic::at(named_key, Code::Conflict, "the settings keep no column")]);
         }
         Ok(kept)
     }
 
-    /// The setting that keeps a column, if it is kept.
+    /// The setting that names a column, empty when it is kept by default; `None` when the column is not kept.
     fn key_of(&self, field: &Field) -> Option<&'static str> {
         let among = |names: &[String]| names.contains(field.name());
         match &self.columns {
             _ if among(&self.images) => Some("images"),
-            Some(Columns::Include(names)) => among(names).then_some("columns.include"),
-            Some(Columns::Exclude(names)) if among(names) => None,
+            Some(ColumnChoice::Include(names)) => among(names).then_some("columns.include"),
+            Some(ColumnChoice::Exclude(names)) if among(names) => None,
             _ => (!is_image(field)).then_some(""),
         }
     }
 }
 
-/// Images, and the companions that have their shape.
+/// Whether a field is an image, or a companion with the shape of one.
 fn is_image(field: &Field) -> bool {
     tensor_shape(field).is_some()
 }
 
-fn unknown(key: &str, name: &str, input: &Schema) -> Option<Diagnostic> {
-    if input.field_with_name(name).is_ok() && !name.starts_with('_') {
-        return None;
-    }
-    let mistake = Diagnostic::at(key, Code::UnknownColumn, format!("no column `{name}`"));
-    let known = input.fields().iter().map(|field| field.name().as_str()).filter(|name| !name.starts_with('_'));
-    Some(mistake.suggest(name, known, "columns"))
+/// The diagnostic for a column that does not exist, or is internal.
+fn check_exists(key: &str, name: &str, input: &Schema) -> Option<Diagnostic> {
+    let exists = input.field_with_name(name).is_ok() && !name.starts_with('_');
+    (!exists).then(|| unknown_column(key, name, input))
 }
 
 #[cfg(test)]
@@ -184,37 +196,37 @@ mod tests {
     }
 
     fn kept(settings: Parquet) -> Vec<String> {
-        let needs = settings.build("objects").and_then(|mut sink| sink.bind(&input()));
-        needs.expect("no mistake").into_iter().map(|need| need.column).collect()
+        let columns = settings.build("objects").and_then(|mut sink| sink.bind(&input()));
+        columns.expect("no mistake").into_iter().map(|column| column.column).collect()
     }
 
     #[test]
-    fn latents_are_kept_and_images_are_not_unless_named() {
+    fn keeps_latents_and_only_named_images() {
         assert_eq!(kept(Parquet::default()), ["object_id", "da_latent"]);
         let images = vec!["y10".to_owned()];
         assert_eq!(kept(Parquet { images, ..Parquet::default() }), ["object_id", "y10", "da_latent"]);
     }
 
     #[test]
-    fn columns_are_those_included_or_those_not_excluded() {
-        let columns = Some(Columns::Include(vec!["object_id".into()]));
+    fn keeps_included_columns_or_those_not_excluded() {
+        let columns = Some(ColumnChoice::Include(vec!["object_id".into()]));
         assert_eq!(kept(Parquet { columns, ..Parquet::default() }), ["object_id"]);
-        let columns = Some(Columns::Exclude(vec!["object_id".into()]));
+        let columns = Some(ColumnChoice::Exclude(vec!["object_id".into()]));
         assert_eq!(kept(Parquet { columns, ..Parquet::default() }), ["da_latent"]);
     }
 
     #[test]
-    fn misspelt_columns_are_all_mistakes_with_the_nearest_name() {
-        let columns = Some(Columns::Include(vec!["objectid".into(), "_row".into()]));
+    fn reports_every_unknown_column_with_the_nearest_name() {
+        let columns = Some(ColumnChoice::Include(vec!["objectid".into(), "_row".into()]));
         let sink = Parquet { columns, images: vec!["da_latent".into()], ..Parquet::default() }.build("objects");
-        let mistakes = sink.and_then(|mut sink| sink.bind(&input())).expect_err("mistakes");
-        let messages: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+        let diagnostics = sink.and_then(|mut sink| sink.bind(&input())).expect_err("mistakes");
+        let messages: Vec<String> = diagnostics.iter().map(ToString::to_string).collect();
         assert_eq!(
             messages,
             [
                 "[unknown-column] no column `objectid` (at `columns.include`); help: did you mean `object_id`?",
-                "[unknown-column] no column `_row` (at `columns.include`)",
-                "[wrong-column] column `da_latent` is no image: it is kept without being named here (at `images`)",
+                "[unknown-column] no column `_row` (at `columns.include`); help: available columns: `object_id`, `image`, `y10`, `da_latent`",
+                "[wrong-column] column `da_latent` is not an image: it is kept without being named here (at `images`)",
             ]
         );
     }

@@ -1,5 +1,10 @@
-//! Where rows come from.
+//! The kinds of sources: where rows come from.
+//!
+//! Every kind keeps the contract of [`stage::Source`](crate::stage::Source); `conformance` checks it for every example of every
+//! kind. In the examples `${data}` is the folder of the data, as a parameter of a document would be.
 
+#[cfg(test)]
+mod conformance;
 pub mod fits;
 pub mod parquet;
 pub mod simulated;

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    fs::File,
+    fs::{self, File},
     io::Seek,
     path::Path,
     sync::Arc,
@@ -13,6 +13,7 @@ use arrow::{
     compute::{cast, concat_batches, take},
     csv::reader::{Format, ReaderBuilder},
     datatypes::{DataType, Field, Schema, SchemaRef},
+    error::ArrowError,
 };
 use parquet::arrow::{ProjectionMask, arrow_reader::ParquetRecordBatchReaderBuilder};
 use schemars::JsonSchema;
@@ -21,54 +22,46 @@ use serde::{Deserialize, Serialize};
 use crate::{
     batch,
     error::{Code, Diagnostic, Result},
+    io::parquet as parquet_file,
 };
 
-/// A CSV file (with a line of names) or Parquet file with more about the objects. Its columns that are asked for are
-/// held in memory.
+/// A CSV file (with a header line) or Parquet file with more columns for the objects. The columns that are used are held in
+/// memory.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Catalogue {
     /// The file: `.csv` or `.parquet`.
     pub path: String,
-    /// Its column that tells the objects apart.
+    /// Its column with the keys, one per object.
     pub key: String,
-    /// The header key that holds what stands in that column; without it that is the object's identity.
+    /// The header key whose value is looked up in that column; by default the identity of the object is looked up.
     #[serde(default)]
     pub header_key: Option<String>,
-    /// New columns, and those of the catalogue that fill them: `{label: morphology, magnitude: mag_r}`. `label`, `ra`
-    /// and `dec` may be among them. An object that the catalogue does not have gets nulls.
+    /// New columns, and the columns of the catalogue that fill them: `{label: morphology, magnitude: mag_r}`. `label`, `ra` and
+    /// `dec` may be among them. An object that is not in the catalogue gets nulls.
     pub columns: BTreeMap<String, String>,
 }
 
 /// A catalogue in memory.
-pub(super) struct Loaded {
+pub(super) struct LoadedCatalogue {
+    /// The row of each key.
     rows: HashMap<String, u32>,
     columns: Vec<(Field, ArrayRef)>,
 }
 
 impl Catalogue {
-    pub(super) fn load(&self) -> Result<Loaded, Vec<Diagnostic>> {
-        let unreadable = |reason: String| {
-            let message = format!("catalogue `{}` cannot be read: {reason}", self.path);
-            vec![
-                Diagnostic::at("catalogue.path", Code::MissingFile, message)
-                    .help("a CSV file with a line of names, or a Parquet file"),
-            ]
-        };
-        let ending = Path::new(&self.path).extension().map(std::ffi::OsStr::to_ascii_lowercase);
-        let parquet = ending.is_some_and(|ending| ending == "parquet" || ending == "pq");
-        let file = File::open(&self.path).map_err(|error| unreadable(error.to_string()))?;
-        if !file.metadata().is_ok_and(|metadata| metadata.is_file()) {
-            return Err(unreadable("it is no ordinary file".into()));
+    /// Reads the columns that are used.
+    pub(super) fn load(&self) -> Result<LoadedCatalogue, Vec<Diagnostic>> {
+        let path = Path::new(&self.path);
+        if !fs::metadata(path).map_err(|error| self.unreadable(&error))?.is_file() {
+            return Err(self.unreadable(&"it is not an ordinary file"));
         }
-        let table =
-            if parquet { self.read_parquet(file) } else { self.read_csv(file) }.map_err(|error| match error {
-                Unreadable::Reason(reason) => unreadable(reason),
-                Unreadable::Mistakes(mistakes) => mistakes,
-            })?;
+        let extension = path.extension().map(std::ffi::OsStr::to_ascii_lowercase);
+        let is_parquet = extension.is_some_and(|extension| extension == "parquet" || extension == "pq");
+        let table = if is_parquet { self.read_parquet(path) } else { self.read_csv(path) }?;
         let mut columns = Vec::new();
         for (name, from) in &self.columns {
-            let array = table.column_by_name(from).ok_or_else(|| unreadable(format!("it has no column `{from}`")))?;
+            let array = self.column(&table, from)?;
             let kind = match (name.as_str(), array.data_type()) {
                 (batch::LABEL, _) | (_, DataType::Utf8View | DataType::LargeUtf8) => DataType::Utf8,
                 (batch::RA | batch::DEC, _) => DataType::Float64,
@@ -80,48 +73,56 @@ impl Catalogue {
             })?;
             columns.push((Field::new(name, kind, true), array));
         }
-        let keys =
-            table.column_by_name(&self.key).ok_or_else(|| unreadable(format!("it has no column `{}`", self.key)))?;
-        let keys = cast(keys, &DataType::Utf8).map_err(|error| unreadable(error.to_string()))?;
+        Ok(LoadedCatalogue { rows: self.rows_by_key(&table)?, columns })
+    }
+
+    fn rows_by_key(&self, table: &RecordBatch) -> Result<HashMap<String, u32>, Vec<Diagnostic>> {
+        let keys = cast(self.column(table, &self.key)?, &DataType::Utf8).map_err(|error| self.unreadable(&error))?;
         let keys = keys.as_string::<i32>();
         let mut rows = HashMap::with_capacity(keys.len());
         for (row, key) in (0..).zip(keys).filter_map(|(row, key)| Some((row, key?))) {
             if rows.insert(key.trim().to_owned(), row).is_some() {
-                let message = format!("catalogue `{}` has `{key}` twice in its column `{}`", self.path, self.key);
-                return Err(vec![
-                    Diagnostic::at("catalogue.key", Code::Conflict, message).help("a key tells the objects apart"),
-                ]);
+                let message = format!("catalogue `{}` has `{key}` twice in column `{}`", self.path, self.key);
+                let help = "name a column with one row per object";
+                return Err(vec![Diagnostic::at("catalogue.key", Code::Conflict, message).help(help)]);
             }
         }
-        Ok(Loaded { rows, columns })
+        Ok(rows)
     }
 
-    /// The columns to read, or mistakes with the nearest names.
-    fn wanted(&self, schema: &Schema) -> Result<Vec<usize>, Unreadable> {
-        let wanted = self.columns.iter().map(|(name, from)| (format!("catalogue.columns.{name}"), from));
-        let wanted = wanted.chain([("catalogue.key".to_owned(), &self.key)]);
-        let (mut found, mut mistakes) = (Vec::new(), Vec::new());
-        for (key, name) in wanted {
+    fn column<'a>(&self, table: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef, Vec<Diagnostic>> {
+        let missing = || self.unreadable(&format!("it has no column `{name}`"));
+        table.column_by_name(name).ok_or_else(missing)
+    }
+
+    /// The indices of the columns to read, or diagnostics with the nearest names.
+    fn chosen(&self, schema: &Schema) -> Result<Vec<usize>, Vec<Diagnostic>> {
+        let columns = self.columns.iter().map(|(name, from)| (format!("catalogue.columns.{name}"), from));
+        let (mut found, mut diagnostics) = (Vec::new(), Vec::new());
+        for (key, name) in columns.chain([("catalogue.key".to_owned(), &self.key)]) {
             match schema.index_of(name) {
                 Ok(index) => found.push(index),
                 Err(_) => {
                     let names = schema.fields().iter().map(|field| field.name().as_str());
                     let message = format!("catalogue `{}` has no column `{name}`", self.path);
-                    mistakes.push(Diagnostic::at(&key, Code::UnknownColumn, message).suggest(name, names, "columns"));
+                    let diagnostic = Diagnostic::at(&key, Code::UnknownColumn, message);
+                    diagnostics.push(diagnostic.suggest(name, names, "columns"));
                 }
             }
         }
         found.sort_unstable();
         found.dedup();
-        if mistakes.is_empty() { Ok(found) } else { Err(Unreadable::Mistakes(mistakes)) }
+        if diagnostics.is_empty() { Ok(found) } else { Err(diagnostics) }
     }
 
-    fn read_csv(&self, mut file: File) -> Result<RecordBatch, Unreadable> {
+    fn read_csv(&self, path: &Path) -> Result<RecordBatch, Vec<Diagnostic>> {
+        let failed = |error: ArrowError| self.unreadable(&error);
+        let mut file = File::open(path).map_err(|error| self.unreadable(&error))?;
         let format = Format::default().with_header(true);
-        let (schema, _) = format.infer_schema(&file, None)?;
-        file.rewind().map_err(|error| Unreadable::Reason(error.to_string()))?;
-        let wanted = self.wanted(&schema)?;
-        // Identities stay as they are written: `007` is not 7.
+        let (schema, _) = format.infer_schema(&file, None).map_err(failed)?;
+        file.rewind().map_err(|error| self.unreadable(&error))?;
+        let chosen = self.chosen(&schema)?;
+        // Keys are read as text, since `007` is not 7.
         let as_text = |field: &Arc<Field>| {
             if *field.name() == self.key {
                 Field::new(field.name(), DataType::Utf8, true)
@@ -130,42 +131,42 @@ impl Catalogue {
             }
         };
         let schema = Arc::new(Schema::new(schema.fields().iter().map(as_text).collect::<Vec<_>>()));
-        let reader =
-            ReaderBuilder::new(schema.clone()).with_format(format).with_projection(wanted.clone()).build(file)?;
-        collect(&Arc::new(schema.project(&wanted)?), reader)
+        let projected = Arc::new(schema.project(&chosen).map_err(failed)?);
+        let reader = ReaderBuilder::new(schema).with_format(format).with_projection(chosen).build(file);
+        reader.and_then(|reader| concat(&projected, reader)).map_err(failed)
     }
 
-    fn read_parquet(&self, file: File) -> Result<RecordBatch, Unreadable> {
-        let said = |error: parquet::errors::ParquetError| Unreadable::Reason(error.to_string());
-        let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(said)?;
-        let wanted = self.wanted(builder.schema())?;
-        let schema = Arc::new(builder.schema().project(&wanted)?);
-        let mask = ProjectionMask::roots(builder.parquet_schema(), wanted);
-        collect(&schema, builder.with_projection(mask).build().map_err(said)?)
+    fn read_parquet(&self, path: &Path) -> Result<RecordBatch, Vec<Diagnostic>> {
+        let (file, footer) = parquet_file::open(path).map_err(|error| Self::at_path(error.report()))?;
+        let chosen = self.chosen(footer.schema())?;
+        let projected = footer.schema().project(&chosen).map_err(|error| self.unreadable(&error))?;
+        let mask = ProjectionMask::roots(footer.parquet_schema(), chosen);
+        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file, footer).with_projection(mask).build();
+        let reader = reader.map_err(|error| self.unreadable(&error))?;
+        concat(&Arc::new(projected), reader).map_err(|error| self.unreadable(&error))
+    }
+
+    fn unreadable(&self, reason: &dyn std::fmt::Display) -> Vec<Diagnostic> {
+        Self::at_path(format!("cannot read catalogue `{}`: {reason}", self.path))
+    }
+
+    fn at_path(message: String) -> Vec<Diagnostic> {
+        let help = "expected a CSV file with a header line, or a Parquet file";
+        vec![Diagnostic::at("catalogue.path", Code::MissingFile, message).help(help)]
     }
 }
 
-fn collect(
+fn concat(
     schema: &SchemaRef,
-    batches: impl Iterator<Item = Result<RecordBatch, arrow::error::ArrowError>>,
-) -> Result<RecordBatch, Unreadable> {
+    batches: impl Iterator<Item = Result<RecordBatch, ArrowError>>,
+) -> Result<RecordBatch, ArrowError> {
     let batches = batches.collect::<Result<Vec<_>, _>>()?;
     let schema = batches.first().map_or_else(|| schema.clone(), RecordBatch::schema);
-    Ok(concat_batches(&schema, &batches)?)
+    concat_batches(&schema, &batches)
 }
 
-enum Unreadable {
-    Reason(String),
-    Mistakes(Vec<Diagnostic>),
-}
-
-impl From<arrow::error::ArrowError> for Unreadable {
-    fn from(error: arrow::error::ArrowError) -> Self {
-        Self::Reason(error.to_string())
-    }
-}
-
-impl Loaded {
+impl LoadedCatalogue {
+    /// The fields of the new columns.
     pub(super) fn fields(&self) -> impl Iterator<Item = &Field> {
         self.columns.iter().map(|(field, _)| field)
     }
@@ -175,7 +176,7 @@ impl Loaded {
         self.rows.get(key.trim()).copied()
     }
 
-    /// The column at a place of [`Self::fields`] for rows of a batch.
+    /// The values of a new column (by its index in [`Self::fields`]) for rows of the catalogue.
     pub(super) fn take(&self, column: usize, rows: &UInt32Array) -> Result<ArrayRef> {
         Ok(take(&self.columns[column].1, rows, None)?)
     }

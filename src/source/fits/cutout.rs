@@ -1,9 +1,9 @@
-//! A plane cut or padded to the size of the column, and its unusable pixels.
+//! Crops or pads a plane to the size of the column, and finds its non-finite pixels.
 
 use crate::fits::Image;
 
-/// Copies a plane of `height` by `width` pixels, which begins at the pixel `start` of an image, into the middle of `out`
-/// (`rows` by `columns`): pixel n/2 stays pixel n/2. What the plane does not reach is left as it is.
+/// Copies a plane of `height` by `width` pixels that begins at pixel `start` of an image into the middle of `out` (`rows` by
+/// `columns`): pixel n/2 stays pixel n/2. Pixels of `out` outside the plane keep their values.
 pub(super) fn copy(image: &Image<'_>, start: usize, plane: [usize; 2], out: &mut [f32], [rows, columns]: [usize; 2]) {
     let [height, width] = plane;
     if plane == [rows, columns] {
@@ -17,21 +17,29 @@ pub(super) fn copy(image: &Image<'_>, start: usize, plane: [usize; 2], out: &mut
     }
 }
 
-/// Where an axis of `have` pixels begins in itself and in one of `want`, and how many they share.
+/// The first common pixel of axes of `have` and `want` pixels with the same middle, counted in either axis, and their number.
 fn overlap(have: usize, want: usize) -> (usize, usize, usize) {
     let (from, to) = ((have / 2).saturating_sub(want / 2), (want / 2).saturating_sub(have / 2));
     (from, to, (have - from).min(want - to))
 }
 
-/// How many pixels are NaN or infinite, and the first of them.
-pub(super) fn non_finite(pixels: &[f32]) -> Option<(usize, usize)> {
+/// Pixels that are NaN or infinite.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct NonFinite {
+    pub count: usize,
+    /// The index of the first one.
+    pub first: usize,
+}
+
+/// The NaN and infinite pixels, if there are any.
+pub(super) fn non_finite(pixels: &[f32]) -> Option<NonFinite> {
     const EXPONENT: u32 = 0x7f80_0000;
     let bad = |pixel: &f32| pixel.to_bits() & EXPONENT == EXPONENT;
-    // The common case has none, and this loop has no branch.
+    // Most images have none; without a branch per pixel the compiler vectorises this loop.
     if !pixels.chunks(4096).any(|piece| piece.iter().fold(false, |any, pixel| any | bad(pixel))) {
         return None;
     }
-    Some((pixels.iter().filter(|pixel| bad(pixel)).count(), pixels.iter().position(bad)?))
+    Some(NonFinite { count: pixels.iter().filter(|pixel| bad(pixel)).count(), first: pixels.iter().position(bad)? })
 }
 
 #[cfg(test)]
@@ -60,14 +68,14 @@ mod tests {
     }
 
     #[test]
-    fn a_crop_takes_the_inside_and_a_pad_leaves_the_rim() {
+    fn crops_the_inside_and_keeps_what_is_outside_a_smaller_plane() {
         assert_eq!(cut([4, 4], [2, 2]), [5.0, 6.0, 9.0, 10.0]);
         assert_eq!(cut([1, 2], [3, 4]), [-1.0, -1.0, -1.0, -1.0, -1.0, 0.0, 1.0, -1.0, -1.0, -1.0, -1.0, -1.0]);
     }
 
     #[test]
-    fn numbers_that_are_none_are_counted() {
+    fn counts_non_finite_pixels() {
         assert_eq!(non_finite(&[1.0, -0.0, f32::MAX, f32::MIN_POSITIVE / 4.0]), None);
-        assert_eq!(non_finite(&[1.0, f32::NEG_INFINITY, 2.0, f32::NAN]), Some((2, 1)));
+        assert_eq!(non_finite(&[1.0, f32::NEG_INFINITY, 2.0, f32::NAN]), Some(NonFinite { count: 2, first: 1 }));
     }
 }

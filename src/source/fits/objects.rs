@@ -1,109 +1,109 @@
-//! Which planes of which units make an object.
+//! The objects of a file: which planes of which HDUs make each.
 
-use super::{Companion, Fits, Layout};
-use crate::fits::{self, Hdu, HduKind, Header};
+use super::{
+    Companion, Fits, Layout,
+    bands::{band_of, parse_bands, planes_word, select},
+    companions::{
+        CompanionPlanes, HduRole, VarianceForm, companion_hdus, companion_planes, role, with_companions, wrong_number,
+    },
+};
+use crate::fits::{self, Hdu, HduKind};
 
-/// A plane of a unit: its number among the planes.
+/// A plane of an HDU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Plane {
+pub(super) struct PlaneIndex {
     pub hdu: usize,
-    pub index: usize,
+    /// Its number among the planes of the HDU.
+    pub plane: usize,
 }
 
-/// Where the planes of one image lie, one per band.
+/// The planes of one image, one per band.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Planes {
-    pub planes: Vec<Plane>,
-    /// Rows and columns of a plane.
-    pub side: [usize; 2],
+pub(super) struct PlaneSet {
+    pub planes: Vec<PlaneIndex>,
+    /// Rows and columns of a plane, pixels.
+    pub shape: [usize; 2],
 }
 
-/// What a variance unit holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Spread {
-    Variance,
-    Sigma,
-    Inverse,
+impl PlaneSet {
+    fn select(&self, planes: &[usize]) -> Self {
+        Self { planes: planes.iter().map(|plane| self.planes[*plane]).collect(), shape: self.shape }
+    }
 }
 
-/// An object of a file.
+/// The planes of an object.
 #[derive(Debug, Clone)]
-pub(super) struct Object {
-    pub image: Planes,
+pub(super) struct ObjectPlanes {
+    pub image: PlaneSet,
     pub bands: Vec<String>,
-    pub variance: Option<(Planes, Spread)>,
-    pub mask: Option<Planes>,
-    pub psf: Option<Planes>,
+    pub variance: Option<(PlaneSet, VarianceForm)>,
+    pub mask: Option<PlaneSet>,
+    pub psf: Option<PlaneSet>,
 }
 
-/// A row of a file: its units, its place in a stack, and the object or why it is none.
-pub(super) struct Found {
+/// A row of a file.
+pub(super) struct FileRow {
+    /// The HDUs of its image.
     pub hdus: Vec<usize>,
+    /// Its entry in a cube with four axes.
     pub entry: Option<usize>,
-    /// Whether other objects share the file, and so the keys of its primary header.
+    /// Whether the file has other objects, which the keys of the primary header then describe too.
     pub shares_file: bool,
-    pub object: Result<Object, String>,
+    /// Its planes, or the reason why it is rejected.
+    pub object: Result<ObjectPlanes, String>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Role {
-    Image,
-    Variance(Spread),
-    Mask,
-    Psf,
-    Other,
-}
-
-/// The rows of a file, in order: an error when no row can be told apart.
-pub(super) fn objects(file: &fits::FitsFile, settings: &Fits, bands: Option<&[String]>) -> Result<Vec<Found>, String> {
-    let hdus = file.hdus();
-    let images = images(hdus, settings)?;
+/// The rows of a file, in order; an error when no row can be told apart, which makes the file one rejected row.
+pub(super) fn rows_of_file(
+    file: &fits::FitsFile,
+    settings: &Fits,
+    bands: Option<&[String]>,
+) -> Result<Vec<FileRow>, String> {
+    let images = image_hdus(file.hdus(), settings)?;
     let layout = match settings.layout {
         Layout::Auto if images.len() == 1 => Layout::Cube,
-        Layout::Auto if is_unit_per_band(&images, bands) => Layout::HduPerBand,
+        Layout::Auto if is_hdu_per_band(&images, bands) => Layout::HduPerBand,
         Layout::Auto => Layout::HduPerObject,
         Layout::Cube if images.len() > 1 => {
+            let found = images.len();
             return Err(format!(
-                "has {} image units, expected one cube: `hdu` names the one to read, `layout: hdu_per_object` reads all",
-                images.len()
+                "has {found} image HDUs, expected one cube: name one in `hdu`, or read all with `layout: hdu_per_object`"
             ));
         }
         layout => layout,
     };
+    let context = FileContext { file, settings, bands };
     if layout == Layout::HduPerBand {
-        if let Some(damaged) = images.iter().find_map(|hdu| damage(hdu).err()) {
-            return Err(damaged);
-        }
-        let object = unit_per_band(file, settings, &images, bands);
+        images.iter().try_for_each(|hdu| usable(hdu))?;
         let hdus = images.iter().map(|hdu| hdu.index).collect();
-        return Ok(vec![Found { hdus, entry: None, shares_file: false, object }]);
+        return Ok(vec![FileRow { hdus, entry: None, shares_file: false, object: context.object_of_hdus(&images) }]);
     }
-    let mut found = Vec::new();
+    let mut rows = Vec::new();
     for (number, hdu) in images.iter().enumerate() {
-        let entries = match squeezed(&hdu.shape) {
+        let entries = match axes(&hdu.shape) {
             [entries, _, _, _] => Some(*entries),
             _ => None,
         };
+        let shares_file = images.len() > 1 || entries.is_some();
         for entry in 0..entries.unwrap_or(1) {
-            let shares_file = images.len() > 1 || entries.is_some();
-            let place = Place { hdu, number, of: images.len(), entry, entries };
-            let object = cube(file, settings, &place, bands, shares_file);
-            found.push(Found { hdus: vec![hdu.index], entry: entries.map(|_| entry), shares_file, object });
+            let place = ImageHdu { hdu, number, of: images.len(), entry, entries };
+            let object = context.object_of_cube(&place, shares_file);
+            rows.push(FileRow { hdus: vec![hdu.index], entry: entries.map(|_| entry), shares_file, object });
         }
     }
-    Ok(found)
+    Ok(rows)
 }
 
-/// The units that hold images: those that `hdu` names, or those that look like it.
-fn images<'a>(hdus: &'a [Hdu], settings: &Fits) -> Result<Vec<&'a Hdu>, String> {
+/// The HDUs that hold images: those that `hdu` names, or those without another role.
+fn image_hdus<'a>(hdus: &'a [Hdu], settings: &Fits) -> Result<Vec<&'a Hdu>, String> {
     let Some(names) = &settings.hdu else {
-        let candidate =
-            |hdu: &&Hdu| hdu.kind == HduKind::Damaged || (hdu.has_pixels() && role(&hdu.header) == Role::Image);
-        let images: Vec<&Hdu> = hdus.iter().filter(candidate).collect();
-        // A lone damaged unit says more than that there is no image.
+        let is_candidate =
+            |hdu: &&Hdu| hdu.kind == HduKind::Damaged || (hdu.has_pixels() && role(&hdu.header) == HduRole::Image);
+        let images: Vec<&Hdu> = hdus.iter().filter(is_candidate).collect();
         return match images.as_slice() {
             [] => Err(format!("has no image: it holds {}", inventory(hdus))),
-            [hdu] if hdu.kind == HduKind::Damaged => Err(damage(hdu).err().unwrap_or_default()),
+            // The damage explains more than "no image".
+            [hdu] if hdu.kind == HduKind::Damaged => Err(usable(hdu).err().unwrap_or_default()),
             _ => Ok(images),
         };
     };
@@ -113,16 +113,18 @@ fn images<'a>(hdus: &'a [Hdu], settings: &Fits) -> Result<Vec<&'a Hdu>, String> 
         if let Ok(number) = name.parse::<usize>() {
             images.extend(hdus.get(number));
         } else {
-            let named = |hdu: &&Hdu| hdu.header.text("EXTNAME").is_some_and(|found| found.eq_ignore_ascii_case(name));
-            images.extend(hdus.iter().filter(named));
+            let is_named =
+                |hdu: &&Hdu| hdu.header.text("EXTNAME").is_some_and(|found| found.eq_ignore_ascii_case(name));
+            images.extend(hdus.iter().filter(is_named));
         }
         if images.len() == before {
-            return Err(format!("has no unit `{name}`: it holds {}", inventory(hdus)));
+            return Err(format!("has no HDU `{name}`: it holds {}", inventory(hdus)));
         }
     }
     Ok(images)
 }
 
+/// The HDUs of a file in words, the first eight.
 fn inventory(hdus: &[Hdu]) -> String {
     let one = |hdu: &Hdu| {
         let kind = if hdu.kind == HduKind::Image && !hdu.has_pixels() { "no pixels" } else { hdu.kind.name() };
@@ -132,32 +134,19 @@ fn inventory(hdus: &[Hdu]) -> String {
     hdus.iter().take(8).map(one).collect::<Vec<_>>().join(", ") + &more
 }
 
-fn damage(hdu: &Hdu) -> Result<(), String> {
+/// Checks that an HDU is an undamaged image with pixels.
+fn usable(hdu: &Hdu) -> Result<(), String> {
     match &hdu.damage {
-        Some(damage) => Err(format!("unit {} {damage}", hdu.index)),
+        Some(damage) => Err(format!("HDU {} {damage}", hdu.index)),
         None if !hdu.has_pixels() => {
-            Err(format!("unit {} is {}, expected an image with pixels", hdu.index, hdu.kind.name()))
+            Err(format!("HDU {} is {}, expected an image with pixels", hdu.index, hdu.kind.name()))
         }
         None => Ok(()),
     }
 }
 
-/// What a unit is for, by its `EXTTYPE` or `EXTNAME`.
-fn role(header: &Header) -> Role {
-    let of = |name: &str| match name.to_ascii_uppercase().as_str() {
-        "VARIANCE" | "VAR" | "UNCERT" => Some(Role::Variance(Spread::Variance)),
-        "ERR" | "ERROR" | "SIGMA" | "RMS" | "STDDEV" => Some(Role::Variance(Spread::Sigma)),
-        "WEIGHT" | "WHT" | "IVAR" | "INVVAR" => Some(Role::Variance(Spread::Inverse)),
-        "MASK" | "DQ" | "FLAGS" => Some(Role::Mask),
-        "PSF" | "PSFIMAGE" | "KERNEL" => Some(Role::Psf),
-        "SEGM" | "SEGMENTATION" | "SEGMAP" | "BKG" | "BACKGROUND" | "EXPOSURE" => Some(Role::Other),
-        _ => None,
-    };
-    ["EXTTYPE", "EXTNAME"].iter().filter_map(|key| header.text(key)).find_map(|name| of(&name)).unwrap_or(Role::Image)
-}
-
 /// The axes without leading ones of length one, at least two.
-fn squeezed(shape: &[usize]) -> &[usize] {
+fn axes(shape: &[usize]) -> &[usize] {
     let mut shape = shape;
     while shape.len() > 2 && shape[0] == 1 {
         shape = &shape[1..];
@@ -165,244 +154,131 @@ fn squeezed(shape: &[usize]) -> &[usize] {
     shape
 }
 
-fn is_unit_per_band(images: &[&Hdu], bands: Option<&[String]>) -> bool {
-    let flat = images.iter().all(|hdu| squeezed(&hdu.shape).len() == 2);
+/// Whether several image HDUs are the bands of one object, for `layout: auto`.
+fn is_hdu_per_band(images: &[&Hdu], bands: Option<&[String]>) -> bool {
+    let are_flat = images.iter().all(|hdu| axes(&hdu.shape).len() == 2);
     let named: Vec<Option<String>> = images.iter().map(|hdu| band_of(&hdu.header, bands.is_some())).collect();
-    let distinct = named.iter().all(Option::is_some) && (1..named.len()).all(|at| !named[..at].contains(&named[at]));
-    let wanted = bands.is_some_and(|bands| {
+    let are_distinct =
+        named.iter().all(Option::is_some) && (1..named.len()).all(|at| !named[..at].contains(&named[at]));
+    let are_wanted = bands.is_some_and(|bands| {
         let found = |band: &String| named.iter().filter(|name| name.as_ref() == Some(band)).count() == 1;
         bands.len() > 1 && (bands.len() == images.len() || bands.iter().all(found))
     });
-    flat && (wanted || (bands.is_none() && distinct))
+    are_flat && (are_wanted || (bands.is_none() && are_distinct))
 }
 
-/// The band of a unit with one plane. A name like `SCI` is none, so `EXTNAME` counts only where bands are expected.
-fn band_of(header: &Header, by_name: bool) -> Option<String> {
-    let keys: &[&str] = if by_name { &["BAND", "FILTER", "EXTNAME"] } else { &["BAND", "FILTER"] };
-    keys.iter().find_map(|key| header.text(key))
-}
-
-/// The bands that `BANDS` names: `gri`, `g,r,i` or `g r i`.
-fn listed(text: &str, count: usize) -> Option<Vec<String>> {
-    let parts: Vec<String> = text
-        .split(|letter: char| letter.is_whitespace() || ",;|".contains(letter))
-        .filter(|part| !part.is_empty())
-        .map(str::to_owned)
-        .collect();
-    if parts.len() == count {
-        return Some(parts);
-    }
-    (parts.len() == 1 && text.chars().count() == count).then(|| text.chars().map(String::from).collect())
-}
-
-/// Which of `count` planes to take, and what to call them, given what the header calls them.
-fn pick(
-    named: Option<Vec<String>>,
-    count: usize,
-    bands: Option<&[String]>,
-) -> Result<(Vec<usize>, Vec<String>), String> {
-    let Some(bands) = bands else {
-        let names = named.unwrap_or_else(|| (1..=count).map(|band| format!("band{band}")).collect());
-        return Ok(((0..count).collect(), names));
-    };
-    if let Some(named) = &named {
-        let found: Option<Vec<usize>> = bands.iter().map(|band| named.iter().position(|name| name == band)).collect();
-        match found {
-            Some(found) => return Ok((found, bands.to_vec())),
-            // One plane can be called anything: `r_03` is the `r` that the settings say.
-            None if count == 1 && bands.len() == 1 => {}
-            None => return Err(format!("has the bands {}, expected {}", quoted(named), quoted(bands))),
-        }
-    }
-    if count != bands.len() {
-        return Err(format!(
-            "has {count} {}, expected {} for the bands {}",
-            planes_word(count),
-            bands.len(),
-            quoted(bands)
-        ));
-    }
-    Ok(((0..count).collect(), bands.to_vec()))
-}
-
-fn planes_word(count: usize) -> &'static str {
-    if count == 1 { "plane" } else { "planes" }
-}
-
-fn quoted(names: &[String]) -> String {
-    names.iter().map(|name| format!("`{}`", name.escape_debug())).collect::<Vec<_>>().join(", ")
-}
-
-/// An image unit among others.
-struct Place<'a> {
-    hdu: &'a Hdu,
-    number: usize,
-    of: usize,
-    entry: usize,
-    entries: Option<usize>,
-}
-
-impl Place<'_> {
-    /// The planes of a unit that belong to this object, all of them.
-    fn planes(&self, hdu: &Hdu) -> Result<Planes, String> {
-        let (count, side) = flat(hdu)?;
-        let start = self.entry * count;
-        Ok(Planes { planes: (start..start + count).map(|index| Plane { hdu: hdu.index, index }).collect(), side })
-    }
-}
-
-/// Planes of an object in a unit, and their sides.
-fn flat(hdu: &Hdu) -> Result<(usize, [usize; 2]), String> {
-    damage(hdu)?;
-    match *squeezed(&hdu.shape) {
+/// Planes per object of an HDU, and their shape.
+fn planes_of(hdu: &Hdu) -> Result<(usize, [usize; 2]), String> {
+    usable(hdu)?;
+    match *axes(&hdu.shape) {
         [height, width] => Ok((1, [height, width])),
         [planes, height, width] | [_, planes, height, width] => Ok((planes, [height, width])),
         _ => Err(format!("has the shape {:?}, expected [y, x] or [band, y, x]", hdu.shape)),
     }
 }
 
-fn cube(
-    file: &fits::FitsFile,
-    settings: &Fits,
-    place: &Place<'_>,
-    bands: Option<&[String]>,
-    shared: bool,
-) -> Result<Object, String> {
-    let header = &place.hdu.header;
-    if settings.layout == Layout::Cube && place.entries.is_some() {
-        return Err(format!("has the shape {:?}, expected [band, y, x]", place.hdu.shape));
+/// The single plane of each of some HDUs, all of one shape.
+fn plane_per_hdu(hdus: &[&Hdu]) -> Result<PlaneSet, String> {
+    let plane = |hdu: &Hdu| match planes_of(hdu)? {
+        (1, shape) => Ok((PlaneIndex { hdu: hdu.index, plane: 0 }, shape)),
+        (count, _) => Err(format!("HDU {} has {count} planes, expected one for its band", hdu.index)),
+    };
+    let planes: Vec<(PlaneIndex, [usize; 2])> = hdus.iter().map(|hdu| plane(hdu)).collect::<Result<_, String>>()?;
+    let shape = planes.first().map(|(_, shape)| *shape).unwrap_or_default();
+    if let Some((other, found)) = planes.iter().find(|(_, found)| *found != shape) {
+        return Err(format!("HDU {} is {found:?} pixels, expected {shape:?} as in the first band", other.hdu));
     }
-    let all = place.planes(place.hdu)?;
-    let count = all.planes.len();
-    let primary = file.hdus().first().map(|hdu| &hdu.header);
-    let headers = || [Some(header), primary].into_iter().flatten();
-    let named = match headers().find_map(|header| header.text("BANDS")) {
-        Some(text) if count > 1 || !shared => Some(listed(&text, count).ok_or_else(|| {
-            format!("key `BANDS` is `{}`, expected the names of {count} {}", text.escape_debug(), planes_word(count))
-        })?),
-        _ if count == 1 => headers().find_map(|header| band_of(header, false)).map(|band| vec![band]),
-        _ => None,
-    };
-    let (picked, bands) = pick(named, count, bands)?;
-    let companion = |wanted| -> Result<Option<(Planes, Role)>, String> {
-        if !settings.required_columns(wanted) {
-            return Ok(None);
-        }
-        let units = companions(file.hdus(), wanted);
-        let unit = match units.len() {
-            1 => units[0],
-            found if found == place.of => units[place.number],
-            found => return Err(counted(wanted, found, place.of)),
-        };
-        let one = Place { hdu: unit, number: 0, of: 1, entry: 0, entries: None };
-        let of_stack = place.entries.is_some()
-            && place.entries == squeezed(&unit.shape).first().copied()
-            && squeezed(&unit.shape).len() == 4;
-        let all = if of_stack { place.planes(unit)? } else { one.planes(unit)? };
-        spread(&all, count, &picked, wanted).map(|planes| Some((planes, role(&unit.header))))
-    };
-    let image = Planes { planes: picked.iter().map(|plane| all.planes[*plane]).collect(), side: all.side };
-    with_companions(image, bands, companion)
+    Ok(PlaneSet { planes: planes.into_iter().map(|(plane, _)| plane).collect(), shape })
 }
 
-fn unit_per_band(
-    file: &fits::FitsFile,
-    settings: &Fits,
-    images: &[&Hdu],
-    bands: Option<&[String]>,
-) -> Result<Object, String> {
-    let plane = |hdu: &Hdu| match flat(hdu)? {
-        (1, side) => Ok((Plane { hdu: hdu.index, index: 0 }, side)),
-        (count, _) => Err(format!("unit {} has {count} planes, expected one for its band", hdu.index)),
-    };
-    let together = |units: &[&Hdu]| {
-        let planes: Vec<(Plane, [usize; 2])> = units.iter().map(|hdu| plane(hdu)).collect::<Result<_, String>>()?;
-        let side = planes.first().map(|(_, side)| *side).unwrap_or_default();
-        if let Some((other, found)) = planes.iter().find(|(_, found)| *found != side) {
-            return Err(format!("unit {} is {found:?} pixels, expected {side:?} as in the first band", other.hdu));
-        }
-        Ok(Planes { planes: planes.into_iter().map(|(plane, _)| plane).collect(), side })
-    };
-    let all = together(images)?;
-    let named: Option<Vec<String>> = images.iter().map(|hdu| band_of(&hdu.header, true)).collect();
-    let primary = file.hdus().first().and_then(|hdu| hdu.header.text("BANDS"));
-    let (picked, bands) = pick(named.or_else(|| listed(&primary?, images.len())), images.len(), bands)?;
-    let companion = |wanted| -> Result<Option<(Planes, Role)>, String> {
-        if !settings.required_columns(wanted) {
-            return Ok(None);
-        }
-        let units = companions(file.hdus(), wanted);
-        if units.len() != 1 && units.len() != images.len() {
-            return Err(counted(wanted, units.len(), images.len()));
-        }
-        let role = units.first().map_or(Role::Other, |hdu| role(&hdu.header));
-        spread(&together(&units)?, images.len(), &picked, wanted).map(|planes| Some((planes, role)))
-    };
-    let image = Planes { planes: picked.iter().map(|plane| all.planes[*plane]).collect(), side: all.side };
-    with_companions(image, bands, companion)
+/// An image HDU and the entry in it that is an object.
+struct ImageHdu<'a> {
+    hdu: &'a Hdu,
+    /// Its number among the image HDUs.
+    number: usize,
+    /// How many image HDUs there are.
+    of: usize,
+    entry: usize,
+    /// Length of the slowest of four axes.
+    entries: Option<usize>,
 }
 
-fn with_companions(
-    image: Planes,
-    bands: Vec<String>,
-    companion: impl Fn(Companion) -> Result<Option<(Planes, Role)>, String>,
-) -> Result<Object, String> {
-    let same_side = |planes: &Planes, what: &str| {
-        let same = planes.side == image.side;
-        if same {
-            Ok(())
-        } else {
-            Err(format!("has a {what} of {:?} pixels, expected {:?} as of the image", planes.side, image.side))
-        }
-    };
-    let variance = companion(Companion::Variance)?.map(|(planes, role)| {
-        let spread = if let Role::Variance(spread) = role { spread } else { Spread::Variance };
-        same_side(&planes, "variance").map(|()| (planes, spread))
-    });
-    let mask = companion(Companion::Mask)?.map(|(planes, _)| same_side(&planes, "mask").map(|()| planes));
-    let psf = companion(Companion::Psf)?.map(|(planes, _)| planes);
-    Ok(Object { variance: variance.transpose()?, mask: mask.transpose()?, psf, image, bands })
-}
+impl ImageHdu<'_> {
+    /// The planes of this entry in an HDU.
+    fn planes(&self, hdu: &Hdu) -> Result<PlaneSet, String> {
+        let (count, shape) = planes_of(hdu)?;
+        let start = self.entry * count;
+        let planes = (start..start + count).map(|plane| PlaneIndex { hdu: hdu.index, plane }).collect();
+        Ok(PlaneSet { planes, shape })
+    }
 
-fn companions(hdus: &[Hdu], wanted: Companion) -> Vec<&Hdu> {
-    let is = |hdu: &&Hdu| {
-        let role = role(&hdu.header);
-        let same = match wanted {
-            Companion::Variance => matches!(role, Role::Variance(_)),
-            Companion::Mask => role == Role::Mask,
-            Companion::Psf => role == Role::Psf,
-        };
-        same && hdu.has_pixels()
-    };
-    hdus.iter().filter(is).collect()
-}
-
-fn counted(wanted: Companion, found: usize, expected: usize) -> String {
-    let what = match wanted {
-        Companion::Variance => "variance",
-        Companion::Mask => "mask",
-        Companion::Psf => "PSF",
-    };
-    if found == 0 {
-        format!("has no {what} unit")
-    } else {
-        format!("has {found} {what} units, expected 1 or {expected}")
+    /// Whether another HDU has an entry for each of this one.
+    fn has_entries_of(&self, other: &Hdu) -> bool {
+        let axes = axes(&other.shape);
+        axes.len() == 4 && self.entries == axes.first().copied()
     }
 }
 
-/// The picked planes of a companion; one plane serves all bands.
-fn spread(all: &Planes, count: usize, picked: &[usize], wanted: Companion) -> Result<Planes, String> {
-    let planes = match all.planes.len() {
-        1 => picked.iter().map(|_| all.planes[0]).collect(),
-        found if found == count => picked.iter().map(|plane| all.planes[*plane]).collect(),
-        found => return Err(counted(wanted, found, count).replace("units", "planes")),
-    };
-    Ok(Planes { planes, side: all.side })
+/// A file, and what its objects are read with.
+struct FileContext<'a> {
+    file: &'a fits::FitsFile,
+    settings: &'a Fits,
+    bands: Option<&'a [String]>,
 }
 
-impl Fits {
-    /// Whether a companion has to be read: as a column, or because the mask decides.
-    fn required_columns(&self, companion: Companion) -> bool {
-        self.wants(companion) || (companion == Companion::Mask && self.masked.is_some())
+impl FileContext<'_> {
+    /// The object in a cube, or in one entry of it.
+    fn object_of_cube(&self, image: &ImageHdu<'_>, shares_file: bool) -> Result<ObjectPlanes, String> {
+        let Self { file, settings, bands } = self;
+        let header = &image.hdu.header;
+        if settings.layout == Layout::Cube && image.entries.is_some() {
+            return Err(format!("has the shape {:?}, expected [band, y, x]", image.hdu.shape));
+        }
+        let all = image.planes(image.hdu)?;
+        let count = all.planes.len();
+        let primary = file.hdus().first().map(|hdu| &hdu.header);
+        let headers = || [Some(header), primary].into_iter().flatten();
+        let named = match headers().find_map(|header| header.text("BANDS")) {
+            Some(text) if count > 1 || !shares_file => Some(parse_bands(&text, count).ok_or_else(|| {
+                let (text, planes) = (text.escape_debug(), planes_word(count));
+                format!("key `BANDS` is `{text}`, expected the names of {count} {planes}")
+            })?),
+            _ if count == 1 => headers().find_map(|header| band_of(header, false)).map(|band| vec![band]),
+            _ => None,
+        };
+        let selected = select(named, count, *bands)?;
+        let companion = |wanted: Companion| {
+            let hdus = companion_hdus(file.hdus(), wanted);
+            let hdu = match hdus.len() {
+                1 => hdus[0],
+                found if found == image.of => hdus[image.number],
+                found => return Err(wrong_number(wanted, (found, "HDUs"), image.of)),
+            };
+            let single = ImageHdu { hdu, number: 0, of: 1, entry: 0, entries: None };
+            let all = if image.has_entries_of(hdu) { image.planes(hdu)? } else { single.planes(hdu)? };
+            let planes = companion_planes(&all, count, &selected.planes, wanted)?;
+            Ok(CompanionPlanes { planes, role: role(&hdu.header) })
+        };
+        with_companions(settings, all.select(&selected.planes), selected.names.clone(), companion)
+    }
+
+    /// The object whose bands are HDUs.
+    fn object_of_hdus(&self, images: &[&Hdu]) -> Result<ObjectPlanes, String> {
+        let Self { file, settings, bands } = self;
+        let all = plane_per_hdu(images)?;
+        let named: Option<Vec<String>> = images.iter().map(|hdu| band_of(&hdu.header, true)).collect();
+        let primary = file.hdus().first().and_then(|hdu| hdu.header.text("BANDS"));
+        let named = named.or_else(|| parse_bands(&primary?, images.len()));
+        let selected = select(named, images.len(), *bands)?;
+        let companion = |wanted: Companion| {
+            let hdus = companion_hdus(file.hdus(), wanted);
+            if hdus.len() != 1 && hdus.len() != images.len() {
+                return Err(wrong_number(wanted, (hdus.len(), "HDUs"), images.len()));
+            }
+            let role = hdus.first().map_or(HduRole::Other, |hdu| role(&hdu.header));
+            let planes = companion_planes(&plane_per_hdu(&hdus)?, images.len(), &selected.planes, wanted)?;
+            Ok(CompanionPlanes { planes, role })
+        };
+        with_companions(settings, all.select(&selected.planes), selected.names.clone(), companion)
     }
 }

@@ -1,17 +1,17 @@
-//! What headers say of pixels: their unit and their size on the sky.
+//! Units of flux and pixel scales in headers.
 
 use crate::fits::Header;
 
-/// nJy in a unit, if it is one of flux per pixel. 1 maggy is 10^(0.4 * 31.4) nJy, so that AB magnitudes have the zero
-/// point 31.4 for nJy and 0 for maggies.
+/// The number of nJy in a unit, if it is a unit of flux per pixel. 1 maggy is 10^(0.4 * 31.4) nJy, so that AB magnitudes have the
+/// zero point 31.4 for nJy and 0 for maggies.
 pub(super) fn njy_in(unit: &str) -> Option<f64> {
     let plain: String = unit.chars().filter(|letter| !letter.is_whitespace()).collect();
     let plain = ["/pixel", "/pix", "pixel-1", "pix-1", "pixel**-1", "pix**-1"]
         .iter()
         .find_map(|per| plain.strip_suffix(per))
         .unwrap_or(&plain);
-    let maggy = from_zero_point(0.0);
-    // Jy are told by their case (MJy is not mJy), maggies are not.
+    let maggy = njy_per_count(0.0);
+    // The case of a Jy matters (MJy is not mJy), that of a maggy does not.
     match plain {
         "nJy" => Some(1.0),
         "uJy" | "µJy" | "μJy" | "microJy" => Some(1e3),
@@ -25,13 +25,13 @@ pub(super) fn njy_in(unit: &str) -> Option<f64> {
     }
 }
 
-/// nJy in one count of an image of an AB zero point: 10^(0.4 * (31.4 - zero point)).
-pub(super) fn from_zero_point(zero_point: f64) -> f64 {
+/// The number of nJy in a count of an image with an AB zero point: 10^(0.4 * (31.4 - zero point)).
+pub(super) fn njy_per_count(zero_point: f64) -> f64 {
     10f64.powf(0.4 * (31.4 - zero_point))
 }
 
-/// Side of a pixel, arcsec: `PIXSCALE`, or the root of the area that the `CD` matrix or `CDELT` give a pixel of an
-/// image whose first two axes lie on the sky.
+/// Side of a pixel, arcsec: `PIXSCALE`, or the square root of the area of a pixel by the `CD` matrix, or by `CDELT` where `CTYPE`
+/// puts both axes on the sky.
 pub(super) fn pixel_scale_arcsec(headers: &[&Header]) -> Result<Option<f64>, String> {
     for header in headers {
         for key in ["PIXSCALE", "PIXSCAL1"] {
@@ -57,17 +57,21 @@ pub(super) fn pixel_scale_arcsec(headers: &[&Header]) -> Result<Option<f64>, Str
 }
 
 fn positive(scale: f64, key: &str) -> Result<f64, String> {
-    let good = scale.is_finite() && scale > 0.0;
-    if good { Ok(scale) } else { Err(format!("key `{key}` gives pixels of {scale} arcsec, expected more than 0")) }
+    let is_positive = scale.is_finite() && scale > 0.0;
+    if is_positive {
+        Ok(scale)
+    } else {
+        Err(format!("has pixels of {scale} arcsec by key `{key}`, expected more than 0"))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fits::{CardValue as Value, FitsFile, Limits, Writer};
+    use crate::fits::{CardValue as CardValue, FitsFile, Limits, Writer};
 
     #[test]
-    fn units_of_flux_become_njy() {
+    fn units_of_flux_are_converted_to_njy() {
         assert_eq!(njy_in("uJy/pixel"), Some(1e3));
         assert_eq!(njy_in("MJy"), None);
         assert_eq!(njy_in("adu"), None);
@@ -75,12 +79,12 @@ mod tests {
         // 3631 Jy by convention, 10^(0.4 * 8.9) Jy by the zero point 31.4: they differ by 6e-5.
         assert!((nanomaggy / 3631.0 - 1.0).abs() < 1e-4);
         assert_eq!(njy_in("maggy").map(|maggy| maggy * 1e-9), Some(nanomaggy));
-        assert_eq!(from_zero_point(31.4), 1.0);
-        assert!((from_zero_point(28.9) - 10.0).abs() < 1e-12);
+        assert_eq!(njy_per_count(31.4), 1.0);
+        assert!((njy_per_count(28.9) - 10.0).abs() < 1e-12);
     }
 
     #[test]
-    fn the_pixel_scale_comes_from_the_key_the_matrix_or_the_steps() {
+    fn reads_the_pixel_scale_from_pixscale_cd_or_cdelt() {
         let scale = |keys: &[(&str, Value)]| {
             let keys: Vec<_> = keys.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
             let mut file = Writer::new();
@@ -92,21 +96,21 @@ mod tests {
             let found = found.expect("a number").expect("a scale");
             assert!((found / expected - 1.0).abs() < 1e-12, "{found} is not {expected}");
         };
-        near(scale(&[("PIXSCALE", Value::Real(0.339))]), 0.339);
+        near(scale(&[("PIXSCALE", CardValue::Real(0.339))]), 0.339);
         let (c, s) = (0.6 * 0.2 / 3600.0, 0.8 * 0.2 / 3600.0);
         near(
             scale(&[
-                ("CD1_1", Value::Real(-c)),
-                ("CD1_2", Value::Real(s)),
-                ("CD2_1", Value::Real(s)),
-                ("CD2_2", Value::Real(c)),
+                ("CD1_1", CardValue::Real(-c)),
+                ("CD1_2", CardValue::Real(s)),
+                ("CD2_1", CardValue::Real(s)),
+                ("CD2_2", CardValue::Real(c)),
             ]),
             0.2,
         );
-        let steps = [("CDELT1", Value::Real(-0.2 / 3600.0)), ("CDELT2", Value::Real(0.2 / 3600.0))];
+        let steps = [("CDELT1", CardValue::Real(-0.2 / 3600.0)), ("CDELT2", CardValue::Real(0.2 / 3600.0))];
         assert_eq!(scale(&steps), Ok(None));
-        let types = [("CTYPE1", Value::Text("RA---TAN".into())), ("CTYPE2", Value::Text("DEC--TAN".into()))];
+        let types = [("CTYPE1", CardValue::Text("RA---TAN".into())), ("CTYPE2", CardValue::Text("DEC--TAN".into()))];
         near(scale(&[steps.clone(), types].concat()), 0.2);
-        assert!(scale(&[("PIXSCALE", Value::Integer(0))]).is_err());
+        assert!(scale(&[("PIXSCALE", CardValue::Integer(0))]).is_err());
     }
 }

@@ -1,0 +1,103 @@
+//! The header and the name of a file: what a reader needs to have the row back.
+
+use arrow::{
+    array::{Array, AsArray, RecordBatch},
+    compute::cast,
+    datatypes::{DataType, Float64Type, Int64Type},
+};
+
+use crate::{
+    batch::{self, ImageLayout, Unit},
+    error::Result,
+    fits::CardValue,
+    io::digest,
+};
+
+/// Keys that belong to the image; columns cannot use them.
+pub(super) const IMAGE_KEYS: [&str; 18] = [
+    "SIMPLE", "XTENSION", "BITPIX", "NAXIS", "NAXIS1", "NAXIS2", "NAXIS3", "EXTEND", "PCOUNT", "GCOUNT", "END",
+    "EXTNAME", "BSCALE", "BZERO", "OBJECT", "BANDS", "BUNIT", "PIXSCALE",
+];
+
+/// A header key and the column that fills it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct KeyColumn {
+    pub key: String,
+    pub column: String,
+}
+
+/// Whether a column of a type can be the value of a key.
+pub(super) fn fits_in_key(kind: &DataType) -> bool {
+    kind.is_numeric() || matches!(kind, DataType::Utf8 | DataType::Boolean | DataType::Dictionary(_, _))
+}
+
+/// The name of a file. Every file system takes it, and no other row has it: it begins with what is printable of the identity (or
+/// with the label, for files of several objects) and ends with a digest of identity and origin.
+pub(super) fn file_name(stem: &str, id: &str, origin: &str) -> String {
+    let digest = digest::of_bytes(&[id.as_bytes(), b"\0", origin.as_bytes()].concat());
+    let plain = |letter: char| if letter.is_ascii_alphanumeric() || "-+_".contains(letter) { letter } else { '_' };
+    let kept: String = stem.chars().take(80).map(plain).collect();
+    format!("{kept}.{}.fits", &digest[..12])
+}
+
+/// The keys of an image of an object.
+pub(super) fn header(id: &str, column: &str, layout: &ImageLayout, keys: &[(String, CardValue)]) -> Vec<(String, CardValue)> {
+    let text = |key: &str, value: &str| (key.to_owned(), CardValue::Text(value.to_owned()));
+    let mut header = vec![text("EXTNAME", column), text("OBJECT", id), text("BANDS", &layout.bands.join(","))];
+    if layout.unit != Unit::Unknown {
+        header.push(text("BUNIT", layout.unit.name()));
+    }
+    if let Some(scale) = layout.pixel_scale_arcsec {
+        header.push(("PIXSCALE".into(), CardValue::Real(scale)));
+    }
+    if let Some(stretch) = layout.stretch {
+        header.push(("STRETCHL".into(), CardValue::Real(stretch.lo)));
+        header.push(("STRETCHH".into(), CardValue::Real(stretch.hi)));
+    }
+    header.extend_from_slice(keys);
+    header
+}
+
+/// The values of a row for its keys. Nulls are left out.
+pub(super) fn key_values(rows: &RecordBatch, row: usize, keys: &[KeyColumn]) -> Result<Vec<(String, CardValue)>> {
+    let mut values = Vec::with_capacity(keys.len());
+    for KeyColumn { key, column } in keys {
+        let one = batch::column_of(rows, column)?.slice(row, 1);
+        let one = match one.data_type() {
+            DataType::Dictionary(_, kind) => cast(&one, kind)?,
+            _ => one,
+        };
+        if one.is_null(0) {
+            continue;
+        }
+        let value = match one.data_type() {
+            DataType::Utf8 => CardValue::Text(one.as_string::<i32>().value(0).to_owned()),
+            DataType::Boolean => CardValue::Logical(one.as_boolean().value(0)),
+            DataType::Float32 | DataType::Float64 | DataType::Float16 => {
+                CardValue::Real(cast(&one, &DataType::Float64)?.as_primitive::<Float64Type>().value(0))
+            }
+            kind if kind.is_integer() => {
+                let wide = cast(&one, &DataType::Int64)?;
+                if wide.is_null(0) { continue } else { CardValue::Integer(wide.as_primitive::<Int64Type>().value(0)) }
+            }
+            _ => CardValue::Text(cast(&one, &DataType::Utf8)?.as_string::<i32>().value(0).to_owned()),
+        };
+        values.push((key.clone(), value));
+    }
+    Ok(values)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn file_names_are_safe_and_unique() {
+        assert!(file_name("../../etc/passwd", "../../etc/passwd", "a").starts_with("______etc_passwd."));
+        assert_ne!(file_name("a/b", "a/b", "x"), file_name("a_b", "a_b", "x"));
+        assert_ne!(file_name("a", "a", "x[0]"), file_name("a", "a", "x[1]"));
+        assert!(file_name(&"é".repeat(500), "é", "x").len() < 128);
+        // printf 'a\0x' | sha256sum
+        assert_eq!(file_name("cutouts", "a", "x"), "cutouts.8b86bced1029.fits");
+    }
+}

@@ -1,0 +1,250 @@
+//! `fits`: cutouts as FITS files.
+//!
+//! Every image column becomes an HDU of float32: the primary HDU for a single column of a single object, otherwise an extension
+//! named after the column. The header carries what a reader needs to have the row back: `OBJECT`, `BANDS`, `BUNIT`, `PIXSCALE`,
+//! and the columns of text and numbers.
+//!
+//! A commit closes the file that is being filled, so which objects share a file depends on where commits fall. The rows, their order
+//! and their bytes do not.
+
+mod header;
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    fs::File,
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+use arrow::{array::RecordBatch, datatypes::Schema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use self::header::{IMAGE_KEYS, KeyColumn, file_name, fits_in_key, header, key_values};
+use super::unknown_column;
+use crate::{
+    batch::{self, ImageLayout, Images},
+    error::{Code, Diagnostic, Error, Result},
+    fits::Writer,
+    io::files::sync_folder,
+    stage::{ColumnRef, RunContext, Settings, Sink, TablePart},
+};
+
+/// Writes image columns as FITS files: one per object, or several objects in one file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Fits {
+    /// The image columns, in the order of the HDUs.
+    pub images: Vec<String>,
+    /// Header keys for columns of text or numbers: `{MORPH: label, VISIT: visit}`. By default every such column is written under
+    /// its own name in capitals (`HIERARCH` where it is longer than eight letters).
+    #[serde(default)]
+    pub keys: Option<BTreeMap<String, String>>,
+    /// The most objects in a file, each in separate HDUs. If it is more than 1, the primary HDU is empty.
+    #[serde(default = "one")]
+    #[schemars(range(min = 1, max = 10_000))]
+    pub objects_per_file: usize,
+}
+
+fn one() -> usize {
+    1
+}
+
+impl Settings<dyn Sink> for Fits {
+    const NAME: &'static str = "fits";
+
+    fn examples() -> &'static [&'static str] {
+        &[
+            "images: [image]\n",
+            "images: [y10_sky, y1_sky]
+keys: { MORPH: label, MODEL: da_y10_class }
+objects_per_file: 100
+",
+        ]
+    }
+
+    fn build(self, label: &str) -> Result<Box<dyn Sink>, Vec<Diagnostic>> {
+        let diagnostics = self.check();
+        if !diagnostics.is_empty() {
+            return Err(diagnostics);
+        }
+        Ok(Box::new(FitsSink { settings: self, label: label.to_owned(), keys: Vec::new(), output: None }))
+    }
+}
+
+impl Fits {
+    /// Mistakes that the settings show by themselves.
+    fn check(&self) -> Vec<Diagnostic> {
+        let mut diagnostics = Vec::new();
+        if self.images.is_empty() {
+            let message = "`images` names no column";
+            diagnostics.push(Diagnostic::at("images", Code::MissingKey, message).help("`images: [image]`"));
+        }
+        if self.objects_per_file == 0 {
+            let message = "`objects_per_file` is 0, expected 1 or more";
+            diagnostics.push(Diagnostic::at("objects_per_file", Code::OutOfRange, message));
+        }
+        for key in self.keys.iter().flat_map(BTreeMap::keys) {
+            if IMAGE_KEYS.contains(&key.to_ascii_uppercase().as_str()) || key.is_empty() || !key.is_ascii() {
+                let message = format!("`{key}` cannot be the key of a column");
+                let help = "use ASCII letters; the keys of the image itself are written anyway";
+                diagnostics.push(Diagnostic::at(&format!("keys.{key}"), Code::OutOfRange, message).help(help));
+            }
+        }
+        diagnostics
+    }
+
+    /// The mistakes in `images`.
+    fn check_images(&self, input: &Schema) -> Vec<Diagnostic> {
+        let mut diagnostics = Vec::new();
+        for (index, image) in self.images.iter().enumerate() {
+            let path = format!("images.{index}");
+            match input.field_with_name(image) {
+                Ok(field) if ImageLayout::of(field).is_some() => {}
+                Ok(_) => {
+                    let message = format!("column `{image}` is not an image");
+                    diagnostics.push(Diagnostic::at(&path, Code::WrongColumn, message).help("name image columns only"));
+                }
+                Err(_) => diagnostics.push(unknown_column(&path, image, input)),
+            }
+        }
+        diagnostics
+    }
+
+    /// The header keys and their columns, or the mistakes in `keys`.
+    fn key_columns(&self, input: &Schema) -> Result<Vec<KeyColumn>, Vec<Diagnostic>> {
+        let Some(keys) = &self.keys else { return Ok(default_keys(input)) };
+        let (mut columns, mut diagnostics) = (Vec::new(), Vec::new());
+        for (key, column) in keys {
+            let path = format!("keys.{key}");
+            match input.field_with_name(column) {
+                Ok(field) if fits_in_key(field.data_type()) => {
+                    columns.push(KeyColumn { key: key.clone(), column: column.clone() });
+                }
+                Ok(field) => {
+                    let found = field.data_type();
+                    let message = format!("column `{column}` is {found}, expected text or numbers");
+                    diagnostics.push(Diagnostic::at(&path, Code::WrongColumn, message));
+                }
+                Err(_) => diagnostics.push(unknown_column(&path, column, input)),
+            }
+        }
+        if diagnostics.is_empty() { Ok(columns) } else { Err(diagnostics) }
+    }
+}
+
+/// Every column of text or numbers under its name in capitals. The identity has the key `OBJECT`.
+fn default_keys(input: &Schema) -> Vec<KeyColumn> {
+    let is_kept = |name: &str| name != batch::OBJECT_ID && !name.starts_with('_');
+    let fields = input.fields().iter().filter(|field| is_kept(field.name()) && fits_in_key(field.data_type()));
+    fields
+        .map(|field| KeyColumn { key: field.name().to_ascii_uppercase(), column: field.name().clone() })
+        .filter(|column| !IMAGE_KEYS.contains(&column.key.as_str()))
+        .collect()
+}
+
+struct FitsSink {
+    settings: Fits,
+    label: String,
+    keys: Vec<KeyColumn>,
+    output: Option<FitsOutput>,
+}
+
+/// The files that are written.
+struct FitsOutput {
+    staging: PathBuf,
+    /// The file being filled; its name and rows.
+    writer: Writer,
+    name: String,
+    rows: u64,
+    /// Closed files since the last commit.
+    closed: Vec<TablePart>,
+}
+
+impl Sink for FitsSink {
+    fn bind(&mut self, input: &Schema) -> Result<Vec<ColumnRef>, Vec<Diagnostic>> {
+        let mut diagnostics = self.settings.check_images(input);
+        match self.settings.key_columns(input) {
+            Ok(keys) => self.keys = keys,
+            Err(more) => diagnostics.extend(more),
+        }
+        if !diagnostics.is_empty() {
+            return Err(diagnostics);
+        }
+        let images = self.settings.images.iter().map(|image| ColumnRef::new("images", image));
+        let keys = self.keys.iter().map(|key| ColumnRef::new("keys", &key.column));
+        let identity = [batch::OBJECT_ID, batch::ORIGIN].map(|column| ColumnRef::new("", column));
+        let mut columns: Vec<ColumnRef> = images.chain(keys).chain(identity).collect();
+        let mut seen = HashSet::new();
+        columns.retain(|column| seen.insert(column.column.clone()));
+        Ok(columns)
+    }
+
+    fn start(&mut self, _run: &RunContext, staging: &Path, _table: &Path) -> Result<()> {
+        self.output = Some(FitsOutput::new(staging));
+        Ok(())
+    }
+
+    fn write(&mut self, rows: &RecordBatch) -> Result<()> {
+        let Self { settings, label, keys, output } = self;
+        let output =
+            output.as_mut().ok_or_else(|| Error::bug("the sink `fits` is written to before it has started"))?;
+        let images: Vec<(&String, Images<'_>)> =
+            settings.images.iter().map(|name| Ok((name, Images::of(rows, name)?))).collect::<Result<_>>()?;
+        let several = settings.objects_per_file > 1;
+        for row in 0..rows.num_rows() {
+            let (id, origin) = (batch::object_id(rows, row)?, batch::origin(rows, row)?);
+            let values = key_values(rows, row, keys)?;
+            if output.rows == 0 {
+                output.name = file_name(if several { label } else { id }, id, origin);
+                if several || images.len() > 1 {
+                    output.writer.image(&[], &[], &[]);
+                }
+            }
+            for (name, images) in &images {
+                let layout = &images.layout;
+                let pixels = &images.pixels[row * layout.pixels()..][..layout.pixels()];
+                let header = header(id, name, layout, &values);
+                output.writer.image(&[layout.bands.len(), layout.height, layout.width], pixels, &header);
+            }
+            output.rows += 1;
+            if output.rows == settings.objects_per_file as u64 {
+                output.close()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn prepare(&mut self) -> Result<Vec<TablePart>> {
+        let output = self.output.as_mut();
+        let output = output.ok_or_else(|| Error::bug("the sink `fits` is committed before it has started"))?;
+        output.close()?;
+        if !output.closed.is_empty() {
+            sync_folder(&output.staging)?;
+        }
+        Ok(std::mem::take(&mut output.closed))
+    }
+}
+
+impl FitsOutput {
+    fn new(staging: &Path) -> Self {
+        Self { staging: staging.to_owned(), writer: Writer::new(), name: String::new(), rows: 0, closed: Vec::new() }
+    }
+
+    /// Writes the file being filled, and makes its content durable.
+    fn close(&mut self) -> Result<()> {
+        if self.rows == 0 {
+            return Ok(());
+        }
+        let bytes = std::mem::take(&mut self.writer).into_bytes();
+        let path = self.staging.join(&self.name);
+        let written = File::create(&path).and_then(|mut file| {
+            file.write_all(&bytes)?;
+            file.sync_all()
+        });
+        written.map_err(|error| Error::io("write", &path, error))?;
+        let file = std::mem::take(&mut self.name);
+        self.closed.push(TablePart { file, rows: std::mem::take(&mut self.rows), bytes: bytes.len() as u64 });
+        Ok(())
+    }
+}

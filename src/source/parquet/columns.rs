@@ -1,0 +1,172 @@
+//! How the columns of a file become those of a batch.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::Path,
+    sync::Arc,
+};
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+
+use super::{ImageColumn, Parquet};
+use crate::{
+    batch::{self, ImageLayout, OBJECT_ID, ORIGIN, ROW},
+    error::{Code, Diagnostic, Error, Result},
+};
+
+/// The columns of a batch and where they come from, settled by the first file.
+pub(super) struct ColumnMapping {
+    /// The schema of a batch.
+    pub schema: SchemaRef,
+    /// The column of the file that becomes `object_id`.
+    pub identity: String,
+    /// Whether the file has an `origin` column.
+    pub has_origin: bool,
+    /// The layouts of the image columns.
+    pub images: BTreeMap<String, ImageLayout>,
+}
+
+impl ColumnMapping {
+    /// The columns that the settings choose from a file.
+    pub(super) fn new(settings: &Parquet, file: &Schema) -> Result<Self, Vec<Diagnostic>> {
+        let mut diagnostics = Vec::new();
+        let mut look_up = |key: &str, name: &str| {
+            let found = file.field_with_name(name).ok();
+            if found.is_none() {
+                let names = file.fields().iter().map(|field| field.name().as_str());
+                let diagnostic = Diagnostic::at(key, Code::UnknownColumn, format!("the file has no column `{name}`"));
+                diagnostics.push(diagnostic.suggest(name, names, "columns"));
+            }
+            found
+        };
+        let key = if settings.object_id.is_some() { "object_id" } else { "" };
+        let identity = settings.object_id.clone().unwrap_or_else(|| OBJECT_ID.into());
+        look_up(key, &identity);
+        for name in settings.columns.iter().flatten() {
+            look_up("columns", name);
+        }
+        let declared: Vec<(&String, &ImageColumn, Option<&Field>)> =
+            settings.images.iter().map(|(name, image)| (name, image, look_up("images", name))).collect();
+        let mut images = BTreeMap::new();
+        for (name, image, field) in declared {
+            match field.map(|field| image.layout(field)) {
+                Some(Ok(layout)) => {
+                    images.insert(name.clone(), layout);
+                }
+                Some(Err(reason)) => diagnostics.push(Diagnostic::at("images", Code::WrongColumn, reason)),
+                None => {}
+            }
+        }
+        if !diagnostics.is_empty() {
+            return Err(diagnostics);
+        }
+        let has_origin = file.field_with_name(ORIGIN).is_ok_and(|field| is_text(field.data_type()));
+        let text = |name: &str| Field::new(name, DataType::Utf8, false);
+        let mut fields = vec![Field::new(ROW, DataType::UInt64, false), text(OBJECT_ID), text(ORIGIN)];
+        for field in file.fields().iter().filter(|field| settings.reads(field.name())) {
+            let name = field.name();
+            if let (false, Some(layout)) = (settings.images.contains_key(name), ImageLayout::of(field)) {
+                images.insert(name.clone(), layout);
+            }
+            fields.push(match images.get(name) {
+                Some(layout) => layout.field(name).with_metadata(merged_metadata(field, &layout.field(name))),
+                None => plain(field),
+            });
+        }
+        Ok(Self { schema: Arc::new(Schema::new(fields)), identity, has_origin, images })
+    }
+
+    /// The column of the file that a column of the batch is read from, if there is one.
+    pub(super) fn column_in_file<'a>(&'a self, field: &'a Field) -> Option<&'a str> {
+        match field.name().as_str() {
+            ROW => None,
+            ORIGIN => self.has_origin.then_some(ORIGIN),
+            OBJECT_ID => Some(&self.identity),
+            name => Some(name),
+        }
+    }
+
+    /// Checks that another file has the columns of the first.
+    pub(super) fn check(&self, path: &Path, file: &Schema) -> Result<()> {
+        let differs = |what: String| Error::data(format!("`{}` {what}, unlike the first file", path.display()));
+        for field in self.schema.fields() {
+            let Some(name) = self.column_in_file(field) else { continue };
+            let found = file.field_with_name(name).map_err(|_| differs(format!("has no column `{name}`")))?;
+            match self.images.get(name) {
+                Some(expected) if ImageLayout::of(found).is_some_and(|layout| layout != *expected) => {
+                    return Err(differs(format!("has images of another layout in `{name}`")));
+                }
+                None if field.name() != OBJECT_ID && plain(found).data_type() != field.data_type() => {
+                    return Err(differs(format!("has {} in `{name}`", found.data_type())));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Parquet {
+    /// Whether a column of a file becomes a column of the batch under its name.
+    fn reads(&self, name: &str) -> bool {
+        let chosen = self.columns.as_ref().is_none_or(|columns| columns.iter().any(|column| column == name));
+        let is_internal = name.starts_with('_') || name == OBJECT_ID || name == ORIGIN;
+        !is_internal && (chosen || self.images.contains_key(name))
+    }
+}
+
+fn is_text(kind: &DataType) -> bool {
+    matches!(kind, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
+}
+
+/// The field with plain utf8 for every type of text, and for a label that is a dictionary.
+fn plain(field: &Field) -> Field {
+    let is_label = field.name() == batch::LABEL && matches!(field.data_type(), DataType::Dictionary(..));
+    if is_text(field.data_type()) || is_label { field.clone().with_data_type(DataType::Utf8) } else { field.clone() }
+}
+
+/// The metadata of a field of the file, replaced by that of the image where both have a key.
+fn merged_metadata(file: &Field, image: &Field) -> HashMap<String, String> {
+    let mut metadata = file.metadata().clone();
+    metadata.extend(image.metadata().clone());
+    metadata
+}
+
+impl ImageColumn {
+    /// The layout of the images in a column of a file; the error is the reason why the column does not fit.
+    fn layout(&self, field: &Field) -> Result<ImageLayout, String> {
+        let name = field.name();
+        let (item, length) = match field.data_type() {
+            DataType::FixedSizeList(item, length) => (item, usize::try_from(*length).ok()),
+            DataType::List(item) | DataType::LargeList(item) => (item, None),
+            other => return Err(format!("column `{name}` is {other}, expected lists of floats")),
+        };
+        if !matches!(item.data_type(), DataType::Float32 | DataType::Float64 | DataType::Float16) {
+            return Err(format!("column `{name}` has lists of {}, expected lists of floats", item.data_type()));
+        }
+        let depth = self.bands.len();
+        let (height, width) = match (self.size, batch::tensor_shape(field).as_deref()) {
+            (None, Some(&[bands, height, width])) if bands == depth => (height, width),
+            (None, Some(&[height, width])) if depth == 1 => (height, width),
+            (None, Some(shape)) => {
+                return Err(format!("column `{name}` has images of shape {shape:?}, expected {depth} bands"));
+            }
+            (Some(size), _) => (size, size),
+            (None, None) => return Err(format!("column `{name}` does not give the shape of its images: set `size`")),
+        };
+        let pixels = depth * height * width;
+        if pixels == 0 || length.is_some_and(|length| length != pixels) {
+            let found = length.unwrap_or(0);
+            return Err(format!("column `{name}` has {found} numbers per row, expected {depth} x {height} x {width}"));
+        }
+        Ok(ImageLayout {
+            bands: self.bands.clone(),
+            height,
+            width,
+            unit: self.unit,
+            pixel_scale_arcsec: self.pixel_scale_arcsec,
+            stretch: None,
+            electrons_per_njy: None,
+        })
+    }
+}
