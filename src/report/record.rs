@@ -1,4 +1,4 @@
-//! What `run.json` says of a run, and whether the run still goes on.
+//! Reads `run.json`, and tests whether the run is still running.
 
 use std::{fs, path::Path};
 
@@ -12,7 +12,7 @@ use crate::{
     table::{self, RUN_RECORD},
 };
 
-/// The run record, as far as a report tells of it.
+/// The fields of the run record that a report shows.
 #[derive(Debug, Deserialize)]
 pub(super) struct Record {
     pub(super) lucarne: Version,
@@ -39,30 +39,30 @@ pub(super) struct Record {
     #[serde(default)]
     pub(super) graph: Vec<GraphNode>,
     pub(super) document: Value,
-    /// Of the run directory, when it was read.
+    /// Whether a process held the lock of the run directory when the record was read.
     #[serde(skip)]
     is_running: bool,
 }
 
-/// What made the run.
+/// The version of lucarne that wrote the run.
 #[derive(Debug, Deserialize)]
 pub(super) struct Version {
     pub(super) version: String,
 }
 
-/// How a run stands.
+/// The status of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Standing<'a> {
     Finished,
     Running,
-    /// Its record says that it runs, but no process does.
+    /// The record says `running`, but no process holds the lock.
     Killed,
     Interrupted,
     Failed(&'a str),
 }
 
 impl Record {
-    /// The record of a run directory.
+    /// Reads the record of a run directory.
     pub(super) fn read(run_dir: &Path) -> Result<Self> {
         let shown = run_dir.display();
         if !run_dir.is_dir() {
@@ -81,7 +81,7 @@ impl Record {
         Ok(Self { is_running: is_running(run_dir), ..record })
     }
 
-    /// How the run stands.
+    /// The status of the run.
     pub(super) fn standing(&self) -> Standing<'_> {
         match self.state.as_str() {
             "finished" => Standing::Finished,
@@ -92,25 +92,25 @@ impl Record {
         }
     }
 
-    /// The labels of the monitors of one kind, in order.
+    /// The labels of the monitors of a kind, in declaration order.
     pub(super) fn monitors(&self, kind: &str) -> Vec<&str> {
         self.labels("monitor", kind)
     }
 
-    /// The labels of the steps of one kind of a family, in order.
+    /// The labels of the steps of a family and kind, in declaration order.
     pub(super) fn labels(&self, family: &str, kind: &str) -> Vec<&str> {
         let steps = self.document[family].as_object().into_iter().flatten();
         let is_kind = |step: &Value| step.as_object().is_some_and(|step| step.contains_key(kind));
         steps.filter(|(_, step)| is_kind(step)).map(|(label, _)| label.as_str()).collect()
     }
 
-    /// A step's settings, by family and label; null where there are none.
+    /// The settings of a step, by family and label; null if the document does not have it.
     pub(super) fn settings(&self, family: &str, label: &str) -> &Value {
         let step = self.document[family][label].as_object().and_then(|step| step.values().next());
         step.unwrap_or(&Value::Null)
     }
 
-    /// The rows of a table, as of the last commit.
+    /// The number of rows of a table, as of the last commit.
     pub(super) fn rows(&self, table: &str) -> u64 {
         self.tables.get(table).and_then(|table| table["rows"].as_u64()).unwrap_or(0)
     }

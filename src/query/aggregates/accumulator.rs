@@ -1,4 +1,4 @@
-//! Two samples, as rows add to them, and what is measured of them at the end.
+//! Accumulates two samples, and computes the distance between them.
 
 use std::{fmt::Debug, mem, sync::Arc};
 
@@ -18,57 +18,57 @@ use crate::stats::{
     points::Points,
 };
 
-/// The most numbers of both samples: 128 MiB of float32.
-const MOST_NUMBERS: usize = 1 << 25;
+/// The most numbers in both samples: 128 MiB of float32.
+const MAX_NUMBERS: usize = 1 << 25;
 
-/// What is measured of two samples.
+/// A distance between two samples.
 #[derive(Debug)]
-pub(super) enum Measure {
+pub(super) enum SampleDistance {
     Mmd2(Kernel),
     EnergyDistance,
     JsDistance { bins: usize },
 }
 
-impl Measure {
-    /// The fewest points of a sample.
-    const fn fewest(&self) -> usize {
+impl SampleDistance {
+    /// The smallest sample that has a distance.
+    const fn min_points(&self) -> usize {
         if matches!(self, Self::Mmd2(_)) { 2 } else { 1 }
     }
 }
 
-/// What samples are made of: float32 in lists, float64 alone.
-pub(super) trait Number: ArrowPrimitiveType + Debug {
+/// The numbers of samples: float32 in lists, float64 otherwise.
+pub(super) trait SampleNumber: ArrowPrimitiveType + Debug {
     fn is_finite(number: Self::Native) -> bool;
 
-    /// `None` when points of this kind are not measured so.
-    fn measured(measure: &Measure, length: usize, samples: &mut [Vec<Self::Native>; 2]) -> Option<f64>;
+    /// The distance between samples of points of this length; `None` if it is not defined for these numbers.
+    fn distance(distance: &SampleDistance, length: usize, samples: &mut [Vec<Self::Native>; 2]) -> Option<f64>;
 }
 
-impl Number for Float32Type {
+impl SampleNumber for Float32Type {
     fn is_finite(number: f32) -> bool {
         number.is_finite()
     }
 
-    fn measured(measure: &Measure, length: usize, [x, y]: &mut [Vec<f32>; 2]) -> Option<f64> {
+    fn distance(distance: &SampleDistance, length: usize, [x, y]: &mut [Vec<f32>; 2]) -> Option<f64> {
         let (x, y) = (Points::new(x, length), Points::new(y, length));
-        match measure {
-            Measure::Mmd2(kernel) => Some(mmd::mmd2(x, &y, kernel.clone())?.unbiased),
-            Measure::EnergyDistance => energy::of_points(&x, &y),
-            Measure::JsDistance { .. } => None,
+        match distance {
+            SampleDistance::Mmd2(kernel) => Some(mmd::mmd2(x, &y, kernel.clone())?.unbiased),
+            SampleDistance::EnergyDistance => energy::of_points(&x, &y),
+            SampleDistance::JsDistance { .. } => None,
         }
     }
 }
 
-impl Number for Float64Type {
+impl SampleNumber for Float64Type {
     fn is_finite(number: f64) -> bool {
         number.is_finite()
     }
 
-    fn measured(measure: &Measure, _: usize, [x, y]: &mut [Vec<f64>; 2]) -> Option<f64> {
-        match measure {
-            Measure::Mmd2(_) => None,
-            Measure::EnergyDistance => energy::of_numbers(x, y),
-            Measure::JsDistance { bins } => {
+    fn distance(distance: &SampleDistance, _: usize, [x, y]: &mut [Vec<f64>; 2]) -> Option<f64> {
+        match distance {
+            SampleDistance::Mmd2(_) => None,
+            SampleDistance::EnergyDistance => energy::of_numbers(x, y),
+            SampleDistance::JsDistance { bins } => {
                 let over = jensen_shannon::Bins::over(x.iter().chain(y.iter()).copied(), *bins)?;
                 let histogram = |sample: &[f64]| {
                     let mut counts = vec![0; *bins];
@@ -81,33 +81,34 @@ impl Number for Float64Type {
     }
 }
 
-/// Two samples of points of one length, one after the other.
+/// Two samples of points of equal length.
 #[derive(Debug)]
-pub(super) struct Samples<T: Number> {
-    /// Of the function, for messages.
+pub(super) struct TwoSampleAccumulator<T: SampleNumber> {
+    /// The name of the function, for error messages.
     name: &'static str,
-    measure: Measure,
-    /// Numbers of a point, once there is one.
+    distance: SampleDistance,
+    /// The length of a point, once there is one.
     length: Option<usize>,
+    /// The concatenated points of each sample.
     samples: [Vec<T::Native>; 2],
 }
 
-impl<T: Number> Samples<T> {
-    pub(super) const fn new(name: &'static str, measure: Measure) -> Self {
-        Self { name, measure, length: None, samples: [const { Vec::new() }; 2] }
+impl<T: SampleNumber> TwoSampleAccumulator<T> {
+    pub(super) const fn new(name: &'static str, distance: SampleDistance) -> Self {
+        Self { name, distance, length: None, samples: [const { Vec::new() }; 2] }
     }
 
-    /// Adds numbers to a sample, of which so many are a point.
+    /// Adds the numbers of points of this length to a sample.
     fn add(&mut self, sample: usize, numbers: &[T::Native], length: usize) -> Result<()> {
         let known = *self.length.get_or_insert(length);
         if known != length {
-            return exec_err!("`{}` takes lists of one length, found {known} and {length}", self.name);
+            return exec_err!("`{}` expects lists of equal length, found {known} and {length}", self.name);
         }
-        if self.samples.iter().map(Vec::len).sum::<usize>() + numbers.len() > MOST_NUMBERS {
-            let points = MOST_NUMBERS / length.max(1);
+        if self.samples.iter().map(Vec::len).sum::<usize>() + numbers.len() > MAX_NUMBERS {
+            let points = MAX_NUMBERS / length.max(1);
             return exec_err!(
-                "`{}` compares at most {MOST_NUMBERS} numbers, {points} points of {length}: ask it of fewer rows, as \
-                 `where right(object_id, 1) = '0'` or `from (select * from objects limit 10000)`",
+                "`{}` compares at most {MAX_NUMBERS} numbers, {points} points of length {length}: select fewer rows, for example \
+                 with `where right(object_id, 1) = '0'` or `from (select * from objects limit 10000)`",
                 self.name
             );
         }
@@ -116,10 +117,10 @@ impl<T: Number> Samples<T> {
     }
 }
 
-impl<T: Number> Accumulator for Samples<T> {
+impl<T: SampleNumber> Accumulator for TwoSampleAccumulator<T> {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
-        let [first, second, ..] = values else { return exec_err!("`{}` got {} columns", self.name, values.len()) };
-        let points = Column::<T>::of(first)?;
+        let [first, second, ..] = values else { return exec_err!("`{}` received {} columns", self.name, values.len()) };
+        let points = PointColumn::<T>::of(first)?;
         if let Some(sides) = second.as_boolean_opt() {
             for (row, side) in sides.iter().enumerate() {
                 if let (Some(side), Some(point)) = (side, points.point(row)) {
@@ -128,7 +129,7 @@ impl<T: Number> Accumulator for Samples<T> {
             }
             return Ok(());
         }
-        let columns = [points, Column::of(second)?];
+        let columns = [points, PointColumn::of(second)?];
         for row in 0..first.len() {
             for (sample, column) in columns.iter().enumerate() {
                 if let Some(point) = column.point(row) {
@@ -139,18 +140,18 @@ impl<T: Number> Accumulator for Samples<T> {
         Ok(())
     }
 
-    /// Null when a sample has too few points; not a number when one of their numbers is not finite.
+    /// Null if a sample has too few points, NaN if a number is not finite.
     fn evaluate(&mut self) -> Result<ScalarValue> {
         let length = self.length.unwrap_or_default();
-        let has_too_few = |sample: &Vec<T::Native>| sample.len() / length.max(1) < self.measure.fewest();
-        let measured = if self.samples.iter().any(has_too_few) {
+        let has_too_few = |sample: &Vec<T::Native>| sample.len() / length.max(1) < self.distance.min_points();
+        let distance = if self.samples.iter().any(has_too_few) {
             None
         } else if self.samples.iter().flatten().all(|number| T::is_finite(*number)) {
-            T::measured(&self.measure, length, &mut self.samples)
+            T::distance(&self.distance, length, &mut self.samples)
         } else {
             Some(f64::NAN)
         };
-        Ok(ScalarValue::Float64(measured))
+        Ok(ScalarValue::Float64(distance))
     }
 
     fn size(&self) -> usize {
@@ -171,11 +172,12 @@ impl<T: Number> Accumulator for Samples<T> {
 
     fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
         let [first, second, lengths] = states else {
-            return exec_err!("`{}` got {} states", self.name, states.len());
+            return exec_err!("`{}` received {} states", self.name, states.len());
         };
-        let (samples, lengths) = ([Column::<T>::of(first)?, Column::of(second)?], lengths.as_primitive::<UInt64Type>());
+        let (samples, lengths) =
+            ([PointColumn::<T>::of(first)?, PointColumn::of(second)?], lengths.as_primitive::<UInt64Type>());
         for (row, length) in lengths.iter().enumerate() {
-            // Without a point there is no length.
+            // A state without points has no length.
             let Some(length) = length else { continue };
             for (sample, column) in samples.iter().enumerate() {
                 self.add(sample, column.point(row).unwrap_or_default(), length as usize)?;
@@ -186,42 +188,42 @@ impl<T: Number> Accumulator for Samples<T> {
 }
 
 /// A column of points: lists of numbers, or numbers.
-struct Column<'a, T: ArrowPrimitiveType> {
+struct PointColumn<'a, T: ArrowPrimitiveType> {
     rows: &'a dyn Array,
     numbers: &'a PrimitiveArray<T>,
-    extent: Extent<'a>,
+    lengths: PointLengths<'a>,
 }
 
-/// Where the numbers of a row are.
-enum Extent<'a> {
+/// The lengths of the points of a column.
+enum PointLengths<'a> {
     Equal(usize),
     Offsets(&'a [i32]),
 }
 
-impl<'a, T: ArrowPrimitiveType> Column<'a, T> {
+impl<'a, T: ArrowPrimitiveType> PointColumn<'a, T> {
     fn of(column: &'a ArrayRef) -> Result<Self> {
-        let (numbers, extent): (&dyn Array, _) = match column.data_type() {
+        let (numbers, lengths): (&dyn Array, _) = match column.data_type() {
             DataType::FixedSizeList(_, length) => {
-                (column.as_fixed_size_list().values().as_ref(), Extent::Equal(*length as usize))
+                (column.as_fixed_size_list().values().as_ref(), PointLengths::Equal(*length as usize))
             }
             DataType::List(_) => {
                 let lists = column.as_list::<i32>();
-                (lists.values().as_ref(), Extent::Offsets(lists.value_offsets()))
+                (lists.values().as_ref(), PointLengths::Offsets(lists.value_offsets()))
             }
-            _ => (column.as_ref(), Extent::Equal(1)),
+            _ => (column.as_ref(), PointLengths::Equal(1)),
         };
         let Some(numbers) = numbers.as_primitive_opt::<T>() else {
             let found = column.data_type();
-            return Err(DataFusionError::Internal(format!("{} were expected, found {found}", T::DATA_TYPE)));
+            return Err(DataFusionError::Internal(format!("expected {}, found {found}", T::DATA_TYPE)));
         };
-        Ok(Self { rows: column.as_ref(), numbers, extent })
+        Ok(Self { rows: column.as_ref(), numbers, lengths })
     }
 
-    /// The numbers of a row; `None` where it is null, or one of them.
+    /// The numbers of a row; `None` if the row or one of its numbers is null.
     fn point(&self, row: usize) -> Option<&'a [T::Native]> {
-        let range = match self.extent {
-            Extent::Equal(length) => row * length..(row + 1) * length,
-            Extent::Offsets(offsets) => offsets[row] as usize..offsets[row + 1] as usize,
+        let range = match self.lengths {
+            PointLengths::Equal(length) => row * length..(row + 1) * length,
+            PointLengths::Offsets(offsets) => offsets[row] as usize..offsets[row + 1] as usize,
         };
         let has_null =
             || self.numbers.nulls().is_some_and(|nulls| nulls.slice(range.start, range.len()).null_count() > 0);

@@ -1,34 +1,34 @@
-//! Pictures one after another: an animated PNG, which browsers play and every other reader shows the first frame of.
+//! Animated PNG: browsers play it, other readers show its first frame.
 
 use png::{BitDepth, ColorType, Compression, Encoder};
 use resvg::tiny_skia::Pixmap;
 
-use super::bug;
+use super::draw_error;
 use crate::error::Result;
 
-/// Time of a frame, seconds: a fraction.
-const FRAME: (u16, u16) = (1, 15);
+/// The duration of a frame, seconds, as a fraction.
+const FRAME_SECONDS: (u16, u16) = (1, 15);
 
-/// `n` frames of one size, without end. Frames are made one at a time.
-pub(super) fn animated(n: u32, frame: impl Fn(u32) -> Result<Pixmap>) -> Result<Vec<u8>> {
+/// Encodes `n` frames of one size that repeat forever. Frames are rendered one at a time, to hold only one in memory.
+pub(super) fn encode(n: u32, frame: impl Fn(u32) -> Result<Pixmap>) -> Result<Vec<u8>> {
     let first = frame(0)?;
     let mut bytes = Vec::new();
     let mut encoder = Encoder::new(&mut bytes, first.width(), first.height());
     encoder.set_color(ColorType::Rgb);
     encoder.set_depth(BitDepth::Eight);
     encoder.set_compression(Compression::High);
-    encoder.set_animated(n, 0).map_err(bug)?;
-    encoder.set_frame_delay(FRAME.0, FRAME.1).map_err(bug)?;
-    let mut writer = encoder.write_header().map_err(bug)?;
-    writer.write_image_data(&rgb(&first)).map_err(bug)?;
+    encoder.set_animated(n, 0).map_err(draw_error)?;
+    encoder.set_frame_delay(FRAME_SECONDS.0, FRAME_SECONDS.1).map_err(draw_error)?;
+    let mut writer = encoder.write_header().map_err(draw_error)?;
+    writer.write_image_data(&rgb(&first)).map_err(draw_error)?;
     for i in 1..n {
-        writer.write_image_data(&rgb(&frame(i)?)).map_err(bug)?;
+        writer.write_image_data(&rgb(&frame(i)?)).map_err(draw_error)?;
     }
-    writer.finish().map_err(bug)?;
+    writer.finish().map_err(draw_error)?;
     Ok(bytes)
 }
 
-/// Without transparency: pictures have a paper.
+/// The pixels without alpha: charts have an opaque background.
 fn rgb(pixmap: &Pixmap) -> Vec<u8> {
     pixmap.pixels().iter().flat_map(|pixel| [pixel.red(), pixel.green(), pixel.blue()]).collect()
 }
@@ -40,14 +40,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn frames_can_be_read_back() {
+    fn decodes_to_the_encoded_frames() {
         let grey = |i: u32| Color::from_rgba8(10 * i as u8, 0, 7, 255);
         let frame = |i| {
             let mut pixmap = Pixmap::new(3, 2).expect("a pixmap");
             pixmap.fill(grey(i));
             Ok(pixmap)
         };
-        let bytes = animated(4, frame).expect("frames");
+        let bytes = encode(4, frame).expect("frames");
         let mut reader = png::Decoder::new(std::io::Cursor::new(bytes)).read_info().expect("a PNG");
         let control = reader.info().animation_control().expect("an animation");
         assert_eq!((control.num_frames, control.num_plays), (4, 0));

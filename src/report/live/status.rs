@@ -1,4 +1,4 @@
-//! What a run says of itself while it goes on, kept for whoever asks.
+//! The status of a running run, shared between the run and the server.
 
 use std::{
     collections::VecDeque,
@@ -14,32 +14,32 @@ use crate::{
     stage::Finding,
 };
 
-/// How many findings are shown.
+/// How many of the last findings a snapshot has.
 const LAST_FINDINGS: usize = 20;
-/// The rate is that of so long a time.
-const RECENT: Duration = Duration::from_secs(10);
-/// How often a point of the rate is kept.
-const STEP: Duration = Duration::from_millis(250);
+/// The window over which the rate is measured.
+const RATE_WINDOW: Duration = Duration::from_secs(10);
+/// The time between samples of the row count.
+const SAMPLE_INTERVAL: Duration = Duration::from_millis(250);
 
-/// How a run stands.
+/// The state of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum State {
-    /// It goes on.
+pub enum RunState {
+    /// It is running.
     Running,
-    /// It came to its end.
+    /// It finished.
     Finished,
-    /// It was asked to stop, and can be resumed.
+    /// It was stopped on request, and can be resumed.
     Interrupted,
-    /// An error ended it.
+    /// It ended with an error.
     Failed,
 }
 
-impl State {
-    /// All of them.
+impl RunState {
+    /// All states.
     pub const ALL: [Self; 4] = [Self::Running, Self::Finished, Self::Interrupted, Self::Failed];
 
-    /// The word for it.
+    /// The name in JSON and metrics.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Running => "running",
@@ -50,71 +50,77 @@ impl State {
     }
 }
 
-/// What is known of a run at one moment.
+/// The status of a run at one moment.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Snapshot {
+pub struct StatusSnapshot {
     /// The name of the run.
     pub run: String,
     /// The version of Lucarne.
     pub version: &'static str,
-    /// How it stands.
-    pub state: State,
+    /// The state.
+    pub state: RunState,
     /// The error that ended it.
     pub error: Option<String>,
-    /// Rows so far.
+    /// Rows so far, by result.
     pub counts: Counts,
-    /// All rows of the source, where known.
+    /// The rows of the source, if known.
     pub total: Option<u64>,
-    /// Source rows per second, of the last ten seconds.
+    /// Source rows per second over the last ten seconds.
     pub rows_per_second: f64,
-    /// Seconds until the source has given all its rows, at this rate.
+    /// Seconds until the source is exhausted, at this rate.
     pub seconds_left: Option<f64>,
     /// Commits so far.
     pub commits: u64,
-    /// How many findings there are.
+    /// The number of findings.
     pub findings: usize,
-    /// The last of them, the newest first.
+    /// The last findings, newest first.
     pub last_findings: Vec<Finding>,
-    /// Work of every stage, in order.
+    /// The work of each stage, in order.
     pub stages: Vec<StageWork>,
-    /// What waits between the threads.
+    /// The queues between the threads.
     pub queues: Queues,
-    /// Objects that wait in the studies of monitors.
-    pub waiting: Vec<Waiting>,
-    /// When the board was made.
+    /// Objects that monitors have accepted and not finished.
+    pub waiting: Vec<PendingObjects>,
+    /// When this status was created.
     pub started_unix_seconds: f64,
-    /// When the run was last heard of.
+    /// When the run last updated it.
     pub updated_unix_seconds: f64,
 }
 
-/// Objects that wait in the study of a monitor.
+/// Objects that a monitor has accepted and not finished.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Waiting {
+pub struct PendingObjects {
     /// The label of the monitor.
     pub monitor: String,
-    /// How many.
+    /// The number of objects.
     pub objects: usize,
 }
 
-/// The shared snapshot: the run writes it, a server reads it. Clones are one board.
+/// The shared status: the run writes it and a server reads it. Clones share one status.
 #[derive(Debug, Clone)]
-pub struct Board(Arc<Mutex<Inner>>);
+pub struct LiveStatus(Arc<Mutex<SharedStatus>>);
 
 #[derive(Debug)]
-struct Inner {
-    snapshot: Snapshot,
-    /// When there were how many rows, of late.
-    rows: VecDeque<(Instant, u64)>,
+struct SharedStatus {
+    snapshot: StatusSnapshot,
+    /// Row counts of the rate window, oldest first.
+    samples: VecDeque<RowSample>,
 }
 
-impl Board {
-    /// The board of a run that has said nothing yet.
+#[derive(Debug, Clone, Copy)]
+struct RowSample {
+    time: Instant,
+    rows: u64,
+}
+
+impl LiveStatus {
+    /// The status of a run that has not reported anything yet.
     pub fn new(run: impl Into<String>) -> Self {
         let now = unix_seconds();
-        let snapshot = Snapshot {
+        let snapshot = StatusSnapshot {
             run: run.into(),
             version: env!("CARGO_PKG_VERSION"),
-            state: State::Running,
+            state: RunState::Running,
             error: None,
             counts: Counts::default(),
             total: None,
@@ -129,14 +135,14 @@ impl Board {
             started_unix_seconds: now,
             updated_unix_seconds: now,
         };
-        Self(Arc::new(Mutex::new(Inner { snapshot, rows: VecDeque::new() })))
+        Self(Arc::new(Mutex::new(SharedStatus { snapshot, samples: VecDeque::new() })))
     }
 
-    /// Writes down what the progress function of a run was told.
+    /// Stores what a run passes to its progress function.
     pub fn update(&self, status: &Status<'_>) {
-        let mut inner = self.lock();
-        let rate = inner.rate(Instant::now(), status);
-        let snapshot = &mut inner.snapshot;
+        let mut shared = self.lock();
+        let rate = shared.rate(Instant::now(), status);
+        let snapshot = &mut shared.snapshot;
         snapshot.counts = status.counts;
         snapshot.total = status.total;
         snapshot.rows_per_second = rate;
@@ -150,55 +156,63 @@ impl Board {
         snapshot.stages.clear();
         snapshot.stages.extend_from_slice(status.stages);
         snapshot.queues = status.queues;
-        let waiting = status.waiting.iter().map(|&(monitor, objects)| Waiting { monitor: monitor.into(), objects });
+        let waiting =
+            status.waiting.iter().map(|&(monitor, objects)| PendingObjects { monitor: monitor.into(), objects });
         snapshot.waiting = waiting.collect();
         snapshot.updated_unix_seconds = unix_seconds();
     }
 
-    /// Writes down how the run ended.
+    /// Stores the end of the run: `None` if it finished.
     pub fn end(&self, error: Option<&Error>) {
         let snapshot = &mut self.lock().snapshot;
         snapshot.state = match error {
-            None => State::Finished,
-            Some(Error::Interrupted) => State::Interrupted,
-            Some(_) => State::Failed,
+            None => RunState::Finished,
+            Some(Error::Interrupted) => RunState::Interrupted,
+            Some(_) => RunState::Failed,
         };
-        snapshot.error = error.filter(|error| !matches!(error, Error::Interrupted)).map(ToString::to_string);
+        snapshot.error = error.filter(|error| !matches!(error, Error::Interrupted)).map(Error::report);
         snapshot.seconds_left = None;
         snapshot.queues = Queues::default();
         snapshot.waiting.clear();
         snapshot.updated_unix_seconds = unix_seconds();
     }
 
-    /// What is known now.
-    pub fn snapshot(&self) -> Snapshot {
+    /// The current status.
+    pub fn snapshot(&self) -> StatusSnapshot {
         self.lock().snapshot.clone()
     }
 
-    /// What the page below the strip depends on: commits, and how the run stands.
-    pub(super) fn edition(&self) -> (u64, State) {
+    /// The revision of the page: it changes with commits and with the state.
+    pub(super) fn page_revision(&self) -> PageRevision {
         let snapshot = &self.lock().snapshot;
-        (snapshot.commits, snapshot.state)
+        PageRevision { commits: snapshot.commits, state: snapshot.state }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn lock(&self) -> MutexGuard<'_, SharedStatus> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Inner {
-    /// Rows per second of late; of the whole run as long as that is short.
+/// What the page below the strip depends on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct PageRevision {
+    pub(super) commits: u64,
+    pub(super) state: RunState,
+}
+
+impl SharedStatus {
+    /// Rows per second over the rate window; in the first second of a run, its own average.
     fn rate(&mut self, now: Instant, status: &Status<'_>) -> f64 {
         let rows = status.counts.source;
-        if self.rows.back().is_none_or(|(last, _)| now.duration_since(*last) >= STEP) {
-            self.rows.push_back((now, rows));
+        if self.samples.back().is_none_or(|last| now.duration_since(last.time) >= SAMPLE_INTERVAL) {
+            self.samples.push_back(RowSample { time: now, rows });
         }
-        while self.rows.get(1).is_some_and(|(second, _)| now.duration_since(*second) >= RECENT) {
-            self.rows.pop_front();
+        while self.samples.get(1).is_some_and(|second| now.duration_since(second.time) >= RATE_WINDOW) {
+            self.samples.pop_front();
         }
-        match self.rows.front() {
-            Some((first, before)) if now.duration_since(*first) >= Duration::from_secs(1) => {
-                (rows - before) as f64 / now.duration_since(*first).as_secs_f64()
+        match self.samples.front() {
+            Some(first) if now.duration_since(first.time) >= Duration::from_secs(1) => {
+                (rows - first.rows) as f64 / now.duration_since(first.time).as_secs_f64()
             }
             _ => status.rows_per_second,
         }
@@ -213,8 +227,8 @@ fn unix_seconds() -> f64 {
 pub(super) mod tests {
     use super::*;
 
-    /// A status of so many rows out of 1000.
-    pub(in crate::report::live) fn told(board: &Board, source: u64, findings: &[Finding]) {
+    /// Updates with a status of `source` rows out of 1000.
+    pub(in crate::report::live) fn update(live: &LiveStatus, source: u64, findings: &[Finding]) {
         let stages = [
             StageWork {
                 family: "source".into(),
@@ -231,7 +245,7 @@ pub(super) mod tests {
                 ..StageWork::default()
             },
         ];
-        board.update(&Status {
+        live.update(&Status {
             counts: Counts { source, written: source - 5, filtered: 3, rejected: 2 },
             total: Some(1000),
             rows_per_second: 50.0,
@@ -254,48 +268,48 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_board_keeps_what_it_was_told_last() {
-        let board = Board::new("first_light");
-        assert_eq!(board.edition(), (0, State::Running));
+    fn keeps_the_last_update() {
+        let live = LiveStatus::new("first_light");
+        assert_eq!(live.page_revision(), PageRevision { commits: 0, state: RunState::Running });
         let findings: Vec<Finding> =
             (0..30).map(|i| Finding { monitor: "drift".into(), message: format!("window {i}") }).collect();
-        told(&board, 200, &findings[..1]);
-        told(&board.clone(), 500, &findings);
-        let seen = board.snapshot();
-        assert_eq!((seen.counts.source, seen.total, seen.commits, seen.findings), (500, Some(1000), 5, 30));
-        // A run of less than a second has the rate of its whole.
-        assert_eq!((seen.rows_per_second, seen.seconds_left), (50.0, Some(10.0)));
-        assert_eq!((seen.last_findings.len(), seen.last_findings[0].message.as_str()), (LAST_FINDINGS, "window 29"));
-        assert_eq!((seen.stages.len(), seen.waiting[0].objects), (2, 7));
-        assert_eq!(board.edition(), (5, State::Running));
+        update(&live, 200, &findings[..1]);
+        update(&live.clone(), 500, &findings);
+        let found = live.snapshot();
+        assert_eq!((found.counts.source, found.total, found.commits, found.findings), (500, Some(1000), 5, 30));
+        // In its first second a run has its average rate.
+        assert_eq!((found.rows_per_second, found.seconds_left), (50.0, Some(10.0)));
+        assert_eq!((found.last_findings.len(), found.last_findings[0].message.as_str()), (LAST_FINDINGS, "window 29"));
+        assert_eq!((found.stages.len(), found.waiting[0].objects), (2, 7));
+        assert_eq!(live.page_revision(), PageRevision { commits: 5, state: RunState::Running });
     }
 
     #[test]
-    fn a_board_says_how_the_run_ended() {
+    fn reports_how_the_run_ended() {
         for (error, state, text) in [
-            (None, State::Finished, None),
-            (Some(Error::Interrupted), State::Interrupted, None),
-            (Some(Error::data("no rows")), State::Failed, Some("no rows")),
+            (None, RunState::Finished, None),
+            (Some(Error::Interrupted), RunState::Interrupted, None),
+            (Some(Error::data("no rows")), RunState::Failed, Some("no rows")),
         ] {
-            let board = Board::new("run");
-            told(&board, 100, &[]);
-            board.end(error.as_ref());
-            let seen = board.snapshot();
-            assert_eq!((seen.state, seen.error.as_deref(), seen.seconds_left), (state, text, None));
-            assert_eq!((seen.queues, seen.waiting.len()), (Queues::default(), 0));
-            assert_eq!(serde_json::to_value(seen).expect("json")["state"], state.name());
+            let live = LiveStatus::new("run");
+            update(&live, 100, &[]);
+            live.end(error.as_ref());
+            let found = live.snapshot();
+            assert_eq!((found.state, found.error.as_deref(), found.seconds_left), (state, text, None));
+            assert_eq!((found.queues, found.waiting.len()), (Queues::default(), 0));
+            assert_eq!(serde_json::to_value(found).expect("json")["state"], state.name());
         }
     }
 
     #[test]
-    fn the_rate_is_that_of_the_last_ten_seconds() {
-        let board = Board::new("run");
-        told(&board, 10, &[]);
-        let mut inner = board.lock();
-        let begun = inner.rows[0].0;
-        inner.rows.clear();
+    fn measures_the_rate_over_the_last_ten_seconds() {
+        let live = LiveStatus::new("run");
+        update(&live, 10, &[]);
+        let mut shared = live.lock();
+        let started = shared.samples[0].time;
+        shared.samples.clear();
         let mut rate = 0.0;
-        // 100 rows a second for 20 seconds, then 10.
+        // 100 rows per second for 20 seconds, then 10.
         for second in 0..60_u64 {
             let source = if second < 20 { 100 * second } else { 2000 + 10 * (second - 20) };
             let counts = Counts { source, ..Counts::default() };
@@ -311,12 +325,12 @@ pub(super) mod tests {
                 queues: Queues::default(),
                 waiting: &[],
             };
-            rate = inner.rate(begun + Duration::from_secs(second), &status);
+            rate = shared.rate(started + Duration::from_secs(second), &status);
             if second == 19 {
                 assert_eq!(rate, 100.0);
             }
         }
         assert_eq!(rate, 10.0);
-        assert!(inner.rows.len() <= 12);
+        assert!(shared.samples.len() <= 12);
     }
 }

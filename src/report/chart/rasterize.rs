@@ -1,4 +1,4 @@
-//! SVG to PNG, with the letters of DejaVu whatever fonts a machine has.
+//! SVG to PNG, always with DejaVu Sans, so that results do not depend on installed fonts.
 
 use std::sync::{Arc, LazyLock};
 
@@ -7,10 +7,10 @@ use resvg::{
     usvg::{Options, Tree, fontdb::Database},
 };
 
-use super::bug;
+use super::draw_error;
 use crate::error::Result;
 
-/// Pixels of the PNG for one of the SVG: a figure of 720 is 1800 pixels wide, 300 dpi over 15 cm.
+/// PNG pixels per SVG pixel: a figure 720 wide becomes 1800 pixels wide, 300 dpi at 15 cm.
 const SCALE: f32 = 2.5;
 
 const FAMILY: &str = "DejaVu Sans";
@@ -22,18 +22,18 @@ static FONTS: LazyLock<Arc<Database>> = LazyLock::new(|| {
     Arc::new(fonts)
 });
 
-/// The picture as PNG.
+/// The SVG as PNG.
 pub(in crate::report) fn png(svg: &str) -> Result<Vec<u8>> {
-    pixmap(svg, SCALE)?.encode_png().map_err(bug)
+    pixmap(svg, SCALE)?.encode_png().map_err(draw_error)
 }
 
-/// The picture in pixels, `scale` of them for one of the SVG.
+/// The SVG as pixels, `scale` of them per SVG pixel.
 pub(super) fn pixmap(svg: &str, scale: f32) -> Result<Pixmap> {
     let options = Options { fontdb: FONTS.clone(), font_family: FAMILY.into(), ..Options::default() };
-    let tree = Tree::from_str(svg, &options).map_err(bug)?;
+    let tree = Tree::from_str(svg, &options).map_err(draw_error)?;
     let size = |length: f32| (length * scale).ceil() as u32;
     let pixmap = Pixmap::new(size(tree.size().width()), size(tree.size().height()));
-    let mut pixmap = pixmap.ok_or_else(|| bug("it has no size"))?;
+    let mut pixmap = pixmap.ok_or_else(|| draw_error("the SVG has no size"))?;
     resvg::render(&tree, Transform::from_scale(scale, scale), &mut pixmap.as_mut());
     Ok(pixmap)
 }

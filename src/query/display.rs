@@ -1,4 +1,4 @@
-//! Answers as a person reads them: images and long lists by their shape alone.
+//! Results in readable form: images and long lists are replaced by their shapes.
 
 use std::sync::Arc;
 
@@ -11,19 +11,19 @@ use arrow::{
 
 use crate::batch::tensor_shape;
 
-/// Lists up to this length are shown in full.
+/// Lists up to this length are written in full.
 const LONGEST: usize = 16;
 
-/// The batch with a text in place of every image (`[3x100x100]`) and every long list (`[256]`).
-pub(super) fn shortened(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+/// The batch with images (`[3x100x100]`) and long lists (`[256]`) replaced by their shapes.
+pub(super) fn abbreviated(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
     map_columns(batch, |field, column| match column.data_type() {
         DataType::FixedSizeList(..) | DataType::List(_) | DataType::LargeList(_) => lists(field, column).map(Some),
         _ => Ok(None),
     })
 }
 
-/// The batch with a text in place of everything that has parts: CSV has no other way.
-pub(super) fn flat(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+/// The batch with nested columns as text, for CSV.
+pub(super) fn flattened(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
     map_columns(batch, |_, column| {
         if !column.data_type().is_nested() {
             return Ok(None);
@@ -68,7 +68,7 @@ fn lists(field: &Field, column: &ArrayRef) -> Result<ArrayRef, ArrowError> {
     })
 }
 
-/// Each row as Arrow writes it, unless `instead` says otherwise.
+/// Each row as Arrow formats it, or the text that `instead` returns for it.
 fn texts(column: &ArrayRef, instead: impl Fn(usize) -> Option<String>) -> Result<ArrayRef, ArrowError> {
     let options = FormatOptions::default().with_null("null");
     let formatter = ArrayFormatter::try_new(column, &options)?;

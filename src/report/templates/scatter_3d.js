@@ -1,41 +1,41 @@
-// Turns pictures of points in three dimensions: by the mouse or a finger, by the arrow keys, by a button. It draws what
-// chart/space.rs draws, from the same numbers, on a canvas over the part of the picture that stands still.
+// Rotates three-dimensional scatter plots by mouse, touch, arrow keys or a button. A canvas replaces the static part of the
+// SVG; it draws the same data as chart/scatter_3d.rs.
 "use strict";
 (() => {
   const start = (figure) => {
-    const space = JSON.parse(figure.dataset.space);
-    const [width, height] = [space.width, space.height];
+    const scatter = JSON.parse(figure.dataset.scatter3d);
+    const [width, height] = [scatter.width, scatter.height];
     const svg = figure.querySelector("svg");
-    svg.querySelector("[data-still]").remove();
+    svg.querySelector("[data-static]").remove();
     const canvas = document.createElement("canvas");
     canvas.tabIndex = 0;
     canvas.setAttribute("role", "application");
-    canvas.setAttribute("aria-label", `${figure.getAttribute("aria-label")}: arrow keys turn it, plus and minus change its size`);
+    canvas.setAttribute("aria-label", `${figure.getAttribute("aria-label")}: rotate with the arrow keys, zoom with plus and minus`);
     const button = document.createElement("button");
     button.type = "button";
     figure.append(canvas, button);
     figure.dataset.ready = "";
 
-    let [azimuth, elevation] = space.view;
+    let [azimuth, elevation] = scatter.view;
     let zoom = 1;
     let isDrawn = false;
 
-    // Marks of all clouds, in one order by depth.
-    const marks = space.clouds.flatMap((cloud) => {
-      const places = [];
-      for (let i = 0; i < cloud.at.length; i += 3) places.push({ cloud, at: cloud.at.slice(i, i + 3), x: 0, y: 0, size: 1, depth: 0 });
-      return places;
+    // The points of all series, to be sorted by depth.
+    const points = scatter.series.flatMap(({ colour, mark, points }) => {
+      const all = [];
+      for (let i = 0; i < points.length; i += 3) all.push({ colour, mark, at: points.slice(i, i + 3), x: 0, y: 0, size: 1, depth: 0 });
+      return all;
     });
     const projection = () => {
       const [a, e] = [(azimuth * Math.PI) / 180, (elevation * Math.PI) / 180];
       const [sinA, cosA, sinE, cosE] = [Math.sin(a), Math.cos(a), Math.sin(e), Math.cos(e)];
-      return ([x, y, z], seen) => {
+      return ([x, y, z], projected) => {
         const [right, away] = [(cosA * x + sinA * y) / 1000, (cosA * y - sinA * x) / 1000];
-        seen.depth = cosE * away - (sinE * z) / 1000;
-        seen.size = (zoom * space.eye) / (space.eye + seen.depth);
-        seen.x = space.middle[0] + space.unit * seen.size * right;
-        seen.y = space.middle[1] - space.unit * seen.size * ((cosE * z) / 1000 + sinE * away);
-        return seen;
+        projected.depth = cosE * away - (sinE * z) / 1000;
+        projected.size = (zoom * scatter.eye) / (scatter.eye + projected.depth);
+        projected.x = scatter.centre[0] + scatter.unit * projected.size * right;
+        projected.y = scatter.centre[1] - scatter.unit * projected.size * ((cosE * z) / 1000 + sinE * away);
+        return projected;
       };
     };
 
@@ -51,17 +51,17 @@
       const pen = canvas.getContext("2d");
       pen.setTransform(pixels, 0, 0, pixels, 0, 0);
       pen.clearRect(0, 0, width, height);
-      // Between the legend and the ranges of the axes.
+      // Clip to the area between the legend and the ranges of the axes.
       pen.save();
       pen.beginPath();
-      pen.rect(0, space.top, width, space.bottom - space.top);
+      pen.rect(0, scatter.top, width, scatter.bottom - scatter.top);
       pen.clip();
       const style = getComputedStyle(document.documentElement);
-      const [ink, muted, grid] = ["--ink", "--muted", "--line"].map((name) => style.getPropertyValue(name));
-      const isDark = matchMedia("(prefers-color-scheme: dark)").matches;
-      const see = projection();
+      const theme = (name) => style.getPropertyValue(`--chart-${name}`) || scatter.theme[name];
+      const [ink, muted, grid] = ["ink", "muted", "grid"].map(theme);
+      const project = projection();
       const line = (from, to, colour) => {
-        const [a, b] = [see(from, {}), see(to, {})];
+        const [a, b] = [project(from, {}), project(to, {})];
         pen.strokeStyle = colour;
         pen.lineWidth = 1;
         pen.beginPath();
@@ -69,33 +69,27 @@
         pen.lineTo(b.x, b.y);
         pen.stroke();
       };
-      space.edges.forEach(([from, to], i) => line(from, to, i < 3 ? muted : grid));
-      for (let i = 0; i < space.links.length; i += 6) line(space.links.slice(i, i + 3), space.links.slice(i + 3, i + 6), ink);
-      marks.forEach((mark) => see(mark.at, mark));
-      marks.sort((a, b) => b.depth - a.depth);
-      for (const { cloud, x, y, size } of marks) {
-        const radius = cloud.radius * size;
-        pen.fillStyle = pen.strokeStyle = cloud.colour;
+      scatter.edges.forEach(([from, to], i) => line(from, to, i < 3 ? muted : grid));
+      for (let i = 0; i < scatter.links.length; i += 6) line(scatter.links.slice(i, i + 3), scatter.links.slice(i + 3, i + 6), ink);
+      points.forEach((point) => project(point.at, point));
+      points.sort((a, b) => b.depth - a.depth);
+      for (const { colour, mark, x, y, size } of points) {
+        const radius = mark.radius * size;
+        pen.fillStyle = pen.strokeStyle = colour;
         pen.lineWidth = 2;
         pen.beginPath();
-        if (cloud.form === "cross") {
-          pen.moveTo(x - radius, y - radius);
-          pen.lineTo(x + radius, y + radius);
-          pen.moveTo(x - radius, y + radius);
-          pen.lineTo(x + radius, y - radius);
+        if (mark.is_circle) pen.arc(x, y, radius, 0, 2 * Math.PI);
+        for (const line of mark.lines) {
+          line.forEach(([dx, dy], i) => (i === 0 ? pen.moveTo : pen.lineTo).call(pen, x + radius * dx, y + radius * dy));
+        }
+        if (!mark.is_filled) {
           pen.stroke();
           continue;
         }
-        if (cloud.form === "corners") cloud.corners.forEach(([dx, dy]) => pen.lineTo(x + radius * dx, y + radius * dy));
-        else pen.arc(x, y, radius, 0, 2 * Math.PI);
         pen.closePath();
-        if (cloud.form === "ring") {
-          pen.stroke();
-          continue;
-        }
         pen.fill();
-        // The darkest class is lost on dark paper without a rim, as in page.css.
-        const rim = cloud.outlined ? ink : isDark && cloud.colour === "#003F5C" ? "#9fc3d6" : null;
+        // As in page.css, the darkest class colour has a rim in dark mode.
+        const rim = mark.is_outlined ? ink : colour === "#003F5C" && style.getPropertyValue("--chart-rim");
         if (rim) {
           pen.strokeStyle = rim;
           pen.lineWidth = 1;
@@ -105,8 +99,8 @@
       pen.fillStyle = ink;
       pen.font = "13px sans-serif";
       pen.textAlign = "center";
-      space.edges.slice(0, 3).forEach(([, end], i) => {
-        const { x, y } = see(end.map((along) => along * space.named), {});
+      scatter.edges.slice(0, 3).forEach(([, end], i) => {
+        const { x, y } = project(end.map((along) => along * scatter.axis_number), {});
         pen.fillText(i + 1, x, y + 4.5);
       });
       pen.restore();
@@ -118,7 +112,7 @@
       if (isDrawn) requestAnimationFrame(() => isDrawn || draw());
       isDrawn = false;
     };
-    const turn = (right, up) => {
+    const rotate = (right, up) => {
       azimuth = (((azimuth + right) % 360) + 360) % 360;
       elevation = Math.min(Math.max(elevation + up, -90), 90);
       redraw();
@@ -128,19 +122,19 @@
       redraw();
     };
 
-    let turning = 0;
+    let animation = 0;
     const step = (last) => (now) => {
       if (!canvas.isConnected) return;
-      turn((now - last) * 0.06, 0);
-      turning = requestAnimationFrame(step(now));
+      rotate((now - last) * 0.06, 0);
+      animation = requestAnimationFrame(step(now));
     };
     const play = (isWanted) => {
-      cancelAnimationFrame(turning);
-      turning = isWanted ? requestAnimationFrame(step(performance.now())) : 0;
-      button.textContent = isWanted ? "stop" : "turn";
+      cancelAnimationFrame(animation);
+      animation = isWanted ? requestAnimationFrame(step(performance.now())) : 0;
+      button.textContent = isWanted ? "stop" : "rotate";
       button.setAttribute("aria-pressed", String(isWanted));
     };
-    button.addEventListener("click", () => play(turning === 0));
+    button.addEventListener("click", () => play(animation === 0));
     play(false);
 
     canvas.addEventListener("pointerdown", (event) => {
@@ -148,20 +142,20 @@
       canvas.setPointerCapture(event.pointerId);
     });
     canvas.addEventListener("pointermove", (event) => {
-      if (canvas.hasPointerCapture(event.pointerId)) turn(-0.4 * event.movementX, 0.4 * event.movementY);
+      if (canvas.hasPointerCapture(event.pointerId)) rotate(-0.4 * event.movementX, 0.4 * event.movementY);
     });
     canvas.addEventListener("keydown", (event) => {
       const keys = {
-        ArrowLeft: () => turn(5, 0),
-        ArrowRight: () => turn(-5, 0),
-        ArrowUp: () => turn(0, -5),
-        ArrowDown: () => turn(0, 5),
+        ArrowLeft: () => rotate(5, 0),
+        ArrowRight: () => rotate(-5, 0),
+        ArrowUp: () => rotate(0, -5),
+        ArrowDown: () => rotate(0, 5),
         "+": () => scale(1.2),
         "=": () => scale(1.2),
         "-": () => scale(1 / 1.2),
-        " ": () => play(turning === 0),
+        " ": () => play(animation === 0),
         Home: () => {
-          [azimuth, elevation] = space.view;
+          [azimuth, elevation] = scatter.view;
           zoom = 1;
           redraw();
         },
@@ -175,7 +169,7 @@
     draw();
   };
 
-  const all = () => document.querySelectorAll("[data-space]:not([data-ready])").forEach(start);
+  const all = () => document.querySelectorAll("[data-scatter3d]:not([data-ready])").forEach(start);
   document.addEventListener("lucarne:sections", all);
   all();
 })();

@@ -1,4 +1,4 @@
-//! The SQL functions on lists of numbers that latents, probabilities and images are.
+//! SQL functions on lists of numbers: latents, probabilities, images.
 
 use std::sync::Arc;
 
@@ -14,12 +14,20 @@ use datafusion::{
     logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility},
 };
 
-/// All of them.
+/// All functions.
 pub(super) fn all() -> [ScalarUDF; 2] {
     let signature = || Signature::user_defined(Volatility::Immutable);
     [
-        ScalarUDF::new_from_impl(ListFunction { name: "l2_distance", signature: signature(), work: Work::L2Distance }),
-        ScalarUDF::new_from_impl(ListFunction { name: "array_argmax", signature: signature(), work: Work::Argmax }),
+        ScalarUDF::new_from_impl(ListFunction {
+            name: "l2_distance",
+            signature: signature(),
+            operation: ListOperation::L2Distance,
+        }),
+        ScalarUDF::new_from_impl(ListFunction {
+            name: "array_argmax",
+            signature: signature(),
+            operation: ListOperation::Argmax,
+        }),
     ]
 }
 
@@ -27,15 +35,15 @@ pub(super) fn all() -> [ScalarUDF; 2] {
 struct ListFunction {
     name: &'static str,
     signature: Signature,
-    work: Work,
+    operation: ListOperation,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Work {
-    /// `l2_distance(a, b)`: sqrt(sum (a_i - b_i)^2) in double precision; null where a list or a number in it is null.
+enum ListOperation {
+    /// `l2_distance(a, b)`: sqrt(sum (a_i - b_i)^2) in double precision; null if a list or a number in it is null.
     L2Distance,
-    /// `array_argmax(a)`: position of the greatest number, from 1 as all positions in SQL, the first of equals. Nulls and
-    /// NaN are passed over; null when nothing is left.
+    /// `array_argmax(a)`: the position of the first maximum, from 1 as all positions in SQL. Nulls and NaN are skipped; null if
+    /// nothing is left.
     Argmax,
 }
 
@@ -48,21 +56,20 @@ impl ScalarUDFImpl for ListFunction {
         &self.signature
     }
 
-    /// Also refuses what are no lists of numbers: said here, the message reaches the user as it is.
+    /// Also checks the arguments: errors from here reach the user unchanged.
     fn return_type(&self, types: &[DataType]) -> Result<DataType> {
-        let (takes, gives) = match self.work {
-            Work::L2Distance => ("two lists", DataType::Float64),
-            Work::Argmax => ("one list", DataType::Int64),
+        let (arguments, expected, returned) = match self.operation {
+            ListOperation::L2Distance => (2, "two lists", DataType::Float64),
+            ListOperation::Argmax => (1, "one list", DataType::Int64),
         };
-        let expected = if self.work == Work::L2Distance { 2 } else { 1 };
-        if types.len() == expected && types.iter().all(|found| matches!(found, FixedSizeList(..) | List(_))) {
-            return Ok(gives);
+        if types.len() == arguments && types.iter().all(|found| matches!(found, FixedSizeList(..) | List(_))) {
+            return Ok(returned);
         }
         let found = types.iter().map(|found| format!("`{found}`")).collect::<Vec<_>>().join(", ");
-        plan_err!("`{}` takes {takes} of numbers, found {found}", self.name)
+        plan_err!("`{}` expects {expected} of numbers, found {found}", self.name)
     }
 
-    /// Lists of float32 of fixed size stay what they are (images would double in size); all others become float64.
+    /// Fixed-size lists of float32 are kept, because images would double in size. All other lists become float64.
     fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
         let doubles = || List(Arc::new(Field::new("item", DataType::Float64, true)));
         let coerced = types.iter().map(|found| match found {
@@ -73,7 +80,7 @@ impl ScalarUDFImpl for ListFunction {
                 doubles()
             }
             DataType::Null => doubles(),
-            // Something that `return_type` refuses.
+            // A type that `return_type` rejects.
             List(item) | FixedSizeList(item, _) => LargeList(item.clone()),
             _ => found.clone(),
         });
@@ -82,30 +89,32 @@ impl ScalarUDFImpl for ListFunction {
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let lists = ColumnarValue::values_to_arrays(&args.args)?;
-        let lists = lists.iter().map(Lists::of).collect::<Result<Vec<_>>>()?;
-        let result: ArrayRef = match (self.work, lists.as_slice()) {
-            (Work::L2Distance, [a, b]) => {
+        let lists = lists.iter().map(ListColumn::of).collect::<Result<Vec<_>>>()?;
+        let result: ArrayRef = match (self.operation, lists.as_slice()) {
+            (ListOperation::L2Distance, [a, b]) => {
                 Arc::new((0..a.rows()).map(|row| l2_distance(a, b, row)).collect::<Result<Float64Array>>()?)
             }
-            (Work::Argmax, [list]) => Arc::new((0..list.rows()).map(|row| argmax(list, row)).collect::<Int64Array>()),
-            _ => return exec_err!("`{}` got {} arguments", self.name, lists.len()),
+            (ListOperation::Argmax, [list]) => {
+                Arc::new((0..list.rows()).map(|row| argmax(list, row)).collect::<Int64Array>())
+            }
+            _ => return exec_err!("`{}` received {} arguments", self.name, lists.len()),
         };
         Ok(ColumnarValue::Array(result))
     }
 }
 
 /// A column of lists of numbers.
-enum Lists<'a> {
+enum ListColumn<'a> {
     Single(&'a FixedSizeListArray),
     Double(&'a ListArray),
 }
 
-impl<'a> Lists<'a> {
+impl<'a> ListColumn<'a> {
     fn of(array: &'a ArrayRef) -> Result<Self> {
         let single = array.as_fixed_size_list_opt().map(Self::Single);
         single
             .or_else(|| array.as_list_opt().map(Self::Double))
-            .ok_or_else(|| DataFusionError::Internal(format!("a list was expected, found {}", array.data_type())))
+            .ok_or_else(|| DataFusionError::Internal(format!("expected a list, found {}", array.data_type())))
     }
 
     fn rows(&self) -> usize {
@@ -115,7 +124,7 @@ impl<'a> Lists<'a> {
         }
     }
 
-    /// The numbers of a row, null ones as `None`; `None` where the list is null.
+    /// The numbers of a row, nulls as `None`; `None` if the list is null.
     fn numbers(&self, row: usize) -> Option<Box<dyn ExactSizeIterator<Item = Option<f64>>>> {
         match self {
             Self::Single(lists) if lists.is_valid(row) => {
@@ -131,16 +140,16 @@ impl<'a> Lists<'a> {
     }
 }
 
-fn l2_distance(a: &Lists<'_>, b: &Lists<'_>, row: usize) -> Result<Option<f64>> {
+fn l2_distance(a: &ListColumn<'_>, b: &ListColumn<'_>, row: usize) -> Result<Option<f64>> {
     let (Some(a), Some(b)) = (a.numbers(row), b.numbers(row)) else { return Ok(None) };
     if a.len() != b.len() {
-        return exec_err!("`l2_distance` takes lists of one length, found {} and {}", a.len(), b.len());
+        return exec_err!("`l2_distance` expects lists of equal length, found {} and {}", a.len(), b.len());
     }
     let squares = a.zip(b).map(|(a, b)| Some((a? - b?).powi(2)));
     Ok(squares.sum::<Option<f64>>().map(f64::sqrt))
 }
 
-fn argmax(list: &Lists<'_>, row: usize) -> Option<i64> {
+fn argmax(list: &ListColumn<'_>, row: usize) -> Option<i64> {
     let numbers = list.numbers(row)?.enumerate();
     let numbers = numbers.filter_map(|(i, number)| Some((i, number.filter(|number| !number.is_nan())?)));
     let best = numbers.reduce(|best, next| if next.1 > best.1 { next } else { best });

@@ -1,23 +1,24 @@
-//! Which names of this machine a request may use.
+//! Checks the host name of requests.
 //!
-//! A server on a loopback address is for this machine alone. A page from elsewhere, open in a browser here, could have its own
-//! name resolved to this machine and read the run; its requests are known by the name that they ask for.
+//! A server on a loopback address is for this machine only. A web page from elsewhere, open in a browser on this machine, could let
+//! its own host name resolve to the loopback address and read the run (DNS rebinding). Such requests carry that host name, so they
+//! are rejected.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use axum::http::{HeaderMap, Uri, header::HOST, uri::Authority};
 
-/// Whether an address can be reached from this machine alone.
+/// Whether an address can be reached from this machine only.
 pub fn is_loopback(address: &SocketAddr) -> bool {
     address.ip().to_canonical().is_loopback()
 }
 
-/// Whether a request names this machine as only itself does, wherever it names it. One that names none does not.
+/// Whether all host names of a request are names of the loopback interface. A request without a host name fails the check.
 pub(super) fn names_loopback(uri: &Uri, headers: &HeaderMap) -> bool {
     let mut hosts = headers.get_all(HOST).iter().peekable();
-    let named = hosts.peek().is_some();
+    let has_host = hosts.peek().is_some();
     let authority = |host: &axum::http::HeaderValue| Authority::try_from(host.as_bytes()).ok();
-    named
+    has_host
         && hosts.all(|host| authority(host).is_some_and(|authority| is_loopback_name(&authority)))
         && uri.authority().is_none_or(is_loopback_name)
 }
@@ -37,7 +38,7 @@ fn is_loopback_name(authority: &Authority) -> bool {
 mod tests {
     use super::*;
 
-    fn allowed(uri: &str, hosts: &[&str]) -> bool {
+    fn is_allowed(uri: &str, hosts: &[&str]) -> bool {
         let mut headers = HeaderMap::new();
         for host in hosts {
             headers.append(HOST, host.parse().expect("a header"));
@@ -46,9 +47,9 @@ mod tests {
     }
 
     #[test]
-    fn only_names_of_this_machine_are_let_in() {
+    fn allows_only_names_of_the_loopback_interface() {
         for host in ["localhost", "localhost:8080", "LOCALHOST:1", "127.0.0.1", "127.8.9.1:80", "[::1]", "[::1]:8080"] {
-            assert!(allowed("/", &[host]), "{host}");
+            assert!(is_allowed("/", &[host]), "{host}");
         }
         for host in [
             "",
@@ -65,20 +66,20 @@ mod tests {
             "localhost:8080:1",
             "local host",
         ] {
-            assert!(!allowed("/", &[host]), "{host}");
+            assert!(!is_allowed("/", &[host]), "{host}");
         }
     }
 
     #[test]
-    fn every_name_of_a_request_counts() {
-        assert!(!allowed("/", &[]));
-        assert!(!allowed("/", &["localhost", "example.org"]));
-        assert!(!allowed("http://example.org/", &["localhost"]));
-        assert!(allowed("http://localhost:80/", &["localhost"]));
+    fn checks_every_host_name_of_a_request() {
+        assert!(!is_allowed("/", &[]));
+        assert!(!is_allowed("/", &["localhost", "example.org"]));
+        assert!(!is_allowed("http://example.org/", &["localhost"]));
+        assert!(is_allowed("http://localhost:80/", &["localhost"]));
     }
 
     #[test]
-    fn loopback_addresses_are_known_in_every_spelling() {
+    fn recognises_loopback_addresses_in_every_notation() {
         for address in ["127.0.0.1:80", "127.1.2.3:0", "[::1]:80", "[::ffff:127.0.0.1]:80"] {
             assert!(is_loopback(&address.parse().expect("an address")), "{address}");
         }
