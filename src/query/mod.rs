@@ -95,7 +95,7 @@ impl Run {
             context(widest).map_err(|error| Error::environment("cannot start the query engine").caused_by(error))?;
         let names = tables.keys().cloned().collect();
         for (name, parts) in tables {
-            // A bare reference is not parsed as SQL, so that labels can contain dots and capitals.
+            // A bare reference is not parsed as SQL, so that labels keep their capitals.
             let reference = TableReference::bare(name);
             context
                 .register_table(reference, Arc::new(parts))
@@ -150,8 +150,11 @@ impl Run {
             None => did_you_mean(unknown, self.tables.iter().map(String::as_str)),
         };
         let help = help.map_or_else(String::new, |help| format!("; {help}"));
-        let available = quoted_list(&self.tables);
-        Err(QueryError::Sql(format!("unknown table `{unknown}`{help} (available tables: {available})")))
+        let available = match self.tables.as_slice() {
+            [] => "there are no tables".to_owned(),
+            tables => format!("available tables: {}", quoted_list(tables)),
+        };
+        Err(QueryError::Sql(format!("unknown table `{unknown}`{help} ({available})")))
     }
 }
 

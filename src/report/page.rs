@@ -149,7 +149,7 @@ fn summary(record: &Record) -> Result<SummarySection<'_>> {
         models: record.scorers.iter().map(|(label, model)| model_row(label, model)).collect(),
         provenance: provenance(record),
         stages: stages(record),
-        tables: record.tables.keys().map(|table| (table.as_str(), grouped(record.rows(table)))).collect(),
+        tables: record.tables.keys().map(|table| (table.as_str(), row_count(record.rows(table)))).collect(),
     })
 }
 
@@ -175,6 +175,10 @@ fn status_line(record: &Record) -> StatusLine {
         Standing::Failed(error) => ("failed", format!("Failed at {last}: {error}")),
     };
     StatusLine { badge, sentence }
+}
+
+fn row_count(rows: u64) -> String {
+    format!("{} {}", grouped(rows), if rows == 1 { "row" } else { "rows" })
 }
 
 fn text(value: &Value) -> String {

@@ -83,7 +83,8 @@ pub(super) fn layout(reads: &[Vec<usize>], node_height: f64, edge_height: f64) -
     let top = slots.iter().map(|slot| slot.y - slot.height / 2.0).fold(f64::INFINITY, f64::min);
     let bottom = slots.iter().map(|slot| slot.y + slot.height / 2.0).fold(f64::NEG_INFINITY, f64::max);
     let point = |i: usize| LayoutPoint { layer: slots[i].layer, y: slots[i].y - top };
-    let edge = |Chain { from, to, through }| LayoutEdge { from, to, through: through.into_iter().map(point).collect() };
+    let edge =
+        |EdgeChain { from, to, through }| LayoutEdge { from, to, through: through.into_iter().map(point).collect() };
     LayeredLayout {
         nodes: (0..reads.len()).map(point).collect(),
         edges: edges.into_iter().map(edge).collect(),
@@ -93,14 +94,14 @@ pub(super) fn layout(reads: &[Vec<usize>], node_height: f64, edge_height: f64) -
 }
 
 /// An edge and the slots that it passes.
-struct Chain {
+struct EdgeChain {
     from: usize,
     to: usize,
     through: Vec<usize>,
 }
 
 /// Adds the slots of passing edges and connects all slots.
-fn connect(slots: &mut Vec<Slot>, reads: &[Vec<usize>], edge_height: f64) -> Vec<Chain> {
+fn connect(slots: &mut Vec<Slot>, reads: &[Vec<usize>], edge_height: f64) -> Vec<EdgeChain> {
     let mut chains = Vec::new();
     for (to, own) in reads.iter().enumerate() {
         for &from in own {
@@ -114,7 +115,7 @@ fn connect(slots: &mut Vec<Slot>, reads: &[Vec<usize>], edge_height: f64) -> Vec
                 through.push(last);
             }
             join(slots, last, to);
-            chains.push(Chain { from, to, through });
+            chains.push(EdgeChain { from, to, through });
         }
     }
     chains
@@ -162,7 +163,7 @@ fn stack(slots: &mut [Slot], layer: &[usize]) {
 }
 
 /// Adjacent slots of a layer that move together.
-struct Block {
+struct SlotBlock {
     first: usize,
     n: usize,
     top: f64,
@@ -172,23 +173,23 @@ struct Block {
 /// Moves the slots of a layer, without changing their order, towards the mean of their neighbours in other layers. Slots that
 /// would overlap merge into a block, which moves to the mean of the positions that its slots want.
 fn settle(slots: &mut [Slot], layer: &[usize]) {
-    let mut blocks: Vec<Block> = Vec::new();
+    let mut blocks: Vec<SlotBlock> = Vec::new();
     for (at, &i) in layer.iter().enumerate() {
         let neighbours: Vec<usize> = slots[i].before.iter().chain(&slots[i].after).copied().collect();
         let wanted_top = mean_y(slots, &neighbours, i) - slots[i].height / 2.0;
-        let mut block = Block { first: at, n: 1, top: wanted_top, height: slots[i].height };
+        let mut block = SlotBlock { first: at, n: 1, top: wanted_top, height: slots[i].height };
         while let Some(above) = blocks.last() {
             if above.top + above.height <= block.top + 1e-9 {
                 break;
             }
             let n = (above.n + block.n) as f64;
             let top = (above.top * above.n as f64 + (block.top - above.height) * block.n as f64) / n;
-            block = Block { first: above.first, n: above.n + block.n, top, height: above.height + block.height };
+            block = SlotBlock { first: above.first, n: above.n + block.n, top, height: above.height + block.height };
             blocks.pop();
         }
         blocks.push(block);
     }
-    for Block { first, n, top, .. } in blocks {
+    for SlotBlock { first, n, top, .. } in blocks {
         let mut y = top;
         for &i in &layer[first..first + n] {
             slots[i].y = y + slots[i].height / 2.0;

@@ -45,25 +45,25 @@ pub(in crate::report) const SERIES_MARKS: [Mark; 7] =
     [Mark::Dot, Mark::Square, Mark::Triangle, Mark::Diamond, Mark::Star, Mark::Ring, Mark::Cross];
 
 /// The geometry of a mark of radius 1 around the origin.
-enum Outline {
+enum MarkOutline {
     Circle { filled: bool },
     Polygon(Vec<(f64, f64)>),
     Strokes([[(f64, f64); 2]; 2]),
 }
 
 impl Mark {
-    fn outline(self) -> Outline {
+    fn outline(self) -> MarkOutline {
         let polygon = |n: usize, first: f64, radius: fn(usize) -> f64| {
             let corner = |i: usize| {
                 let angle = TAU * (first + i as f64 / n as f64);
                 (radius(i) * angle.cos(), radius(i) * angle.sin())
             };
-            Outline::Polygon((0..n).map(corner).collect())
+            MarkOutline::Polygon((0..n).map(corner).collect())
         };
         match self {
-            Self::Dot => Outline::Circle { filled: true },
-            Self::Ring => Outline::Circle { filled: false },
-            Self::Cross => Outline::Strokes([[(-1.0, -1.0), (1.0, 1.0)], [(-1.0, 1.0), (1.0, -1.0)]]),
+            Self::Dot => MarkOutline::Circle { filled: true },
+            Self::Ring => MarkOutline::Circle { filled: false },
+            Self::Cross => MarkOutline::Strokes([[(-1.0, -1.0), (1.0, 1.0)], [(-1.0, 1.0), (1.0, -1.0)]]),
             Self::Square => polygon(4, 0.125, |_| 1.15),
             Self::Triangle => polygon(3, -0.25, |_| 1.25),
             Self::Diamond => polygon(4, 0.0, |_| 1.25),
@@ -79,20 +79,22 @@ impl MarkStyle {
         let stroke = ShapeStyle::from(colour).stroke_width(2);
         let size = self.radius.round() as i32;
         match self.mark.outline() {
-            Outline::Circle { filled: true } => {
+            MarkOutline::Circle { filled: true } => {
                 area.draw(&Circle::new((x, y), size, colour.filled())).map_err(draw_error)?;
                 if self.outlined {
                     area.draw(&Circle::new((x, y), size, rim)).map_err(draw_error)?;
                 }
             }
-            Outline::Circle { filled: false } => area.draw(&Circle::new((x, y), size, stroke)).map_err(draw_error)?,
-            Outline::Strokes(lines) => {
+            MarkOutline::Circle { filled: false } => {
+                area.draw(&Circle::new((x, y), size, stroke)).map_err(draw_error)?
+            }
+            MarkOutline::Strokes(lines) => {
                 for line in lines {
                     let ends = line.map(|(dx, dy)| (x + size * dx as i32, y + size * dy as i32));
                     area.draw(&PathElement::new(ends.to_vec(), stroke)).map_err(draw_error)?;
                 }
             }
-            Outline::Polygon(corners) => {
+            MarkOutline::Polygon(corners) => {
                 let place = |(dx, dy): (f64, f64)| {
                     (x + (dx * self.radius).round() as i32, y + (dy * self.radius).round() as i32)
                 };
@@ -113,7 +115,7 @@ impl MarkStyle {
         let rim = if self.outlined { format!(" stroke=\"{INK_HEX}\"") } else { String::new() };
         let point = |(dx, dy): &(f64, f64)| format!("{:.1} {:.1}", x + radius * dx, y + radius * dy);
         match self.mark.outline() {
-            Outline::Circle { filled } => {
+            MarkOutline::Circle { filled } => {
                 let paint = if filled {
                     format!("fill=\"{colour}\"{rim}")
                 } else {
@@ -121,11 +123,11 @@ impl MarkStyle {
                 };
                 format!("<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{radius:.1}\" {paint}/>")
             }
-            Outline::Polygon(corners) => {
+            MarkOutline::Polygon(corners) => {
                 let corners = corners.iter().map(point).collect::<Vec<_>>().join("L");
                 format!("<path d=\"M{corners}z\" fill=\"{colour}\"{rim}/>")
             }
-            Outline::Strokes(lines) => {
+            MarkOutline::Strokes(lines) => {
                 let lines: String = lines.iter().map(|[from, to]| format!("M{}L{}", point(from), point(to))).collect();
                 format!("<path d=\"{lines}\" stroke=\"{colour}\" stroke-width=\"2\"/>")
             }
@@ -135,9 +137,9 @@ impl MarkStyle {
     /// A mark for the canvas: a circle, or lines of corners, for radius 1.
     pub(super) fn json(self) -> Value {
         let (is_circle, is_filled, lines) = match self.mark.outline() {
-            Outline::Circle { filled } => (true, filled, Vec::new()),
-            Outline::Polygon(corners) => (false, true, vec![corners]),
-            Outline::Strokes(lines) => (false, false, lines.map(|line| line.to_vec()).to_vec()),
+            MarkOutline::Circle { filled } => (true, filled, Vec::new()),
+            MarkOutline::Polygon(corners) => (false, true, vec![corners]),
+            MarkOutline::Strokes(lines) => (false, false, lines.map(|line| line.to_vec()).to_vec()),
         };
         json!({
             "is_circle": is_circle,

@@ -30,22 +30,22 @@ pub(in crate::report) struct Panel {
     pub(in crate::report) x: ChartAxis,
     pub(in crate::report) y: ChartAxis,
     /// From back to front.
-    pub(in crate::report) layers: Vec<Layer>,
+    pub(in crate::report) layers: Vec<ChartLayer>,
     /// Pixels.
     pub(in crate::report) height: u32,
 }
 
 /// A shape in one colour. Layers with a name are in the legend; a repeated name appears once.
 #[derive(Debug, Clone, PartialEq)]
-pub(in crate::report) struct Layer {
+pub(in crate::report) struct ChartLayer {
     pub(in crate::report) name: Option<String>,
     pub(in crate::report) colour: RGBColor,
-    pub(in crate::report) shape: Shape,
+    pub(in crate::report) shape: ChartShape,
 }
 
 /// What a layer draws, in data coordinates.
 #[derive(Debug, Clone, PartialEq)]
-pub(in crate::report) enum Shape {
+pub(in crate::report) enum ChartShape {
     Line(Vec<(f64, f64)>),
     Dashes(Vec<(f64, f64)>),
     Marks(MarkStyle, Vec<(f64, f64)>),
@@ -55,8 +55,8 @@ pub(in crate::report) enum Shape {
     Bars(Vec<[(f64, f64); 2]>),
 }
 
-impl Layer {
-    pub(in crate::report) fn new(name: impl Into<Option<String>>, colour: RGBColor, shape: Shape) -> Self {
+impl ChartLayer {
+    pub(in crate::report) fn new(name: impl Into<Option<String>>, colour: RGBColor, shape: ChartShape) -> Self {
         Self { name: name.into(), colour, shape }
     }
 }
@@ -125,30 +125,30 @@ impl Panel {
     }
 }
 
-impl Layer {
+impl ChartLayer {
     fn draw(&self, chart: &mut Chart<'_, '_>, area: &Area<'_>) -> Result<()> {
         let line = ShapeStyle::from(self.colour).stroke_width(LINE_WIDTH);
         match &self.shape {
-            Shape::Line(points) => {
+            ChartShape::Line(points) => {
                 chart.draw_series(LineSeries::new(points.iter().copied(), line)).map_err(draw_error)?;
             }
-            Shape::Dashes(points) => {
+            ChartShape::Dashes(points) => {
                 chart.draw_series(DashedLineSeries::new(points.iter().copied(), 6, 4, line)).map_err(draw_error)?;
             }
-            Shape::Marks(style, points) => {
+            ChartShape::Marks(style, points) => {
                 let (left, top) = area.get_base_pixel();
                 for point in points {
                     let (x, y) = chart.plotting_area().map_coordinate(point);
                     style.draw(area, (x - left, y - top), self.colour)?;
                 }
             }
-            Shape::Links(links) => {
+            ChartShape::Links(links) => {
                 let thin = ShapeStyle::from(self.colour).stroke_width(1);
                 chart
                     .draw_series(links.iter().map(|link| PathElement::new(link.to_vec(), thin)))
                     .map_err(draw_error)?;
             }
-            Shape::Bars(bars) => {
+            ChartShape::Bars(bars) => {
                 let bars = bars.iter().flat_map(|corners| {
                     [
                         Rectangle::new(*corners, self.colour.mix(0.45).filled()),
@@ -164,13 +164,13 @@ impl Layer {
 
 /// The named layers of all panels.
 struct Legend<'a> {
-    named: Vec<(&'a Layer, &'a str)>,
+    named: Vec<(&'a ChartLayer, &'a str)>,
     positions: Vec<LegendPosition>,
 }
 
 impl<'a> Legend<'a> {
     fn of(panels: &'a [Panel]) -> Self {
-        let mut named: Vec<(&Layer, &str)> = Vec::new();
+        let mut named: Vec<(&ChartLayer, &str)> = Vec::new();
         for layer in panels.iter().flat_map(|panel| &panel.layers) {
             if let Some(name) = layer.name.as_deref().filter(|name| named.iter().all(|(_, known)| known != name)) {
                 named.push((layer, name));
@@ -190,17 +190,17 @@ impl<'a> Legend<'a> {
             let line = ShapeStyle::from(layer.colour).stroke_width(LINE_WIDTH);
             let stroke = |from: i32, to: i32| PathElement::new(vec![(x + from, y), (x + to, y)], line);
             match &layer.shape {
-                Shape::Line(_) | Shape::Links(_) => area.draw(&stroke(0, 24)),
-                Shape::Dashes(_) => area
+                ChartShape::Line(_) | ChartShape::Links(_) => area.draw(&stroke(0, 24)),
+                ChartShape::Dashes(_) => area
                     .draw(&stroke(0, 6))
                     .and_then(|()| area.draw(&stroke(9, 15)))
                     .and_then(|()| area.draw(&stroke(18, 24))),
-                Shape::Marks(style, _) => {
+                ChartShape::Marks(style, _) => {
                     let style = MarkStyle { radius: style.radius.max(LEGEND_RADIUS), ..*style };
                     style.draw(area, (x + 12, y), layer.colour)?;
                     Ok(())
                 }
-                Shape::Bars(_) => {
+                ChartShape::Bars(_) => {
                     area.draw(&Rectangle::new([(x + 2, y - 6), (x + 22, y + 6)], layer.colour.mix(0.45).filled()))
                 }
             }

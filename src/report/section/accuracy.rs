@@ -7,7 +7,7 @@ use crate::{
         axis::ChartAxis,
         marks::{Mark, MarkStyle},
         palette::series,
-        panel::{Layer, Panel, Shape, draw},
+        panel::{ChartLayer, ChartShape, Panel, draw},
         small_multiples::{ConfusionMatrix, confusion_matrices},
     },
 };
@@ -42,8 +42,8 @@ fn totals(context: &Context<'_>, label: &str) -> Result<Option<SectionItem>> {
         x: ChartAxis::over("accuracy with confidence interval", all),
         y: ChartAxis::names("", names.iter().rev().cloned().collect()),
         layers: vec![
-            Layer::new(None, series(0), Shape::Links(whiskers)),
-            Layer::new(None, series(0), Shape::Marks(style, dots)),
+            ChartLayer::new(None, series(0), ChartShape::Links(whiskers)),
+            ChartLayer::new(None, series(0), ChartShape::Marks(style, dots)),
         ],
         height: 70 + 32 * names.len() as u32,
     };

@@ -8,7 +8,7 @@ use crate::{
             axis::ChartAxis,
             marks::{Mark, MarkStyle},
             palette::{ALARM, series},
-            panel::{Layer, Panel, Shape, draw},
+            panel::{ChartLayer, ChartShape, Panel, draw},
             reliability::{ReliabilityBin, ReliabilityCurve, reliability},
         },
         format::grouped,
@@ -100,14 +100,15 @@ fn errors(label: &str, totals: &QueryResult) -> Result<SectionItem> {
         let (from, to) = (accuracy[i]?, confidence[i]?);
         ((from - to).abs() > shortest).then_some([(from, (*y)?), (to, (*y)?)])
     });
-    let marks = |mark, x: &[Option<f64>]| Shape::Marks(MarkStyle { mark, radius: 5.0, outlined: false }, pairs(x, &y));
+    let marks =
+        |mark, x: &[Option<f64>]| ChartShape::Marks(MarkStyle { mark, radius: 5.0, outlined: false }, pairs(x, &y));
     let panel = Panel {
         x,
         y: ChartAxis::names("", names.iter().rev().cloned().collect()),
         layers: vec![
-            Layer::new(None, series(0), Shape::Links(links.collect())),
-            Layer::new("accuracy".to_owned(), series(0), marks(Mark::Dot, &accuracy)),
-            Layer::new("mean confidence".to_owned(), ALARM, marks(Mark::Ring, &confidence)),
+            ChartLayer::new(None, series(0), ChartShape::Links(links.collect())),
+            ChartLayer::new("accuracy".to_owned(), series(0), marks(Mark::Dot, &accuracy)),
+            ChartLayer::new("mean confidence".to_owned(), ALARM, marks(Mark::Ring, &confidence)),
         ],
         height: 70 + 30 * names.len() as u32,
     };

@@ -8,7 +8,7 @@ use crate::{
             axis::ChartAxis,
             marks::{Mark, MarkStyle},
             palette::{INK, class},
-            panel::{Layer, Panel, Shape, draw},
+            panel::{ChartLayer, ChartShape, Panel, draw},
             scatter_3d::{Point3, PointSeries, Scatter3d},
         },
         query_result::QueryResult,
@@ -36,11 +36,11 @@ fn in_2d(context: &Context<'_>, label: &str) -> Result<Option<SectionItem>> {
     let xy = |[x, y, _]: Point3| (x, y);
     let layer = |series: &PointSeries| {
         let points = series.points.iter().copied().map(xy).collect();
-        Layer::new(series.name.clone(), series.colour, Shape::Marks(series.style, points))
+        ChartLayer::new(series.name.clone(), series.colour, ChartShape::Marks(series.style, points))
     };
     let links = embedding.links.iter().map(|link| link.map(xy)).collect();
-    let mut layers: Vec<Layer> = embedding.samples.iter().map(layer).collect();
-    layers.push(Layer::new(None, INK, Shape::Links(links)));
+    let mut layers: Vec<ChartLayer> = embedding.samples.iter().map(layer).collect();
+    layers.push(ChartLayer::new(None, INK, ChartShape::Links(links)));
     layers.extend(embedding.triplets.iter().map(layer));
     let panel = Panel {
         x: ChartAxis::over("Isomap axis 1", result.numbers("x")?.into_iter().flatten()),

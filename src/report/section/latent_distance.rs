@@ -7,7 +7,7 @@ use crate::{
         chart::{
             axis::ChartAxis,
             palette::series,
-            panel::{Layer, Panel, Shape, draw},
+            panel::{ChartLayer, ChartShape, Panel, draw},
         },
         format::significant,
         query_result::QueryResult,
@@ -62,14 +62,14 @@ fn histograms(context: &Context<'_>, label: &str, total: &QueryResult, counts: &
         let own = (0..counts.len()).filter(|&row| pair[row].as_deref() == Some(*key));
         let bars: Vec<_> = own.filter_map(|row| Some([(low[row]?, 0.0), (high[row]?, n[row]?)])).collect();
         if !bars.is_empty() {
-            layers.push(Layer::new(name.clone(), series(i), Shape::Bars(bars)));
+            layers.push(ChartLayer::new(name.clone(), series(i), ChartShape::Bars(bars)));
         }
     }
     let highest = n.iter().copied().flatten().fold(0.0, f64::max);
     for (i, column) in ["median", "versus_median"].into_iter().enumerate() {
         if let Some(median) = total.numbers(column)?.first().copied().flatten() {
-            let line = Shape::Dashes(vec![(median, 0.0), (median, highest * 1.05)]);
-            layers.push(Layer::new(format!("median {}", significant(median)), series(i), line));
+            let line = ChartShape::Dashes(vec![(median, 0.0), (median, highest * 1.05)]);
+            layers.push(ChartLayer::new(format!("median {}", significant(median)), series(i), line));
         }
     }
     let panel = Panel {

@@ -7,7 +7,7 @@ use crate::{
         axis::{ChartAxis, Ticks},
         marks::{Mark, MarkStyle},
         palette::{ALARM, series},
-        panel::{Layer, Panel, Shape, draw},
+        panel::{ChartLayer, ChartShape, Panel, draw},
     },
 };
 
@@ -60,12 +60,12 @@ pub(super) fn items(context: &Context<'_>, label: &str) -> Result<Vec<SectionIte
     };
     let layers = |values: &[Option<f64>], threshold: &[Option<f64>]| {
         let marks =
-            |mark, wanted| Shape::Marks(MarkStyle { mark, radius: 4.5, outlined: wanted }, points(values, wanted));
+            |mark, wanted| ChartShape::Marks(MarkStyle { mark, radius: 4.5, outlined: wanted }, points(values, wanted));
         vec![
-            Layer::new(THRESHOLD.to_owned(), series(1), Shape::Dashes(pairs(&position, threshold))),
-            Layer::new(None, series(0), Shape::Line(pairs(&position, values))),
-            Layer::new("no drift".to_owned(), series(0), marks(Mark::Dot, false)),
-            Layer::new("drift".to_owned(), ALARM, marks(Mark::Diamond, true)),
+            ChartLayer::new(THRESHOLD.to_owned(), series(1), ChartShape::Dashes(pairs(&position, threshold))),
+            ChartLayer::new(None, series(0), ChartShape::Line(pairs(&position, values))),
+            ChartLayer::new("no drift".to_owned(), series(0), marks(Mark::Dot, false)),
+            ChartLayer::new("drift".to_owned(), ALARM, marks(Mark::Diamond, true)),
         ]
     };
     let known = |a: &[Option<f64>], b: &[Option<f64>]| -> Vec<f64> { a.iter().chain(b).copied().flatten().collect() };

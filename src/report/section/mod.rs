@@ -14,7 +14,7 @@ use super::{
     chart::{
         marks::{MarkStyle, SERIES_MARKS},
         palette::{series, themed},
-        panel::{Layer, Shape},
+        panel::{ChartLayer, ChartShape},
         scatter_3d::{DEFAULT_VIEW, Scatter3d},
         text::without_forbidden_characters,
     },
@@ -167,13 +167,13 @@ fn pairs(x: &[Option<f64>], y: &[Option<f64>]) -> Vec<(f64, f64)> {
 }
 
 /// A line with marks for each name, through the rows in which `name_of_row` equals it.
-fn curves(names: &[String], name_of_row: &[Option<String>], x: &[Option<f64>], y: &[Option<f64>]) -> Vec<Layer> {
+fn curves(names: &[String], name_of_row: &[Option<String>], x: &[Option<f64>], y: &[Option<f64>]) -> Vec<ChartLayer> {
     let curve = |(i, name): (usize, &String)| {
         let own = (0..name_of_row.len()).filter(|&row| name_of_row[row].as_ref() == Some(name));
         let points: Vec<(f64, f64)> = own.filter_map(|row| Some((x[row]?, y[row]?))).collect();
         let style = MarkStyle { mark: SERIES_MARKS[i % SERIES_MARKS.len()], radius: 4.0, outlined: false };
-        let marks = Shape::Marks(style, points.clone());
-        [Layer::new(None, series(i), Shape::Line(points)), Layer::new(name.clone(), series(i), marks)]
+        let marks = ChartShape::Marks(style, points.clone());
+        [ChartLayer::new(None, series(i), ChartShape::Line(points)), ChartLayer::new(name.clone(), series(i), marks)]
     };
     names.iter().enumerate().flat_map(curve).collect()
 }

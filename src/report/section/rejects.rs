@@ -6,7 +6,7 @@ use crate::{
     report::chart::{
         axis::ChartAxis,
         palette::ALARM,
-        panel::{Layer, Panel, Shape, draw},
+        panel::{ChartLayer, ChartShape, Panel, draw},
     },
 };
 
@@ -47,7 +47,7 @@ fn items(context: &Context<'_>) -> Result<Vec<SectionItem>> {
     let panel = Panel {
         x: ChartAxis::between("rows", 0.0, n.iter().copied().flatten().fold(1.0, f64::max) * 1.05),
         y: ChartAxis::names("", names),
-        layers: vec![Layer::new(None, ALARM, Shape::Bars(bars.collect()))],
+        layers: vec![ChartLayer::new(None, ALARM, ChartShape::Bars(bars.collect()))],
         height: 70 + 26 * drawn as u32,
     };
     let caption = format!("Rejected rows by reason. The {MAX_REASONS} most frequent reasons are drawn.");

@@ -77,7 +77,7 @@
     const { unworked, unworked_bound, early, batches, batches_bound, bytes, bytes_bound } = status.queues;
     const meters = batches_bound === 0 ? [] : [
       ["waiting for a worker", unworked, unworked_bound, count(unworked)],
-      ["waiting for earlier batches", early, batches_bound, count(early)],
+      ["reorder buffer", early, batches_bound, count(early)],
       ["batches in flight", batches, batches_bound, count(batches)],
       ["memory of batches", bytes, bytes_bound, size(bytes)],
     ];

@@ -59,6 +59,8 @@
       const style = getComputedStyle(document.documentElement);
       const theme = (name) => style.getPropertyValue(`--chart-${name}`) || scatter.theme[name];
       const [ink, muted, grid] = ["ink", "muted", "grid"].map(theme);
+      // As in page.css, the darkest class colour has a rim in dark mode.
+      const rimOf = (colour) => colour === "#003F5C" && style.getPropertyValue("--chart-rim");
       const project = projection();
       const line = (from, to, colour) => {
         const [a, b] = [project(from, {}), project(to, {})];
@@ -75,7 +77,8 @@
       points.sort((a, b) => b.depth - a.depth);
       for (const { colour, mark, x, y, size } of points) {
         const radius = mark.radius * size;
-        pen.fillStyle = pen.strokeStyle = colour;
+        pen.fillStyle = colour;
+        pen.strokeStyle = rimOf(colour) || colour;
         pen.lineWidth = 2;
         pen.beginPath();
         if (mark.is_circle) pen.arc(x, y, radius, 0, 2 * Math.PI);
@@ -88,8 +91,7 @@
         }
         pen.closePath();
         pen.fill();
-        // As in page.css, the darkest class colour has a rim in dark mode.
-        const rim = mark.is_outlined ? ink : colour === "#003F5C" && style.getPropertyValue("--chart-rim");
+        const rim = mark.is_outlined ? ink : rimOf(colour);
         if (rim) {
           pen.strokeStyle = rim;
           pen.lineWidth = 1;
