@@ -12,7 +12,7 @@ use clap::{ValueEnum, builder::PossibleValue};
 
 use crate::{
     error::{Error, Result},
-    query::{Format, QueryError, Run},
+    query::{OutputFormat, QueryError, Run},
 };
 
 /// What is asked when nothing is.
@@ -36,10 +36,10 @@ pub(super) struct Query {
     pub file: Option<PathBuf>,
     /// How to write the answer
     #[arg(long, value_enum, default_value = "table")]
-    pub format: Format,
+    pub format: OutputFormat,
 }
 
-impl ValueEnum for Format {
+impl ValueEnum for OutputFormat {
     fn value_variants<'a>() -> &'a [Self] {
         &[Self::Table, Self::Csv, Self::Json, Self::Parquet]
     }
@@ -60,7 +60,7 @@ impl Query {
     /// # Errors
     /// When the run cannot be read, or the answer not be written.
     pub(super) fn run(&self) -> Result<ExitCode> {
-        if self.format == Format::Parquet && io::stdout().is_terminal() {
+        if self.format == OutputFormat::Parquet && io::stdout().is_terminal() {
             eprintln!("error: a Parquet file is not for a terminal; add `> FILE.parquet`");
             return Ok(ExitCode::from(2));
         }
@@ -141,7 +141,7 @@ mod tests {
     fn asked(sql: Option<&str>) -> (tempfile::TempDir, Query) {
         let run = tempfile::tempdir().expect("a folder");
         fs::create_dir(run.path().join("_commits")).expect("made");
-        let query = Query { run: run.path().into(), sql: sql.map(Into::into), file: None, format: Format::Csv };
+        let query = Query { run: run.path().into(), sql: sql.map(Into::into), file: None, format: OutputFormat::Csv };
         (run, query)
     }
 
@@ -158,7 +158,7 @@ mod tests {
         assert_eq!(answered(&Query { sql: Some("-".into()), ..query }, "select 3 as b"), "b\n3\n");
         let file = run.path().join("a.sql");
         fs::write(&file, "-- of a file\nselect 4 as c;\n").expect("written");
-        let query = Query { run: run.path().into(), sql: None, file: Some(file), format: Format::Json };
+        let query = Query { run: run.path().into(), sql: None, file: Some(file), format: OutputFormat::Json };
         assert_eq!(answered(&query, ""), "{\"c\":4}\n");
     }
 
@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn a_reader_that_has_seen_enough_is_no_error() {
-        for format in Format::value_variants() {
+        for format in OutputFormat::value_variants() {
             let (_run, query) = asked(Some("select 1"));
             Query { format: *format, ..query }.answer(io::empty(), Gone).expect("no error");
         }
@@ -179,8 +179,8 @@ mod tests {
     #[test]
     fn a_folder_that_is_no_run_is_said_to_be_none() {
         let folder = tempfile::tempdir().expect("a folder");
-        let query = Query { run: folder.path().into(), sql: None, file: None, format: Format::Table };
+        let query = Query { run: folder.path().into(), sql: None, file: None, format: OutputFormat::Table };
         let error = query.answer(io::empty(), Vec::new()).expect_err("no run").to_string();
-        assert!(error.ends_with("is no run directory: it has no commit records, nor runs in it"), "{error}");
+        assert!(error.ends_with("is not a run directory, and contains none: no commit records were found"), "{error}");
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     pipeline::Plan,
     report::{
         Report,
-        live::{Board, Server, is_loopback},
+        live::{LiveStatus, Server, is_loopback},
     },
     run::RUN_RECORD,
 };
@@ -22,14 +22,14 @@ const PORT: u16 = 8080;
 const FAREWELL: Duration = Duration::from_secs(5);
 
 /// The live view of a run, if one is wanted.
-pub(super) struct Live(Option<(Board, Server)>);
+pub(super) struct Live(Option<(LiveStatus, Server)>);
 
 impl Live {
     /// Binds the address, before the run touches anything, and says where the page is.
     pub(super) fn start(address: Option<SocketAddr>, plan: &Plan, quiet: bool) -> Result<Self> {
         let (Some(address), Some(run_dir)) = (address, plan.run_dir()) else { return Ok(Self(None)) };
         let name = run_dir.file_name().unwrap_or(run_dir.as_os_str()).to_string_lossy().into_owned();
-        let (board, run_dir) = (Board::new(name), run_dir.to_owned());
+        let (board, run_dir) = (LiveStatus::new(name), run_dir.to_owned());
         let page = move || {
             if !run_dir.join(RUN_RECORD).exists() {
                 return Err(Error::data("the run has not committed anything"));
@@ -58,7 +58,7 @@ impl Live {
     pub(super) fn end(self, outcome: &Result<Summary>) {
         if let Some((board, server)) = self.0 {
             board.end(outcome.as_ref().err());
-            server.farewell(FAREWELL);
+            server.wait_for_viewers(FAREWELL);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A table as DataFusion sees it: Parquet parts in the order of their rows, of one run or of several.
+//! A table as a DataFusion provider: the Parquet parts of one or several runs, in row order.
 
 use std::{
     fs,
@@ -23,14 +23,14 @@ use datafusion::{
     object_store::path::Path as ObjectPath,
     physical_plan::ExecutionPlan,
 };
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use crate::{
     error::{Error, Result},
+    io::parquet,
     run::{TablePart, locate},
 };
 
-/// The column that says the run, where there are several.
+/// The column with the name of the run, when there are several.
 pub(super) const RUN: &str = "run";
 
 /// The parts of one table.
@@ -41,7 +41,7 @@ pub(super) struct Parts {
     schema: TableSchema,
 }
 
-/// The parts of a table that one run has.
+/// The parts of a table in one run.
 #[derive(Debug)]
 struct RunParts {
     run_dir: PathBuf,
@@ -49,20 +49,17 @@ struct RunParts {
 }
 
 impl Parts {
-    /// The table with these parts; its schema is read from the first, with the metadata of its fields.
+    /// A table with these parts, or `None` if there are none. The schema and its metadata are read from the first part.
     pub(super) fn open(run_dir: &Path, table: &str, parts: Vec<TablePart>) -> Result<Option<Self>> {
         let Some(first) = parts.first() else { return Ok(None) };
         let path = locate(run_dir, table, first);
-        let file = fs::File::open(&path).map_err(|error| Error::io("open", &path, error))?;
-        let reader = ParquetRecordBatchReaderBuilder::try_new(file)
-            .map_err(|error| Error::data(format!("cannot read `{}`: {error}", path.display())))?;
-        let schema = TableSchema::from(reader.schema().clone());
+        let (_, footer) = parquet::open(&path)?;
+        let schema = TableSchema::from(footer.schema().clone());
         let runs = vec![RunParts { run_dir: run_dir.to_owned(), parts }];
         Ok(Some(Self { table: table.to_owned(), runs, schema }))
     }
 
-    /// This table, and below it the same table of another run, which must have the same columns. The column `run`, the
-    /// last, says which run a row is of.
+    /// Appends the same table of another run, which must have the same columns.
     pub(super) fn and(mut self, other: Self) -> Result<Self> {
         let columns = |parts: &Self| -> Vec<String> {
             let fields = parts.schema.file_schema().fields().iter();
@@ -70,24 +67,24 @@ impl Parts {
         };
         let (ours, theirs) = (columns(&self), columns(&other));
         if let Some(differing) = (0..ours.len().max(theirs.len())).find(|&i| ours.get(i) != theirs.get(i)) {
-            let told = |columns: &[String]| columns.get(differing).map_or("no more columns".to_owned(), Clone::clone);
+            let column = |columns: &[String]| columns.get(differing).map_or("no more columns".to_owned(), Clone::clone);
             return Err(Error::data(format!(
-                "the table `{}` is not the same in all runs: `{}` has {}, `{}` has {}; query them one by one",
+                "table `{}` has different columns in different runs: `{}` has {}, `{}` has {}; query the runs one by one",
                 self.table,
                 self.runs[0].run_dir.display(),
-                told(&ours),
+                column(&ours),
                 other.runs[0].run_dir.display(),
-                told(&theirs),
+                column(&theirs),
             )));
         }
         self.runs.extend(other.runs);
         Ok(self)
     }
 
-    /// Adds the column `run`: the name of the run's folder.
+    /// Adds a last column `run` with the name of the run's folder.
     pub(super) fn naming_runs(self) -> Result<Self> {
         if self.schema.file_schema().field_with_name(RUN).is_ok() {
-            let message = format!("the table `{}` has a column `{RUN}` already; query its runs one by one", self.table);
+            let message = format!("table `{}` already has a column `{RUN}`; query the runs one by one", self.table);
             return Err(Error::data(message));
         }
         let column = Arc::new(Field::new(RUN, DataType::Utf8, false));
@@ -95,7 +92,7 @@ impl Parts {
         Ok(Self { schema: schema.build(), ..self })
     }
 
-    /// Bytes that the lists of fixed size take in a row: the images.
+    /// The bytes of the fixed-size lists of a row. These are mainly images.
     pub(super) fn list_bytes(&self) -> usize {
         use arrow::datatypes::DataType::FixedSizeList;
         let bytes = |field: &arrow::datatypes::FieldRef| match field.data_type() {
@@ -105,7 +102,7 @@ impl Parts {
         self.schema.file_schema().fields().iter().map(bytes).sum()
     }
 
-    /// Parts are looked up at every query: the engine may have moved them meanwhile.
+    /// Locates the parts, at every query: the engine may have moved them from staging in the meantime.
     fn files(&self) -> Result<Vec<PartitionedFile>, DataFusionError> {
         let several = !self.schema.table_partition_cols().is_empty();
         let file = |(run_dir, part): (&PathBuf, &TablePart)| {
@@ -145,7 +142,7 @@ impl TableProvider for Parts {
         TableType::Base
     }
 
-    /// Not asynchronous in truth, so written out by hand.
+    /// Desugared, because nothing in it is asynchronous.
     fn scan<'a, 'b, 'c, 'd, 'e>(
         &'a self,
         state: &'b dyn Session,

@@ -1,26 +1,26 @@
-//! The page: a template, filled.
+//! Renders the page of a run.
 
 use std::path::Path;
 
 use askama::Template;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 use super::{
-    chart::{bug, graph::graph},
-    numbers::{count, instant, short, span},
+    chart::{palette::themed, pipeline_graph::pipeline_graph},
+    format::{duration, grouped, significant, timestamp},
     record::{Record, Standing},
+    render,
     section::Section,
 };
-use crate::error::Result;
+use crate::{error::Result, io::digest};
 
-/// What a page is for.
+/// How a page is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Purpose {
-    /// To be kept and sent: it says how the run stands.
-    Keep,
-    /// To be served while the run goes on: what has changed is put in its place by the script of the live view.
-    Watch,
+pub(super) enum PageMode {
+    /// A file: it shows the status of the run.
+    Static,
+    /// Served during the run: the script of the live view shows the status and updates the sections.
+    Live,
 }
 
 #[derive(Template)]
@@ -31,25 +31,32 @@ struct Page<'a> {
     is_live: bool,
     name: String,
     description: &'a str,
-    standing: (&'static str, String),
-    parts: Vec<Part<'a>>,
-    /// Why there are no parts yet.
+    /// `None` on live pages.
+    status: Option<StatusLine>,
+    sections: Vec<PageSection<'a>>,
+    /// Why there are no sections yet.
     note: Option<&'a str>,
 }
 
-/// A part of the page under a heading, written out.
-struct Part<'a> {
+/// The status of the run: a badge and an explanation.
+struct StatusLine {
+    badge: &'static str,
+    sentence: String,
+}
+
+/// A rendered section with its heading.
+struct PageSection<'a> {
     id: &'a str,
     title: &'a str,
     html: String,
-    /// Of the HTML: by it the live view knows which parts have changed.
+    /// The digest of `html`: the live view replaces sections whose digest has changed.
     digest: String,
 }
 
 #[derive(Template)]
 #[template(path = "summary.html")]
-struct Summary<'a> {
-    /// The pipeline as a picture; runs of earlier versions did not write it down.
+struct SummarySection<'a> {
+    /// `None` for run records of versions that did not write the graph.
     graph: Option<String>,
     counts: Vec<(&'static str, String)>,
     findings: Vec<(&'a str, &'a str)>,
@@ -61,115 +68,117 @@ struct Summary<'a> {
 
 #[derive(Template)]
 #[template(path = "section.html")]
-struct Body<'a> {
+struct MonitorSection<'a> {
     section: &'a Section,
 }
 
-const STYLE: &str = include_str!("templates/page.css");
-const TURN: &str = include_str!("templates/space.js");
-const LIVE_STYLE: &str = include_str!("templates/live.css");
-const LIVE: &str = include_str!("templates/live.js");
+const PAGE_CSS: &str = include_str!("templates/page.css");
+const SCATTER_3D_JS: &str = include_str!("templates/scatter_3d.js");
+const LIVE_CSS: &str = include_str!("templates/live.css");
+const LIVE_JS: &str = include_str!("templates/live.js");
 
-impl Purpose {
+impl PageMode {
     const fn styles(self) -> &'static [&'static str] {
         match self {
-            Self::Keep => &[STYLE],
-            Self::Watch => &[STYLE, LIVE_STYLE],
+            Self::Static => &[PAGE_CSS],
+            Self::Live => &[PAGE_CSS, LIVE_CSS],
         }
     }
 
     const fn scripts(self) -> &'static [&'static str] {
         match self {
-            Self::Keep => &[TURN],
-            Self::Watch => &[TURN, LIVE],
+            Self::Static => &[SCATTER_3D_JS],
+            Self::Live => &[SCATTER_3D_JS, LIVE_JS],
         }
     }
 }
 
 /// The page of a run.
-pub(super) fn render(run_dir: &Path, record: &Record, sections: &[Section], purpose: Purpose) -> Result<String> {
-    let mut parts = vec![Part::new("summary", "Summary", &summary(record)?)?];
+pub(super) fn render_run(run_dir: &Path, record: &Record, sections: &[Section], mode: PageMode) -> Result<String> {
+    let mut rendered = vec![PageSection::new("summary", "Summary", &summary(record)?)?];
     for section in sections {
-        parts.push(Part::new(section.id, section.title, &Body { section })?);
+        rendered.push(PageSection::new(section.id, section.title, &MonitorSection { section })?);
     }
-    let page = Page {
-        styles: purpose.styles(),
-        scripts: purpose.scripts(),
-        is_live: purpose == Purpose::Watch,
+    render(&Page {
+        styles: mode.styles(),
+        scripts: mode.scripts(),
+        is_live: mode == PageMode::Live,
         name: run_dir.file_name().unwrap_or(run_dir.as_os_str()).to_string_lossy().into_owned(),
         description: record.description.as_deref().unwrap_or_default().trim(),
-        standing: standing(record),
-        parts,
+        status: (mode == PageMode::Static).then(|| status_line(record)),
+        sections: rendered,
         note: None,
-    };
-    page.render().map_err(bug)
+    })
 }
 
-/// The page to watch of a run of which there is nothing to show yet, and why. Its script fills it.
-pub(super) fn empty(name: &str, note: &str) -> Result<String> {
-    let page = Page {
-        styles: Purpose::Watch.styles(),
-        scripts: Purpose::Watch.scripts(),
+/// A live page without sections, and why there are none yet. Its script adds them later.
+pub(super) fn render_empty(name: &str, note: &str) -> Result<String> {
+    render(&Page {
+        styles: PageMode::Live.styles(),
+        scripts: PageMode::Live.scripts(),
         is_live: true,
         name: name.to_owned(),
         description: "",
-        standing: ("", String::new()),
-        parts: Vec::new(),
+        status: None,
+        sections: Vec::new(),
         note: Some(note),
-    };
-    page.render().map_err(bug)
+    })
 }
 
-impl<'a> Part<'a> {
+impl<'a> PageSection<'a> {
     fn new(id: &'a str, title: &'a str, body: &impl Template) -> Result<Self> {
-        let html = body.render().map_err(bug)?;
-        let digest = Sha256::digest(&html).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        let html = render(body)?;
+        let digest = digest::of_bytes(html.as_bytes());
         Ok(Self { id, title, html, digest })
     }
 }
 
-fn summary(record: &Record) -> Result<Summary<'_>> {
+fn summary(record: &Record) -> Result<SummarySection<'_>> {
     let counts = record.counts;
-    Ok(Summary {
-        graph: pipeline(record)?,
+    Ok(SummarySection {
+        graph: pipeline_svg(record)?.as_deref().map(themed),
         counts: [
             ("rows in", counts.source),
             ("kept", counts.written),
             ("filtered", counts.filtered),
             ("rejected", counts.rejected),
         ]
-        .map(|(name, n)| (name, count(n)))
+        .map(|(name, n)| (name, grouped(n)))
         .to_vec(),
         findings: record.findings.iter().map(|finding| (finding.monitor.as_str(), finding.message.as_str())).collect(),
         models: record.scorers.iter().map(|(label, model)| model_row(label, model)).collect(),
         provenance: provenance(record),
         stages: stages(record),
-        tables: record.tables.keys().map(|table| (table.as_str(), count(record.rows(table)))).collect(),
+        tables: record.tables.keys().map(|table| (table.as_str(), row_count(record.rows(table)))).collect(),
     })
 }
 
-/// The graph of the pipeline.
-pub(super) fn pipeline(record: &Record) -> Result<Option<String>> {
-    if record.graph.is_empty() { Ok(None) } else { graph(&record.graph).map(Some) }
+/// The graph of the pipeline; `None` if the run record does not have it.
+pub(super) fn pipeline_svg(record: &Record) -> Result<Option<String>> {
+    if record.graph.is_empty() { Ok(None) } else { pipeline_graph(&record.graph).map(Some) }
 }
 
-/// A word for how a run stands, and a sentence.
-fn standing(record: &Record) -> (&'static str, String) {
-    let last = instant(record.updated_unix_seconds);
-    match record.standing() {
-        Standing::Finished => ("finished", format!("It came to its end at {last}.")),
-        Standing::Running => ("running", format!("It goes on; this is what it had committed at {last}.")),
+fn status_line(record: &Record) -> StatusLine {
+    let last = timestamp(record.updated_unix_seconds);
+    let (badge, sentence) = match record.standing() {
+        Standing::Finished => ("finished", format!("Finished at {last}.")),
+        Standing::Running => ("running", format!("Still running. This page shows the commit of {last}.")),
         Standing::Killed => (
             "killed",
             format!(
-                "It ended without a word after {last}; `--resume` goes on from its last commit, which is shown here."
+                "The process ended unexpectedly after {last}. This page shows its last commit; `--resume` continues from there."
             ),
         ),
         Standing::Interrupted => {
-            ("interrupted", format!("It was stopped after a commit at {last}; `--resume` goes on from there."))
+            ("interrupted", format!("Stopped after the commit of {last}; `--resume` continues from there."))
         }
-        Standing::Failed(error) => ("failed", format!("It failed at {last}: {error}")),
-    }
+        Standing::Failed(error) => ("failed", format!("Failed at {last}: {error}")),
+    };
+    StatusLine { badge, sentence }
+}
+
+fn row_count(rows: u64) -> String {
+    format!("{} {}", grouped(rows), if rows == 1 { "row" } else { "rows" })
 }
 
 fn text(value: &Value) -> String {
@@ -181,6 +190,7 @@ fn text(value: &Value) -> String {
     }
 }
 
+/// Label, model, digest, domain, training domains, device.
 fn model_row(label: &str, model: &Value) -> [String; 6] {
     let digest: String = text(&model["sha256"]).chars().take(12).collect();
     [
@@ -198,35 +208,35 @@ fn provenance(record: &Record) -> Vec<(&'static str, String)> {
     vec![
         ("Lucarne", record.lucarne.version.clone()),
         ("ONNX Runtime", runtime.to_owned()),
-        ("begun", instant(record.begun_unix_seconds)),
-        ("last written", instant(record.updated_unix_seconds)),
+        ("started", timestamp(record.begun_unix_seconds)),
+        ("last update", timestamp(record.updated_unix_seconds)),
         ("commits", record.commits.to_string()),
         ("seed", record.seed.to_string()),
-        ("limit", record.limit.map_or_else(|| "none".into(), count)),
+        ("row limit", record.limit.map_or_else(|| "none".into(), grouped)),
         ("pipeline digest", record.pipeline_digest.clone()),
-        ("processor", record.host.cpu.clone().unwrap_or_default()),
+        ("CPU", record.host.cpu.clone().unwrap_or_default()),
         ("cores", record.host.cores.to_string()),
         ("threads", record.engine.threads.to_string()),
     ]
 }
 
-/// Family, label, kind, rows, rejected and filtered, seconds, rows per second of work.
+/// Family, label, kind, rows, rows rejected or filtered, time, rows per second of that time.
 fn stages(record: &Record) -> Vec<[String; 7]> {
     let row = |stage: &crate::engine::StageWork| {
         let kind = record.graph.iter().find(|node| node.label == stage.label).map_or(&stage.kind, |node| &node.kind);
         let rate = if stage.seconds > 0.0 && stage.rows > 0 {
-            short(stage.rows as f64 / stage.seconds)
+            significant(stage.rows as f64 / stage.seconds)
         } else {
             String::new()
         };
-        let lost = stage.rejected + stage.filtered;
+        let removed = stage.rejected + stage.filtered;
         [
             stage.family.clone(),
             stage.label.clone(),
             kind.clone(),
-            count(stage.rows),
-            count(lost),
-            span(stage.seconds),
+            grouped(stage.rows),
+            grouped(removed),
+            duration(stage.seconds),
             rate,
         ]
     };
@@ -238,8 +248,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_empty_page_shows_names_as_they_are_and_runs_none() {
-        let page = empty("<b>run</b> & \"co\"", "no <script>").expect("a page");
+    fn escapes_names_and_notes_in_the_empty_page() {
+        let page = render_empty("<b>run</b> & \"co\"", "no <script>").expect("a page");
         assert!(page.contains("<title>&#60;b&#62;run&#60;/b&#62; &#38; &#34;co&#34;: report</title>"), "{page}");
         assert!(page.contains("<p class=\"note\">no &#60;script&#62;</p>"), "{page}");
         assert_eq!((page.matches("<script>").count(), page.matches("</script>").count()), (2, 2));

@@ -11,7 +11,7 @@ use arrow::{
 };
 use tempfile::TempDir;
 
-use super::{KINDS, fits::FitsFile, parquet::Parquet};
+use super::{KINDS, fits::Fits, parquet::Parquet};
 use crate::{
     batch::{ImageLayout, LABEL, OBJECT_ID, ORIGIN, ROW, Unit, list_column, list_type},
     fits,

@@ -1,8 +1,8 @@
-//! Every `tests/queries/*.sql` beside its exact answer: a file dropped in is a test. The first line may say a format,
-//! `-- format: csv`. With `LUCARNE_BLESS=1` the answers are written instead of compared.
+//! Each `tests/queries/*.sql` is a test, with the expected output next to it. The first line may select a format,
+//! `-- format: csv`. With `LUCARNE_BLESS=1` the outputs are written instead of compared.
 //!
-//! The run that is asked has the table `objects` (two parts, the second still in staging), an empty table `rejects`, and
-//! a table `Y1_drift` with a capital.
+//! The run has a table `objects` (two parts, the second still in staging), an empty table `rejects`, and a table `Y1_drift`, whose
+//! name has a capital letter.
 
 use std::{
     fs,
@@ -18,7 +18,7 @@ use arrow::{
 };
 use lucarne::{
     batch::{ImageLayout, Unit, list_column, list_type},
-    query::{Format, QueryError, Run},
+    query::{OutputFormat, QueryError, Run},
     run::{CommitRecord, TablePart},
     table::{TableWriter, WriteOptions},
 };
@@ -42,7 +42,7 @@ fn objects_schema() -> SchemaRef {
     ]))
 }
 
-/// Rows `from..to`: texts and magnitudes of six, over and over.
+/// Rows `from..to`. Columns except ids and lists repeat every six rows.
 fn objects(from: usize, to: usize) -> RecordBatch {
     let rows = from..to;
     let label = [Some("spiral"), Some("elliptical"), Some("merger"), None, Some("spiral"), Some("merger")];
@@ -50,7 +50,7 @@ fn objects(from: usize, to: usize) -> RecordBatch {
     let mag = [Some(17.5), Some(18.25), None, Some(19.0), Some(20.5), Some(16.0)];
     let probability: [[f32; 3]; 6] =
         [[0.75, 0.125, 0.125], [0.25, 0.5, 0.25], [0.5, 0.0, 0.5], [0.0, 0.25, 0.75], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]];
-    // Latents differ by `row` in 16 of the 20 numbers: their distance is 4 row.
+    // The latents differ by `row` in 16 of 20 numbers, so their distance is 4 row.
     let latent = |row: usize, other: usize| (0..20).map(move |i| (i + if i < 16 { row * other } else { 0 }) as f32);
     let of = |row: usize| row % 6;
     let list = |values: Vec<f32>, length| list_column(values, length).unwrap();
@@ -67,65 +67,70 @@ fn objects(from: usize, to: usize) -> RecordBatch {
     RecordBatch::try_new(objects_schema(), columns).unwrap()
 }
 
-/// Writes a table in parts; the last one stays in staging, if asked.
-fn write(run: &Path, table: &str, schema: SchemaRef, parts: &[RecordBatch], leave_last: bool) -> Vec<TablePart> {
-    write_with(run, table, schema, parts, leave_last, WriteOptions::default())
+/// A table to write in parts.
+struct TestTable<'a> {
+    name: &'a str,
+    schema: SchemaRef,
+    parts: &'a [RecordBatch],
+    /// Whether the last part stays in staging.
+    is_last_staged: bool,
+    options: WriteOptions,
 }
 
-fn write_with(
-    run: &Path,
-    table: &str,
-    schema: SchemaRef,
-    parts: &[RecordBatch],
-    leave_last: bool,
-    options: WriteOptions,
-) -> Vec<TablePart> {
-    let (staging, folder) = (run.join("_staging").join(table), run.join(table));
-    fs::create_dir_all(&folder).unwrap();
-    let mut writer = TableWriter::new(schema, &staging, &folder, options).unwrap();
-    let mut all = Vec::new();
-    for batch in parts {
-        writer.write(batch).unwrap();
-        all.extend(writer.prepare().unwrap());
+impl<'a> TestTable<'a> {
+    fn new(name: &'a str, schema: SchemaRef, parts: &'a [RecordBatch]) -> Self {
+        Self { name, schema, parts, is_last_staged: false, options: WriteOptions::default() }
     }
-    all.extend(writer.prepare().unwrap());
-    let moved = all.len() - usize::from(leave_last);
-    for part in &all[..moved] {
-        fs::rename(staging.join(&part.file), folder.join(&part.file)).unwrap();
+
+    fn write(self, run: &Path) -> Vec<TablePart> {
+        let (staging, folder) = (run.join("_staging").join(self.name), run.join(self.name));
+        fs::create_dir_all(&folder).unwrap();
+        let mut writer = TableWriter::new(self.schema, &staging, &folder, self.options).unwrap();
+        let mut parts = Vec::new();
+        for batch in self.parts {
+            writer.write(batch).unwrap();
+            parts.extend(writer.prepare().unwrap());
+        }
+        parts.extend(writer.prepare().unwrap());
+        let published = parts.len() - usize::from(self.is_last_staged);
+        for part in &parts[..published] {
+            fs::rename(staging.join(&part.file), folder.join(&part.file)).unwrap();
+        }
+        parts
     }
-    all
 }
 
 fn run_directory() -> tempfile::TempDir {
-    // A name with all that a path in a URL or a glob would take amiss.
+    // A name with characters that are special in URLs and globs.
     let run = tempfile::Builder::new().prefix("a run [1]%20*#").tempdir().unwrap();
     fill(run.path(), "mmd", &[0.25, 0.5]);
     run
 }
 
-/// Makes a folder a run whose table `Y1_drift` has one column, of this name and these numbers.
+/// Makes a folder a run directory, with a table `Y1_drift` that has one column with this name and these numbers.
 fn fill(run: &Path, statistic: &str, drift: &[f64]) {
     let text = Arc::new(Schema::new(vec![Field::new("reason", DataType::Utf8, false)]));
     let drift_schema = Arc::new(Schema::new(vec![Field::new(statistic, DataType::Float64, false)]));
     let numbers: ArrayRef = Arc::new(Float64Array::from(drift.to_vec()));
     let drift_rows = RecordBatch::try_new(drift_schema.clone(), vec![numbers]).unwrap();
+    let objects_parts = [objects(0, 4), objects(4, 6)];
     let tables = serde_json::json!({
-        "objects": write(run, "objects", objects_schema(), &[objects(0, 4), objects(4, 6)], true),
-        "rejects": write(run, "rejects", text, &[], false),
-        "Y1_drift": write(run, "Y1_drift", drift_schema, &[drift_rows], false),
+        "objects": TestTable { is_last_staged: true, ..TestTable::new("objects", objects_schema(), &objects_parts) }.write(run),
+        "rejects": TestTable::new("rejects", text, &[]).write(run),
+        "Y1_drift": TestTable::new("Y1_drift", drift_schema, &[drift_rows]).write(run),
     });
     fs::create_dir(run.join("_commits")).unwrap();
     commit(run, serde_json::json!(tables));
-    // What no record names does not exist.
+    // A part that is not in the commit record, and not a Parquet file.
     fs::write(run.join("objects/part-00000009.parquet"), "left over").unwrap();
 }
 
-fn answer(run: &Run, sql: &str) -> String {
+fn output(run: &Run, sql: &str) -> String {
     let format = match sql.lines().next().and_then(|line| line.strip_prefix("-- format: ")) {
-        None => Format::Table,
-        Some("csv") => Format::Csv,
-        Some("json") => Format::Json,
-        Some(other) => panic!("no format `{other}`"),
+        None => OutputFormat::Table,
+        Some("csv") => OutputFormat::Csv,
+        Some("json") => OutputFormat::Json,
+        Some(other) => panic!("unknown format `{other}`"),
     };
     let mut out = Vec::new();
     let result = run.write(sql, format, &mut out);
@@ -138,7 +143,7 @@ fn answer(run: &Run, sql: &str) -> String {
 }
 
 #[test]
-fn every_query_of_the_folder_gets_the_answer_beside_it() {
+fn each_query_has_the_expected_output() {
     let folder = run_directory();
     let run = Run::open(folder.path()).unwrap();
     let mut files: Vec<PathBuf> = fs::read_dir("tests/queries").unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -147,12 +152,12 @@ fn every_query_of_the_folder_gets_the_answer_beside_it() {
     assert!(!files.is_empty());
     let mut wrong = Vec::new();
     for file in files {
-        let found = answer(&run, &fs::read_to_string(&file).unwrap());
-        let beside = file.with_extension("txt");
+        let found = output(&run, &fs::read_to_string(&file).unwrap());
+        let expected_file = file.with_extension("txt");
         if std::env::var_os("LUCARNE_BLESS").is_some() {
-            fs::write(&beside, &found).unwrap();
+            fs::write(&expected_file, &found).unwrap();
         }
-        let expected = fs::read_to_string(&beside).unwrap_or_default();
+        let expected = fs::read_to_string(&expected_file).unwrap_or_default();
         if found != expected {
             wrong.push(format!("{}:\n--- expected\n{expected}--- found\n{found}", file.display()));
         }
@@ -161,24 +166,24 @@ fn every_query_of_the_folder_gets_the_answer_beside_it() {
 }
 
 #[test]
-fn a_parquet_answer_keeps_the_unit_and_the_shape_of_an_image() {
+fn parquet_output_keeps_units_and_shapes_of_images() {
     let folder = run_directory();
     let run = Run::open(folder.path()).unwrap();
     let sql =
         "select image as cutout, da_class from objects where mag > 17 union all select image, da_class from objects";
     let mut out = Vec::new();
-    run.write(sql, Format::Parquet, &mut out).unwrap();
+    run.write(sql, OutputFormat::Parquet, &mut out).unwrap();
     let file = tempfile::NamedTempFile::new().unwrap();
     fs::write(file.path(), out).unwrap();
     let reader = ParquetRecordBatchReaderBuilder::try_new(fs::File::open(file.path()).unwrap()).unwrap();
-    let layout_kept = ImageLayout::of(reader.schema().field_with_name("cutout").unwrap());
-    assert_eq!(layout_kept, Some(layout()));
+    let kept_layout = ImageLayout::of(reader.schema().field_with_name("cutout").unwrap());
+    assert_eq!(kept_layout, Some(layout()));
     let batches: Vec<RecordBatch> = reader.build().unwrap().collect::<Result<_, _>>().unwrap();
     assert_eq!(batches.iter().map(RecordBatch::num_rows).sum::<usize>(), 4 + 6);
 }
 
 #[test]
-fn a_run_can_be_pulled_batch_by_batch_in_the_order_of_its_rows() {
+fn iterates_batches_in_row_order() {
     let folder = run_directory();
     let run = Run::open(folder.path()).unwrap();
     assert_eq!(run.tables(), ["Y1_drift", "objects", "rejects"]);
@@ -194,12 +199,12 @@ fn a_run_can_be_pulled_batch_by_batch_in_the_order_of_its_rows() {
 }
 
 #[test]
-fn nothing_that_a_query_does_changes_the_run_or_writes_a_file() {
+fn rejects_statements_that_write() {
     let folder = run_directory();
     let run = Run::open(folder.path()).unwrap();
     let target = folder.path().join("stolen.csv");
     let target = target.display();
-    let refused = [
+    let statements = [
         format!("copy objects to '{target}'"),
         format!("copy (select 1) to '{target}' stored as csv"),
         "create table t as select 1".into(),
@@ -218,7 +223,7 @@ fn nothing_that_a_query_does_changes_the_run_or_writes_a_file() {
         "begin".into(),
         "select * from '/etc/passwd'".into(),
     ];
-    for sql in refused {
+    for sql in statements {
         assert!(matches!(run.query(&sql).map(|_| ()), Err(QueryError::Sql(_))), "{sql}");
     }
     assert!(!folder.path().join("stolen.csv").exists());
@@ -226,26 +231,26 @@ fn nothing_that_a_query_does_changes_the_run_or_writes_a_file() {
 }
 
 #[test]
-fn a_folder_of_runs_is_asked_as_one() {
+fn queries_a_folder_of_runs_as_one() {
     let folder = tempfile::tempdir().unwrap();
     for (name, drift) in [("seed 2", [1.0, 2.0]), ("seed-1", [3.0, 4.0])] {
         let run = folder.path().join(name);
         fs::create_dir(&run).unwrap();
         fill(&run, "mmd", &drift);
     }
-    fs::create_dir(folder.path().join("no run")).unwrap();
-    fs::write(folder.path().join("notes.txt"), "no run either").unwrap();
+    fs::create_dir(folder.path().join("not a run")).unwrap();
+    fs::write(folder.path().join("notes.txt"), "not a run either").unwrap();
     let runs = Run::open(folder.path()).unwrap();
     assert_eq!(
-        answer(&runs, "-- format: csv\nselect * from \"Y1_drift\""),
+        output(&runs, "-- format: csv\nselect * from \"Y1_drift\""),
         "mmd,run\n1.0,seed 2\n2.0,seed 2\n3.0,seed-1\n4.0,seed-1\n"
     );
     let by_run = "-- format: csv\nselect run, count(*) as n, max(mag) as faintest from objects where run <> 'seed 2' group by run";
-    assert_eq!(answer(&runs, by_run), "run,n,faintest\nseed-1,6,20.5\n");
-    assert_eq!(answer(&runs, "-- format: csv\nselect count(*) as n from rejects"), "n\n0\n");
+    assert_eq!(output(&runs, by_run), "run,n,faintest\nseed-1,6,20.5\n");
+    assert_eq!(output(&runs, "-- format: csv\nselect count(*) as n from rejects"), "n\n0\n");
 }
 
-/// All rows of an answer.
+/// All rows of a result.
 fn rows(run: &Run, sql: &str) -> RecordBatch {
     let rows = run.query(sql).unwrap();
     let schema = rows.schema();
@@ -259,13 +264,14 @@ fn commit(run: &Path, tables: serde_json::Value) {
     CommitRecord { checkpoint: true, tables, ..CommitRecord::default() }.write(run).unwrap();
 }
 
-/// A run whose table `objects` has so many rows, in three parts of several row groups.
+/// Makes a folder a run directory whose table `objects` has `count` rows, in three parts with several row groups each.
 fn fill_with_many(run: &Path, count: usize) {
     fs::create_dir_all(run.join("_commits")).unwrap();
     let cuts = [0, count / 3, count / 2, count];
     let parts: Vec<RecordBatch> = cuts.windows(2).map(|cut| objects(cut[0], cut[1])).collect();
     let options = WriteOptions { row_group_bytes: 1 << 19, ..WriteOptions::default() };
-    let parts = write_with(run, "objects", objects_schema(), &parts, true, options);
+    let table = TestTable { is_last_staged: true, options, ..TestTable::new("objects", objects_schema(), &parts) };
+    let parts = table.write(run);
     commit(run, serde_json::json!({ "objects": parts }));
 }
 
@@ -291,21 +297,21 @@ const CONDITIONS: [&str; 18] = [
 ];
 
 #[test]
-fn a_filter_takes_the_rows_of_which_it_holds_in_their_order_however_it_is_read() {
+fn filters_select_the_same_rows_with_and_without_pushdown() {
     let folder = tempfile::tempdir().unwrap();
     fill_with_many(folder.path(), 6000);
     let run = Run::open(folder.path()).unwrap();
     let all = rows(&run, "select * from objects");
     for condition in CONDITIONS {
-        // Said of every row, a condition is no filter.
+        // A selected expression is not pushed down.
         let holds = rows(&run, &format!("select ({condition}) as holds from objects"));
         let expected = arrow::compute::filter_record_batch(&all, holds["holds"].as_boolean()).unwrap();
         assert_eq!(rows(&run, &format!("select * from objects where {condition}")), expected, "{condition}");
         let first = expected.slice(0, expected.num_rows().min(3));
         assert_eq!(rows(&run, &format!("select * from objects where {condition} limit 3")), first, "{condition}");
-        let later = expected.slice(expected.num_rows().min(2), expected.num_rows().saturating_sub(2).min(1));
+        let third = expected.slice(expected.num_rows().min(2), expected.num_rows().saturating_sub(2).min(1));
         let found = rows(&run, &format!("select * from objects where {condition} limit 1 offset 2"));
-        assert_eq!(found, later, "{condition}");
+        assert_eq!(found, third, "{condition}");
         let images = rows(&run, &format!("select image from objects where {condition}"));
         assert_eq!(images["image"].to_data(), expected["image"].to_data(), "{condition}");
         let counted = rows(&run, &format!("select count(*)::double as n from objects where {condition}"));
@@ -314,7 +320,7 @@ fn a_filter_takes_the_rows_of_which_it_holds_in_their_order_however_it_is_read()
 }
 
 #[test]
-fn a_filter_of_several_runs_takes_the_same_rows_of_each() {
+fn filters_select_the_same_rows_in_a_folder_of_runs() {
     let folder = tempfile::tempdir().unwrap();
     for (name, count) in [("seed 2", 700), ("seed-1", 6000)] {
         fill_with_many(&folder.path().join(name), count);
@@ -322,17 +328,17 @@ fn a_filter_of_several_runs_takes_the_same_rows_of_each() {
     let runs = Run::open(folder.path()).unwrap();
     let all = rows(&runs, "select * from objects");
     assert_eq!(all.num_rows(), 6700);
-    let of_runs = [
+    let run_conditions = [
         "run = 'seed 2'",
         "run <> 'seed 2' and object_id = 'galaxy-42'",
         "run = 'seed 2' or mag > 20",
         "run = 'seed 2' or l2_distance(da_latent, other_latent) > 23900",
         "case when run = 'seed 2' then label = 'merger' else label is null end",
         "run || object_id = 'seed-1galaxy-42'",
-        "run = 'no run'",
+        "run = 'unknown'",
         "run is null",
     ];
-    for condition in CONDITIONS.into_iter().chain(of_runs) {
+    for condition in CONDITIONS.into_iter().chain(run_conditions) {
         let holds = rows(&runs, &format!("select ({condition}) as holds from objects"));
         let expected = arrow::compute::filter_record_batch(&all, holds["holds"].as_boolean()).unwrap();
         assert_eq!(rows(&runs, &format!("select * from objects where {condition}")), expected, "{condition}");
@@ -341,7 +347,7 @@ fn a_filter_of_several_runs_takes_the_same_rows_of_each() {
     }
 }
 
-/// What a query does, by the physical plan.
+/// The physical plan of a query.
 fn physical_plan(run: &Run, sql: &str) -> String {
     let plan = rows(run, &format!("explain {sql}"));
     let kinds = plan["plan_type"].as_string::<i32>().iter();
@@ -350,17 +356,17 @@ fn physical_plan(run: &Run, sql: &str) -> String {
 }
 
 #[test]
-fn what_a_filter_says_of_numbers_and_texts_is_asked_before_images_are_read() {
+fn pushes_filters_on_numbers_and_texts_into_the_scan() {
     let folder = run_directory();
     let run = Run::open(folder.path()).unwrap();
     for condition in ["object_id = 'galaxy-3'", "da_class = 'merger'", "mag > 17 and label is not null"] {
         let plan = physical_plan(&run, &format!("select image from objects where {condition}"));
         let scan = plan.lines().find(|line| line.contains("DataSourceExec")).unwrap();
         assert!(scan.contains("predicate="), "{plan}");
-        // Nothing is left to be asked of rows that were read.
+        // No part of the filter is evaluated after the scan.
         assert!(!plan.contains("FilterExec"), "{plan}");
     }
-    // A function of lists is asked of rows as they come, of those alone of which the rest holds.
+    // A condition on lists is evaluated after the scan, on the rows that pass the other condition.
     let condition = "l2_distance(da_latent, other_latent) > 3 and mag > 17";
     let plan = physical_plan(&run, &format!("select image from objects where {condition}"));
     let line = |kind: &str| plan.lines().find(|line| line.contains(kind)).unwrap().to_owned();
@@ -369,10 +375,10 @@ fn what_a_filter_says_of_numbers_and_texts_is_asked_before_images_are_read() {
 }
 
 #[test]
-fn of_one_object_the_images_near_it_are_read_and_no_others() {
+fn reads_only_the_image_pages_near_a_selected_object() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir_all(folder.path().join("_commits")).unwrap();
-    // One row group; its images are noise, five pages of 1 MiB.
+    // One row group. Its images are noise, in five pages of 1 MiB.
     let smooth = objects(0, 20_000);
     let mut state = 1_u64;
     let mut noise = || {
@@ -382,7 +388,7 @@ fn of_one_object_the_images_near_it_are_read_and_no_others() {
     let mut columns = smooth.columns().to_vec();
     columns[7] = list_column((0..20_000 * 60).map(|_| noise()).collect(), 60).unwrap();
     let noisy = RecordBatch::try_new(objects_schema(), columns).unwrap();
-    let parts = write(folder.path(), "objects", objects_schema(), &[noisy], false);
+    let parts = TestTable::new("objects", objects_schema(), &[noisy]).write(folder.path());
     commit(folder.path(), serde_json::json!({ "objects": parts }));
     let run = Run::open(folder.path()).unwrap();
     let bytes = |sql: &str| {
@@ -393,38 +399,39 @@ fn of_one_object_the_images_near_it_are_read_and_no_others() {
         let number: f64 = words.next().unwrap().parse().unwrap();
         number * words.next().map_or(1.0, |unit| if unit == "K" { 1e3 } else { 1e6 })
     };
-    let whole = bytes("select image from objects");
+    let all = bytes("select image from objects");
     let one = bytes("select image from objects where object_id = 'galaxy-4200'");
-    assert!(one < whole / 3.0, "{one} of {whole}");
+    assert!(one < all / 3.0, "{one} of {all}");
 }
 
 #[test]
-fn runs_with_other_columns_are_not_asked_as_one() {
+fn rejects_folders_whose_runs_have_different_columns() {
     let folder = tempfile::tempdir().unwrap();
     for (name, statistic) in [("a", "mmd"), ("b", "energy")] {
         let run = folder.path().join(name);
         fs::create_dir(&run).unwrap();
         fill(&run, statistic, &[1.0]);
     }
-    let told = Run::open(folder.path()).err().unwrap().to_string();
-    assert!(told.contains("the table `Y1_drift` is not the same in all runs"), "{told}");
-    assert!(told.contains("a` has `mmd` Float64") && told.contains("b` has `energy` Float64"), "{told}");
+    let error = Run::open(folder.path()).err().unwrap().to_string();
+    assert!(error.contains("table `Y1_drift` has different columns in different runs"), "{error}");
+    assert!(error.contains("a` has `mmd` Float64") && error.contains("b` has `energy` Float64"), "{error}");
     let named = tempfile::tempdir().unwrap();
     let run = named.path().join("a");
     fs::create_dir(&run).unwrap();
     fill(&run, "run", &[1.0]);
-    let told = Run::open(named.path()).err().unwrap().to_string();
-    assert!(told.contains("has a column `run` already"), "{told}");
+    let error = Run::open(named.path()).err().unwrap().to_string();
+    assert!(error.contains("already has a column `run`"), "{error}");
 }
 
 #[derive(serde::Deserialize)]
-struct Drift {
-    samples: Vec<Sample>,
-    numbers: Vec<Numbers>,
+struct ReferenceDistances {
+    samples: Vec<ListSamples>,
+    numbers: Vec<NumberSamples>,
 }
 
+/// Two samples of lists, and their reference distances.
 #[derive(serde::Deserialize)]
-struct Sample {
+struct ListSamples {
     dimension: usize,
     x: Vec<f32>,
     y: Vec<f32>,
@@ -433,8 +440,9 @@ struct Sample {
     energy_squared: f64,
 }
 
+/// Two samples of numbers, and their reference distances.
 #[derive(serde::Deserialize)]
-struct Numbers {
+struct NumberSamples {
     a: Vec<f64>,
     b: Vec<f64>,
     energy: f64,
@@ -442,14 +450,14 @@ struct Numbers {
     js_7: f64,
 }
 
-/// A run whose tables `sample_0` ... and `numbers_0` ... have the points of two samples in `x`, `is_second` of them, and both in turn
-/// in parts of so many rows.
-fn samples(drift: &Drift, part_rows: usize) -> tempfile::TempDir {
+/// A run with tables `sample_0` ... and `numbers_0` ..., in parts of `part_rows` rows. Column `x` has the points of two samples,
+/// alternating, and `is_second` tells which.
+fn sample_run(reference: &ReferenceDistances, part_rows: usize) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let mut tables = serde_json::Map::new();
     let mut add = |name: String, x: ArrayRef, first: usize| {
         let rows = x.len();
-        // The two samples in turn, as far as they go: second, first, second, first ...
+        // Alternate second, first, second, first ... as long as both samples last.
         let second = rows - first;
         let both = first.min(second);
         let mut order: Vec<u32> = (0..both).flat_map(|i| [(first + i) as u32, i as u32]).collect();
@@ -462,13 +470,13 @@ fn samples(drift: &Drift, part_rows: usize) -> tempfile::TempDir {
         let all = RecordBatch::try_new(schema.clone(), vec![x, is_second]).unwrap();
         let parts: Vec<RecordBatch> =
             (0..rows).step_by(part_rows).map(|from| all.slice(from, part_rows.min(rows - from))).collect();
-        tables.insert(name.clone(), serde_json::json!(write(folder.path(), &name, schema, &parts, false)));
+        tables.insert(name.clone(), serde_json::json!(TestTable::new(&name, schema, &parts).write(folder.path())));
     };
-    for (i, sample) in drift.samples.iter().enumerate() {
+    for (i, sample) in reference.samples.iter().enumerate() {
         let x = list_column([sample.x.as_slice(), &sample.y].concat(), sample.dimension).unwrap();
         add(format!("sample_{i}"), x, sample.x.len() / sample.dimension);
     }
-    for (i, numbers) in drift.numbers.iter().enumerate() {
+    for (i, numbers) in reference.numbers.iter().enumerate() {
         let x: ArrayRef = Arc::new(Float64Array::from([numbers.a.as_slice(), &numbers.b].concat()));
         add(format!("numbers_{i}"), x, numbers.a.len());
     }
@@ -477,7 +485,7 @@ fn samples(drift: &Drift, part_rows: usize) -> tempfile::TempDir {
     folder
 }
 
-/// The one row of a query, of numbers.
+/// The numbers of a result with one row.
 fn numbers(run: &Run, sql: &str) -> Vec<f64> {
     let batches: Vec<RecordBatch> = run.query(sql).unwrap().map(Result::unwrap).filter(|b| b.num_rows() > 0).collect();
     let [row] = batches.as_slice() else { panic!("{} batches", batches.len()) };
@@ -485,20 +493,20 @@ fn numbers(run: &Run, sql: &str) -> Vec<f64> {
 }
 
 #[test]
-fn distances_of_stored_samples_are_those_of_numpy_and_scipy_however_rows_are_cut() {
-    let drift: Drift = serde_json::from_str(include_str!("../golden/drift/golden.json")).unwrap();
-    assert!(drift.samples.len() >= 4 && drift.numbers.len() >= 3);
+fn sample_distances_agree_with_numpy_and_scipy_for_any_parts() {
+    let reference: ReferenceDistances = serde_json::from_str(include_str!("../golden/drift/golden.json")).unwrap();
+    assert!(reference.samples.len() >= 4 && reference.numbers.len() >= 3);
     let two_columns = "case when not is_second then x end, case when is_second then x end";
-    let ask = |run: &Run| -> Vec<f64> {
+    let distances = |run: &Run| -> Vec<f64> {
         let mut found = Vec::new();
-        for (i, sample) in drift.samples.iter().enumerate() {
+        for (i, sample) in reference.samples.iter().enumerate() {
             for samples in ["x, is_second", two_columns] {
                 let of = |variance: &str| {
                     let sql = format!("select mmd2({samples}{variance}), energy_distance({samples}) from sample_{i}");
                     numbers(run, &sql)
                 };
                 let (discrepancy, energy) = match sample.variances.as_slice() {
-                    // One kernel is said as it is; of several, MMD^2 is the sum.
+                    // MMD^2 of several kernels is the sum over single kernels.
                     variances if variances.len() < 19 => {
                         let each: Vec<_> = variances.iter().map(|variance| of(&format!(", {variance:?}"))).collect();
                         (each.iter().map(|row| row[0]).sum::<f64>(), each[0][1])
@@ -515,7 +523,7 @@ fn distances_of_stored_samples_are_those_of_numpy_and_scipy_however_rows_are_cut
                 found.extend([discrepancy, energy]);
             }
         }
-        for (i, expected) in drift.numbers.iter().enumerate() {
+        for (i, expected) in reference.numbers.iter().enumerate() {
             for samples in ["x, is_second", two_columns] {
                 let js = format!("js_distance({samples}), js_distance({samples}, 20), js_distance({samples}, 7)");
                 let row = numbers(run, &format!("select {js}, energy_distance({samples}) from numbers_{i}"));
@@ -528,11 +536,11 @@ fn distances_of_stored_samples_are_those_of_numpy_and_scipy_however_rows_are_cut
         }
         found
     };
-    let answers: Vec<Vec<f64>> = [1000, 5]
+    let results: Vec<Vec<f64>> = [1000, 5]
         .map(|part_rows| {
-            let folder = samples(&drift, part_rows);
-            ask(&Run::open(folder.path()).unwrap())
+            let folder = sample_run(&reference, part_rows);
+            distances(&Run::open(folder.path()).unwrap())
         })
         .to_vec();
-    assert_eq!(answers[0], answers[1]);
+    assert_eq!(results[0], results[1]);
 }

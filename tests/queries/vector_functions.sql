@@ -1,4 +1,4 @@
--- The latents of row r differ by r in 16 numbers: their distance is 4 r. Positions count from 1, the first of equals.
+-- The latents of row r differ by r in 16 numbers, so their distance is 4 r. Positions count from 1; ties give the first.
 select object_id, l2_distance(da_latent, other_latent) as distance, array_argmax(da_probability) as best,
        da_probability[array_argmax(da_probability)] as greatest
 from objects;

@@ -1,9 +1,9 @@
-//! The SQL aggregates that compare two samples: `mmd2`, `energy_distance` and `js_distance`.
+//! SQL aggregates that compare two samples: `mmd2`, `energy_distance` and `js_distance`.
 //!
-//! A row adds a point to each of two samples (two columns), or to one of them (a column, and a boolean that is false for the first
-//! sample and true for the second). What is null is left out, on its own side alone, so `case when` makes any two samples.
+//! A row adds a point to each sample (two columns), or to one of them (a column, and a boolean that is false for the first sample
+//! and true for the second). Nulls are left out of their own sample only, so `case when` selects any two samples.
 
-mod samples;
+mod accumulator;
 
 use std::sync::Arc;
 
@@ -21,40 +21,40 @@ use datafusion::{
     physical_expr::expressions::Literal,
 };
 
-use self::samples::{Measure, Samples};
+use self::accumulator::{SampleDistance, TwoSampleAccumulator};
 use crate::stats::mmd::GaussianKernelSum;
 
-/// The bins of a histogram, where none are said.
-const BINS: usize = 20;
-/// The most bins of a histogram.
-const MOST_BINS: i64 = 1 << 20;
+/// The default number of bins of a histogram.
+const DEFAULT_BINS: usize = 20;
+/// The largest number of bins of a histogram.
+const MAX_BINS: i64 = 1 << 20;
 
-/// All of them.
+/// All aggregates.
 pub(super) fn all() -> [AggregateUDF; 3] {
-    [Statistic::Mmd2, Statistic::EnergyDistance, Statistic::JsDistance].map(|statistic| {
+    [TwoSampleStatistic::Mmd2, TwoSampleStatistic::EnergyDistance, TwoSampleStatistic::JsDistance].map(|statistic| {
         let signature = Signature::user_defined(Volatility::Immutable);
-        AggregateUDF::new_from_impl(TwoSamples { statistic, signature })
+        AggregateUDF::new_from_impl(TwoSampleFunction { statistic, signature })
     })
 }
 
-/// The distance of two samples.
+/// An aggregate of two samples, as DataFusion sees it.
 #[derive(Debug, PartialEq, Eq, Hash)]
-struct TwoSamples {
-    statistic: Statistic,
+struct TwoSampleFunction {
+    statistic: TwoSampleStatistic,
     signature: Signature,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Statistic {
-    /// `mmd2(a, b [, variance])`: MMD^2 without bias, of the 19 kernels of arXiv 2112.14299 or of one.
+enum TwoSampleStatistic {
+    /// `mmd2(a, b [, variance])`: the unbiased MMD^2, with the 19 kernels of arXiv 2112.14299 or with one kernel.
     Mmd2,
-    /// `energy_distance(a, b)`: by Euclidean distances, of lists or numbers.
+    /// `energy_distance(a, b)`: with Euclidean distances, between lists or numbers.
     EnergyDistance,
-    /// `js_distance(a, b [, bins])`: the Jensen-Shannon distance of histograms of equal bins over the range of both.
+    /// `js_distance(a, b [, bins])`: the Jensen-Shannon distance between histograms with equal bins over the range of both samples.
     JsDistance,
 }
 
-impl Statistic {
+impl TwoSampleStatistic {
     const fn name(self) -> &'static str {
         match self {
             Self::Mmd2 => "mmd2",
@@ -63,17 +63,17 @@ impl Statistic {
         }
     }
 
-    /// What it takes, for a message.
-    const fn takes(self) -> &'static str {
+    /// The expected arguments, for error messages.
+    const fn expected(self) -> &'static str {
         match self {
-            Self::Mmd2 => "two lists of numbers, or one and a boolean, then perhaps a variance",
-            Self::EnergyDistance => "two lists of numbers or two numbers, or one and a boolean",
-            Self::JsDistance => "two numbers, or one and a boolean, then perhaps a number of bins",
+            Self::Mmd2 => "two lists of numbers, or a list and a boolean, and optionally a variance",
+            Self::EnergyDistance => "two lists of numbers, two numbers, or one of them and a boolean",
+            Self::JsDistance => "two numbers, or a number and a boolean, and optionally a number of bins",
         }
     }
 
-    /// The types that arguments of these types become; `None` when it does not take them.
-    fn arguments(self, types: &[DataType]) -> Option<Vec<DataType>> {
+    /// The types to which arguments of these types are cast; `None` if they are not supported.
+    fn coerced(self, types: &[DataType]) -> Option<Vec<DataType>> {
         let (first, second, setting) = match types {
             [first, second] => (first, second, None),
             [first, second, setting] => (first, second, Some(setting)),
@@ -95,36 +95,36 @@ impl Statistic {
         Some([points(first)?, second].into_iter().chain(setting).collect())
     }
 
-    /// The statistic with its setting, a literal.
-    fn measure(self, setting: Option<&ScalarValue>) -> Result<Measure> {
+    /// The distance for the value of the third argument.
+    fn distance(self, setting: Option<&ScalarValue>) -> Result<SampleDistance> {
         match (self, setting) {
-            (Self::Mmd2, None) => Ok(Measure::Mmd2(GaussianKernelSum::paper())),
+            (Self::Mmd2, None) => Ok(SampleDistance::Mmd2(GaussianKernelSum::paper())),
             (Self::Mmd2, Some(found)) => {
                 let ScalarValue::Float64(variance) = found else { return self.not_a_literal() };
                 match variance.and_then(|variance| GaussianKernelSum::new(&[variance])) {
-                    Some(kernel) => Ok(Measure::Mmd2(kernel)),
-                    None => plan_err!("the variance of `mmd2` is a positive number, found {found}"),
+                    Some(kernel) => Ok(SampleDistance::Mmd2(kernel)),
+                    None => plan_err!("`mmd2` expects a positive variance, found {found}"),
                 }
             }
-            (Self::EnergyDistance, None) => Ok(Measure::EnergyDistance),
-            (Self::JsDistance, None) => Ok(Measure::JsDistance { bins: BINS }),
-            (Self::JsDistance, Some(ScalarValue::Int64(Some(bins)))) if (2..=MOST_BINS).contains(bins) => {
-                Ok(Measure::JsDistance { bins: *bins as usize })
+            (Self::EnergyDistance, None) => Ok(SampleDistance::EnergyDistance),
+            (Self::JsDistance, None) => Ok(SampleDistance::JsDistance { bins: DEFAULT_BINS }),
+            (Self::JsDistance, Some(ScalarValue::Int64(Some(bins)))) if (2..=MAX_BINS).contains(bins) => {
+                Ok(SampleDistance::JsDistance { bins: *bins as usize })
             }
-            (Self::JsDistance, Some(found)) => plan_err!("`js_distance` takes 2 to {MOST_BINS} bins, found {found}"),
+            (Self::JsDistance, Some(found)) => plan_err!("`js_distance` expects 2 to {MAX_BINS} bins, found {found}"),
             (Self::EnergyDistance, Some(found)) => {
-                plan_err!("`energy_distance` takes no third argument, found {found}")
+                plan_err!("`energy_distance` expects two arguments, found a third: {found}")
             }
         }
     }
 
     fn not_distinct<T>(self) -> Result<T> {
-        plan_err!("`{}` does not take `distinct`: select distinct rows first", self.name())
+        plan_err!("`{}` does not support `distinct`: select distinct rows in a subquery instead", self.name())
     }
 
     fn not_a_literal<T>(self) -> Result<T> {
         let setting = if self == Self::Mmd2 { "variance" } else { "number of bins" };
-        plan_err!("the {setting} of `{}` is a literal number, not one of every row", self.name())
+        plan_err!("`{}` expects a literal number as its {setting}, found an expression", self.name())
     }
 }
 
@@ -132,7 +132,7 @@ const fn is_list(found: &DataType) -> bool {
     matches!(found, FixedSizeList(..) | List(_) | LargeList(_))
 }
 
-/// Lists of float32 of fixed size stay what they are; other lists of numbers become lists of float32, as latents are.
+/// Fixed-size lists of float32 are kept. Other lists of numbers become lists of float32, the type of latents.
 fn points_of_lists(found: &DataType) -> Option<DataType> {
     let of_float32 = || List(Arc::new(Field::new("item", DataType::Float32, true)));
     match found {
@@ -152,7 +152,7 @@ fn points_of_numbers(found: &DataType) -> Option<DataType> {
     (found.is_numeric() || found.is_null()).then_some(DataType::Float64)
 }
 
-impl AggregateUDFImpl for TwoSamples {
+impl AggregateUDFImpl for TwoSampleFunction {
     fn name(&self) -> &str {
         self.statistic.name()
     }
@@ -161,27 +161,27 @@ impl AggregateUDFImpl for TwoSamples {
         &self.signature
     }
 
-    /// Also refuses what it does not take: said here, the message reaches the user as it is.
+    /// Also checks the arguments: errors from here reach the user unchanged.
     fn return_type(&self, types: &[DataType]) -> Result<DataType> {
-        if self.statistic.arguments(types).is_none() {
+        if self.statistic.coerced(types).is_none() {
             let found = types.iter().map(|found| format!("`{found}`")).collect::<Vec<_>>().join(", ");
-            let found = if found.is_empty() { "nothing" } else { &found };
-            return plan_err!("`{}` takes {}, found {found}", self.name(), self.statistic.takes());
+            let found = if found.is_empty() { "no arguments" } else { &found };
+            return plan_err!("`{}` expects {}, found {found}", self.name(), self.statistic.expected());
         }
         match types {
             [FixedSizeList(_, a), FixedSizeList(_, b), ..] if a != b => {
-                plan_err!("`{}` takes lists of one length, found {a} and {b}", self.name())
+                plan_err!("`{}` expects lists of equal length, found {a} and {b}", self.name())
             }
             _ => Ok(DataType::Float64),
         }
     }
 
-    /// Leaves as they are what `return_type` refuses.
+    /// Keeps types that `return_type` rejects.
     fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
-        Ok(self.statistic.arguments(types).unwrap_or_else(|| types.to_vec()))
+        Ok(self.statistic.coerced(types).unwrap_or_else(|| types.to_vec()))
     }
 
-    /// Changes nothing: here literals are known for the first time, before any row is read.
+    /// Only checks the third argument: this is the first call with its value, and comes before any row is read.
     fn simplify(&self) -> Option<AggregateFunctionSimplification> {
         let statistic = self.statistic;
         Some(Box::new(move |function, _| {
@@ -189,8 +189,8 @@ impl AggregateUDFImpl for TwoSamples {
                 return statistic.not_distinct();
             }
             match function.params.args.get(2) {
-                None => statistic.measure(None)?,
-                Some(Expr::Literal(setting, _)) => statistic.measure(Some(setting))?,
+                None => statistic.distance(None)?,
+                Some(Expr::Literal(setting, _)) => statistic.distance(Some(setting))?,
                 Some(_) => return statistic.not_a_literal(),
             };
             Ok(Expr::AggregateFunction(function))
@@ -199,21 +199,23 @@ impl AggregateUDFImpl for TwoSamples {
 
     fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
         let (name, statistic) = (self.statistic.name(), self.statistic);
-        let measure = match args.exprs.get(2).map(|setting| setting.downcast_ref::<Literal>()) {
-            None => statistic.measure(None)?,
-            Some(Some(setting)) => statistic.measure(Some(setting.value()))?,
+        let distance = match args.exprs.get(2).map(|setting| setting.downcast_ref::<Literal>()) {
+            None => statistic.distance(None)?,
+            Some(Some(setting)) => statistic.distance(Some(setting.value()))?,
             Some(None) => return statistic.not_a_literal(),
         };
         if args.is_distinct {
             return statistic.not_distinct();
         }
         Ok(match args.expr_fields {
-            [first, ..] if is_list(first.data_type()) => Box::new(Samples::<Float32Type>::new(name, measure)),
-            _ => Box::new(Samples::<Float64Type>::new(name, measure)),
+            [first, ..] if is_list(first.data_type()) => {
+                Box::new(TwoSampleAccumulator::<Float32Type>::new(name, distance))
+            }
+            _ => Box::new(TwoSampleAccumulator::<Float64Type>::new(name, distance)),
         })
     }
 
-    /// The numbers of the two samples, and how many make a point.
+    /// The numbers of both samples, and the length of a point.
     fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
         let number = match args.input_fields {
             [first, ..] if is_list(first.data_type()) => DataType::Float32,
@@ -225,7 +227,7 @@ impl AggregateUDFImpl for TwoSamples {
         Ok(states.into_iter().map(field).collect())
     }
 
-    /// Samples have no order.
+    /// The order of a sample does not matter.
     fn order_sensitivity(&self) -> AggregateOrderSensitivity {
         AggregateOrderSensitivity::Insensitive
     }

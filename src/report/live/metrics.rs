@@ -1,6 +1,6 @@
-//! A snapshot as Prometheus reads it: its text format, version 0.0.4.
+//! A status snapshot in the text format of Prometheus, version 0.0.4.
 //!
-//! The stages have the names that `metrics` of `run.json` has.
+//! The metrics of stages have the same names in `metrics` of `run.json`.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use super::{Snapshot, State};
+use super::{RunState, StatusSnapshot};
 use crate::{
     engine::StageWork,
     error::{Error, Result},
@@ -21,30 +21,31 @@ use crate::{
 pub(super) const CONTENT_TYPE: &str = prometheus_text::CONTENT_TYPE;
 
 /// The metrics of a snapshot.
-pub(super) fn text(snapshot: Snapshot) -> Result<String> {
+pub(super) fn text(snapshot: StatusSnapshot) -> Result<String> {
     let mut registry = Registry::with_prefix("lucarne");
     registry.register_collector(Box::new(Scrape(snapshot)));
     let mut out = String::new();
-    prometheus_text::encode(&mut out, &registry).map_err(|_| Error::bug("metrics that cannot be written"))?;
+    prometheus_text::encode(&mut out, &registry)
+        .map_err(|error| Error::bug("cannot encode metrics").caused_by(error))?;
     Ok(out)
 }
 
 #[derive(Debug)]
-struct Scrape(Snapshot);
+struct Scrape(StatusSnapshot);
 
 impl Collector for Scrape {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let Snapshot { counts, queues, .. } = &self.0;
+        let StatusSnapshot { counts, queues, .. } = &self.0;
         let seconds = Some(&Unit::Seconds);
-        let mut out = Families(encoder);
+        let mut out = MetricFamilies(encoder);
         let info = vec![("version", self.0.version.to_owned()), ("run", self.0.run.clone())];
-        out.family("run", "What runs", None, [(NONE, Info::new(info))])?;
-        let states = State::ALL.map(|state| ([("state", state.name())], gauge(u64::from(state == self.0.state))));
-        out.family("run_state", "How the run stands: 1 for what is so", None, states)?;
+        out.family("run", "Version and name of the run", None, [(NONE, Info::new(info))])?;
+        let states = RunState::ALL.map(|state| ([("state", state.name())], gauge(u64::from(state == self.0.state))));
+        out.family("run_state", "State of the run: 1 for the current state, 0 for the others", None, states)?;
         let started = gauge(self.0.started_unix_seconds);
-        out.family("run_started_timestamp", "When this process began with the run", seconds, [(NONE, started)])?;
+        out.family("run_started_timestamp", "Start of this process", seconds, [(NONE, started)])?;
         let updated = gauge(self.0.updated_unix_seconds);
-        out.family("run_updated_timestamp", "When the run was last heard of", seconds, [(NONE, updated)])?;
+        out.family("run_updated_timestamp", "Last update by the run", seconds, [(NONE, updated)])?;
         let rows = [
             ("read", counts.source),
             ("kept", counts.written),
@@ -52,49 +53,51 @@ impl Collector for Scrape {
             ("rejected", counts.rejected),
         ];
         let rows = rows.map(|(result, rows)| ([("result", result)], counter(rows)));
-        out.family("rows", "Rows by what became of them; those read are the sum of the others", None, rows)?;
+        out.family("rows", "Rows by result; read is the sum of the others", None, rows)?;
         let total = self.0.total.map(|total| (NONE, gauge(total)));
-        out.family("source_rows", "All rows of the source, where known", None, total)?;
-        out.family("commits", "Commits", None, [(NONE, counter(self.0.commits))])?;
+        out.family("source_rows", "Rows of the source, if known", None, total)?;
+        out.family("commits", "Commits of the run", None, [(NONE, counter(self.0.commits))])?;
         out.family("findings", "Findings of monitors", None, [(NONE, counter(self.0.findings as u64))])?;
         self.stages(&mut out)?;
         let depths = [("unworked", queues.unworked), ("early", queues.early), ("batches", queues.batches)];
         let depths = depths.map(|(queue, depth)| ([("queue", queue)], gauge(depth as u64)));
-        let help = "Batches that wait for a worker (unworked), for their turn (early), and all under way (batches)";
+        let help =
+            "Batches waiting for a worker (unworked), waiting for earlier batches (early), and all in flight (batches)";
         out.family("queue_depth", help, None, depths)?;
         let bounds = [("unworked", queues.unworked_bound), ("batches", queues.batches_bound)];
         let bounds = bounds.map(|(queue, bound)| ([("queue", queue)], gauge(bound as u64)));
-        out.family("queue_limit", "The most batches of a queue", None, bounds)?;
+        out.family("queue_limit", "Maximum number of batches in a queue", None, bounds)?;
         let bytes = [(NONE, gauge(queues.bytes as u64))];
-        out.family("memory", "Bytes of the batches under way", Some(&Unit::Bytes), bytes)?;
+        out.family("memory", "Bytes of the batches in flight", Some(&Unit::Bytes), bytes)?;
         let bound = [(NONE, gauge(queues.bytes_bound as u64))];
-        out.family("memory_limit", "The most bytes of the batches under way", Some(&Unit::Bytes), bound)?;
+        out.family("memory_limit", "Maximum number of bytes of the batches in flight", Some(&Unit::Bytes), bound)?;
         let waiting = &self.0.waiting;
-        let waiting = waiting.iter().map(|study| ([("monitor", study.monitor.as_str())], gauge(study.objects as u64)));
-        out.family("study_waiting_objects", "Objects that wait in the study of a monitor", None, waiting)
+        let waiting =
+            waiting.iter().map(|pending| ([("monitor", pending.monitor.as_str())], gauge(pending.objects as u64)));
+        out.family("study_waiting_objects", "Objects that a monitor has accepted and not finished", None, waiting)
     }
 }
 
 impl Scrape {
-    fn stages(&self, out: &mut Families<'_>) -> fmt::Result {
-        let rows: [Counted; 3] = [
-            ("stage_rows", "Rows that a stage was given", |stage| stage.rows),
-            ("stage_rejected_rows", "Rows that a stage refused", |stage| stage.rejected),
-            ("stage_filtered_rows", "Rows that a stage filtered out", |stage| stage.filtered),
+    fn stages(&self, out: &mut MetricFamilies<'_>) -> fmt::Result {
+        let rows: [StageCounter; 3] = [
+            ("stage_rows", "Rows received by a stage", |stage| stage.rows),
+            ("stage_rejected_rows", "Rows rejected by a stage", |stage| stage.rejected),
+            ("stage_filtered_rows", "Rows filtered out by a stage", |stage| stage.filtered),
         ];
         for (name, help, rows) in rows {
             let each = self.0.stages.iter().map(|stage| (labels(stage), counter(rows(stage))));
             out.family(name, help, None, each)?;
         }
         let seconds = self.0.stages.iter().map(|stage| (labels(stage), counter(stage.seconds)));
-        out.family("stage", "Seconds that a stage worked, summed over threads", Some(&Unit::Seconds), seconds)
+        out.family("stage", "Seconds of work of a stage, summed over threads", Some(&Unit::Seconds), seconds)
     }
 }
 
-/// A name, what it is, and where a stage keeps it.
-type Counted = (&'static str, &'static str, fn(&StageWork) -> u64);
+/// Name, help and value of a counter of a stage.
+type StageCounter = (&'static str, &'static str, fn(&StageWork) -> u64);
 
-/// No labels.
+/// The labels of a metric without labels.
 const NONE: [(&str, &str); 0] = [];
 
 fn labels(stage: &StageWork) -> [(&str, &str); 2] {
@@ -109,11 +112,11 @@ fn gauge<N: EncodeGaugeValue>(value: N) -> ConstGauge<N> {
     ConstGauge::new(value)
 }
 
-/// Writes metrics with one name after the other.
-struct Families<'a>(DescriptorEncoder<'a>);
+/// Writes metrics, grouped by name.
+struct MetricFamilies<'a>(DescriptorEncoder<'a>);
 
-impl Families<'_> {
-    /// All metrics of a name, each with its labels; nothing where there is none.
+impl MetricFamilies<'_> {
+    /// Writes the metrics of one name, each with its labels. An empty list writes nothing, not even the help.
     fn family<'l, M: EncodeMetric, const N: usize>(
         &mut self,
         name: &str,
@@ -131,21 +134,21 @@ impl Families<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::board::tests::told, *};
-    use crate::report::live::Board;
+    use super::{super::status::tests::update, *};
+    use crate::report::live::LiveStatus;
 
     #[test]
-    fn a_snapshot_is_told_in_the_format_of_prometheus() {
-        let board = Board::new("a \"run\" \\ of\nlines");
-        told(&board, 500, &[]);
-        let mut snapshot = board.snapshot();
+    fn encodes_a_snapshot_in_the_format_of_prometheus() {
+        let live = LiveStatus::new("a \"run\" \\ of\nlines");
+        update(&live, 500, &[]);
+        let mut snapshot = live.snapshot();
         (snapshot.version, snapshot.started_unix_seconds, snapshot.updated_unix_seconds) = ("0.1.0", 1.5, 2.25);
         assert_eq!(text(snapshot).expect("text"), include_str!("../../../tests/golden/live/metrics.txt"));
     }
 
     #[test]
-    fn a_run_that_has_said_nothing_has_metrics_too() {
-        let text = text(Board::new("run").snapshot()).expect("text");
+    fn encodes_the_status_of_a_run_without_updates() {
+        let text = text(LiveStatus::new("run").snapshot()).expect("text");
         assert!(text.contains("\nlucarne_rows_total{result=\"read\"} 0\n"), "{text}");
         assert!(!text.contains("source_rows") && !text.contains("stage"), "{text}");
     }

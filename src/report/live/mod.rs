@@ -1,20 +1,21 @@
-//! The page of a run that goes on, over HTTP: what the run is doing now on top, below it the page as of the last commit.
+//! The live view: the report of a running run, served over HTTP. A strip at the top shows the current status; the page below shows
+//! the last commit.
 //!
-//! The run tells a [`Board`] how far it is; a [`Server`] reads the board, on a thread of its own, and answers three paths:
+//! The run updates a [`LiveStatus`]. A [`Server`] reads it on a dedicated thread and serves three paths:
 //!
-//! | path | answer |
+//! | path | response |
 //! |---|---|
-//! | `/` | the page, made anew when there was a commit |
-//! | `/status.json` | a [`Snapshot`] of the board |
+//! | `/` | the page, rendered again after each commit |
+//! | `/status.json` | a [`StatusSnapshot`] |
 //! | `/metrics` | the same for Prometheus |
 //!
-//! No path is ever looked up on a disk, and nothing can be changed.
+//! The server never resolves a path to a file, and no request changes anything.
 
-mod board;
-mod hosts;
+mod host_check;
 mod metrics;
 mod server;
+mod status;
 
-pub use board::{Board, Snapshot, State, Waiting};
-pub use hosts::is_loopback;
+pub use host_check::is_loopback;
 pub use server::Server;
+pub use status::{LiveStatus, PendingObjects, RunState, StatusSnapshot};

@@ -1,4 +1,4 @@
-//! The server: a thread of its own, three paths, no files.
+//! The HTTP server: a dedicated thread, three paths, no files.
 
 use std::{
     net::{SocketAddr, TcpListener},
@@ -13,7 +13,7 @@ use std::{
 use axum::{
     Json, Router,
     body::Bytes,
-    extract::{Request, State as Shared},
+    extract::{Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     middleware::{self, Next},
     response::{Html, IntoResponse, Response},
@@ -26,22 +26,22 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Board, State, hosts, metrics};
+use super::{LiveStatus, RunState, host_check, metrics, status::PageRevision};
 use crate::{
     error::{Error, Result},
     report::page,
 };
 
-/// How long answers under way may take when the server stops.
-const GRACE: Duration = Duration::from_secs(1);
+/// How long pending responses may take when the server stops.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(1);
 
-/// An open page has asked within so long a time: it asks every second, and later where it is busy.
-const OPEN: Duration = Duration::from_secs(5);
+/// A page that has not polled for this long is closed. Open pages poll every second, or later if the browser is busy.
+const VIEWER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// So long after the end all open pages have asked.
-const ROUND: Duration = Duration::from_millis(1500);
+/// Within this time after the end of the run every open page has polled.
+const POLL_ROUND: Duration = Duration::from_millis(1500);
 
-/// What every answer says of itself: it is never kept, never guessed at, and loads nothing from elsewhere.
+/// Headers of every response: no caching, no content sniffing, nothing loaded from other origins.
 const HEADERS: [(HeaderName, &str); 5] = [
     (header::CACHE_CONTROL, "no-store"),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -54,61 +54,64 @@ const HEADERS: [(HeaderName, &str); 5] = [
     ),
 ];
 
-/// Serves a board and a page until it is dropped.
+/// Serves a status and a page until it is dropped.
 pub struct Server {
     address: SocketAddr,
-    view: Arc<View>,
+    view: Arc<LiveView>,
     stop: Option<watch::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// What is served.
-struct View {
-    board: Board,
-    page: Box<dyn Fn() -> Result<String> + Send + Sync>,
-    /// The page as it was made last, and as of when. Whoever makes it holds the lock.
-    made: Mutex<Option<(Edition, Bytes)>>,
-    /// The server can be reached from this machine alone.
+/// What the server serves.
+struct LiveView {
+    status: LiveStatus,
+    render: Box<dyn Fn() -> Result<String> + Send + Sync>,
+    /// The last rendered page. The lock is held while a page is rendered, so that only one is rendered at a time.
+    cached: Mutex<Option<CachedPage>>,
+    /// Whether the server can be reached from this machine only.
     is_loopback: bool,
-    readers: Readers,
+    viewers: Viewers,
 }
 
-/// Commits, and how the run stands.
-type Edition = (u64, State);
+struct CachedPage {
+    revision: PageRevision,
+    html: Bytes,
+}
 
-/// What open pages have been told.
+/// The open pages, as far as their requests tell.
 #[derive(Default)]
-struct Readers {
-    asked: std::sync::Mutex<Option<Instant>>,
-    /// How many were told that the run has ended: a page does not ask again after that.
-    told: AtomicUsize,
-    /// How many had the last page.
+struct Viewers {
+    last_poll: std::sync::Mutex<Option<Instant>>,
+    /// How many have polled the final status. A page does not poll again after that.
+    notified: AtomicUsize,
+    /// How many times the final page was served.
     served: AtomicUsize,
 }
 
 impl Server {
-    /// Binds the address at once and serves it on a thread of its own. `page` gives the page below the strip; it is called
-    /// when someone wants the page and there was a commit since the last call, and never twice at a time.
+    /// Binds the address and serves it on a dedicated thread. `render` renders the page below the strip. It is called on a request
+    /// for the page if there was a commit since its last call, and never concurrently.
     ///
     /// # Errors
     /// [`Error::Environment`] when the address cannot be bound.
     pub fn start(
         address: SocketAddr,
-        board: Board,
-        page: impl Fn() -> Result<String> + Send + Sync + 'static,
+        status: LiveStatus,
+        render: impl Fn() -> Result<String> + Send + Sync + 'static,
     ) -> Result<Self> {
-        let failed = |error: std::io::Error| Error::environment(format!("cannot listen on `{address}`: {error}"));
+        let failed =
+            |error: std::io::Error| Error::environment(format!("cannot listen on `{address}`")).caused_by(error);
         let listener = TcpListener::bind(address).map_err(failed)?;
         listener.set_nonblocking(true).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let runtime = Builder::new_current_thread().enable_all().build().map_err(failed)?;
         let listener = runtime.block_on(async { tokio::net::TcpListener::from_std(listener) }).map_err(failed)?;
-        let view = Arc::new(View {
-            board,
-            page: Box::new(page),
-            made: Mutex::new(None),
-            is_loopback: hosts::is_loopback(&address),
-            readers: Readers::default(),
+        let view = Arc::new(LiveView {
+            status,
+            render: Box::new(render),
+            cached: Mutex::new(None),
+            is_loopback: host_check::is_loopback(&address),
+            viewers: Viewers::default(),
         });
         let (stop, stopped) = watch::channel(());
         let routes = routes(view.clone());
@@ -117,18 +120,18 @@ impl Server {
         Ok(Self { address, view, stop: Some(stop), thread: Some(thread) })
     }
 
-    /// The address that it listens on, with the port that it was given.
+    /// The address that it listens on, with the actual port.
     pub const fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Lets open pages see how the run ended, for so long at most, and as long as the last page is in the making; where none
-    /// is open it waits for nothing. To be called when the board has been told of the end.
-    pub fn farewell(&self, patience: Duration) {
-        let begun = Instant::now();
-        let View { readers, made, .. } = &*self.view;
-        while readers.are_there() && !(begun.elapsed() >= ROUND && readers.have_the_last_page()) {
-            if begun.elapsed() >= patience && made.try_lock().is_ok() {
+    /// Waits until all open pages have shown the end of the run, at most about `timeout`, or longer while the final page is being
+    /// rendered. Returns at once if no page is open. Call it after [`LiveStatus::end`].
+    pub fn wait_for_viewers(&self, timeout: Duration) {
+        let started = Instant::now();
+        let LiveView { viewers, cached, .. } = &*self.view;
+        while viewers.any() && !(started.elapsed() >= POLL_ROUND && viewers.have_final_page()) {
+            if started.elapsed() >= timeout && cached.try_lock().is_ok() {
                 return;
             }
             thread::sleep(Duration::from_millis(20));
@@ -140,87 +143,89 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.stop = None;
         if let Some(thread) = self.thread.take() {
-            // A server that panicked has nothing left to say.
+            // A panic of the server must not end the run.
             let _ = thread.join();
         }
     }
 }
 
-impl Readers {
-    fn are_there(&self) -> bool {
-        let asked = *self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        self.told.load(Ordering::Acquire) > 0 || asked.is_some_and(|asked| asked.elapsed() < OPEN)
+impl Viewers {
+    fn any(&self) -> bool {
+        let last_poll = *self.last_poll.lock().unwrap_or_else(PoisonError::into_inner);
+        self.notified.load(Ordering::Acquire) > 0 || last_poll.is_some_and(|last| last.elapsed() < VIEWER_TIMEOUT)
     }
 
-    fn have_the_last_page(&self) -> bool {
-        let told = self.told.load(Ordering::Acquire);
-        told > 0 && self.served.load(Ordering::Acquire) >= told
+    fn have_final_page(&self) -> bool {
+        let notified = self.notified.load(Ordering::Acquire);
+        notified > 0 && self.served.load(Ordering::Acquire) >= notified
     }
 
-    fn told(&self, state: State) {
-        *self.asked.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
-        if state != State::Running {
-            self.told.fetch_add(1, Ordering::AcqRel);
+    fn record_poll(&self, state: RunState) {
+        *self.last_poll.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        if state != RunState::Running {
+            self.notified.fetch_add(1, Ordering::AcqRel);
         }
     }
 }
 
-impl View {
-    /// The page, made anew where it has to be.
+impl LiveView {
+    /// The page of the current revision, rendered if necessary.
     async fn page(self: Arc<Self>) -> Bytes {
-        let mut made = self.made.lock().await;
-        let edition = self.board.edition();
-        let page = match made.as_ref().filter(|(known, _)| *known == edition) {
-            Some((_, page)) => page.clone(),
+        let mut cached = self.cached.lock().await;
+        let revision = self.status.page_revision();
+        let html = match cached.as_ref().filter(|page| page.revision == revision) {
+            Some(page) => page.html.clone(),
             None => {
                 let view = self.clone();
-                match spawn_blocking(move || (view.page)()).await {
-                    Ok(Ok(page)) => made.insert((edition, page.into())).1.clone(),
-                    Ok(Err(error)) => self.empty_page(&format!("there is no page yet: {error}")),
-                    Err(_) => self.empty_page("the page could not be made: this is a bug of lucarne, please report it"),
+                match spawn_blocking(move || (view.render)()).await {
+                    Ok(Ok(page)) => cached.insert(CachedPage { revision, html: page.into() }).html.clone(),
+                    Ok(Err(error)) => self.empty_page(&format!("there is no page yet: {}", error.report())),
+                    Err(_) => {
+                        self.empty_page("the page cannot be rendered: this is a bug in lucarne, please report it")
+                    }
                 }
             }
         };
-        if edition.1 != State::Running {
-            self.readers.served.fetch_add(1, Ordering::AcqRel);
+        if revision.state != RunState::Running {
+            self.viewers.served.fetch_add(1, Ordering::AcqRel);
         }
-        page
+        html
     }
 
     fn empty_page(&self, note: &str) -> Bytes {
-        let page = page::empty(&self.board.snapshot().run, note);
-        page.unwrap_or_else(|error| format!("the page cannot be written: {error}")).into()
+        let page = page::render_empty(&self.status.snapshot().run, note);
+        page.unwrap_or_else(|error| error.report()).into()
     }
 }
 
-/// Serves until `stopped` has no sender any more, and a little longer for answers under way.
+/// Serves until the sender of `stopped` is dropped, and then a little longer for pending responses.
 fn serve(runtime: Runtime, listener: tokio::net::TcpListener, routes: Router, stopped: watch::Receiver<()>) {
     let wait = |mut stopped: watch::Receiver<()>| async move { while stopped.changed().await.is_ok() {} };
     runtime.block_on(async {
         let serving = axum::serve(listener, routes).with_graceful_shutdown(wait(stopped.clone()));
         let serving = tokio::spawn(serving.into_future());
         wait(stopped).await;
-        // Connections that take longer are cut.
-        let _ = timeout(GRACE, serving).await;
+        // Slower connections are dropped.
+        let _ = timeout(SHUTDOWN_GRACE, serving).await;
     });
-    // A page that is being made is of use to nobody now.
+    // Do not wait for a page that is still being rendered.
     runtime.shutdown_background();
 }
 
-fn routes(view: Arc<View>) -> Router {
+fn routes(view: Arc<LiveView>) -> Router {
     Router::new()
         .route("/", get(page))
         .route("/status.json", get(status))
         .route("/metrics", get(scrape))
-        .fallback(|| async { (StatusCode::NOT_FOUND, "there is nothing here\n") })
+        .fallback(|| async { (StatusCode::NOT_FOUND, "not found\n") })
         .layer(middleware::from_fn_with_state(view.clone(), guard))
         .with_state(view)
 }
 
-/// Lets in who may come in, and puts the headers on every answer.
-async fn guard(Shared(view): Shared<Arc<View>>, request: Request, next: Next) -> Response {
-    let mut response = if view.is_loopback && !hosts::names_loopback(request.uri(), request.headers()) {
-        (StatusCode::FORBIDDEN, "this server answers to the names of this machine alone\n").into_response()
+/// Rejects requests for other host names and adds the headers to every response.
+async fn guard(State(view): State<Arc<LiveView>>, request: Request, next: Next) -> Response {
+    let mut response = if view.is_loopback && !host_check::names_loopback(request.uri(), request.headers()) {
+        (StatusCode::FORBIDDEN, "requests must use a host name of the loopback interface\n").into_response()
     } else {
         next.run(request).await
     };
@@ -231,23 +236,23 @@ async fn guard(Shared(view): Shared<Arc<View>>, request: Request, next: Next) ->
     response
 }
 
-async fn page(Shared(view): Shared<Arc<View>>) -> Response {
-    // On a task of its own: it comes to its end even if whoever asked has gone away.
+async fn page(State(view): State<Arc<LiveView>>) -> Response {
+    // A separate task finishes even if the client disconnects, so that the page is cached.
     match tokio::spawn(async move { view.page().await }).await {
         Ok(page) => Html(page).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }
 
-async fn status(Shared(view): Shared<Arc<View>>) -> Response {
-    let snapshot = view.board.snapshot();
-    view.readers.told(snapshot.state);
+async fn status(State(view): State<Arc<LiveView>>) -> Response {
+    let snapshot = view.status.snapshot();
+    view.viewers.record_poll(snapshot.state);
     ([(header::CONTENT_TYPE, "application/json; charset=utf-8")], Json(snapshot)).into_response()
 }
 
-async fn scrape(Shared(view): Shared<Arc<View>>) -> Response {
-    match metrics::text(view.board.snapshot()) {
+async fn scrape(State(view): State<Arc<LiveView>>) -> Response {
+    match metrics::text(view.status.snapshot()) {
         Ok(text) => ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{}\n", error.report())).into_response(),
     }
 }

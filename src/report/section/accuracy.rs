@@ -1,18 +1,18 @@
-//! How often scores are right.
+//! Accuracy of scores: totals, confusion matrices and windows.
 
-use super::{Context, Item, curves, distinct, quoted};
+use super::{Context, SectionItem, curves, distinct, quoted};
 use crate::{
     error::Result,
     report::chart::{
-        axis::Axis,
-        marks::Mark,
+        axis::ChartAxis,
+        marks::{Mark, MarkStyle},
         palette::series,
-        panel::{Layer, Panel, Shape, draw},
-        small::confusions,
+        panel::{ChartLayer, ChartShape, Panel, draw},
+        small_multiples::{ConfusionMatrix, confusion_matrices},
     },
 };
 
-pub(super) fn show(context: &Context<'_>, label: &str) -> Result<Vec<Item>> {
+pub(super) fn items(context: &Context<'_>, label: &str) -> Result<Vec<SectionItem>> {
     let mut items = Vec::new();
     items.extend(totals(context, label)?);
     items.extend(confusion(context, label)?);
@@ -20,92 +20,93 @@ pub(super) fn show(context: &Context<'_>, label: &str) -> Result<Vec<Item>> {
     Ok(items)
 }
 
-fn totals(context: &Context<'_>, label: &str) -> Result<Option<Item>> {
-    let answer = context.ask(&format!(
+fn totals(context: &Context<'_>, label: &str) -> Result<Option<SectionItem>> {
+    let result = context.query(&format!(
         "select score, n, accuracy, accuracy_low, accuracy_high, precision, recall, f1, unlabelled, unknown_truth
         from {}
         where scope = 'total' and class = 'all'",
         quoted(label)
     ))?;
-    if answer.is_empty() {
+    if result.is_empty() {
         return Ok(None);
     }
-    let names: Vec<String> = answer.texts("score")?.into_iter().flatten().collect();
-    let (low, high, at) =
-        (answer.numbers("accuracy_low")?, answer.numbers("accuracy_high")?, answer.numbers("accuracy")?);
-    let place = |i: usize| (names.len() - 1 - i) as f64;
-    let whiskers = (0..names.len()).filter_map(|i| Some([(low[i]?, place(i)), (high[i]?, place(i))])).collect();
-    let dots = (0..names.len()).filter_map(|i| Some((at[i]?, place(i)))).collect();
-    let ends = low.iter().chain(&high).chain(&at).copied().flatten();
+    let names: Vec<String> = result.strings("score")?.into_iter().flatten().collect();
+    let (low, high) = (result.numbers("accuracy_low")?, result.numbers("accuracy_high")?);
+    let accuracy = result.numbers("accuracy")?;
+    let y = |i: usize| (names.len() - 1 - i) as f64;
+    let whiskers = (0..names.len()).filter_map(|i| Some([(low[i]?, y(i)), (high[i]?, y(i))])).collect();
+    let dots = (0..names.len()).filter_map(|i| Some((accuracy[i]?, y(i)))).collect();
+    let all = low.iter().chain(&high).chain(&accuracy).copied().flatten();
+    let style = MarkStyle { mark: Mark::Dot, radius: 5.0, outlined: true };
     let panel = Panel {
-        x: Axis::over("accuracy, with its interval", ends),
-        y: Axis::names("", names.iter().rev().cloned().collect()),
+        x: ChartAxis::over("accuracy with confidence interval", all),
+        y: ChartAxis::names("", names.iter().rev().cloned().collect()),
         layers: vec![
-            Layer::new(None, series(0), Shape::Links(whiskers)),
-            Layer::new(None, series(0), Shape::Marks { mark: Mark::Dot, radius: 5.0, outlined: true, at: dots }),
+            ChartLayer::new(None, series(0), ChartShape::Links(whiskers)),
+            ChartLayer::new(None, series(0), ChartShape::Marks(style, dots)),
         ],
         height: 70 + 32 * names.len() as u32,
     };
-    let caption = "The fraction of objects whose class is right, with its confidence interval (Wilson). Precision, recall and F1 are \
-                   weighted by the number of objects of each class.";
-    let item = Item::figure(label.to_owned(), format!("Accuracy: {label}"), caption, &answer, draw(&[panel])?)?;
-    Ok(Some(item))
+    let caption = "Fraction of objects classified correctly, with the Wilson confidence interval. Precision, recall and F1 are averages \
+                   over the classes, weighted by the number of objects.";
+    let title = format!("Accuracy: {label}");
+    SectionItem::figure(label.to_owned(), title, caption, &result, draw(&[panel])?).map(Some)
 }
 
-fn confusion(context: &Context<'_>, label: &str) -> Result<Option<Item>> {
-    let answer = context.ask(&format!(
+fn confusion(context: &Context<'_>, label: &str) -> Result<Option<SectionItem>> {
+    let result = context.query(&format!(
         "select score, class, confusion
         from {}
         where scope = 'total' and class <> 'all'
         limit 300",
         quoted(label)
     ))?;
-    if answer.is_empty() {
+    if result.is_empty() {
         return Ok(None);
     }
-    let named = answer.field("confusion")?.metadata().get("classes").cloned().unwrap_or_default();
-    let classes: Vec<String> = named.split(',').map(str::to_owned).collect();
-    let mut matrices: Vec<(String, Vec<Vec<u64>>)> = Vec::new();
-    for (score, line) in answer.texts("score")?.into_iter().zip(answer.lists("confusion")?) {
+    let classes = result.field("confusion")?.metadata().get("classes").cloned().unwrap_or_default();
+    let classes: Vec<String> = classes.split(',').map(str::to_owned).collect();
+    let mut matrices: Vec<ConfusionMatrix> = Vec::new();
+    for (score, line) in result.strings("score")?.into_iter().zip(result.lists("confusion")?) {
         let (Some(score), Some(line)) = (score, line) else { continue };
         let line: Vec<u64> = line.into_iter().map(|count| count as u64).collect();
-        match matrices.iter_mut().find(|(known, _)| *known == score) {
-            Some((_, lines)) => lines.push(line),
-            None => matrices.push((score, vec![line])),
+        match matrices.iter_mut().find(|matrix| matrix.title == score) {
+            Some(matrix) => matrix.counts.push(line),
+            None => matrices.push(ConfusionMatrix { title: score, counts: vec![line] }),
         }
     }
-    let caption = "Objects by true class (down) and predicted class (across). Shades and percentages are fractions of the true class.";
-    let title = format!("Confusion: {label}");
-    Item::figure(format!("{label}-confusion"), title, caption, &answer, confusions(&matrices, &classes)?).map(Some)
+    let caption = "Objects by true class (rows) and predicted class (columns). Shades and percentages are fractions of the true class.";
+    let (name, title) = (format!("{label}-confusion"), format!("Confusion matrix: {label}"));
+    SectionItem::figure(name, title, caption, &result, confusion_matrices(&matrices, &classes)?).map(Some)
 }
 
-fn windows(context: &Context<'_>, label: &str) -> Result<Option<Item>> {
-    let answer = context.ask(&format!(
+fn windows(context: &Context<'_>, label: &str) -> Result<Option<SectionItem>> {
+    let result = context.query(&format!(
         "with windows as (
-            select score, \"window\", n, correct, last_row, 1 + max(\"window\") over () / 400 as together
+            select score, \"window\", n, correct, last_row, 1 + max(\"window\") over () / 400 as merged
             from {}
             where scope = 'window' and class = 'all'
         )
         select score, max(last_row) as last_row, sum(n) as n, sum(correct) / cast(sum(n) as double) as accuracy
         from windows
         where n > 0
-        group by score, \"window\" / together
+        group by score, \"window\" / merged
         order by score, last_row
         limit 20000",
         quoted(label)
     ))?;
-    if answer.is_empty() {
+    if result.is_empty() {
         return Ok(None);
     }
-    let (scores, rows, accuracies) = (answer.texts("score")?, answer.numbers("last_row")?, answer.numbers("accuracy")?);
-    let layers = curves(&distinct(&scores), &scores, &rows, &accuracies);
+    let (scores, rows) = (result.strings("score")?, result.numbers("last_row")?);
+    let accuracies = result.numbers("accuracy")?;
     let panel = Panel {
-        x: Axis::over("last row of the window", rows.iter().copied().flatten()),
-        y: Axis::over("accuracy", accuracies.iter().copied().flatten()),
-        layers,
+        x: ChartAxis::over("last row of the window", rows.iter().copied().flatten()),
+        y: ChartAxis::over("accuracy", accuracies.iter().copied().flatten()),
+        layers: curves(&distinct(&scores), &scores, &rows, &accuracies),
         height: 300,
     };
-    let caption = "Accuracy in windows of the stream; of more than 400 windows neighbours are counted together.";
-    let title = format!("Accuracy over the stream: {label}");
-    Item::figure(format!("{label}-windows"), title, caption, &answer, draw(&[panel])?).map(Some)
+    let caption = "Accuracy in each window of the stream. Above 400 windows, neighbouring windows are merged.";
+    let (name, title) = (format!("{label}-windows"), format!("Accuracy by window: {label}"));
+    SectionItem::figure(name, title, caption, &result, draw(&[panel])?).map(Some)
 }

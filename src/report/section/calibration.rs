@@ -1,34 +1,34 @@
-//! Whether probabilities mean what they say.
+//! Calibration of scores: reliability diagrams, errors, abstention and windows.
 
-use super::{Context, Item, curves, distinct, pairs, quoted};
+use super::{Context, SectionItem, curves, distinct, pairs, quoted};
 use crate::{
     error::Result,
     report::{
-        answer::Answer,
         chart::{
-            axis::Axis,
-            marks::Mark,
+            axis::ChartAxis,
+            marks::{Mark, MarkStyle},
             palette::{ALARM, series},
-            panel::{Layer, Panel, Shape, draw},
-            reliability::{Bin, Curve, reliability},
+            panel::{ChartLayer, ChartShape, Panel, draw},
+            reliability::{ReliabilityBin, ReliabilityCurve, reliability},
         },
-        numbers::count,
+        format::grouped,
+        query_result::QueryResult,
     },
 };
 
-/// Reliability diagrams that are drawn.
-const DIAGRAMS: usize = 24;
-/// Curves of one picture.
-const CURVES: usize = 6;
+/// The most reliability diagrams.
+const MAX_DIAGRAMS: usize = 24;
+/// The most curves in one chart.
+const MAX_CURVES: usize = 6;
 
-pub(super) fn show(context: &Context<'_>, label: &str) -> Result<Vec<Item>> {
-    let totals = context.ask(&format!(
+pub(super) fn items(context: &Context<'_>, label: &str) -> Result<Vec<SectionItem>> {
+    let totals = context.query(&format!(
         "select score, n, accuracy, mean_confidence, gap, ece, mce, brier, nll, unlabelled, unknown_truth
         from {}
         where scope = 'total' and bin is null",
         quoted(label)
     ))?;
-    let bins = context.ask(&format!(
+    let bins = context.query(&format!(
         "select score, bin, low, high, n, accuracy, accuracy_low, accuracy_high, mean_confidence, gap, kept, coverage, kept_accuracy
         from {}
         where scope = 'total' and bin is not null and n > 0
@@ -46,129 +46,128 @@ pub(super) fn show(context: &Context<'_>, label: &str) -> Result<Vec<Item>> {
 }
 
 /// The scores, in the order of the table.
-fn scores(totals: &Answer) -> Result<Vec<String>> {
-    Ok(distinct(&totals.texts("score")?))
+fn scores(totals: &QueryResult) -> Result<Vec<String>> {
+    Ok(distinct(&totals.strings("score")?))
 }
 
-fn diagrams(label: &str, totals: &Answer, bins: &Answer) -> Result<Item> {
+fn diagrams(label: &str, totals: &QueryResult, bins: &QueryResult) -> Result<SectionItem> {
     let names = scores(totals)?;
     let (n, ece) = (totals.numbers("n")?, totals.numbers("ece")?);
-    let number = |column: &str| bins.numbers(column);
-    let (low, high, of_bin) = (number("low")?, number("high")?, number("n")?);
-    let (accuracy, least, most) = (number("accuracy")?, number("accuracy_low")?, number("accuracy_high")?);
-    let (confidence, score) = (number("mean_confidence")?, bins.texts("score")?);
+    let (low, high, n_in_bin) = (bins.numbers("low")?, bins.numbers("high")?, bins.numbers("n")?);
+    let (accuracy, confidence) = (bins.numbers("accuracy")?, bins.numbers("mean_confidence")?);
+    let (accuracy_low, accuracy_high) = (bins.numbers("accuracy_low")?, bins.numbers("accuracy_high")?);
+    let score = bins.strings("score")?;
     let curve = |(i, name): (usize, &String)| {
-        let all = n[i].unwrap_or(0.0).max(1.0);
+        let objects = n[i].unwrap_or(0.0).max(1.0);
         let bin = |row: usize| {
-            Some(Bin {
+            Some(ReliabilityBin {
                 edges: (low[row]?, high[row]?),
                 confidence: confidence[row]?,
                 accuracy: accuracy[row]?,
-                interval: (least[row]?, most[row]?),
-                share: of_bin[row]? / all,
+                interval: (accuracy_low[row]?, accuracy_high[row]?),
+                share: n_in_bin[row]? / objects,
             })
         };
         let rows = (0..bins.len()).filter(|&row| score[row].as_ref() == Some(name));
-        let objects = count(all as u64);
-        Curve {
+        let ece = ece[i].map_or_else(|| "?".into(), |ece| format!("{ece:.3}"));
+        ReliabilityCurve {
             title: name.clone(),
-            subtitle: format!(
-                "ECE {}, {objects} objects",
-                ece[i].map_or_else(|| "?".into(), |ece| format!("{ece:.3}"))
-            ),
+            subtitle: format!("ECE {ece}, {} objects", grouped(objects as u64)),
             bins: rows.filter_map(bin).collect(),
         }
     };
-    let curves: Vec<Curve> = names.iter().take(DIAGRAMS).enumerate().map(curve).collect();
+    let curves: Vec<ReliabilityCurve> = names.iter().take(MAX_DIAGRAMS).enumerate().map(curve).collect();
     let left_out = match names.len() {
-        n if n > DIAGRAMS => format!(" The first {DIAGRAMS} of {n} scores are drawn."),
+        n if n > MAX_DIAGRAMS => format!(" The first {MAX_DIAGRAMS} of {n} scores are shown."),
         _ => String::new(),
     };
     let caption = format!(
-        "Of the objects that a score gave a class with some confidence, the fraction that was right. On the broken line a score is as often right as \
-         it says; below it is too sure of itself. ECE, the expected calibration error, is the mean distance from the line over all objects.{left_out}"
+        "Accuracy of the predicted class against confidence, in bins of confidence. On the dashed line, accuracy equals confidence; below it, the \
+         score is overconfident. ECE, the expected calibration error, is the mean distance from the line over all objects.{left_out}"
     );
-    Item::figure(label.to_owned(), format!("Reliability: {label}"), &caption, bins, reliability(&curves)?)
+    let title = format!("Reliability diagram: {label}");
+    SectionItem::figure(label.to_owned(), title, &caption, bins, reliability(&curves)?)
 }
 
-fn errors(label: &str, totals: &Answer) -> Result<Item> {
-    let names: Vec<String> = totals.texts("score")?.into_iter().map(Option::unwrap_or_default).collect();
+fn errors(label: &str, totals: &QueryResult) -> Result<SectionItem> {
+    let names: Vec<String> = totals.strings("score")?.into_iter().map(Option::unwrap_or_default).collect();
     let (accuracy, confidence) = (totals.numbers("accuracy")?, totals.numbers("mean_confidence")?);
-    let places: Vec<Option<f64>> = (0..names.len()).rev().map(|place| Some(place as f64)).collect();
-    let x = Axis::over("accuracy and mean confidence", accuracy.iter().chain(&confidence).copied().flatten());
-    // A line from a place to itself cannot be drawn.
-    let least = (x.high - x.low) / 300.0;
-    let links = places.iter().enumerate().filter_map(|(i, place)| {
+    let y: Vec<Option<f64>> = (0..names.len()).rev().map(|i| Some(i as f64)).collect();
+    let x = ChartAxis::over("accuracy and mean confidence", accuracy.iter().chain(&confidence).copied().flatten());
+    // Plotters cannot draw a line of zero length.
+    let shortest = (x.high - x.low) / 300.0;
+    let links = y.iter().enumerate().filter_map(|(i, y)| {
         let (from, to) = (accuracy[i]?, confidence[i]?);
-        ((from - to).abs() > least).then_some([(from, (*place)?), (to, (*place)?)])
+        ((from - to).abs() > shortest).then_some([(from, (*y)?), (to, (*y)?)])
     });
-    let marks = |mark, at: &[Option<f64>]| Shape::Marks { mark, radius: 5.0, outlined: false, at: pairs(at, &places) };
+    let marks =
+        |mark, x: &[Option<f64>]| ChartShape::Marks(MarkStyle { mark, radius: 5.0, outlined: false }, pairs(x, &y));
     let panel = Panel {
         x,
-        y: Axis::names("", names.iter().rev().cloned().collect()),
+        y: ChartAxis::names("", names.iter().rev().cloned().collect()),
         layers: vec![
-            Layer::new(None, series(0), Shape::Links(links.collect())),
-            Layer::new("accuracy".to_owned(), series(0), marks(Mark::Dot, &accuracy)),
-            Layer::new("mean confidence".to_owned(), ALARM, marks(Mark::Ring, &confidence)),
+            ChartLayer::new(None, series(0), ChartShape::Links(links.collect())),
+            ChartLayer::new("accuracy".to_owned(), series(0), marks(Mark::Dot, &accuracy)),
+            ChartLayer::new("mean confidence".to_owned(), ALARM, marks(Mark::Ring, &confidence)),
         ],
         height: 70 + 30 * names.len() as u32,
     };
-    let caption = "How often scores are right and how sure they are of it on average. With the expected and the maximum calibration error over bins of \
-                   confidence, the Brier score of all classes (0 to 2) and the negative log likelihood (nats).";
-    Item::figure(format!("{label}-errors"), format!("Confidence: {label}"), caption, totals, draw(&[panel])?)
+    let caption = "Accuracy and mean confidence of each score. The table adds the expected and the maximum calibration error over bins of \
+                   confidence, the Brier score summed over the classes (0 to 2) and the negative log-likelihood (nats).";
+    let (name, title) = (format!("{label}-errors"), format!("Accuracy and confidence: {label}"));
+    SectionItem::figure(name, title, caption, totals, draw(&[panel])?)
 }
 
-fn abstention(label: &str, totals: &Answer, bins: &Answer) -> Result<Item> {
-    let (coverage, accuracy, score) = (bins.numbers("coverage")?, bins.numbers("kept_accuracy")?, bins.texts("score")?);
-    let names = scores(totals)?;
-    let layers = curves(&names[..names.len().min(CURVES)], &score, &coverage, &accuracy);
+fn abstention(label: &str, totals: &QueryResult, bins: &QueryResult) -> Result<SectionItem> {
+    let (coverage, accuracy) = (bins.numbers("coverage")?, bins.numbers("kept_accuracy")?);
+    let (score, names) = (bins.strings("score")?, scores(totals)?);
     let panel = Panel {
-        x: Axis::over("fraction of the objects that is kept", coverage.iter().copied().flatten()),
-        y: Axis::over("accuracy of those", accuracy.iter().copied().flatten()),
-        layers,
+        x: ChartAxis::over("coverage: fraction of objects kept", coverage.iter().copied().flatten()),
+        y: ChartAxis::over("accuracy of kept objects", accuracy.iter().copied().flatten()),
+        layers: curves(&names[..names.len().min(MAX_CURVES)], &score, &coverage, &accuracy),
         height: 320,
     };
     let left_out = match names.len() {
-        n if n > CURVES => format!(" The first {CURVES} of {n} scores are drawn; the query gives all."),
+        n if n > MAX_CURVES => format!(" The first {MAX_CURVES} of {n} scores are drawn; the query returns all."),
         _ => String::new(),
     };
     let caption = format!(
-        "What is left, and how often it is right, when objects below a confidence are refused: from the right, where all are kept, to the left, where \
-         only the surest are.{left_out}"
+        "Accuracy of the objects that remain when those below a confidence threshold are rejected, against the fraction that remains: all \
+         objects on the right, only the most confident ones on the left.{left_out}"
     );
-    Item::figure(format!("{label}-abstention"), format!("Abstention: {label}"), &caption, bins, draw(&[panel])?)
+    let (name, title) = (format!("{label}-abstention"), format!("Accuracy against coverage: {label}"));
+    SectionItem::figure(name, title, &caption, bins, draw(&[panel])?)
 }
 
-fn windows(context: &Context<'_>, label: &str) -> Result<Option<Item>> {
-    let answer = context.ask(&format!(
+fn windows(context: &Context<'_>, label: &str) -> Result<Option<SectionItem>> {
+    let result = context.query(&format!(
         "with windows as (
-            select score, \"window\", n, ece, last_row, 1 + max(\"window\") over () / 400 as together
+            select score, \"window\", n, ece, last_row, 1 + max(\"window\") over () / 400 as merged
             from {}
             where scope = 'window' and bin is null and n > 0
         )
         select score, max(last_row) as last_row, sum(n) as n, avg(ece) as mean_ece
         from windows
-        group by score, \"window\" / together
+        group by score, \"window\" / merged
         order by score, last_row
         limit 20000",
         quoted(label)
     ))?;
-    if answer.is_empty() {
+    if result.is_empty() {
         return Ok(None);
     }
-    let (score, rows, ece) = (answer.texts("score")?, answer.numbers("last_row")?, answer.numbers("mean_ece")?);
+    let (score, rows, ece) = (result.strings("score")?, result.numbers("last_row")?, result.numbers("mean_ece")?);
     let names = distinct(&score);
-    let layers = curves(&names[..names.len().min(CURVES)], &score, &rows, &ece);
     let panel = Panel {
-        x: Axis::over("last row of the window", rows.iter().copied().flatten()),
-        y: Axis::over("expected calibration error", ece.iter().copied().flatten().chain([0.0])),
-        layers,
+        x: ChartAxis::over("last row of the window", rows.iter().copied().flatten()),
+        y: ChartAxis::over("expected calibration error", ece.iter().copied().flatten().chain([0.0])),
+        layers: curves(&names[..names.len().min(MAX_CURVES)], &score, &rows, &ece),
         height: 300,
     };
     let caption = format!(
-        "The expected calibration error in windows of the stream, of {CURVES} scores at most; of more than 400 windows the mean of neighbours. \
-         Of few rows in many bins it is large by chance."
+        "Expected calibration error in each window of the stream, for at most {MAX_CURVES} scores. Above 400 windows, the mean of neighbouring \
+         windows. With few rows and many bins it is large by chance."
     );
-    let title = format!("Calibration over the stream: {label}");
-    Item::figure(format!("{label}-windows"), title, &caption, &answer, draw(&[panel])?).map(Some)
+    let (name, title) = (format!("{label}-windows"), format!("Calibration by window: {label}"));
+    SectionItem::figure(name, title, &caption, &result, draw(&[panel])?).map(Some)
 }

@@ -1,139 +1,136 @@
-//! Latents in two and in three dimensions.
+//! Isomap embeddings of latents, in two and three dimensions.
 
-use super::{Context, Item, distinct, quoted};
+use super::{Context, SectionItem, distinct, quoted};
 use crate::{
     error::Result,
     report::{
-        answer::Answer,
         chart::{
-            axis::Axis,
-            marks::Mark,
+            axis::ChartAxis,
+            marks::{Mark, MarkStyle},
             palette::{INK, class},
-            panel::{Layer, Panel, Shape, draw},
-            space::{Cloud, Place, Space},
+            panel::{ChartLayer, ChartShape, Panel, draw},
+            scatter_3d::{Point3, PointSeries, Scatter3d},
         },
+        query_result::QueryResult,
     },
 };
 
-/// Marks of scores, in their order.
-const SCORES: [Mark; 4] = [Mark::Dot, Mark::Ring, Mark::Cross, Mark::Square];
-/// Marks of the three points of a triplet.
+/// The marks of the scores, in order.
+const SCORE_MARKS: [Mark; 4] = [Mark::Dot, Mark::Ring, Mark::Cross, Mark::Square];
+/// The roles and marks of the three points of a triplet.
 const TRIPLET: [(&str, Mark); 3] = [("origin", Mark::Square), ("one_pixel", Mark::Triangle), ("noisy", Mark::Star)];
 
-pub(super) fn show(context: &Context<'_>, label: &str) -> Result<Vec<Item>> {
+pub(super) fn items(context: &Context<'_>, label: &str) -> Result<Vec<SectionItem>> {
     let mut items = Vec::new();
-    items.extend(flat(context, label)?);
-    items.extend(turning(context, label)?);
+    items.extend(in_2d(context, label)?);
+    items.extend(in_3d(context, label)?);
     Ok(items)
 }
 
-fn flat(context: &Context<'_>, label: &str) -> Result<Option<Item>> {
-    let answer = ask(context, label, "", 4000)?;
-    if answer.is_empty() {
+fn in_2d(context: &Context<'_>, label: &str) -> Result<Option<SectionItem>> {
+    let result = query(context, label, "", 4000)?;
+    if result.is_empty() {
         return Ok(None);
     }
-    let drawing = Drawing::of(&answer)?;
-    let point = |[x, y, _]: Place| (x, y);
-    let shape = |cloud: &Cloud| Shape::Marks {
-        mark: cloud.mark,
-        radius: cloud.radius,
-        outlined: cloud.outlined,
-        at: cloud.at.iter().copied().map(point).collect(),
+    let embedding = Embedding::of(&result)?;
+    let xy = |[x, y, _]: Point3| (x, y);
+    let layer = |series: &PointSeries| {
+        let points = series.points.iter().copied().map(xy).collect();
+        ChartLayer::new(series.name.clone(), series.colour, ChartShape::Marks(series.style, points))
     };
-    let layer = |cloud: &Cloud| Layer::new(cloud.name.clone(), cloud.colour, shape(cloud));
-    let links = drawing.links.iter().map(|link| link.map(point)).collect();
-    let mut layers: Vec<Layer> = drawing.points.iter().map(layer).collect();
-    layers.push(Layer::new(None, INK, Shape::Links(links)));
-    layers.extend(drawing.triplets.iter().map(layer));
+    let links = embedding.links.iter().map(|link| link.map(xy)).collect();
+    let mut layers: Vec<ChartLayer> = embedding.samples.iter().map(layer).collect();
+    layers.push(ChartLayer::new(None, INK, ChartShape::Links(links)));
+    layers.extend(embedding.triplets.iter().map(layer));
     let panel = Panel {
-        x: Axis::over("first axis of the isomap", answer.numbers("x")?.into_iter().flatten()),
-        y: Axis::over("second axis of the isomap", answer.numbers("y")?.into_iter().flatten()),
+        x: ChartAxis::over("Isomap axis 1", result.numbers("x")?.into_iter().flatten()),
+        y: ChartAxis::over("Isomap axis 2", result.numbers("y")?.into_iter().flatten()),
         layers,
         height: 520,
     };
-    let caption = "Latents of a sample of objects, drawn so that distances along their neighbours are kept. Colours are true classes, marks \
-                   are scores; lines join an object, its attacked image and its noisy image. Of more than 4,000 points every so \
-                   many-th is drawn, and all triplets.";
-    Item::figure(label.to_owned(), format!("Isomap: {label}"), caption, &answer, draw(&[panel])?).map(Some)
+    let caption = "Latents of a sample of objects, embedded so that distances along the graph of nearest neighbours are preserved. Colours \
+                   are true classes and marks are scores. Lines join an object, its attacked image and its noisy image. Above 4,000 points, \
+                   every k-th point is drawn, and all triplets.";
+    SectionItem::figure(label.to_owned(), format!("Isomap: {label}"), caption, &result, draw(&[panel])?).map(Some)
 }
 
-fn turning(context: &Context<'_>, label: &str) -> Result<Option<Item>> {
-    let answer = ask(context, label, "and z is not null", 2000)?;
-    if answer.is_empty() {
+fn in_3d(context: &Context<'_>, label: &str) -> Result<Option<SectionItem>> {
+    let result = query(context, label, "and z is not null", 2000)?;
+    if result.is_empty() {
         return Ok(None);
     }
-    let Drawing { points, links, triplets } = Drawing::of(&answer)?;
-    let clouds = points.into_iter().chain(triplets).collect();
-    let space = Space::new(clouds, links);
-    let caption = "The same in three dimensions: distances along neighbours, in the units of the latents. On the page it is turned by the \
-                   mouse, a finger, the arrow keys or the button; plus and minus change its size. Of more than 2,000 points every so \
-                   many-th is drawn, and all triplets.";
-    let title = format!("Isomap in three dimensions: {label}");
-    Item::turning(format!("{label}-3d"), title, caption, &answer, space).map(Some)
+    let Embedding { samples, links, triplets } = Embedding::of(&result)?;
+    let scatter = Scatter3d::new(samples.into_iter().chain(triplets).collect(), links);
+    let caption = "The embedding in three dimensions, in the units of the latents. On the page, rotate it with the mouse, a finger, the arrow \
+                   keys or the button; zoom with plus and minus. Above 2,000 points, every k-th point is drawn, and all triplets.";
+    let (name, title) = (format!("{label}-3d"), format!("Isomap in three dimensions: {label}"));
+    SectionItem::scatter_3d(name, title, caption, &result, scatter).map(Some)
 }
 
-/// The points of a drawing, and of its triplets.
-fn ask(context: &Context<'_>, label: &str, condition: &str, most: u32) -> Result<Answer> {
-    context.ask(&format!(
+/// At most about `most` sampled points that satisfy a condition, and all triplets.
+fn query(context: &Context<'_>, label: &str, condition: &str, most: u32) -> Result<QueryResult> {
+    context.query(&format!(
         "select object_id, score, role, coalesce(label_true, class, 'unknown') as class, x, y, z
         from (
-            select *, row_number() over (partition by score, role) - 1 as place, 1 + count(*) over () / {most} as together
+            select *, row_number() over (partition by score, role) - 1 as row_index, 1 + count(*) over () / {most} as stride
             from {}
             where x is not null and y is not null {condition}
         )
-        where place % together = 0 or role not in ('sample', 'placed')",
+        where row_index % stride = 0 or role not in ('sample', 'placed')",
         quoted(label)
     ))
 }
 
-/// What is drawn.
-struct Drawing {
-    points: Vec<Cloud>,
+/// The points of a chart.
+struct Embedding {
+    samples: Vec<PointSeries>,
     /// Between the points of triplets.
-    links: Vec<[Place; 2]>,
-    triplets: Vec<Cloud>,
+    links: Vec<[Point3; 2]>,
+    triplets: Vec<PointSeries>,
 }
 
-impl Drawing {
-    fn of(answer: &Answer) -> Result<Self> {
-        let (id, score, role) = (answer.texts("object_id")?, answer.texts("score")?, answer.texts("role")?);
-        let (class_of, x, y, z) =
-            (answer.texts("class")?, answer.numbers("x")?, answer.numbers("y")?, answer.numbers("z")?);
-        let rows = || 0..answer.len();
-        let at = |i: usize| Some([x[i]?, y[i]?, z[i].unwrap_or(0.0)]);
+impl Embedding {
+    fn of(result: &QueryResult) -> Result<Self> {
+        let (id, score, role) = (result.strings("object_id")?, result.strings("score")?, result.strings("role")?);
+        let class_of = result.strings("class")?;
+        let (x, y, z) = (result.numbers("x")?, result.numbers("y")?, result.numbers("z")?);
+        let rows = || 0..result.len();
+        let point = |i: usize| Some([x[i]?, y[i]?, z[i].unwrap_or(0.0)]);
         let is = |values: &[Option<String>], i: usize, wanted: &str| values[i].as_deref() == Some(wanted);
         let classes = distinct(&class_of);
-        let mut points = Vec::new();
-        for (mark, of_score) in SCORES.into_iter().cycle().zip(distinct(&score)) {
-            for (place, of_class) in classes.iter().enumerate() {
-                let is_point = |i: usize| is(&role, i, "sample") || is(&role, i, "placed");
-                let own = rows().filter(|&i| is(&score, i, &of_score) && is(&class_of, i, of_class) && is_point(i));
-                let own: Vec<Place> = own.filter_map(at).collect();
-                if !own.is_empty() {
-                    let (name, colour) = (Some(format!("{of_class}, {of_score}")), class(of_class, place));
-                    points.push(Cloud { name, colour, mark, radius: 3.0, outlined: false, at: own });
+        let mut samples = Vec::new();
+        for (mark, of_score) in SCORE_MARKS.into_iter().cycle().zip(distinct(&score)) {
+            for (index, of_class) in classes.iter().enumerate() {
+                let is_sample = |i: usize| is(&role, i, "sample") || is(&role, i, "placed");
+                let own = rows().filter(|&i| is(&score, i, &of_score) && is(&class_of, i, of_class) && is_sample(i));
+                let points: Vec<Point3> = own.filter_map(point).collect();
+                if !points.is_empty() {
+                    let (name, colour) = (Some(format!("{of_class}, {of_score}")), class(of_class, index));
+                    let style = MarkStyle { mark, radius: 3.0, outlined: false };
+                    samples.push(PointSeries { name, colour, style, points });
                 }
             }
         }
         let mut triplets = Vec::new();
         for (wanted, mark) in TRIPLET {
-            let mut named = Some(format!("triplets: {wanted}"));
-            for (place, of_class) in classes.iter().enumerate() {
+            // One legend entry for all classes.
+            let mut name = Some(format!("triplets: {wanted}"));
+            for (index, of_class) in classes.iter().enumerate() {
                 let own = rows().filter(|&i| is(&role, i, wanted) && is(&class_of, i, of_class));
-                let own: Vec<Place> = own.filter_map(at).collect();
-                if !own.is_empty() {
-                    let colour = class(of_class, place);
-                    triplets.push(Cloud { name: named.take(), colour, mark, radius: 5.0, outlined: true, at: own });
+                let points: Vec<Point3> = own.filter_map(point).collect();
+                if !points.is_empty() {
+                    let (colour, style) = (class(of_class, index), MarkStyle { mark, radius: 5.0, outlined: true });
+                    triplets.push(PointSeries { name: name.take(), colour, style, points });
                 }
             }
         }
-        let of_object =
-            |object: &str, wanted: &str| rows().find(|&i| is(&id, i, object) && is(&role, i, wanted)).and_then(at);
+        let point_of =
+            |object: &str, wanted: &str| rows().find(|&i| is(&id, i, object) && is(&role, i, wanted)).and_then(point);
         let origins = rows().filter(|&i| is(&role, i, "origin")).filter_map(|i| id[i].as_deref());
         let links = origins.flat_map(|object| {
-            let ends = ["one_pixel", "noisy"].map(|end| Some([of_object(object, "origin")?, of_object(object, end)?]));
+            let ends = ["one_pixel", "noisy"].map(|end| Some([point_of(object, "origin")?, point_of(object, end)?]));
             ends.into_iter().flatten()
         });
-        Ok(Self { points, links: links.collect(), triplets })
+        Ok(Self { samples, links: links.collect(), triplets })
     }
 }

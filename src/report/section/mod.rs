@@ -1,4 +1,4 @@
-//! The sections of a report: one file for every kind of monitor that has one.
+//! The sections of a report: one file for each kind of monitor that has one.
 
 mod accuracy;
 mod calibration;
@@ -11,133 +11,146 @@ mod pixel_map;
 mod rejects;
 
 use super::{
-    answer::{Answer, Data},
     chart::{
-        marks::FORMS,
-        palette::series,
-        panel::{Layer, Shape},
-        printable,
-        space::{FIRST, Space},
+        marks::{MarkStyle, SERIES_MARKS},
+        palette::{series, themed},
+        panel::{ChartLayer, ChartShape},
+        scatter_3d::{DEFAULT_VIEW, Scatter3d},
+        text::without_forbidden_characters,
     },
+    query_result::{QueryResult, ResultPreview},
     record::{Record, Standing},
 };
 use crate::{error::Result, query::Run};
 
-/// A part of the page under a heading.
+/// A section of the page.
 pub(super) struct Section {
     /// Its anchor.
     pub(super) id: &'static str,
     pub(super) title: &'static str,
-    pub(super) items: Vec<Item>,
-    /// Why there is nothing, or what is missing.
+    pub(super) items: Vec<SectionItem>,
+    /// Why the section is empty or incomplete.
     pub(super) notes: Vec<String>,
 }
 
-/// What a section shows.
-pub(super) struct Item {
+/// A figure or a table.
+pub(super) struct SectionItem {
     /// Its file name and anchor.
     pub(super) name: String,
     pub(super) title: String,
-    /// What one sees, and how to read it.
+    /// What is shown, and how to read it.
     pub(super) caption: String,
-    pub(super) data: Data,
-    /// The picture; a table stands alone.
+    pub(super) preview: ResultPreview,
+    /// The chart; `None` for tables.
     pub(super) svg: Option<String>,
-    /// Where the picture is one of three dimensions, what it is a view of.
-    pub(super) space: Option<Space>,
+    /// The data of a three-dimensional chart.
+    pub(super) scatter: Option<Scatter3d>,
 }
 
-impl Item {
-    fn table(name: String, title: String, caption: &str, answer: &Answer) -> Result<Self> {
-        Ok(Self { name, title, caption: caption.into(), data: answer.data()?, svg: None, space: None })
+impl SectionItem {
+    fn table(name: String, title: String, caption: &str, result: &QueryResult) -> Result<Self> {
+        Ok(Self { name, title, caption: caption.into(), preview: result.preview()?, svg: None, scatter: None })
     }
 
-    fn figure(name: String, title: String, caption: &str, answer: &Answer, svg: String) -> Result<Self> {
-        Ok(Self { svg: Some(printable(svg)), ..Self::table(name, title, caption, answer)? })
+    fn figure(name: String, title: String, caption: &str, result: &QueryResult, svg: String) -> Result<Self> {
+        let svg = Some(without_forbidden_characters(svg));
+        Ok(Self { svg, ..Self::table(name, title, caption, result)? })
     }
 
-    fn turning(name: String, title: String, caption: &str, answer: &Answer, space: Space) -> Result<Self> {
-        let svg = space.svg(FIRST)?;
-        Ok(Self { space: Some(space), ..Self::figure(name, title, caption, answer, svg)? })
+    fn scatter_3d(
+        name: String,
+        title: String,
+        caption: &str,
+        result: &QueryResult,
+        scatter: Scatter3d,
+    ) -> Result<Self> {
+        let svg = scatter.svg(DEFAULT_VIEW)?;
+        Ok(Self { scatter: Some(scatter), ..Self::figure(name, title, caption, result, svg)? })
+    }
+
+    /// The chart with colours that follow the theme of the page.
+    pub(super) fn page_svg(&self) -> Option<String> {
+        self.svg.as_deref().map(themed)
     }
 }
 
-/// What sections are made of.
+/// The inputs of all sections.
 pub(super) struct Context<'a> {
     pub(super) record: &'a Record,
     pub(super) run: &'a Run,
 }
 
 impl Context<'_> {
-    /// Whether a table is there: it has a committed part.
-    fn has(&self, table: &str) -> bool {
+    /// Whether a table has a committed part.
+    fn has_table(&self, table: &str) -> bool {
         self.run.tables().iter().any(|known| known == table)
     }
 
-    fn ask(&self, sql: &str) -> Result<Answer> {
-        Answer::of(self.run, sql)
+    fn query(&self, sql: &str) -> Result<QueryResult> {
+        QueryResult::of(self.run, sql)
     }
 }
 
-type Show = fn(&Context<'_>, &str) -> Result<Vec<Item>>;
+/// Makes the items of a monitor, by its label.
+type MakeItems = fn(&Context<'_>, &str) -> Result<Vec<SectionItem>>;
 
-/// The kinds of monitors that are shown: kind, heading, how.
-const KINDS: &[(&str, &str, Show)] = &[
-    ("accuracy", "Accuracy", accuracy::show),
-    ("calibration", "Calibration", calibration::show),
-    ("latent_drift", "Drift", latent_drift::show),
-    ("latent_distance", "Distances in latent space", latent_distance::show),
-    ("isomap", "Isomaps", isomap::show),
-    ("church_window", "Church windows", church_window::show),
-    ("one_pixel", "One-pixel attacks", one_pixel::show),
-    ("pixel_map", "Maps of pixels", pixel_map::show),
+/// The kinds of monitors with a section: kind, title, function. Kinds are literals, because reports do not depend on monitors.
+const KINDS: &[(&str, &str, MakeItems)] = &[
+    ("accuracy", "Accuracy", accuracy::items),
+    ("calibration", "Calibration", calibration::items),
+    ("latent_drift", "Drift", latent_drift::items),
+    ("latent_distance", "Latent distances", latent_distance::items),
+    ("isomap", "Isomap", isomap::items),
+    ("church_window", "Church windows", church_window::items),
+    ("one_pixel", "One-pixel attacks", one_pixel::items),
+    ("pixel_map", "Pixel maps", pixel_map::items),
 ];
 
-/// All sections, in their order. A section that cannot be made says why; the others are not lost.
+/// All sections in order. A section that fails has a note with the error; the others are not affected.
 pub(super) fn all(context: &Context<'_>) -> Vec<Section> {
     let mut sections: Vec<Section> =
-        KINDS.iter().map(|(kind, title, show)| of_kind(context, kind, title, *show)).collect();
+        KINDS.iter().map(|(kind, title, items)| of_kind(context, kind, title, *items)).collect();
     sections.push(rejects::section(context));
     sections
 }
 
-fn of_kind(context: &Context<'_>, kind: &'static str, title: &'static str, show: Show) -> Section {
+fn of_kind(context: &Context<'_>, kind: &'static str, title: &'static str, items: MakeItems) -> Section {
     let mut section = Section { id: kind, title, items: Vec::new(), notes: Vec::new() };
     let labels = context.record.monitors(kind);
     if labels.is_empty() {
         let note =
-            format!("The pipeline has no monitor of the kind `{kind}`; `lucarne kinds {kind}` says how to add one.");
+            format!("The pipeline has no monitor of kind `{kind}`. Run `lucarne kinds {kind}` to see how to add one.");
         section.notes.push(note);
     }
     for label in labels {
-        if context.record.rows(label) == 0 || !context.has(label) {
+        if context.record.rows(label) == 0 || !context.has_table(label) {
             section.notes.push(match context.record.standing() {
-                Standing::Finished => format!("`{label}` has no rows: nothing that it looks at came by."),
+                Standing::Finished => format!("`{label}` has no rows: no row of the stream matched its settings."),
                 Standing::Running => format!("`{label}` has no rows yet."),
                 _ => format!("`{label}` has no rows: the run ended before it wrote any."),
             });
             continue;
         }
-        match show(context, label) {
+        match items(context, label) {
             Ok(items) if items.is_empty() => section.notes.push(format!("`{label}` has nothing to show yet.")),
             Ok(mut items) => section.items.append(&mut items),
-            Err(error) => section.notes.push(format!("`{label}` cannot be shown: {error}.")),
+            Err(error) => section.notes.push(format!("`{label}` cannot be shown: {}.", error.report())),
         }
     }
     section
 }
 
-/// A label as SQL writes a name: quoted, for `window` is a word of SQL too.
+/// A label as a quoted SQL identifier: labels can be keywords, such as `window`.
 fn quoted(label: &str) -> String {
     format!("\"{}\"", label.replace('"', "\"\""))
 }
 
-/// A text as SQL writes it.
+/// A text as an SQL string literal.
 fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
-/// Each value once, in the order in which they come.
+/// The distinct values, in order of first appearance.
 fn distinct(values: &[Option<String>]) -> Vec<String> {
     let mut seen: Vec<String> = Vec::new();
     for value in values.iter().flatten() {
@@ -148,18 +161,19 @@ fn distinct(values: &[Option<String>]) -> Vec<String> {
     seen
 }
 
-/// Pairs of which both are known.
+/// The pairs without nulls.
 fn pairs(x: &[Option<f64>], y: &[Option<f64>]) -> Vec<(f64, f64)> {
     x.iter().zip(y).filter_map(|(x, y)| Some(((*x)?, (*y)?))).collect()
 }
 
-/// A line with marks for each of the names, through its rows.
-fn curves(names: &[String], of: &[Option<String>], x: &[Option<f64>], y: &[Option<f64>]) -> Vec<Layer> {
-    let curve = |(place, name): (usize, &String)| {
-        let own = (0..of.len()).filter(|&row| of[row].as_ref() == Some(name));
+/// A line with marks for each name, through the rows in which `name_of_row` equals it.
+fn curves(names: &[String], name_of_row: &[Option<String>], x: &[Option<f64>], y: &[Option<f64>]) -> Vec<ChartLayer> {
+    let curve = |(i, name): (usize, &String)| {
+        let own = (0..name_of_row.len()).filter(|&row| name_of_row[row].as_ref() == Some(name));
         let points: Vec<(f64, f64)> = own.filter_map(|row| Some((x[row]?, y[row]?))).collect();
-        let marks = Shape::Marks { mark: FORMS[place % FORMS.len()], radius: 4.0, outlined: false, at: points.clone() };
-        [Layer::new(None, series(place), Shape::Line(points)), Layer::new(name.clone(), series(place), marks)]
+        let style = MarkStyle { mark: SERIES_MARKS[i % SERIES_MARKS.len()], radius: 4.0, outlined: false };
+        let marks = ChartShape::Marks(style, points.clone());
+        [ChartLayer::new(None, series(i), ChartShape::Line(points)), ChartLayer::new(name.clone(), series(i), marks)]
     };
     names.iter().enumerate().flat_map(curve).collect()
 }
@@ -169,7 +183,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_and_texts_end_where_they_should() {
+    fn escapes_quotes_in_identifiers_and_literals() {
         assert_eq!(quoted("a\" or \"b"), "\"a\"\" or \"\"b\"");
         assert_eq!(literal("O'Neill's galaxy"), "'O''Neill''s galaxy'");
     }

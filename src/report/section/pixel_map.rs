@@ -1,28 +1,28 @@
-//! What every pixel could do to a class, and which images are certified.
+//! Pixel maps: the largest effect of each pixel on the predicted class, and certified objects.
 
 use arrow::datatypes::Field;
 
-use super::{Context, Item, quoted};
+use super::{Context, SectionItem, quoted};
 use crate::{
     batch::tensor_shape,
     error::Result,
     report::chart::{
-        axis::clipped,
-        maps::{Map, maps},
+        pixel_maps::{PixelMapPanel, pixel_maps},
+        text::ellipsize,
     },
 };
 
-/// Maps that are shown.
-const SHOWN: usize = 12;
+/// The most maps.
+const MAX_MAPS: usize = 12;
 
-pub(super) fn show(context: &Context<'_>, label: &str) -> Result<Vec<Item>> {
-    let mut items: Vec<Item> = certified(context, label)?.into_iter().collect();
-    items.extend(drawn(context, label)?);
+pub(super) fn items(context: &Context<'_>, label: &str) -> Result<Vec<SectionItem>> {
+    let mut items: Vec<SectionItem> = certified(context, label)?.into_iter().collect();
+    items.extend(maps(context, label)?);
     Ok(items)
 }
 
-fn certified(context: &Context<'_>, label: &str) -> Result<Option<Item>> {
-    let answer = context.ask(&format!(
+fn certified(context: &Context<'_>, label: &str) -> Result<Option<SectionItem>> {
+    let result = context.query(&format!(
         "select coalesce(label_true, 'unknown') as label_true, count(*) as tried, count(*) filter (where not flips) as certified,
             count(*) filter (where not flips) / cast(count(*) as double) as certified_fraction, median(largest_drop) as median_largest_drop,
             max(largest_drop) as largest_drop, median(flipping_pixels) as median_flipping_pixels, sum(candidates) as candidates,
@@ -34,68 +34,68 @@ fn certified(context: &Context<'_>, label: &str) -> Result<Option<Item>> {
         limit 50",
         quoted(label)
     ))?;
-    if answer.is_empty() {
+    if result.is_empty() {
         return Ok(None);
     }
-    let caption = "Objects of which every pixel was tried with every value of the set, by true class. Certified are those whose class no such \
-                   pixel changes. A drop is that of the probability of the class before.";
-    Item::table(label.to_owned(), format!("Certified: {label}"), caption, &answer).map(Some)
+    let caption = "Objects for which every pixel was tried with every candidate value, by true class. An object is certified if no single pixel \
+                   and candidate value changes its predicted class. A drop is a decrease of the probability of the original class.";
+    SectionItem::table(label.to_owned(), format!("Certified objects: {label}"), caption, &result).map(Some)
 }
 
-fn drawn(context: &Context<'_>, label: &str) -> Result<Option<Item>> {
-    let answer = context.ask(&format!(
+fn maps(context: &Context<'_>, label: &str) -> Result<Option<SectionItem>> {
+    let result = context.query(&format!(
         "select object_id, label_true, label_pred, p_before, largest_drop, pixel_row, pixel_column, flipping_pixels, candidates, \"drop\"
         from {}
         where flips is not null
         order by flipping_pixels desc, largest_drop desc, object_id
-        limit {SHOWN}",
+        limit {MAX_MAPS}",
         quoted(label)
     ))?;
-    let field = answer.field("drop")?;
-    let (id, class) = (answer.texts("object_id")?, answer.texts("label_pred")?);
-    let flipping = answer.numbers("flipping_pixels")?;
-    let mut shown = Vec::new();
-    for (i, drops) in answer.lists("drop")?.into_iter().enumerate() {
+    let field = result.field("drop")?;
+    let (id, class) = (result.strings("object_id")?, result.strings("label_pred")?);
+    let flipping = result.numbers("flipping_pixels")?;
+    let mut maps = Vec::new();
+    for (i, drops) in result.lists("drop")?.into_iter().enumerate() {
         let Some(drops) = drops else { continue };
-        let flips = flipping[i].unwrap_or(0.0) as usize;
-        let named = clipped(class[i].as_deref().unwrap_or_default(), 12);
-        let what = match flips {
+        let flipping = flipping[i].unwrap_or(0.0) as usize;
+        let class = ellipsize(class[i].as_deref().unwrap_or_default(), 12);
+        let outcome = match flipping {
             0 => "certified".to_owned(),
-            1 => "1 pixel flips it".to_owned(),
-            n => format!("{n} pixels flip it"),
+            1 => "1 flipping pixel".to_owned(),
+            n => format!("{n} flipping pixels"),
         };
-        shown.push(Map {
+        maps.push(PixelMapPanel {
             title: id[i].clone().unwrap_or_default(),
-            subtitle: format!("{named}, {what}"),
-            width: columns(&field, drops.len()),
-            marked: most(&drops, flips),
+            subtitle: format!("{class}, {outcome}"),
+            width: width(&field, drops.len()),
+            highlighted: indices_of_largest(&drops, flipping),
             values: drops,
         });
     }
-    if shown.is_empty() {
+    if maps.is_empty() {
         return Ok(None);
     }
     let caption = format!(
-        "By how much each pixel can lower the probability of the object's class, one pixel at a time and at worst over all values that were tried. \
-         Shades follow the square root. As many pixels are marked as flip the class, those of the largest drops. Objects with the most such \
-         pixels first, {SHOWN} at most."
+        "The largest decrease of the probability of the object's class that a change of each pixel alone causes, over all candidate values. \
+         Shades follow the square root of the drop. If k pixels flip the class, the k pixels with the largest drops are highlighted. The \
+         {MAX_MAPS} objects with the most flipping pixels are shown."
     );
-    let title = format!("What each pixel can do: {label}");
-    Item::figure(format!("{label}-maps"), title, &caption, &answer, maps(&shown)?).map(Some)
+    let (name, title) = (format!("{label}-maps"), format!("Sensitivity to single pixels: {label}"));
+    SectionItem::figure(name, title, &caption, &result, pixel_maps(&maps)?).map(Some)
 }
 
-/// Pixels of a row of the map, as the field's shape says; of a square where it does not.
-fn columns(field: &Field, pixels: usize) -> usize {
+/// The width of a map, by the tensor shape of its field; maps without a shape are square.
+fn width(field: &Field, pixels: usize) -> usize {
     let shape = tensor_shape(field).unwrap_or_default();
     shape.get(1).copied().unwrap_or_else(|| (pixels as f64).sqrt().round() as usize)
 }
 
-/// The places of the greatest numbers, so many.
-fn most(numbers: &[f64], count: usize) -> Vec<usize> {
-    let mut places: Vec<usize> = (0..numbers.len()).collect();
-    places.sort_by(|a, b| numbers[*b].total_cmp(&numbers[*a]));
-    places.truncate(count);
-    places
+/// The indices of the `k` largest numbers.
+fn indices_of_largest(numbers: &[f64], k: usize) -> Vec<usize> {
+    let mut indices: Vec<usize> = (0..numbers.len()).collect();
+    indices.sort_by(|a, b| numbers[*b].total_cmp(&numbers[*a]));
+    indices.truncate(k);
+    indices
 }
 
 #[cfg(test)]
@@ -103,8 +103,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_pixels_of_the_largest_drops_are_marked() {
-        assert_eq!(most(&[0.1, 0.9, -0.2, 0.5], 2), [1, 3]);
-        assert!(most(&[0.1], 0).is_empty());
+    fn highlights_the_pixels_with_the_largest_drops() {
+        assert_eq!(indices_of_largest(&[0.1, 0.9, -0.2, 0.5], 2), [1, 3]);
+        assert!(indices_of_largest(&[0.1], 0).is_empty());
     }
 }

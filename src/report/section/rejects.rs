@@ -1,55 +1,58 @@
-//! Rows that could not be used, by reason.
+//! Rejected rows, by reason.
 
-use super::{Context, Item, Section};
+use super::{Context, Section, SectionItem};
 use crate::{
     error::Result,
     report::chart::{
-        axis::Axis,
+        axis::ChartAxis,
         palette::ALARM,
-        panel::{Layer, Panel, Shape, draw},
+        panel::{ChartLayer, ChartShape, Panel, draw},
     },
 };
+
+/// The most reasons in the chart.
+const MAX_REASONS: usize = 20;
 
 pub(super) fn section(context: &Context<'_>) -> Section {
     let mut section = Section { id: "rejects", title: "Rejects", items: Vec::new(), notes: Vec::new() };
     if context.record.counts.rejected == 0 {
-        section.notes.push("No row was rejected.".into());
-    } else if !context.has("rejects") {
-        section.notes.push("The rejects are not committed yet.".into());
+        section.notes.push("No rows were rejected.".into());
+    } else if !context.has_table("rejects") {
+        section.notes.push("The rejected rows are not committed yet.".into());
     } else {
-        match show(context) {
+        match items(context) {
             Ok(items) => section.items = items,
-            Err(error) => section.notes.push(format!("The rejects cannot be shown: {error}.")),
+            Err(error) => section.notes.push(format!("The rejected rows cannot be shown: {}.", error.report())),
         }
     }
     section
 }
 
-fn show(context: &Context<'_>) -> Result<Vec<Item>> {
-    let reasons = context.ask(
+fn items(context: &Context<'_>) -> Result<Vec<SectionItem>> {
+    let reasons = context.query(
         "select stage, reason, count(*) as n
         from rejects
         group by stage, reason
         order by n desc, stage, reason
         limit 50",
     )?;
-    let examples = context.ask("select object_id, origin, stage, reason from rejects limit 50")?;
-    let shown = reasons.len().min(20);
-    let (reason, n) = (reasons.texts("reason")?, reasons.numbers("n")?);
-    let names = (0..shown).rev().map(|i| reason[i].clone().unwrap_or_default()).collect();
-    let bars = (0..shown).filter_map(|i| {
-        let place = (shown - 1 - i) as f64;
-        Some([(0.0, place - 0.35), (n[i]?, place + 0.35)])
+    let examples = context.query("select object_id, origin, stage, reason from rejects limit 50")?;
+    let drawn = reasons.len().min(MAX_REASONS);
+    let (reason, n) = (reasons.strings("reason")?, reasons.numbers("n")?);
+    let names = (0..drawn).rev().map(|i| reason[i].clone().unwrap_or_default()).collect();
+    let bars = (0..drawn).filter_map(|i| {
+        let y = (drawn - 1 - i) as f64;
+        Some([(0.0, y - 0.35), (n[i]?, y + 0.35)])
     });
     let panel = Panel {
-        x: Axis::between("rows", 0.0, n.iter().copied().flatten().fold(1.0, f64::max) * 1.05),
-        y: Axis::names("", names),
-        layers: vec![Layer::new(None, ALARM, Shape::Bars(bars.collect()))],
-        height: 70 + 26 * shown as u32,
+        x: ChartAxis::between("rows", 0.0, n.iter().copied().flatten().fold(1.0, f64::max) * 1.05),
+        y: ChartAxis::names("", names),
+        layers: vec![ChartLayer::new(None, ALARM, ChartShape::Bars(bars.collect()))],
+        height: 70 + 26 * drawn as u32,
     };
-    let caption = "Rows by the reason for which they could not be used, the 20 most frequent drawn.";
+    let caption = format!("Rejected rows by reason. The {MAX_REASONS} most frequent reasons are drawn.");
     Ok(vec![
-        Item::figure("rejects".into(), "Rejects by reason".into(), caption, &reasons, draw(&[panel])?)?,
-        Item::table("rejects-examples".into(), "Where they came from".into(), "The first of them.", &examples)?,
+        SectionItem::figure("rejects".into(), "Rejects by reason".into(), &caption, &reasons, draw(&[panel])?)?,
+        SectionItem::table("rejects-examples".into(), "Rejected rows".into(), "At most 50 rows.", &examples)?,
     ])
 }

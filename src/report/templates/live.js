@@ -1,5 +1,5 @@
-// The strip on top of the page of a run that goes on. It asks for news every second, and after a commit it fetches the page
-// again and puts in place those sections that have changed. Whatever comes from the run is put in as text.
+// The strip at the top of the live page. It polls the status every second. After a commit it fetches the page again and replaces
+// the sections that have changed. All strings from the run are inserted as text, never as HTML.
 "use strict";
 (() => {
   const strip = document.getElementById("live");
@@ -13,10 +13,10 @@
     parent.append(element);
     return element;
   };
-  const state = make(strip, "p", "live-state", "waiting for news");
-  state.setAttribute("role", "status"); // Polite: it is read out when the state changes, not with every row.
+  const state = make(strip, "p", "live-state", "connecting");
+  state.setAttribute("role", "status"); // Screen readers announce changes of the state, not of the counts.
   const progress = make(strip, "progress");
-  progress.setAttribute("aria-label", "rows of the source");
+  progress.setAttribute("aria-label", "rows read from the source");
   const rows = make(strip, "p", "live-rows");
   const queues = make(strip, "div", "live-queues");
   const stages = make(strip, "details");
@@ -38,12 +38,12 @@
     if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
     return `${(seconds / 3600).toFixed(1)} h`;
   };
-  const say = (element, text) => {
+  const setText = (element, text) => {
     if (element.textContent !== text) element.textContent = text;
   };
 
-  // The children of an element, made once for every number of items; `fill` writes an item into its child.
-  const each = (parent, items, create, fill) => {
+  // Gives an element one child per item. Existing children are reused; `fill` writes an item into its child.
+  const syncChildren = (parent, items, create, fill) => {
     while (parent.childElementCount > items.length) parent.lastElementChild.remove();
     while (parent.childElementCount < items.length) create(parent);
     items.forEach((item, index) => fill(parent.children[index], item));
@@ -53,37 +53,37 @@
   const head = make(make(table, "thead"), "tr");
   const columns = ["family", "label", "rows", "rows/s", "seconds", "share"];
   columns.forEach((name, index) => make(head, "th", index > 1 ? "live-number" : "", name));
-  head.children[3].title = "rows by the seconds that the stage worked";
+  head.children[3].title = "rows per second of work of the stage";
   const body = make(table, "tbody");
 
-  const showStages = (works) => {
-    const total = works.reduce((sum, work) => sum + work.seconds, 0) || 1;
+  const showStages = (allWork) => {
+    const total = allWork.reduce((sum, work) => sum + work.seconds, 0) || 1;
     const line = (parent) => {
       const row = make(parent, "tr");
       columns.forEach((_, index) => make(row, "td", index > 1 ? "live-number" : ""));
       row.lastElementChild.classList.add("live-share");
     };
-    each(body, works, line, (row, work) => {
+    syncChildren(body, allWork, line, (row, work) => {
       const speed = work.seconds > 0 ? rate(work.rows / work.seconds) : "";
       const share = `${((100 * work.seconds) / total).toFixed(0)} %`;
       const cells = [work.family, work.label, count(work.rows), speed, work.seconds.toFixed(1), share];
-      cells.forEach((text, index) => say(row.children[index], text));
+      cells.forEach((text, index) => setText(row.children[index], text));
       row.lastElementChild.style.setProperty("--share", `${(100 * work.seconds) / total}%`);
     });
   };
 
-  const most = {}; // The longest queue of each study so far: it has no bound that one could show.
-  const showQueues = (news) => {
-    const { unworked, unworked_bound, early, batches, batches_bound, bytes, bytes_bound } = news.queues;
+  const longest = {}; // The longest queue of each monitor so far. These queues have no fixed limit to show.
+  const showQueues = (status) => {
+    const { unworked, unworked_bound, early, batches, batches_bound, bytes, bytes_bound } = status.queues;
     const meters = batches_bound === 0 ? [] : [
-      ["wait for a worker", unworked, unworked_bound, count(unworked)],
-      ["wait for their turn", early, batches_bound, count(early)],
-      ["batches under way", batches, batches_bound, count(batches)],
+      ["waiting for a worker", unworked, unworked_bound, count(unworked)],
+      ["reorder buffer", early, batches_bound, count(early)],
+      ["batches in flight", batches, batches_bound, count(batches)],
       ["memory of batches", bytes, bytes_bound, size(bytes)],
     ];
-    for (const { monitor, objects } of news.waiting) {
-      most[monitor] = Math.max(most[monitor] ?? 1, objects);
-      meters.push([`${monitor}: objects wait`, objects, most[monitor], count(objects)]);
+    for (const { monitor, objects } of status.waiting) {
+      longest[monitor] = Math.max(longest[monitor] ?? 1, objects);
+      meters.push([`${monitor}: pending objects`, objects, longest[monitor], count(objects)]);
     }
     const line = (parent) => {
       const label = make(parent, "label");
@@ -91,55 +91,55 @@
       make(label, "meter");
       make(label, "span", "live-number");
     };
-    each(queues, meters, line, (label, [name, value, bound, text]) => {
-      const [said, meter, number] = label.children;
-      say(said, name);
-      say(number, text);
+    syncChildren(queues, meters, line, (label, [name, value, bound, text]) => {
+      const [title, meter, number] = label.children;
+      setText(title, name);
+      setText(number, text);
       meter.max = Math.max(bound, value, 1);
       meter.value = value;
     });
   };
 
-  const show = (news) => {
-    const { counts, total } = news;
-    say(state, `${news.state}${news.error ? `: ${news.error}` : ""}`);
-    strip.dataset.state = news.state;
+  const show = (status) => {
+    const { counts, total } = status;
+    setText(state, `${status.state}${status.error ? `: ${status.error}` : ""}`);
+    strip.dataset.state = status.state;
     if (total) {
       progress.max = total;
       progress.value = counts.source;
       document.title = `${Math.floor((100 * counts.source) / total)} % ${title}`;
-    } else if (news.state !== "running") {
+    } else if (status.state !== "running") {
       progress.value = progress.max;
     }
     const parts = [total === null ? `${count(counts.source)} rows` : `${count(counts.source)} of ${count(total)} rows`];
-    if (news.state === "running") parts.push(`${rate(news.rows_per_second)} rows/s`);
-    if (news.seconds_left > 0) parts.push(`${duration(news.seconds_left)} left`);
-    if (news.state === "running" && total === counts.source) parts.push("monitors catch up");
+    if (status.state === "running") parts.push(`${rate(status.rows_per_second)} rows/s`);
+    if (status.seconds_left > 0) parts.push(`${duration(status.seconds_left)} left`);
+    if (status.state === "running" && total === counts.source) parts.push("finishing monitors");
     for (const name of ["filtered", "rejected"]) if (counts[name]) parts.push(`${count(counts[name])} ${name}`);
-    parts.push(`${count(news.commits)} ${news.commits === 1 ? "commit" : "commits"}`, `as of ${time(news.updated_unix_seconds)}`);
-    say(rows, parts.join(" · "));
-    showQueues(news);
-    showStages(news.stages);
-    findings.hidden = news.findings === 0;
-    say(findingsTitle, `Findings: ${count(news.findings)}`);
-    const tell = (item, found) => say(item, `${found.monitor}: ${found.message}`);
-    each(findingsList, news.last_findings, (list) => make(list, "li"), tell);
+    parts.push(`${count(status.commits)} ${status.commits === 1 ? "commit" : "commits"}`, `as of ${time(status.updated_unix_seconds)}`);
+    setText(rows, parts.join(" · "));
+    showQueues(status);
+    showStages(status.stages);
+    findings.hidden = status.findings === 0;
+    setText(findingsTitle, `Findings: ${count(status.findings)}`);
+    const fill = (item, finding) => setText(item, `${finding.monitor}: ${finding.message}`);
+    syncChildren(findingsList, status.last_findings, (list) => make(list, "li"), fill);
   };
 
-  // Changes the page and keeps in place what is being read below the strip.
+  // Runs a change of the page and restores the scroll position of the section being read.
   document.documentElement.style.overflowAnchor = "none";
   const sections = (main) => [...main.querySelectorAll("section[data-digest]")];
-  const keepPlace = (change) => {
+  const keepScroll = (change) => {
     const top = (section) => section.getBoundingClientRect().top;
-    const isBelow = strip.getBoundingClientRect().bottom < 0;
-    const read = isBelow && sections(document).find((section) => section.getBoundingClientRect().bottom > 0);
-    const before = read && top(read);
+    const isBelowStrip = strip.getBoundingClientRect().bottom < 0;
+    const current = isBelowStrip && sections(document).find((section) => section.getBoundingClientRect().bottom > 0);
+    const before = current && top(current);
     change();
-    const now = read && document.getElementById(read.id);
-    if (now) scrollBy({ top: top(now) - before, behavior: "instant" });
+    const after = current && document.getElementById(current.id);
+    if (after) scrollBy({ top: top(after) - before, behavior: "instant" });
   };
 
-  // Puts sections that differ in place of the old ones; what was unfolded stays so. A page without any takes the headings too.
+  // Replaces the sections that differ and keeps their details open or closed. A page without sections also gets the new header.
   const replaceSections = (page) => {
     const [main, fresh] = [document, page].map((either) => either.querySelector("main"));
     if (main.hasAttribute("data-empty")) {
@@ -168,54 +168,54 @@
     document.dispatchEvent(new CustomEvent("lucarne:sections"));
   };
 
-  const get = async (path, patience) => {
-    const answer = await fetch(path, { cache: "no-store", signal: AbortSignal.timeout(patience) });
-    if (!answer.ok) throw new Error(`${path}: ${answer.status}`);
-    return answer;
+  const get = async (path, timeout) => {
+    const response = await fetch(path, { cache: "no-store", signal: AbortSignal.timeout(timeout) });
+    if (!response.ok) throw new Error(`${path}: ${response.status}`);
+    return response;
   };
 
-  let edition = null; // The commits and the state that the sections tell of.
+  let revision = null; // The number of commits and the state that the sections show.
   let fetching = null;
   let notBefore = 0;
   const fetchPage = async (current) => {
-    const begun = performance.now();
+    const started = performance.now();
     try {
       const page = new DOMParser().parseFromString(await (await get("/", 120000)).text(), "text/html");
-      if (page.querySelector("main:not([data-empty])")) keepPlace(() => replaceSections(page));
-      edition = current;
+      if (page.querySelector("main:not([data-empty])")) keepScroll(() => replaceSections(page));
+      revision = current;
     } catch {
-      // The sections stay as they are until the next news.
+      // Keep the old sections until the next poll.
     }
-    // A page that is long in the making is asked for less often: the run comes first.
-    notBefore = performance.now() + 4 * (performance.now() - begun);
+    // Request slow pages less often, to leave the CPU to the run.
+    notBefore = performance.now() + 4 * (performance.now() - started);
     fetching = null;
   };
 
-  let news = null;
+  let status = null;
   let failures = 0;
   const poll = async () => {
     try {
-      news = await (await get("status.json", 5000)).json();
+      status = await (await get("status.json", 5000)).json();
       failures = 0;
-      keepPlace(() => show(news));
+      keepScroll(() => show(status));
     } catch {
       failures += 1;
     }
-    const current = `${news?.commits} ${news?.state}`;
+    const current = `${status?.commits} ${status?.state}`;
     if (failures > 0) {
-      const last = news ? `; the last news came at ${time(news.updated_unix_seconds)}` : "";
-      say(state, `connection lost: the run has ended, or its machine cannot be reached${last}`);
+      const last = status ? `; last update at ${time(status.updated_unix_seconds)}` : "";
+      setText(state, `connection lost: the run has ended, or the machine cannot be reached${last}`);
       strip.dataset.state = "lost";
-    } else if (news.state !== "running") {
-      // Nothing is asked for after the last page: the server goes when all have it.
+    } else if (status.state !== "running") {
+      // Stop polling after the final page: the server exits when all viewers have it.
       await fetching;
       await fetchPage(current);
-      if (edition !== current) say(state, `${state.textContent}; the report below is that of an earlier commit`);
+      if (revision !== current) setText(state, `${state.textContent}; the report below shows an earlier commit`);
       return;
-    } else if (current !== edition && !fetching && performance.now() >= notBefore) {
+    } else if (current !== revision && !fetching && performance.now() >= notBefore) {
       fetching = fetchPage(current);
     }
-    // A server that does not answer is asked less and less often.
+    // Back off while the server does not respond.
     setTimeout(poll, Math.min(1000 * 2 ** failures, 30000));
   };
   poll();

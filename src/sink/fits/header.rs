@@ -41,7 +41,12 @@ pub(super) fn file_name(stem: &str, id: &str, origin: &str) -> String {
 }
 
 /// The keys of an image of an object.
-pub(super) fn header(id: &str, column: &str, layout: &ImageLayout, keys: &[(String, CardValue)]) -> Vec<(String, CardValue)> {
+pub(super) fn header(
+    id: &str,
+    column: &str,
+    layout: &ImageLayout,
+    keys: &[(String, CardValue)],
+) -> Vec<(String, CardValue)> {
     let text = |key: &str, value: &str| (key.to_owned(), CardValue::Text(value.to_owned()));
     let mut header = vec![text("EXTNAME", column), text("OBJECT", id), text("BANDS", &layout.bands.join(","))];
     if layout.unit != Unit::Unknown {

@@ -18,10 +18,10 @@ use tempfile::TempDir;
 use crate::{
     batch::{DEC, ImageLayout, LABEL, OBJECT_ID, ORIGIN, RA, Unit, list_column},
     fits::{CardValue, Writer},
-    table,
+    run::{CommitRecord, TablePart},
 };
 
-type Keys = Vec<(String, Value)>;
+type Keys = Vec<(String, CardValue)>;
 
 /// The folder that `${data}` of the examples stands for.
 pub(super) fn folder() -> TempDir {
@@ -36,14 +36,14 @@ pub(super) fn folder() -> TempDir {
     parquet_file(&data.path().join("objects/a.parquet"), 0..7);
     parquet_file(&data.path().join("objects/b.parquet"), 7..12);
     parquet_file(&data.path().join("run/objects/part-00000001.parquet"), 0..9);
-    let part = serde_json::json!({ "file": "part-00000001.parquet", "rows": 9, "bytes": 1 });
-    let record = serde_json::json!({ "checkpoint": true, "tables": { "objects": [part] } });
-    fs::write(table::record_path(&data.path().join("run"), 0), record.to_string()).unwrap();
+    let part = TablePart { file: "part-00000001.parquet".into(), rows: 9, bytes: 1 };
+    let tables = [("objects".to_owned(), vec![part])].into();
+    CommitRecord { checkpoint: true, tables, ..CommitRecord::default() }.write(&data.path().join("run")).unwrap();
     lists(&data.path().join("lists/a.parquet"));
     data
 }
 
-fn text(key: &str, value: &str) -> (String, Value) {
+fn text(key: &str, value: &str) -> (String, CardValue) {
     (key.to_owned(), CardValue::Text(value.to_owned()))
 }
 

@@ -14,7 +14,7 @@ use arrow::{
     datatypes::{Schema, UInt64Type},
 };
 
-use super::{KINDS, fits::FitsFile, parquet::Parquet, simulated::Simulated};
+use super::{KINDS, fits::Fits, parquet::Parquet, simulated::Simulated};
 use crate::{
     batch::ROW,
     stage::{Read, Reader, Reject, Rejects, RunContext, Settings, Source, Split},

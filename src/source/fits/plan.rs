@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     error::Diagnostic,
-    fits::{self, Header, Limits, CardValue},
+    fits::{self, CardValue, Header, Limits},
 };
 
 /// Largest relative difference between pixel scales that count as equal.

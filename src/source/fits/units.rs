@@ -68,7 +68,7 @@ fn positive(scale: f64, key: &str) -> Result<f64, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fits::{CardValue as CardValue, FitsFile, Limits, Writer};
+    use crate::fits::{CardValue, FitsFile, Limits, Writer};
 
     #[test]
     fn units_of_flux_are_converted_to_njy() {
@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn reads_the_pixel_scale_from_pixscale_cd_or_cdelt() {
-        let scale = |keys: &[(&str, Value)]| {
+        let scale = |keys: &[(&str, CardValue)]| {
             let keys: Vec<_> = keys.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
             let mut file = Writer::new();
             file.image(&[1, 1], &[0.0], &keys);

@@ -29,8 +29,8 @@ use crate::{
         parquet,
         paths::{self, PathRules, PatternRules},
     },
-    stage::{Reader, RunContext, Settings, Source, Split},
     run,
+    stage::{Reader, RunContext, Settings, Source, Split},
 };
 
 /// Reads Parquet files, or a table of a run.

@@ -17,7 +17,7 @@ use lucarne::{
     engine::{RunOptions, Stop, run},
     error::Error,
     query::Run,
-    report::live::{Board, Server, State},
+    report::live::{LiveStatus, RunState, Server},
 };
 use serde_json::Value;
 use tempfile::tempdir;
@@ -71,7 +71,7 @@ fn local() -> SocketAddr {
 
 /// A server of nothing much.
 fn served() -> Server {
-    Server::start(local(), Board::new("nothing"), || Ok("<main>a page</main>".into())).unwrap()
+    Server::start(local(), LiveStatus::new("nothing"), || Ok("<main>a page</main>".into())).unwrap()
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn a_run_is_seen_while_it_goes_on_while_it_waits_and_when_it_has_ended() {
     let dir = tempdir().unwrap();
     let recipe = Recipe { endless: true, ..Recipe::default() };
     let all: u64 = 301;
-    let board = Board::new("endless");
+    let board = LiveStatus::new("endless");
     let made = Arc::new(AtomicUsize::new(0));
     let page = {
         let (made, dir) = (made.clone(), dir.path().to_owned());
@@ -150,7 +150,7 @@ fn a_run_is_seen_while_it_goes_on_while_it_waits_and_when_it_has_ended() {
     let last = status(at);
     assert_eq!((last["state"].as_str(), last["counts"]["source"].as_u64()), (Some("interrupted"), Some(all)));
     assert_eq!(get(at, "/"), format!("<!doctype html><main>{} objects</main>", last["counts"]["written"]));
-    server.farewell(Duration::from_secs(600));
+    server.wait_for_viewers(Duration::from_secs(600));
     drop(server);
     assert!(TcpStream::connect(at).is_err(), "nobody listens any more");
 }
@@ -176,7 +176,7 @@ fn there_is_nothing_but_three_paths_and_nothing_to_change() {
         "http://localhost/run.json",
     ] {
         let Answer(status, _, body) = ask_for(server.address(), "GET", path, "localhost");
-        assert_eq!((status, body.as_str()), (404, "there is nothing here\n"), "{path}");
+        assert_eq!((status, body.as_str()), (404, "not found\n"), "{path}");
     }
     for path in ["/", "/status.json", "/metrics"] {
         for method in ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"] {
@@ -225,7 +225,7 @@ fn a_page_from_elsewhere_cannot_ask_under_its_own_name() {
     }
     let Answer(status, ..) = ask_raw(server.address(), "GET / HTTP/1.0\r\n\r\n");
     assert_eq!(status, 403);
-    let open = Server::start("0.0.0.0:0".parse().unwrap(), Board::new("open"), || Ok("a page".into())).unwrap();
+    let open = Server::start("0.0.0.0:0".parse().unwrap(), LiveStatus::new("open"), || Ok("a page".into())).unwrap();
     let at = SocketAddr::new(local().ip(), open.address().port());
     assert_eq!(ask_for(at, "GET", "/", "example.org").0, 200);
 }
@@ -237,7 +237,7 @@ fn numbers_do_not_wait_for_the_page_and_pages_are_made_one_at_a_time() {
     let (made, closed, begun): (_, Mutex<Receiver<()>>, Mutex<Sender<()>>) =
         (Arc::new(AtomicUsize::new(0)), Mutex::new(closed), Mutex::new(begun));
     let count = made.clone();
-    let server = Server::start(local(), Board::new("slow"), move || {
+    let server = Server::start(local(), LiveStatus::new("slow"), move || {
         count.fetch_add(1, Ordering::SeqCst);
         begun.lock().unwrap().send(()).unwrap();
         closed.lock().unwrap().recv().unwrap();
@@ -256,7 +256,7 @@ fn numbers_do_not_wait_for_the_page_and_pages_are_made_one_at_a_time() {
 
 #[test]
 fn a_page_that_cannot_be_made_says_so_and_keeps_the_strip() {
-    let board = Board::new("young & new");
+    let board = LiveStatus::new("young & new");
     let server = Server::start(local(), board, || Err(Error::data("no run in <here>"))).unwrap();
     let page = get(server.address(), "/");
     assert!(page.contains("there is no page yet: no run in &#60;here&#62;"), "{page}");
@@ -268,7 +268,7 @@ fn a_server_stops_although_someone_holds_on_to_it() {
     let (gate, closed) = channel::<()>();
     let (begun, beginning) = channel::<()>();
     let (closed, begun) = (Mutex::new(closed), Mutex::new(begun));
-    let server = Server::start(local(), Board::new("held"), move || {
+    let server = Server::start(local(), LiveStatus::new("held"), move || {
         begun.lock().unwrap().send(()).unwrap();
         let _ = closed.lock().unwrap().recv();
         Ok(String::new())
@@ -288,9 +288,9 @@ fn a_server_stops_although_someone_holds_on_to_it() {
 fn an_address_in_use_is_told_before_anything_else() {
     let server = served();
     let at = server.address();
-    let error = Server::start(at, Board::new("second"), || Ok(String::new())).err().unwrap();
+    let error = Server::start(at, LiveStatus::new("second"), || Ok(String::new())).err().unwrap();
     assert!(matches!(error, Error::Environment { .. }));
-    assert!(error.to_string().starts_with(&format!("cannot listen on `{at}`: ")), "{error}");
+    assert!(error.report().starts_with(&format!("cannot listen on `{at}`: ")), "{error}");
 }
 
 #[test]
@@ -325,17 +325,17 @@ fn a_run_whose_address_is_taken_touches_nothing_and_one_that_serves_says_where()
 
 #[test]
 fn a_farewell_waits_for_no_one_where_no_one_has_asked() {
-    let board = Board::new("alone");
+    let board = LiveStatus::new("alone");
     let server = Server::start(local(), board.clone(), || Ok(String::new())).unwrap();
     board.end(None);
     // If it waited, the test would not end.
-    server.farewell(Duration::from_secs(100_000));
-    assert_eq!(board.snapshot().state, State::Finished);
+    server.wait_for_viewers(Duration::from_secs(100_000));
+    assert_eq!(board.snapshot().state, RunState::Finished);
 }
 
 #[test]
 fn a_farewell_waits_until_all_who_were_told_have_the_last_page() {
-    let board = Board::new("watched");
+    let board = LiveStatus::new("watched");
     let server = Server::start(local(), board.clone(), || Ok("the last page".into())).unwrap();
     let at = server.address();
     board.end(None);
@@ -343,9 +343,9 @@ fn a_farewell_waits_until_all_who_were_told_have_the_last_page() {
     get(at, "/");
     let begun = Instant::now();
     let patience = Duration::from_secs(3);
-    server.farewell(patience);
+    server.wait_for_viewers(patience);
     assert!(begun.elapsed() >= patience, "one is still without it");
     get(at, "/");
     // If it waited for more, the test would not end.
-    server.farewell(Duration::from_secs(100_000));
+    server.wait_for_viewers(Duration::from_secs(100_000));
 }

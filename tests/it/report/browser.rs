@@ -1,4 +1,4 @@
-//! Chromium, as far as tests of pages need it: pages are opened, looked at, turned by the mouse and by keys.
+//! Drives Chromium: opens pages, evaluates JavaScript, sends mouse and key events, takes screenshots.
 
 use std::{
     ffi::OsStr,
@@ -21,10 +21,10 @@ use headless_chrome::{
 };
 use serde_json::Value;
 
-/// A window of a browser, with all that its console complained about.
-pub(super) struct Window {
+/// A browser tab, with the errors and messages of its console.
+pub(super) struct BrowserTab {
     tab: Arc<Tab>,
-    complaints: Arc<Mutex<Vec<String>>>,
+    console: Arc<Mutex<Vec<String>>>,
     _browser: Browser,
 }
 
@@ -40,19 +40,19 @@ pub(super) struct Screen {
 pub(super) const DESKTOP: Screen = Screen { name: "desktop", width: 1280, height: 900, is_phone: false };
 pub(super) const PHONE: Screen = Screen { name: "phone", width: 390, height: 844, is_phone: true };
 
-impl Window {
-    /// A window, or a line that says that there is no browser: Debian's package is `chromium`, and the variable `CHROME` names
-    /// any other.
+impl BrowserTab {
+    /// A new browser, or `None` and a message on standard error if Chromium is not installed (Debian package `chromium`). The
+    /// variable `CHROME` selects another binary.
     pub(super) fn open() -> Option<Self> {
         let path = match default_executable() {
             Ok(path) => path,
             Err(_) => {
-                // Not by a macro: what those print of a test that passes is not shown.
-                let _ = writeln!(io::stderr(), "skipped: no Chromium is installed (Debian: apt-get install chromium)");
+                // Not `eprintln!`, whose output is hidden for passing tests.
+                let _ = writeln!(io::stderr(), "skipped: Chromium is not installed (Debian: apt-get install chromium)");
                 return None;
             }
         };
-        // Tests open their own files alone, and containers have no user namespaces for the sandbox.
+        // Tests open only their own files, and containers often lack the user namespaces that the sandbox needs.
         let options = LaunchOptions {
             path: Some(path),
             sandbox: false,
@@ -63,21 +63,21 @@ impl Window {
         let browser = Browser::new(options).unwrap();
         let tab = browser.new_tab().unwrap();
         tab.set_default_timeout(Duration::from_secs(60));
-        let complaints = Arc::new(Mutex::new(Vec::new()));
-        let heard = complaints.clone();
+        let console = Arc::new(Mutex::new(Vec::new()));
+        let sink = console.clone();
         let listener = move |event: &Event| {
-            let complaint = match event {
+            let message = match event {
                 Event::RuntimeExceptionThrown(thrown) => format!("{:?}", thrown.params.exception_details),
                 Event::RuntimeConsoleAPICalled(call) => format!("{:?}", call.params.args),
                 Event::LogEntryAdded(entry) => format!("{:?}: {:?}", entry.params.entry.text, entry.params.entry.url),
                 _ => return,
             };
-            heard.lock().unwrap().push(complaint);
+            sink.lock().unwrap().push(message);
         };
         tab.add_event_listener(Arc::new(listener)).unwrap();
         tab.enable_runtime().unwrap();
         tab.enable_log().unwrap();
-        Some(Self { tab, complaints, _browser: browser })
+        Some(Self { tab, console, _browser: browser })
     }
 
     /// Sets the screen.
@@ -102,7 +102,7 @@ impl Window {
         self
     }
 
-    /// Asks for the dark, or for paper.
+    /// Sets the colour scheme and the medium.
     pub(super) fn prefer(&self, scheme: &str, media: &str) -> &Self {
         let feature = MediaFeature { name: "prefers-color-scheme".into(), value: scheme.into() };
         let media = SetEmulatedMedia { media: Some(media.into()), features: Some(vec![feature]) };
@@ -115,33 +115,32 @@ impl Window {
         self
     }
 
-    /// What an expression of JavaScript gives.
+    /// The value of a JavaScript expression.
     pub(super) fn evaluate(&self, expression: &str) -> Value {
-        // Strings come whole, and objects by their JSON.
-        let answer = self.tab.evaluate(&format!("JSON.stringify({expression})"), false).unwrap();
-        let text = answer.value.unwrap_or(Value::Null);
+        let object = self.tab.evaluate(&format!("JSON.stringify({expression})"), false).unwrap();
+        let text = object.value.unwrap_or(Value::Null);
         text.as_str().map_or(Value::Null, |text| serde_json::from_str(text).unwrap())
     }
 
     /// Waits until an expression is true.
     pub(super) fn wait_for(&self, expression: &str) {
-        let begun = Instant::now();
+        let started = Instant::now();
         while self.evaluate(expression) != Value::Bool(true) {
-            assert!(begun.elapsed() < Duration::from_secs(60), "it never came to that: {expression}");
+            assert!(started.elapsed() < Duration::from_secs(60), "timed out waiting for: {expression}");
             std::thread::sleep(Duration::from_millis(20));
         }
     }
 
-    /// Presses the mouse on the middle of an element and moves it by so many pixels.
+    /// Drags the mouse from the centre of an element by some pixels.
     pub(super) fn drag(&self, selector: &str, (right, down): (f64, f64)) {
-        let middle = self.evaluate(&format!(
+        let centre = self.evaluate(&format!(
             "(({{ left, top, width, height }}) => [left + width / 2, top + height / 2])(document.querySelector({selector:?}).getBoundingClientRect())"
         ));
-        let (x, y) = (middle[0].as_f64().unwrap(), middle[1].as_f64().unwrap());
+        let (x, y) = (centre[0].as_f64().unwrap(), centre[1].as_f64().unwrap());
         self.mouse(DispatchMouseEventTypeOption::MousePressed, (x, y));
         for step in 1..=4 {
-            let part = f64::from(step) / 4.0;
-            self.mouse(DispatchMouseEventTypeOption::MouseMoved, (x + part * right, y + part * down));
+            let fraction = f64::from(step) / 4.0;
+            self.mouse(DispatchMouseEventTypeOption::MouseMoved, (x + fraction * right, y + fraction * down));
         }
         self.mouse(DispatchMouseEventTypeOption::MouseReleased, (x + right, y + down));
     }
@@ -172,30 +171,30 @@ impl Window {
         self.tab.press_key(key).unwrap();
     }
 
-    /// The page printed.
+    /// The page as printed.
     pub(super) fn pdf(&self) -> Vec<u8> {
         self.tab.print_to_pdf(None).unwrap()
     }
 
-    /// Takes a picture of the whole page, for people to look at.
-    pub(super) fn picture(&self, path: &Path) {
+    /// Takes a screenshot of the complete page, to look at.
+    pub(super) fn screenshot(&self, path: &Path) {
         let height = self.evaluate("document.documentElement.scrollHeight").as_u64().unwrap() as u32;
         let width = self.evaluate("document.documentElement.clientWidth").as_u64().unwrap() as u32;
-        // Chromium draws no more than 16384 pixels.
-        let screen = Screen { name: "whole", width, height: height.min(16_000), is_phone: false };
+        // Chromium renders at most 16384 pixels.
+        let screen = Screen { name: "complete", width, height: height.min(16_000), is_phone: false };
         self.on(screen);
         let png = self.tab.capture_screenshot(CaptureScreenshotFormatOption::Png, None, None, true).unwrap();
         fs::write(path, png).unwrap();
     }
 
-    /// All complaints so far.
-    pub(super) fn complaints(&self) -> Vec<String> {
-        self.complaints.lock().unwrap().clone()
+    /// All console messages so far.
+    pub(super) fn console(&self) -> Vec<String> {
+        self.console.lock().unwrap().clone()
     }
 }
 
-/// The address of a file.
-pub(super) fn address(path: &Path) -> String {
+/// The URL of a file.
+pub(super) fn file_url(path: &Path) -> String {
     let path: PathBuf = path.canonicalize().unwrap();
     format!("file://{}", path.display())
 }

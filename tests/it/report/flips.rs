@@ -1,4 +1,4 @@
-//! What is shown of attacks, of maps of pixels and of calibration.
+//! The sections of attacks, pixel maps and calibration.
 
 use std::fs;
 
@@ -6,7 +6,7 @@ use lucarne::{pipeline::Pipeline, report::Report};
 
 use super::page;
 
-/// Attacks with and without their images, a map and a calibration.
+/// Attacks with and without kept images, a pixel map and a calibration.
 const FLIPS: &str = r#"
 seed: 2112
 source:
@@ -32,7 +32,7 @@ sink:
 "#;
 
 #[test]
-fn what_is_flipped_is_shown_before_and_after_where_its_images_were_kept() {
+fn shows_flipped_objects_before_and_after_if_their_images_were_kept() {
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("run");
     Pipeline::from_yaml(FLIPS).run(&run).unwrap();
@@ -41,17 +41,17 @@ fn what_is_flipped_is_shown_before_and_after_where_its_images_were_kept() {
     for name in
         ["kept-gallery", "rays-gallery", "sure", "sure-errors", "sure-abstention", "sure-windows", "map", "map-maps"]
     {
-        assert!(html.contains(&format!("<figure id=\"figure-{name}\">")), "no figure `{name}`");
+        assert!(html.contains(&format!("<figure id=\"figure-{name}\">")), "missing figure `{name}`");
     }
     assert!(html.contains("before: y10<") && html.contains("before: y10_sky<"));
-    assert!(html.contains("y1: "), "the class of the other image");
+    assert!(html.contains("y1: "), "the prediction for the other image");
     assert!(!html.contains("figure-bare-gallery"));
-    assert!(html.contains("`images: [y10]` in the settings of `bare`"), "how to keep images");
-    let mut names: Vec<&str> = html.split(" id=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
-    let all = names.len();
-    names.sort_unstable();
-    names.dedup();
-    assert_eq!(names.len(), all, "names of a page are unique");
+    assert!(html.contains("`images: [y10]` to the settings of `bare`"), "how to keep images");
+    let mut ids: Vec<&str> = html.split(" id=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    let count = ids.len();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), count, "ids are unique");
     let figures = folder.path().join("figures");
     Report::open(&run).unwrap().figures(&figures).unwrap();
     for name in ["kept-gallery", "rays-gallery"] {
@@ -62,14 +62,14 @@ fn what_is_flipped_is_shown_before_and_after_where_its_images_were_kept() {
 }
 
 #[test]
-fn images_that_an_attack_did_not_keep_come_from_a_sink_that_did() {
+fn finds_images_that_only_a_sink_kept() {
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("run");
-    let of_others = |line: &&str| !["  kept:", "  sure:", "  map:"].iter().any(|label| line.starts_with(label));
-    let pipeline = FLIPS.lines().filter(of_others).collect::<Vec<_>>().join("\n");
+    let is_needed = |line: &&str| !["  kept:", "  sure:", "  map:"].iter().any(|label| line.starts_with(label));
+    let pipeline = FLIPS.lines().filter(is_needed).collect::<Vec<_>>().join("\n");
     Pipeline::from_yaml(pipeline.replace("parquet: {}", "parquet: { images: [y10] }")).run(&run).unwrap();
     let html = page(&run);
     assert!(html.contains("<figure id=\"figure-bare-gallery\">"));
-    assert!(html.contains("before: y10<") && html.contains("before: y10_sky<"), "its own images come first");
-    assert!(!html.contains("in the settings of `bare`"));
+    assert!(html.contains("before: y10<") && html.contains("before: y10_sky<"), "images in its own table come first");
+    assert!(!html.contains("to the settings of `bare`"));
 }

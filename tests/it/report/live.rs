@@ -1,4 +1,4 @@
-//! The live view in Chromium: it fills up while the run goes on, and shows the whole of it in the end.
+//! The live view in Chromium: it updates during the run and shows the complete run at the end.
 
 use std::{
     fs,
@@ -12,12 +12,12 @@ use std::{
 use serde_json::Value;
 
 use super::{
-    browser::{DESKTOP, Window},
+    browser::{BrowserTab, DESKTOP},
     scratch,
 };
 
-/// A page that asks for more than it should would do so within this time.
-const QUIET: Duration = Duration::from_millis(2500);
+/// A page that sends requests after the final page does so within this time.
+const AFTER_END: Duration = Duration::from_millis(2500);
 
 const RUN: &str = "
 source:
@@ -33,7 +33,7 @@ sink:
   objects: { parquet: {} }
 ";
 
-/// Runs the pipeline with so many galaxies and more settings, and gives the address of its page.
+/// Starts the pipeline with `count` galaxies and additional settings; returns the process and the URL of its page.
 fn serve(folder: &Path, count: u32, more: &str) -> (Child, String) {
     let pipeline = folder.join("pipeline.yaml");
     let models = format!("{}/models/", env!("CARGO_MANIFEST_DIR"));
@@ -49,10 +49,10 @@ fn serve(folder: &Path, count: u32, more: &str) -> (Child, String) {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut said = BufReader::new(run.stderr.take().unwrap()).lines().map_while(Result::ok);
-    let address = said.find_map(|line| line.strip_prefix("serving ").map(str::to_owned)).unwrap();
-    // Whoever writes to a pipe that nobody reads is ended.
-    thread::spawn(move || said.for_each(drop));
+    let mut lines = BufReader::new(run.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let address = lines.find_map(|line| line.strip_prefix("serving ").map(str::to_owned)).unwrap();
+    // A process that writes to a closed pipe is killed.
+    thread::spawn(move || lines.for_each(drop));
     (run, address)
 }
 
@@ -63,46 +63,46 @@ fn strip(name: &str) -> String {
 const KEPT: &str = "Number(document.querySelector('#summary .counts')?.textContent.match(/kept\\s*(\\d+)/)[1])";
 
 #[test]
-fn the_page_of_a_run_fills_up_while_it_goes_on() {
-    let Some(window) = Window::open() else { return };
+fn updates_the_page_during_the_run() {
+    let Some(tab) = BrowserTab::open() else { return };
     let folder = tempfile::tempdir().unwrap();
     let (mut run, address) = serve(folder.path(), 400, "engine: { commit_rows: 50 }\n");
-    window.on(DESKTOP).go(&address);
-    window.wait_for(&format!("({} ?? '').startsWith('running')", strip("state")));
-    assert_eq!(window.evaluate("document.querySelector('h1').textContent"), "<i>night");
-    // After a commit the page has the sections of the report, and later ones come in their place.
-    window.wait_for("document.querySelectorAll('section[data-digest]').length > 5");
-    window.wait_for(&format!("{KEPT} >= 50"));
-    window.picture(&scratch("live.png"));
-    window.wait_for(&format!("({}) === 'finished'", strip("state")));
-    window.wait_for(&format!("{KEPT} === 400"));
-    window.wait_for("document.querySelector('#figure-right svg') !== null");
-    window.picture(&scratch("live-finished.png"));
+    tab.on(DESKTOP).go(&address);
+    tab.wait_for(&format!("({} ?? '').startsWith('running')", strip("state")));
+    assert_eq!(tab.evaluate("document.querySelector('h1').textContent"), "<i>night");
+    // The first commit adds the sections of the report; later commits replace them.
+    tab.wait_for("document.querySelectorAll('section[data-digest]').length > 5");
+    tab.wait_for(&format!("{KEPT} >= 50"));
+    tab.screenshot(&scratch("live.png"));
+    tab.wait_for(&format!("({}) === 'finished'", strip("state")));
+    tab.wait_for(&format!("{KEPT} === 400"));
+    tab.wait_for("document.querySelector('#figure-right svg') !== null");
+    tab.screenshot(&scratch("live-finished.png"));
     assert!(run.wait().unwrap().success());
-    thread::sleep(QUIET);
-    assert_eq!(window.complaints(), Vec::<String>::new());
+    thread::sleep(AFTER_END);
+    assert_eq!(tab.console(), Vec::<String>::new());
 }
 
 #[test]
-fn all_who_watch_see_the_end_of_a_run_that_commits_once() {
-    let (Some(first), Some(second)) = (Window::open(), Window::open()) else { return };
+fn shows_the_end_of_a_run_with_one_commit_to_all_viewers() {
+    let (Some(first), Some(second)) = (BrowserTab::open(), BrowserTab::open()) else { return };
     let folder = tempfile::tempdir().unwrap();
     let (mut run, address) = serve(folder.path(), 250, "");
     first.on(DESKTOP).go(&address);
     let note = "document.querySelector('main[data-empty] > .note')?.textContent";
     first.wait_for(&format!("{note} === 'there is no page yet: the run has not committed anything'"));
     second.on(DESKTOP).go(&address);
-    first.picture(&scratch("live-empty.png"));
-    for window in [&first, &second] {
-        window.wait_for(&format!("({}) === 'finished'", strip("state")));
-        window.wait_for(&format!("{KEPT} === 250"));
-        window.wait_for("document.querySelector('#figure-right svg') !== null");
-        assert_eq!(window.evaluate("document.querySelector('main[data-empty], main > .note')"), Value::Null);
-        assert!(window.evaluate("document.querySelectorAll('header nav a').length").as_u64() > Some(5));
+    first.screenshot(&scratch("live-empty.png"));
+    for tab in [&first, &second] {
+        tab.wait_for(&format!("({}) === 'finished'", strip("state")));
+        tab.wait_for(&format!("{KEPT} === 250"));
+        tab.wait_for("document.querySelector('#figure-right svg') !== null");
+        assert_eq!(tab.evaluate("document.querySelector('main[data-empty], main > .note')"), Value::Null);
+        assert!(tab.evaluate("document.querySelectorAll('header nav a').length").as_u64() > Some(5));
     }
     assert!(run.wait().unwrap().success());
-    thread::sleep(QUIET);
-    for window in [first, second] {
-        assert_eq!(window.complaints(), Vec::<String>::new());
+    thread::sleep(AFTER_END);
+    for tab in [first, second] {
+        assert_eq!(tab.console(), Vec::<String>::new());
     }
 }

@@ -1,4 +1,4 @@
-//! The page in Chromium: as a colleague opens it on a desk, on a phone, in the dark and on paper.
+//! The page in Chromium: on a desktop, on a phone, in dark mode and printed.
 
 use std::fs;
 
@@ -6,136 +6,132 @@ use lucarne::report::Report;
 
 use super::{
     HOSTILE, LONG, RIGHT_TO_LEFT,
-    browser::{DESKTOP, PHONE, Screen, Window, address},
+    browser::{BrowserTab, DESKTOP, PHONE, Screen, file_url},
     run_dir, scratch,
 };
 
-/// The parts of the page, by their anchors.
+/// The sections of the page.
 const SECTIONS: &str = "[...document.querySelectorAll('main > section')]";
-const CANVAS: &str = "[data-space] canvas";
+const CANVAS: &str = "[data-scatter3d] canvas";
 
-fn opened(screen: Screen) -> Option<Window> {
-    let window = Window::open()?;
+fn open_page(screen: Screen) -> Option<BrowserTab> {
+    let tab = BrowserTab::open()?;
     let path = scratch(&format!("{}.html", screen.name));
     fs::write(&path, Report::open(run_dir()).unwrap().page().unwrap()).unwrap();
-    window.on(screen).go(&address(&path));
-    Some(window)
+    tab.on(screen).go(&file_url(&path));
+    Some(tab)
 }
 
-fn every_section_is_visible_and_nothing_is_complained_about(screen: Screen) {
-    let Some(window) = opened(screen) else { return };
-    let seen = window.evaluate(&format!(
+fn check_sections_layout_and_console(screen: Screen) {
+    let Some(tab) = open_page(screen) else { return };
+    let visible = tab.evaluate(&format!(
         "{SECTIONS}.map((section) => [section.id, section.checkVisibility() && section.querySelector('h2').offsetHeight > 0])"
     ));
-    let seen = seen.as_array().unwrap();
+    let visible = visible.as_array().unwrap();
     for id in
         ["summary", "accuracy", "latent_drift", "latent_distance", "isomap", "church_window", "one_pixel", "rejects"]
     {
-        assert!(seen.contains(&serde_json::json!([id, true])), "`{id}` is not visible: {seen:?}");
+        assert!(visible.contains(&serde_json::json!([id, true])), "`{id}` is not visible: {visible:?}");
     }
-    // Whatever stands in the file, the page is no wider than the screen; what is wider scrolls by itself.
+    // The page is not wider than the screen, whatever the table contains. Wide content scrolls in its own box.
     assert_eq!(
-        window.evaluate("document.documentElement.scrollWidth"),
-        window.evaluate("document.documentElement.clientWidth")
+        tab.evaluate("document.documentElement.scrollWidth"),
+        tab.evaluate("document.documentElement.clientWidth")
     );
-    let broken = window
+    let broken = tab
         .evaluate("[...document.querySelectorAll('svg image')].filter((image) => image.getBBox().width === 0).length");
     assert_eq!(broken, 0);
-    window.picture(&scratch(&format!("{}.png", screen.name)));
-    window.on(screen).prefer("dark", "screen");
-    let paper = window.evaluate("getComputedStyle(document.body).backgroundColor");
-    assert_eq!(paper, "rgb(18, 22, 27)");
-    window.picture(&scratch(&format!("{}-dark.png", screen.name)));
-    assert_eq!(window.complaints(), Vec::<String>::new());
+    tab.screenshot(&scratch(&format!("{}.png", screen.name)));
+    tab.on(screen).prefer("dark", "screen");
+    let background = tab.evaluate("getComputedStyle(document.body).backgroundColor");
+    assert_eq!(background, "rgb(18, 22, 27)");
+    tab.screenshot(&scratch(&format!("{}-dark.png", screen.name)));
+    assert_eq!(tab.console(), Vec::<String>::new());
 }
 
 #[test]
-fn a_desk_shows_every_section_and_no_error() {
-    every_section_is_visible_and_nothing_is_complained_about(DESKTOP);
+fn shows_every_section_on_a_desktop() {
+    check_sections_layout_and_console(DESKTOP);
 }
 
 #[test]
-fn a_phone_shows_every_section_and_no_error() {
-    every_section_is_visible_and_nothing_is_complained_about(PHONE);
+fn shows_every_section_on_a_phone() {
+    check_sections_layout_and_console(PHONE);
 }
 
 #[test]
-fn the_isomap_turns_by_mouse_by_keys_and_by_itself() {
-    let Some(window) = opened(DESKTOP) else { return };
+fn rotates_the_isomap_by_mouse_by_keys_and_by_button() {
+    let Some(tab) = open_page(DESKTOP) else { return };
     let angle = |name: &str| -> f64 {
-        // What was asked for is drawn with the next frame.
-        window.evaluate(
+        // Rotations are drawn with the next animation frame.
+        tab.evaluate(
             "requestAnimationFrame(() => (document.body.dataset.drawn = Number(document.body.dataset.drawn ?? 0) + 1))",
         );
-        window.wait_for("document.body.dataset.drawn > 0 && delete document.body.dataset.drawn");
-        window
-            .evaluate(&format!("document.querySelector('{CANVAS}').dataset.{name}"))
-            .as_str()
-            .unwrap()
-            .parse()
-            .unwrap()
+        tab.wait_for("document.body.dataset.drawn > 0 && delete document.body.dataset.drawn");
+        tab.evaluate(&format!("document.querySelector('{CANVAS}').dataset.{name}")).as_str().unwrap().parse().unwrap()
     };
-    let picture = || window.evaluate(&format!("document.querySelector('{CANVAS}').toDataURL()"));
-    assert_eq!(window.evaluate("document.querySelector('[data-space] [data-still]')"), serde_json::Value::Null);
-    window.evaluate(&format!(
+    let pixels = || tab.evaluate(&format!("document.querySelector('{CANVAS}').toDataURL()"));
+    assert_eq!(tab.evaluate("document.querySelector('[data-scatter3d] [data-static]')"), serde_json::Value::Null);
+    tab.evaluate(&format!(
         "document.querySelector('{CANVAS}').scrollIntoView({{ block: 'center', behavior: 'instant' }})"
     ));
-    let (first, first_picture) = ((angle("azimuth"), angle("elevation")), picture());
+    let (first, first_pixels) = ((angle("azimuth"), angle("elevation")), pixels());
     assert_eq!(first, (30.0, 20.0));
-    window.drag(CANVAS, (100.0, 25.0));
+    tab.drag(CANVAS, (100.0, 25.0));
     let dragged = (angle("azimuth"), angle("elevation"));
     assert!((dragged.0 - 350.0).abs() < 1.0 && (dragged.1 - 30.0).abs() < 1.0, "{dragged:?}");
-    assert_ne!(picture(), first_picture);
-    window.evaluate(&format!("document.querySelector('{CANVAS}').focus()"));
-    window.key("ArrowLeft");
-    window.key("ArrowUp");
+    assert_ne!(pixels(), first_pixels);
+    tab.evaluate(&format!("document.querySelector('{CANVAS}').focus()"));
+    tab.key("ArrowLeft");
+    tab.key("ArrowUp");
     assert_eq!((angle("azimuth"), angle("elevation")), ((dragged.0 + 5.0) % 360.0, dragged.1 - 5.0));
-    window.key("Home");
-    assert_eq!(((angle("azimuth"), angle("elevation")), picture()), (first, first_picture));
-    window.evaluate("document.querySelector('[data-space] button').click()");
-    window.wait_for(&format!("Number(document.querySelector('{CANVAS}').dataset.azimuth) > 40"));
-    window.evaluate("document.querySelector('[data-space] button').click()");
+    tab.key("Home");
+    assert_eq!(((angle("azimuth"), angle("elevation")), pixels()), (first, first_pixels));
+    tab.evaluate("document.querySelector('[data-scatter3d] button').click()");
+    tab.wait_for(&format!("Number(document.querySelector('{CANVAS}').dataset.azimuth) > 40"));
+    tab.evaluate("document.querySelector('[data-scatter3d] button').click()");
     let stopped = angle("azimuth");
     assert_eq!(angle("azimuth"), stopped);
-    assert_eq!(window.complaints(), Vec::<String>::new());
+    assert_eq!(tab.console(), Vec::<String>::new());
 }
 
 #[test]
-fn names_that_would_be_more_than_text_are_text() {
-    let Some(window) = opened(PHONE) else { return };
+fn shows_hostile_names_as_text() {
+    let Some(tab) = open_page(PHONE) else { return };
     for name in [HOSTILE, LONG, RIGHT_TO_LEFT] {
         let shown =
             format!("[...document.querySelectorAll('td bdi')].some((cell) => cell.textContent.startsWith({name:?}))");
-        assert_eq!(window.evaluate(&shown), true, "`{name}` is not shown");
+        assert_eq!(tab.evaluate(&shown), true, "`{name}` is not shown");
     }
     assert_eq!(
-        window.evaluate("[typeof window.hacked, document.querySelectorAll('main script, main img, main b').length]"),
+        tab.evaluate("[typeof window.hacked, document.querySelectorAll('main script, main img, main b').length]"),
         serde_json::json!(["undefined", 0])
     );
-    assert_eq!(window.evaluate("document.documentElement.scrollWidth"), 390);
-    // A name from right to left turns nothing around it.
-    let around = window.evaluate(
+    assert_eq!(tab.evaluate("document.documentElement.scrollWidth"), 390);
+    // A right-to-left name does not reorder its neighbours.
+    let are_isolated = tab.evaluate(
         "[...document.querySelectorAll('td bdi')].every((cell) => getComputedStyle(cell).unicodeBidi === 'isolate')",
     );
-    assert_eq!(around, true);
-    assert_eq!(window.complaints(), Vec::<String>::new());
+    assert_eq!(are_isolated, true);
+    assert_eq!(tab.console(), Vec::<String>::new());
 }
 
 #[test]
-fn paper_shows_the_pictures_without_what_cannot_be_pressed() {
-    let Some(window) = opened(DESKTOP) else { return };
-    let pdf = window.pdf();
+fn prints_charts_without_buttons_and_navigation() {
+    let Some(tab) = open_page(DESKTOP) else { return };
+    let pdf = tab.pdf();
     assert!(pdf.starts_with(b"%PDF"));
     fs::write(scratch("printed.pdf"), &pdf).unwrap();
-    window.prefer("light", "print");
-    let shown = window.evaluate(
+    tab.prefer("light", "print");
+    let shown = tab.evaluate(
         "[...document.querySelectorAll('nav, button')].filter((element) => element.checkVisibility()).length",
     );
     assert_eq!(shown, 0);
-    // Paper does not scroll: nothing is wider than a sheet.
-    window.on(Screen { name: "sheet", width: 560, height: 800, is_phone: false });
-    let cut = "[...document.querySelectorAll('.wide, pre')].filter((box) => box.scrollWidth > box.clientWidth).length";
-    assert_eq!(window.evaluate(cut), 0);
-    window.prefer("light", "screen");
-    assert_ne!(window.evaluate(cut), 0, "there was something to break");
+    // Paper does not scroll: nothing is wider than the sheet.
+    tab.on(Screen { name: "sheet", width: 560, height: 800, is_phone: false });
+    let overflowing =
+        "[...document.querySelectorAll('.wide, pre')].filter((box) => box.scrollWidth > box.clientWidth).length";
+    assert_eq!(tab.evaluate(overflowing), 0);
+    tab.prefer("light", "screen");
+    assert_ne!(tab.evaluate(overflowing), 0, "on the screen something overflows");
 }

@@ -1,5 +1,5 @@
-//! What a figure is made of, as far as that is the same on every machine: which elements in which colours, and its words.
-//! Numbers come from models, whose last digits differ between processors; they are tested where they are made.
+//! Checks the machine-independent structure of a figure: its elements, colours and words. Numbers come from models, whose last
+//! digits differ between processors; they are tested where they are computed.
 
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
@@ -7,20 +7,20 @@ use resvg::usvg::roxmltree::{Document, Node};
 
 use super::NAMES;
 
-/// Compares with `tests/golden/report/NAME.txt`; with `LUCARNE_BLESS=1` it is written instead.
+/// Compares with `tests/golden/report/NAME.txt`. With `LUCARNE_BLESS=1` the file is written instead.
 pub(super) fn check(name: &str, svg: &str) {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden/report").join(format!("{name}.txt"));
-    let found = of(svg);
+    let found = structure(svg);
     if std::env::var_os("LUCARNE_BLESS").is_some() {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, &found).unwrap();
     }
     let golden = fs::read_to_string(&path).unwrap_or_default();
-    assert_eq!(found, golden, "`{}` tells another structure", path.display());
+    assert_eq!(found, golden, "`{}` has another structure", path.display());
 }
 
-/// A line for each kind of element, then one for each text, in alphabetical order.
-fn of(svg: &str) -> String {
+/// A line for each kind of element and for each text, sorted.
+fn structure(svg: &str) -> String {
     let document = Document::parse(svg).unwrap();
     let root = document.root_element();
     assert_eq!(root.tag_name().name(), "svg");
@@ -31,13 +31,13 @@ fn of(svg: &str) -> String {
 }
 
 fn kind(node: Node<'_, '_>) -> String {
-    // Marks with a rim of ink are attacked objects: which classes are among them, models decide.
+    // Outlined marks are attacked objects, whose classes depend on the model.
     let names: &[&str] = if node.attribute("stroke") == Some("#1F2328") { &["stroke"] } else { &["fill", "stroke"] };
     let colours = names.iter().map(|name| node.attribute(*name).map(|value| format!(" {name}={value}")));
     format!("{}{}", node.tag_name().name(), colours.flatten().collect::<String>())
 }
 
-/// A text without its numbers; nothing where it is no more than that, or the name of an object: which are drawn, models decide.
+/// A text without numbers; `None` for texts of numbers only, and for ids of objects, because the drawn objects depend on the model.
 fn words(node: Node<'_, '_>) -> Option<String> {
     let text: String = node.descendants().filter(Node::is_text).filter_map(|node| node.text()).collect();
     let words: Vec<&str> = text.split_whitespace().filter(|word| word.chars().any(char::is_alphabetic)).collect();

@@ -1,14 +1,14 @@
-//! How few pixels change a model's mind.
+//! One-pixel attacks: success rates, a gallery of flips, and a table of them.
 
 mod gallery;
-mod kept;
+mod kept_images;
 
-use super::{Context, Item, literal, quoted};
+use super::{Context, SectionItem, literal, quoted};
 use crate::error::Result;
 
-pub(super) fn show(context: &Context<'_>, label: &str) -> Result<Vec<Item>> {
+pub(super) fn items(context: &Context<'_>, label: &str) -> Result<Vec<SectionItem>> {
     let table = quoted(label);
-    let answer = context.ask(&format!(
+    let success = context.query(&format!(
         "with galaxies as (
             select object_id, label_true, bool_or(flipped) as flipped, min(case when flipped then iterations end) as iterations,
                 sum(queries) as queries
@@ -23,36 +23,38 @@ pub(super) fn show(context: &Context<'_>, label: &str) -> Result<Vec<Item>> {
         order by label_true
         limit 50"
     ))?;
-    if answer.is_empty() {
+    if success.is_empty() {
         return Ok(Vec::new());
     }
-    let flips = context.ask(&format!(
+    let flips = context.query(&format!(
         "select object_id, label_pred, label_target, p_before, p_after, pixel_row, pixel_column, pixel_values, iterations, queries
         from {table}
         where flipped
         order by iterations, object_id
         limit 50"
     ))?;
-    let mut items = vec![Item::table(
+    let mut items = vec![SectionItem::table(
         label.to_owned(),
-        format!("Attacked and flipped: {label}"),
-        "Objects that were right before, by true class: how many of them some pixel turned into another class. Iterations are generations \
-         after the first population, so 0 means that a random pixel was enough.",
-        &answer,
+        format!("Attacked and flipped objects: {label}"),
+        "Objects classified correctly before the attack, by true class. An object is flipped if the attack found a pixel that changes its \
+         predicted class. Iterations are generations after the initial population, so 0 means that a random candidate was enough.",
+        &success,
     )?];
     if flips.is_empty() {
         return Ok(items);
     }
-    let gallery = gallery::figure(context, label)?;
-    let mut caption = "The easiest flips first, 50 at most: the pixel, its new values, and the probability of the new class before and after."
-        .to_owned();
+    let gallery = gallery::item(context, label)?;
+    let mut caption =
+        "The easiest flips, at most 50: the changed pixel, its new values, and the probability of the target class before and after."
+            .to_owned();
     if gallery.is_none() {
-        let image = kept::attacked(context, label).unwrap_or("the image of its score");
+        let image = kept_images::attacked_image(context, label).unwrap_or("the image of its score");
         caption.push_str(&format!(
-            " No image of them was kept that could be shown here: `images: [{image}]` in the settings of `{label}` keeps them."
+            " There is no gallery, because no suitable image of these objects was kept. Add `images: [{image}]` to the settings of `{label}` \
+             to keep it."
         ));
     }
     items.extend(gallery);
-    items.push(Item::table(format!("{label}-flips"), format!("Flips: {label}"), &caption, &flips)?);
+    items.push(SectionItem::table(format!("{label}-flips"), format!("Flips: {label}"), &caption, &flips)?);
     Ok(items)
 }
