@@ -142,7 +142,7 @@ pub(crate) fn attack(bench: &Bench, inputs: &Inputs, objects: usize) -> Result<V
     let theirs_flipped: Vec<bool> = read_npy(&flips)?.1.iter().map(|flip| *flip > 0.5).collect();
     let peer = format!("the authors' algorithm on onnxruntime, batches of {BATCH}");
     Ok(vec![Line {
-        subject: "whole attacks",
+        subject: "complete attacks",
         ours,
         peer,
         theirs,

@@ -89,8 +89,8 @@ def _evaluate(asked: argparse.Namespace) -> None:
 def _publish(asked: argparse.Namespace) -> None:
     """Puts the models of the first seed and the tables of all into a folder."""
     outcomes = [outcome.read(folder) for folder in _finished(asked.work)]
-    tables = {name: serving.ask(asked.lucarne, asked.evaluated, name) for name in report.TABLES}
-    tables["labels"] = serving.ask(asked.lucarne, asked.run, "labels")
+    tables = {name: serving.query(asked.lucarne, asked.evaluated, name) for name in report.TABLES}
+    tables["labels"] = serving.query(asked.lucarne, asked.run, "labels")
     tables |= serving.attacks(asked.lucarne, asked.attacked)
     report.publish([made for made in outcomes if made], tables, asked.work, asked.out)
     say(f"wrote `{asked.out}/README.md`")

@@ -79,7 +79,7 @@ def _is_done(run: Path, model: Path) -> bool:
     return json.loads(record).get("state") == "finished" and digest in record
 
 
-def ask(lucarne: Path, runs: Path, table: str) -> list[dict[str, Any]]:
+def query(lucarne: Path, runs: Path, table: str) -> list[dict[str, Any]]:
     """The rows of `models/tables/<table>.sql` over all runs of a folder."""
     return _rows(_call(lucarne, "query", runs, "-f", MODELS / "tables" / f"{table}.sql", "--format", "json"))
 

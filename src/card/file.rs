@@ -143,19 +143,7 @@ impl ModelFile {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::*;
-    use crate::onnx::wire::StringStringEntryProto;
-
-    /// An ONNX file with an input, an output and this card.
-    fn write(folder: &Path, card: &Value) -> std::path::PathBuf {
-        let value = |name: &str| ValueInfoProto { name: name.into(), ..ValueInfoProto::default() };
-        let graph = GraphProto { input: vec![value("image")], output: vec![value("logits")], ..GraphProto::default() };
-        let entry = StringStringEntryProto { key: KEY.into(), value: card.to_string() };
-        let model = ModelProto { graph: Some(graph), metadata_props: vec![entry], ..ModelProto::default() };
-        let path = folder.join("model.onnx");
-        fs::write(&path, model.encode_to_vec()).expect("written");
-        path
-    }
+    use super::{super::write_test_model, *};
 
     fn card() -> Value {
         json!({
@@ -176,17 +164,17 @@ mod tests {
     #[test]
     fn a_card_without_a_number_equals_one_of_format_1() {
         let folder = tempfile::tempdir().expect("a folder");
-        let without = Card::read(&write(folder.path(), &card())).expect("a card");
+        let without = Card::read(&write_test_model(folder.path(), &card())).expect("a card");
         let mut numbered = card();
         numbered["format"] = json!(1);
-        assert_eq!(Card::read(&write(folder.path(), &numbered)).expect("a card"), without);
+        assert_eq!(Card::read(&write_test_model(folder.path(), &numbered)).expect("a card"), without);
         assert_eq!(serde_json::to_value(&without).expect("written")["format"], 1);
     }
 
     #[test]
     fn refuses_newer_formats_by_name_even_when_other_keys_have_changed() {
         let folder = tempfile::tempdir().expect("a folder");
-        let path = write(folder.path(), &json!({ "format": 3, "classes": { "head": "dirichlet" } }));
+        let path = write_test_model(folder.path(), &json!({ "format": 3, "classes": { "head": "dirichlet" } }));
         let error = Card::read(&path).expect_err("refused");
         let expected = format!(
             "cannot use the model `{}`: model card format 3 is newer than this version, which reads up to 1",
@@ -209,7 +197,7 @@ mod tests {
         ] {
             let mut changed = card();
             changed[key] = value;
-            let error = Card::read(&write(folder.path(), &changed)).expect_err("refused").to_string();
+            let error = Card::read(&write_test_model(folder.path(), &changed)).expect_err("refused").to_string();
             assert!(error.contains(expected), "{key}: {error}");
         }
     }

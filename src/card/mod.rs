@@ -84,6 +84,22 @@ impl Card {
     }
 }
 
+/// Writes an ONNX file with an input `image`, an output `logits` and a card, for tests.
+#[cfg(test)]
+pub(crate) fn write_test_model(folder: &std::path::Path, card: &serde_json::Value) -> std::path::PathBuf {
+    use prost::Message;
+
+    use crate::onnx::wire::{GraphProto, ModelProto, StringStringEntryProto, ValueInfoProto};
+
+    let value = |name: &str| ValueInfoProto { name: name.into(), ..ValueInfoProto::default() };
+    let graph = GraphProto { input: vec![value("image")], output: vec![value("logits")], ..GraphProto::default() };
+    let entry = StringStringEntryProto { key: KEY.into(), value: card.to_string() };
+    let model = ModelProto { graph: Some(graph), metadata_props: vec![entry], ..ModelProto::default() };
+    let path = folder.join("model.onnx");
+    std::fs::write(&path, model.encode_to_vec()).expect("written");
+    path
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

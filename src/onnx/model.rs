@@ -54,7 +54,7 @@ pub(crate) struct LoadOptions {
 /// The map from latent vectors to logits.
 enum ModelHead {
     Affine(AffineHead),
-    /// Any other graph, as a model of its own.
+    /// Any other graph, as a separate model.
     Session(Mutex<Session>),
 }
 
@@ -73,7 +73,7 @@ impl LoadedModel {
     fn incremental_form(&self) -> Result<Option<IncrementalModel>> {
         let model = self.path.display();
         let fall_back = |reason: String| {
-            tracing::info!(%model, reason, "candidates are scored as whole images by ONNX Runtime");
+            tracing::info!(%model, reason, "candidates are scored as complete images by ONNX Runtime");
             Ok(None)
         };
         let graph = self.file().and_then(ModelGraph::read);

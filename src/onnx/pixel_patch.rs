@@ -1,5 +1,5 @@
 //! Scores candidates, that is, variants of one image that differ from it in a few pixels: by the patches of layers that they
-//! change, or as whole images where a pixel changes most of the network.
+//! change, or as complete images where a pixel changes most of the network.
 
 use super::incremental::{BaseImage, CandidateScratch, Candidates, IncrementalModel};
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
 /// How many candidates to pass at once, unless a batch is larger: half a second of a ResNet18 on a CPU.
 const PREFERRED_CANDIDATES: usize = 64;
 
-/// Scores candidates as whole images, a batch at a time.
+/// Scores candidates as complete images, a batch at a time.
 pub(super) struct WholeImageEvaluator<'a> {
     model: &'a dyn Model,
     image: Vec<f32>,

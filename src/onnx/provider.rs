@@ -16,7 +16,7 @@ pub(crate) struct Provider {
     pub(crate) name: &'static str,
     /// Images of a batch, unless the settings give a number.
     pub(crate) batch_rows: usize,
-    /// Whether it runs on a device of its own. Then the engine reads batches large enough to fill it, and a session that
+    /// Whether it runs on separate hardware. Then the engine reads batches large enough to fill it, and a session that
     /// cannot be created is a failure of the environment rather than of the model.
     pub(crate) is_accelerator: bool,
     /// How many sessions serve a number of workers.

@@ -2,8 +2,8 @@
 //!
 //! A value of the graph is a sum of linear maps of layers plus a constant for each channel. Convolutions, sums, batch
 //! normalisations, average pools and matrices change this sum only. An activation or a max pool ends it: the result is a new
-//! layer, and later values are sums of maps of layers again. So `Conv, BatchNormalization, Add, Relu, MaxPool` is one layer, and
-//! a chain of matrices is one matrix, multiplied in double precision.
+//! layer, and later values are sums of maps of layers again. So `Conv, BatchNormalization, Add, Relu, MaxPool` is one layer,
+//! and a chain of matrices is one matrix, multiplied in double precision.
 
 use std::collections::HashMap;
 

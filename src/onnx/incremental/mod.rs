@@ -8,8 +8,8 @@
 //! against the runtime itself. A candidate is computed alone and with one order of sums, so its logits are bitwise independent
 //! of the candidates beside it.
 //!
-//! Written by hand because ONNX Runtime only computes whole images: 272,334 candidates of one pixel per CPU second of a ConvNet,
-//! against 2,456 whole images in onnxruntime (`benches/README.md`), a factor of 111.
+//! Written by hand because ONNX Runtime only computes complete images: 272,334 candidates of one pixel per CPU second of a
+//! ConvNet, against 2,456 complete images in onnxruntime (`benches/README.md`), a factor of 111.
 
 mod agreement;
 mod aligned_buffer;
@@ -80,7 +80,8 @@ struct PackedTerm {
 }
 
 impl WorkCount {
-    /// Whether a changed pixel costs much less than an image. As a count, unlike a measurement, it is the same on every machine.
+    /// Whether a changed pixel costs much less than an image. As a count, unlike a measurement, it is the same on every
+    /// machine.
     pub(super) const fn pays(self) -> bool {
         self.pixel * WORTHWHILE_FACTOR < self.image
     }

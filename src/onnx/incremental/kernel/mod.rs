@@ -1,7 +1,7 @@
 //! The inner loops, compiled for several instruction sets.
 //!
-//! The channels of a cell are contiguous and padded to a multiple of eight, so a vector register holds channels of one cell. Every
-//! sum has one fixed order.
+//! The channels of a cell are contiguous and padded to a multiple of eight, so a vector register holds channels of one cell.
+//! Every sum has one fixed order.
 
 mod direct;
 mod epilogue;

@@ -164,8 +164,8 @@ fn fuses_layers_and_multiplies_the_last_matrices() {
     assert_eq!(convnet, [(3, 100), (3, 100), (8, 50), (16, 25), (32, 12), (3, 1)]);
     let lenet = shapes("models/examples/lenet5.onnx");
     assert_eq!(lenet, [(3, 100), (3, 100), (6, 24), (16, 5), (120, 1), (84, 1), (3, 1)]);
-    // The image, its centring, the stem, two layers in each of eight blocks (shortcuts and sums are parts of them), the means, the
-    // logits.
+    // The image, its centring, the stem, two layers in each of eight blocks (shortcuts and sums are parts of them), the means,
+    // the logits.
     let resnet = shapes("models/resnet18-regular.onnx");
     assert_eq!(resnet.len(), 3 + 2 * 8 + 2, "{resnet:?}");
 }
