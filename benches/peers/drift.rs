@@ -6,7 +6,7 @@ use lucarne::{
     random::Stream,
     stats::{
         isomap::Isomap,
-        mmd::{GaussianKernelSum, PAPER, Reference, Tested},
+        mmd::{GaussianKernelSum, MmdTest, PAPER, Reference},
         permutation::{Groups, Strata},
         points::Points,
     },
@@ -70,7 +70,7 @@ fn test(
     write_npy(&groups, &[samples.groups.count(), samples.groups.size()], &indices)?;
     let kernel = || GaussianKernelSum::new(variances).ok_or("no kernel");
     let known = Reference::new(samples.parts()[0].clone(), kernel()?);
-    let once = || -> Result<Tested> {
+    let once = || -> Result<MmdTest> {
         let [reference, window] = samples.parts();
         let fresh = if from_nothing { Some(Reference::new(reference, kernel()?)) } else { None };
         Ok(fresh.as_ref().unwrap_or(&known).test(&window, &samples.groups).ok_or("too few points")?)

@@ -19,7 +19,7 @@ pub struct Marginals {
 
 /// The dimension in which a group differs most from the others.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Greatest {
+pub struct MarginalDistance {
     /// Its index.
     pub dimension: usize,
     /// Its Jensen-Shannon distance, natural logarithm.
@@ -50,7 +50,7 @@ impl Marginals {
 
     /// The dimension in which a group of the pooled sample differs most from the other points; of equal ones the first.
     /// `None` when the group is empty or holds all points.
-    pub fn greatest(&self, group: &[u32]) -> Option<Greatest> {
+    pub fn greatest(&self, group: &[u32]) -> Option<MarginalDistance> {
         let (inside, all) = (group.len(), self.places.len() / self.dimension.max(1));
         if inside == 0 || inside >= all {
             return None;
@@ -72,7 +72,7 @@ impl Marginals {
         let greatest = pairs.map(of_dimension).enumerate().fold((0, f64::NEG_INFINITY), |greatest, (d, divergence)| {
             if divergence > greatest.1 { (d, divergence) } else { greatest }
         });
-        Some(Greatest { dimension: greatest.0, distance: (greatest.1 / 2.0).max(0.0).sqrt() })
+        Some(MarginalDistance { dimension: greatest.0, distance: (greatest.1 / 2.0).max(0.0).sqrt() })
     }
 }
 

@@ -154,6 +154,7 @@ fn tiles<const DISTANCES: bool, const FUSED: bool, const R: usize>(
     for panel in 0..stride / WIDE {
         let lanes = &other.panels[panel * dimension..][..dimension];
         let norms = &other.norms[panel * WIDE..][..WIDE];
+        let others = Panel { lanes, norms };
         for (first, block) in &blocks {
             let products = products::<FUSED, R>(block, lanes);
             for (r, products) in products.iter().enumerate().take(rows.end - first) {
@@ -170,7 +171,7 @@ fn tiles<const DISTANCES: bool, const FUSED: bool, const R: usize>(
                     is_near |= row[l] < NEAR * both;
                 }
                 if is_near {
-                    from_differences(block, r, lanes, own, norms, row);
+                    from_differences(block, r, own, &others, row);
                 }
             }
         }
@@ -196,25 +197,24 @@ fn products<const FUSED: bool, const R: usize>(block: &[[f64; R]], lanes: &[[f32
     sums
 }
 
+/// The coordinates `[dimension][point]` and the squared norms of the points of a panel.
+struct Panel<'a> {
+    lanes: &'a [[f32; WIDE]],
+    norms: &'a [f64],
+}
+
 /// Replaces the squared distances of a row that are small compared with the norms by those from differences.
 #[inline(always)]
-fn from_differences<const R: usize>(
-    block: &[[f64; R]],
-    r: usize,
-    lanes: &[[f32; WIDE]],
-    own: f64,
-    norms: &[f64],
-    row: &mut [f64],
-) {
+fn from_differences<const R: usize>(block: &[[f64; R]], r: usize, own: f64, others: &Panel, row: &mut [f64]) {
     let mut sums = [0.0; WIDE];
-    for (numbers, lanes) in block.iter().zip(lanes) {
+    for (numbers, lanes) in block.iter().zip(others.lanes) {
         for l in 0..WIDE {
             let difference = numbers[r] - f64::from(lanes[l]);
             sums[l] += difference * difference;
         }
     }
     for l in 0..WIDE {
-        if row[l] < NEAR * (own + norms[l]) {
+        if row[l] < NEAR * (own + others.norms[l]) {
             row[l] = sums[l];
         }
     }

@@ -23,15 +23,15 @@ pub(super) fn eigen(mut a: Vec<f64>, n: usize) -> (Vec<f64>, Vec<f64>) {
                 is_diagonal = false;
                 let theta = (a[q * n + q] - a[p * n + p]) / (2.0 * apq);
                 let t = theta.signum() / (theta.abs() + (theta * theta + 1.0).sqrt());
-                let c = 1.0 / (t * t + 1.0).sqrt();
-                let s = t * c;
+                let cosine = 1.0 / (t * t + 1.0).sqrt();
+                let rotation = Rotation { p, q, cosine, sine: t * cosine };
                 let (app, aqq) = (a[p * n + p] - t * apq, a[q * n + q] + t * apq);
-                rotate(&mut a, n, p, q, c, s);
+                rotate(&mut a, n, &rotation);
                 for i in 0..n {
                     (a[i * n + p], a[i * n + q]) = (a[p * n + i], a[q * n + i]);
                 }
                 (a[p * n + p], a[q * n + q], a[p * n + q], a[q * n + p]) = (app, aqq, 0.0, 0.0);
-                rotate(&mut vectors, n, p, q, c, s);
+                rotate(&mut vectors, n, &rotation);
             }
         }
         if is_diagonal {
@@ -44,9 +44,17 @@ pub(super) fn eigen(mut a: Vec<f64>, n: usize) -> (Vec<f64>, Vec<f64>) {
     (values, order.iter().flat_map(|i| &vectors[i * n..][..n]).copied().collect())
 }
 
-/// Rotates rows p and q, p < q.
+/// A rotation of rows p and q, p < q.
+struct Rotation {
+    p: usize,
+    q: usize,
+    cosine: f64,
+    sine: f64,
+}
+
 #[multiversion(targets = "simd")]
-fn rotate(a: &mut [f64], n: usize, p: usize, q: usize, c: f64, s: f64) {
+fn rotate(a: &mut [f64], n: usize, rotation: &Rotation) {
+    let &Rotation { p, q, cosine: c, sine: s } = rotation;
     let (above, below) = a.split_at_mut(q * n);
     for (x, y) in above[p * n..][..n].iter_mut().zip(&mut below[..n]) {
         (*x, *y) = (c * *x - s * *y, s * *x + c * *y);

@@ -15,13 +15,13 @@
 
 mod geodesics;
 mod jacobi;
+mod lanczos;
 mod neighbours;
-mod spectrum;
 
 use self::{
     geodesics::Geodesics,
+    lanczos::{EmbeddingAxis, largest, means},
     neighbours::{NeighbourGraph, nearest},
-    spectrum::{EmbeddingAxis, largest, means},
 };
 use super::points::Points;
 

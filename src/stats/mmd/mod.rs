@@ -55,14 +55,14 @@ pub struct Discrepancy {
 
 /// A discrepancy and its permutation null.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Tested {
+pub struct MmdTest {
     /// That of the two samples.
     pub discrepancy: Discrepancy,
     /// The unbiased estimates for the random groups, in their order.
     pub null: Vec<f64>,
 }
 
-impl Tested {
+impl MmdTest {
     /// The p-value (k + 1)/(B + 1) of the unbiased estimate.
     pub fn p_value(&self) -> f64 {
         p_value(self.discrepancy.unbiased, &self.null)
@@ -117,7 +117,7 @@ impl Reference {
 
     /// The discrepancy of a sample from the reference, and those of groups of the pooled sample, whose indices begin
     /// with the reference. `None` unless both have at least two points and the groups have [`Self::group_size`].
-    pub fn test(&self, sample: &Points, groups: &Groups) -> Option<Tested> {
+    pub fn test(&self, sample: &Points, groups: &Groups) -> Option<MmdTest> {
         let (n, m, size) = (self.len(), sample.len(), self.group_size(sample));
         if m < 2 || n < 2 || groups.size() != size {
             return None;
@@ -142,7 +142,7 @@ impl Reference {
         let all: Vec<KernelSums> = groups.iter().map(sums).collect();
         let discrepancy = all[0].discrepancy(size, n + m - size, self.kernel.at_zero());
         let null = all[1..].iter().map(|sums| sums.discrepancy(size, n + m - size, 0.0).unbiased).collect();
-        Some(Tested { discrepancy, null })
+        Some(MmdTest { discrepancy, null })
     }
 
     /// Calls with every row of the lower triangle of the pooled sample, in order: its index i, and k_ij for all j < i.

@@ -46,7 +46,7 @@ fn discrepancies_of_samples_and_groups_are_those_of_the_definition() {
         let reference = Reference::new(x, kernel);
         let mut groups = Groups::of_size(reference.group_size(&y));
         sample.groups.iter().for_each(|group| groups.push(group.iter().copied()));
-        let Tested { discrepancy, null } = reference.test(&y, &groups).expect("tested");
+        let MmdTest { discrepancy, null } = reference.test(&y, &groups).expect("tested");
         let close = |found: f64, expected: f64| (found - expected).abs() < 1e-13 * reference.kernel().at_zero();
         assert!(close(discrepancy.unbiased, sample.unbiased), "{discrepancy:?} {}", sample.unbiased);
         assert!(close(discrepancy.biased, sample.biased), "{discrepancy:?} {}", sample.biased);
