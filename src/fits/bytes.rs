@@ -101,3 +101,31 @@ fn gunzip(packed: impl Read, limits: &Limits) -> Result<Bytes, Reason> {
     }
     Ok(Bytes::Memory(bytes))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_end_at_the_end_of_the_file_in_memory_and_on_disk() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("bytes");
+        std::fs::write(&path, [1, 2, 3, 4]).expect("written");
+        let disk = Bytes::Disk { file: File::open(&path).expect("a file"), len: 4 };
+        for bytes in [Bytes::Memory(vec![1, 2, 3, 4]), disk] {
+            assert_eq!(bytes.get(1, 3).expect("bytes").as_ref(), [2, 3, 4]);
+            assert_eq!(bytes.get(0, 2).expect("bytes").as_ref(), [1, 2]);
+            assert_eq!(bytes.get(4, 0).expect("no bytes").as_ref(), [0; 0]);
+            let error = bytes.get(2, 3).expect_err("too long").report();
+            assert_eq!(error, "ends at byte 4, expected 3 bytes from byte 2");
+            assert!(bytes.get(5, 0).is_err() && bytes.get(u64::MAX, 2).is_err());
+        }
+    }
+
+    #[test]
+    fn folders_are_rejected_before_they_are_opened() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let error = Bytes::open(folder.path(), &Limits::default(), Vec::new()).expect_err("a folder").report();
+        assert_eq!(error, "is a folder, expected a regular file");
+    }
+}

@@ -247,12 +247,18 @@ mod tests {
     }
 
     #[test]
-    fn images_without_noise_are_stored_unchanged() {
-        let mut flat = vec![2.5; 60];
-        let before = flat.clone();
-        let how = Compression { algorithm: Algorithm::Rice, quantize_level: 4.0, dither: Dither::None };
-        round_trip(&mut flat, &[3, 4, 5], &how).expect("compressed");
-        assert_eq!(flat, before);
+    fn images_that_cannot_be_quantised_are_stored_unchanged() {
+        let flat = vec![2.5; 60];
+        let mut wide: Vec<f32> = (0..60).map(|i| ((i * 37) % 11) as f32).collect();
+        wide[33] = 1e10;
+        for algorithm in [Algorithm::Rice, Algorithm::Hcompress { scale: 0.0 }] {
+            for (before, quantize_level) in [(&flat, 4.0), (&wide, -1.0)] {
+                let (mut after, how) =
+                    (before.clone(), Compression { algorithm, quantize_level, dither: Dither::None });
+                round_trip(&mut after, &[3, 4, 5], &how).expect("compressed");
+                assert_eq!(after, *before, "{how:?}");
+            }
+        }
     }
 
     #[test]
@@ -270,7 +276,9 @@ mod tests {
         assert_eq!(rejected(f32::NAN, Algorithm::Rice, 4.0), message);
         assert!(rejected(1e35, Algorithm::Rice, 4.0).contains("too large"));
         assert!(rejected(1e20, Algorithm::Rice, -1e-3).contains("too large"));
-        assert!(rejected(3e9, Algorithm::Hcompress { scale: 0.0 }, -1.0).contains("more than HCOMPRESS has room for"));
+        let too_wide = |scale, pixel, level| rejected(pixel, Algorithm::Hcompress { scale }, level);
+        assert!(too_wide(0.0, 3e9, -1.0).contains("more than HCOMPRESS has room for"));
+        assert!(too_wide(1e9, 3.0, 4.0).contains("more than HCOMPRESS has room for"));
     }
 
     #[test]

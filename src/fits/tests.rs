@@ -168,6 +168,24 @@ fn parts_of_an_image_are_copied_from_any_start() {
 }
 
 #[test]
+fn plain_images_decoded_by_cfitsio_are_equal() {
+    for file in [
+        &include_bytes!("../../tests/golden/fits/u8.fits")[..],
+        include_bytes!("../../tests/golden/fits/i16.fits"),
+        include_bytes!("../../tests/golden/fits/f32.fits"),
+        include_bytes!("../../tests/golden/fits/f32_scaled.fits"),
+    ] {
+        let file = read(file.to_vec());
+        let (ours, theirs) = (file.image(0).expect("an image"), file.image_by_cfitsio(0).expect("an image"));
+        assert!(matches!(ours.pixels, pixels::PixelData::Stored(..)));
+        let pixels::PixelData::Decoded(theirs) = theirs.pixels else { panic!("not decoded by cfitsio") };
+        let ours = pixels(&file, 0);
+        assert!(ours.iter().any(|pixel| pixel.is_nan()) || file.hdus()[0].header.get("BLANK").is_none());
+        assert!(ours.iter().zip(&theirs).all(|(a, b)| a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan())));
+    }
+}
+
+#[test]
 fn damaged_tables_of_tiles_are_rejected_by_the_name_of_their_key() {
     let rice = &include_bytes!("../../tests/golden/fits/rice_i2.fits")[..];
     let tiled = &include_bytes!("../../tests/golden/fits/rice_tiles.fits")[..];
