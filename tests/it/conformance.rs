@@ -249,9 +249,9 @@ fn a_monitor_refuses_a_snapshot_that_is_not_its_own() {
         let mut restored = subject.start();
         assert!(restored.monitor.restore(b"").is_err(), "{}", subject.name());
         assert!(restored.monitor.restore(&snapshot[..snapshot.len() / 2]).is_err(), "{}", subject.name());
-        let newer = String::from_utf8_lossy(&snapshot).replacen("\"format\":1", "\"format\":2", 1).into_owned();
+        let newer = String::from_utf8_lossy(&snapshot).replacen("\"format\":1", "\"format\":2", 1);
         assert!(restored.monitor.restore(newer.as_bytes()).is_err(), "{}", subject.name());
-        let other = String::from_utf8_lossy(&snapshot).replacen(subject.kind.name, "another_kind", 1).into_owned();
+        let other = String::from_utf8_lossy(&snapshot).replacen(subject.kind.name, "another_kind", 1);
         assert!(restored.monitor.restore(other.as_bytes()).is_err(), "{}", subject.name());
     }
 }

@@ -12,7 +12,8 @@ use crate::{
     batch::{LABEL, OBJECT_ID},
     monitor::kit::{
         fixtures::{
-            Input, assert_continues_from_any_snapshot, attack_rows, attack_schema, collect, stream_rows, stream_schema,
+            Input, assert_continues_from_any_snapshot, assert_examples_build, attack_rows, attack_schema, collect,
+            stream_rows, stream_schema,
         },
         score::Labels,
     },
@@ -166,9 +167,9 @@ fn triplets_are_points_of_the_same_embedding() {
 
 #[test]
 fn the_drawing_does_not_depend_on_batches_or_on_when_attacks_arrive() {
-    let whole = watch(under_attack(), &[batch(0..60)]);
+    let expected = watch(under_attack(), &[batch(0..60)]);
     let parts: Vec<RecordBatch> = (0..60).step_by(7).map(|i| batch(i..(i + 7).min(60))).collect();
-    assert_eq!(watch(under_attack(), &parts), whole);
+    assert_eq!(watch(under_attack(), &parts), expected);
     let mut monitor = monitor(under_attack());
     let mut outputs = Vec::new();
     for i in 0..60 {
@@ -176,7 +177,7 @@ fn the_drawing_does_not_depend_on_batches_or_on_when_attacks_arrive() {
         outputs.push(monitor.observe_upstream("attack", &attack(i)).expect("observed"));
     }
     outputs.push(monitor.finish().expect("finished"));
-    assert_eq!(collect(outputs).0, whole);
+    assert_eq!(collect(outputs).0, expected);
 }
 
 #[test]
@@ -283,4 +284,9 @@ fn settings_have_their_defaults() {
     let monitor = monitor(under_attack());
     assert_eq!(names(monitor.required_columns()), ["a_latent", "b_latent", "a_class", "b_class", "label"]);
     assert_eq!(names(monitor.upstream()), ["attack"]);
+}
+
+#[test]
+fn examples_build_and_survive_serialisation() {
+    assert_examples_build::<Isomap>();
 }

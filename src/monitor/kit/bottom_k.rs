@@ -14,12 +14,12 @@ use crate::random::rank;
 pub(crate) struct BottomK<K, T> {
     k: usize,
     /// The largest key is on top: it is the next to be dropped.
-    heap: BinaryHeap<Entry<K, T>>,
+    heap: BinaryHeap<KeyedItem<K, T>>,
 }
 
 /// An item and its key; entries are compared by key.
 #[derive(Debug, Clone)]
-struct Entry<K, T> {
+struct KeyedItem<K, T> {
     key: K,
     item: T,
 }
@@ -52,7 +52,7 @@ impl<K: Ord, T> BottomK<K, T> {
 
     /// A sample of known items; `None` if there are more than `k`.
     pub(crate) fn from_items(k: usize, items: impl IntoIterator<Item = (K, T)>) -> Option<Self> {
-        let heap: BinaryHeap<_> = items.into_iter().map(|(key, item)| Entry { key, item }).collect();
+        let heap: BinaryHeap<_> = items.into_iter().map(|(key, item)| KeyedItem { key, item }).collect();
         (heap.len() <= k).then_some(Self { k, heap })
     }
 
@@ -63,7 +63,7 @@ impl<K: Ord, T> BottomK<K, T> {
 
     /// Adds an item, and drops the one with the largest key if there are more than `k`.
     pub(crate) fn insert(&mut self, key: K, item: T) {
-        self.heap.push(Entry { key, item });
+        self.heap.push(KeyedItem { key, item });
         if self.heap.len() > self.k {
             self.heap.pop();
         }
@@ -87,25 +87,25 @@ impl<K: Ord, T> BottomK<K, T> {
 
     /// Removes and returns all items, in arbitrary order.
     pub(crate) fn drain(&mut self) -> impl Iterator<Item = (K, T)> {
-        std::mem::take(&mut self.heap).into_iter().map(|Entry { key, item }| (key, item))
+        std::mem::take(&mut self.heap).into_iter().map(|KeyedItem { key, item }| (key, item))
     }
 }
 
-impl<K: Eq, T> PartialEq for Entry<K, T> {
+impl<K: Eq, T> PartialEq for KeyedItem<K, T> {
     fn eq(&self, other: &Self) -> bool {
         self.key == other.key
     }
 }
 
-impl<K: Eq, T> Eq for Entry<K, T> {}
+impl<K: Eq, T> Eq for KeyedItem<K, T> {}
 
-impl<K: Ord, T> PartialOrd for Entry<K, T> {
+impl<K: Ord, T> PartialOrd for KeyedItem<K, T> {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl<K: Ord, T> Ord for Entry<K, T> {
+impl<K: Ord, T> Ord for KeyedItem<K, T> {
     fn cmp(&self, other: &Self) -> Ordering {
         self.key.cmp(&other.key)
     }

@@ -235,7 +235,7 @@ mod tests {
         };
         assert!(refusal(&scores(&classes, &classes), true).contains("the list of scores is [\"a\", \"b\"]"));
         assert!(refusal(&scores(&names, &names), true).contains("the list of classes is [\"x\", \"y\"]"));
-        assert!(refusal(&of, false).contains("bins and classes"));
+        assert!(refusal(&of, false).contains("bins or classes"));
         assert!(refusal(&TalliedScores { kind: "means", ..of }, true).contains("expected a snapshot of `means`"));
     }
 }

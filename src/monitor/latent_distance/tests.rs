@@ -9,8 +9,8 @@ use super::*;
 use crate::{
     monitor::kit::{
         fixtures::{
-            Input, assert_continues_from_any_snapshot, attack_rows, attack_schema, collect, deliver, stream_rows,
-            stream_schema,
+            Input, assert_continues_from_any_snapshot, assert_examples_build, attack_rows, attack_schema, collect,
+            deliver, stream_rows, stream_schema,
         },
         score::Labels,
     },
@@ -124,9 +124,9 @@ fn the_distances_of_a_second_pair_are_compared_within_objects() {
 
 #[test]
 fn the_table_does_not_depend_on_batches() {
-    let whole = watch(against_c(), &[batch(0..40)]);
+    let expected = watch(against_c(), &[batch(0..40)]);
     let parts: Vec<RecordBatch> = (0..40).step_by(7).map(|i| batch(i..(i + 7).min(40))).collect();
-    assert_eq!(watch(against_c(), &parts), whole);
+    assert_eq!(watch(against_c(), &parts), expected);
 }
 
 #[test]
@@ -262,4 +262,9 @@ fn rejects_pairs_that_cannot_be_compared() {
     assert!(mistakes(LatentDistance { quantiles: vec![0.5, 5.0], ..to("b") }).contains("5 is not a quantile"));
     let no_versus = LatentDistance { maximum_js_distance: Some(0.1), ..to("b") };
     assert!(mistakes(no_versus).contains("`maximum_js_distance` needs `versus`"));
+}
+
+#[test]
+fn examples_build_and_survive_serialisation() {
+    assert_examples_build::<LatentDistance>();
 }

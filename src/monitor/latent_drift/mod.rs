@@ -7,13 +7,13 @@
 //! [largest one over all latent dimensions](crate::stats::marginals). `is_drift` is the outcome of the MMD test.
 //!
 //! **False alarms.** Over independent pairs of a reference and a window of one distribution, a fraction alpha is called drift.
-//! A stream is compared with *one* reference repeatedly: given that reference, the fraction is larger or smaller than alpha,
-//! the closer the larger the reference (`benches/README.md` has figures), and windows are no longer independent of each other.
+//! A stream is compared with *one* reference repeatedly: given that reference, the fraction is larger or smaller than alpha
+//! (less so for larger references; `benches/README.md` has figures), and windows are no longer independent of each other.
 //! Rows that are correlated within a window (by a visit, for example) look like drift; `block` names the column within whose
 //! values rows are exchangeable, which the reference must have too. The galaxies of the reference must not be in the stream.
 //!
 //! An endless stream has alpha false alarms per window: `expected_false_alarms` is their sum. `control: lord` gives each window
-//! a level of its own instead, such that of all windows called drift at most a fraction alpha is false ([`Lord`]). These
+//! its own level instead, so that of all windows called drift at most a fraction alpha is false ([`Lord`]). These
 //! levels fall while nothing is found; below 1/(B + 1) no permutation test can be significant, so it needs more
 //! `permutations`.
 //!

@@ -11,7 +11,7 @@ use parquet::arrow::ArrowWriter;
 use super::*;
 use crate::{
     batch::{ORIGIN, list_column, list_type},
-    monitor::kit::fixtures::{Input, assert_continues_from_any_snapshot, collect},
+    monitor::kit::fixtures::{Input, assert_continues_from_any_snapshot, assert_examples_build, collect},
     random::Stream,
     stats::{mmd::mmd2, points::Points},
 };
@@ -219,13 +219,13 @@ fn drift_is_one_finding_until_the_stream_returns() {
 fn windows_do_not_depend_on_batches() {
     let reference = reference(60);
     for settings in every_way(&reference, 40) {
-        let whole = watch(settings.clone(), &[rows(0..130, later)]);
+        let expected = watch(settings.clone(), &[rows(0..130, later)]);
         for size in [1, 7, 40] {
             let batches: Vec<RecordBatch> =
                 (0..130).step_by(size).map(|first| rows(first..(first + size).min(130), later)).collect();
-            assert_eq!(watch(settings.clone(), &batches), whole, "batches of {size}, {settings:?}");
+            assert_eq!(watch(settings.clone(), &batches), expected, "batches of {size}, {settings:?}");
         }
-        assert!(!whole.1.is_empty(), "{settings:?}");
+        assert!(!expected.1.is_empty(), "{settings:?}");
     }
 }
 
@@ -318,7 +318,7 @@ fn rejects_what_cannot_be_compared() {
     expect(LatentDrift { score: "n".into(), ..base.clone() }, "the column `n_latent` does not hold latents");
     expect(
         LatentDrift { domain: Some("neat".into()), ..base.clone() },
-        "does not have the domain `neat`; help: its domains are `near`, `far`",
+        "does not have the domain `neat` (at `domain`); help: its domains are `near`, `far`",
     );
     expect(
         LatentDrift { reference: "nowhere.parquet".into(), ..base.clone() },
@@ -352,4 +352,9 @@ fn rejects_what_cannot_be_compared() {
         LatentDrift { reference: other, ..base },
         "are of another model (sha256 4567) than those of the score (0123)",
     );
+}
+
+#[test]
+fn examples_build_and_survive_serialisation() {
+    assert_examples_build::<LatentDrift>();
 }
