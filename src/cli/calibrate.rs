@@ -33,7 +33,7 @@ pub(super) struct Calibrate {
     /// The file to write; standard output when not given. Domains of other names in it stay.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Takes no more than so many rows from the source.
+    /// Take at most N rows from the source.
     #[arg(long, value_name = "N")]
     limit: Option<u64>,
 }

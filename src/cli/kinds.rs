@@ -55,7 +55,7 @@ fn find(wanted: &str) -> Result<Vec<(Family, &'static str, Json)>> {
         all().filter(|(family, name, _)| *name == wanted || wanted == format!("{}.{name}", family.name())).collect();
     if found.is_empty() {
         let names: Vec<&str> = all().map(|(_, name, _)| name).collect();
-        let mistake = Diagnostic::at("", Code::UnknownKind, format!("there is no kind `{wanted}`"));
+        let mistake = Diagnostic::at("", Code::UnknownKind, format!("unknown kind `{wanted}`"));
         let help = did_you_mean(wanted, names);
         return Err(vec![mistake.help(help.unwrap_or_else(|| "`lucarne kinds` lists them".into()))].into());
     }

@@ -15,7 +15,7 @@ use crate::{
     error::{Error, Result},
 };
 
-/// Runs a pipeline into its run directory.
+/// Run a pipeline into its run directory.
 #[derive(Args)]
 pub(super) struct Run {
     #[command(flatten)]
@@ -29,16 +29,16 @@ pub(super) struct Run {
     /// The most rows of a batch. Results do not depend on it.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65536))]
     batch: Option<u32>,
-    /// Takes no more than so many rows from the source, for a first look.
+    /// Take at most N rows from the source, for a first look.
     #[arg(long, value_name = "N")]
     limit: Option<u64>,
-    /// Goes on where the last commit of an earlier run ended; begins where there is none.
+    /// Continue after the last commit of an earlier run; begin if there is none.
     #[arg(long, conflicts_with = "overwrite")]
     resume: bool,
-    /// Removes the tables of an earlier run first.
+    /// Remove the tables of an earlier run first.
     #[arg(long)]
     overwrite: bool,
-    /// Shows the run in a browser while it goes on, and its metrics at `/metrics` for Prometheus; without ADDR at
+    /// Show the run in a browser while it is running, and its metrics at `/metrics` for Prometheus; without ADDR at
     /// 127.0.0.1:8080. A port alone is one of 127.0.0.1.
     #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = "127.0.0.1:8080", value_parser = serve::address)]
     serve: Option<SocketAddr>,

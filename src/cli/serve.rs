@@ -41,7 +41,7 @@ impl Live {
             let address = server.address();
             eprintln!("serving http://{address}/");
             if !is_loopback(&address) {
-                eprintln!("warning: whoever reaches this machine can read the run at this address");
+                eprintln!("warning: anyone who can reach this machine can read the run at this address");
             }
         }
         Ok(Self(Some((board, server))))

@@ -244,7 +244,7 @@ impl Reader<'_> {
             return broken("", place);
         };
         let Some(kind) = kinds.iter().find(|kind| kind.name == one.key) else {
-            let message = format!("`{}` is no kind of {}", one.key, family.name());
+            let message = format!("unknown {} `{}`", family.name(), one.key);
             let what = format!("{} kinds", family.name());
             self.flaws
                 .push(SpannedDiagnostic::new(one.key_at, Code::UnknownKind, message).suggest(&one.key, &names, &what));

@@ -148,7 +148,7 @@ fn filled(text: &str, at: Span, parameters: &[Entry], flaws: &mut Vec<SpannedDia
     Node { value, at, filled: Some(written), from }
 }
 
-/// Stands for a value that is not known, so that no other mistake is told of it.
+/// Stands for an unknown value, so that it causes no further diagnostics.
 pub(super) const UNSET: &str = "\0unset";
 
 fn value<'a>(name: &str, at: Span, parameters: &'a [Entry]) -> Result<&'a Node, Box<SpannedDiagnostic>> {

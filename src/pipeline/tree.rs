@@ -1,6 +1,6 @@
 //! A YAML document as an ordered tree in which everything knows its place.
 //!
-//! Keys keep their order and may repeat: whoever reads the tree says what a repeated key means, and can point at both.
+//! Keys keep their order and may repeat: the reader of the tree decides what a repeated key means, and can point at both.
 
 use std::fmt;
 

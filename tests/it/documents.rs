@@ -260,7 +260,7 @@ fn an_interrupted_run_ends_after_a_commit_with_130_and_goes_on() {
     let output = child.wait_with_output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(130), "{said}");
-    assert!(said.contains("stopping after a commit") && said.contains("`--resume` goes on"), "{said}");
+    assert!(said.contains("stopping after a commit") && said.contains("continue with `--resume`"), "{said}");
     let record: serde_json::Value = serde_json::from_str(&fs::read_to_string(run.join("run.json")).unwrap()).unwrap();
     assert_eq!(record["state"], "interrupted", "{record:#}");
 }

@@ -1,7 +1,6 @@
 //! Every test that needs more than one module, in one binary: a file here is a subject.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
-mod conformance;
 mod documents;
 mod engine;
 mod fits;

@@ -23,7 +23,7 @@ use arrow::{
 
 pub(super) use self::sample::Sample;
 use self::{
-    sample::ObjectKey,
+    sample::SampleKey,
     waiting::{TaskSource, Waiting},
     workers::Workers,
 };
@@ -72,7 +72,7 @@ pub(super) struct ObjectTasks<T> {
     output_bytes: usize,
     run: RunContext,
     /// The sampled objects so far, if the sample has a limit: which objects are in it is known only at the end of the stream.
-    smallest: Option<BottomK<ObjectKey, RecordBatch>>,
+    smallest: Option<BottomK<SampleKey, RecordBatch>>,
     /// Objects accepted but not emitted, by row number in the stream.
     pending: BTreeMap<u64, RecordBatch>,
     /// Rows about pending objects that have to wait for an earlier object.
@@ -186,7 +186,7 @@ impl<T: ObjectTask> Monitor for ObjectTasks<T> {
 
     fn drain(&mut self, until: Instant) -> Result<(MonitorOutput, Progress)> {
         if let Some(smallest) = &mut self.smallest {
-            let mut sampled: Vec<(ObjectKey, RecordBatch)> = smallest.drain().collect();
+            let mut sampled: Vec<(SampleKey, RecordBatch)> = smallest.drain().collect();
             sampled.sort_unstable_by_key(|(key, _)| key.number);
             for (key, subject) in sampled {
                 self.accept(key.number, subject)?;

@@ -15,10 +15,10 @@ pub(in crate::monitor) struct Sample {
 
 impl Sample {
     /// The key of an object that is row `number` of the stream; `None` if the fraction leaves it out.
-    pub(super) fn key(&self, seed: u64, object_id: &str, number: u64) -> Option<ObjectKey> {
+    pub(super) fn key(&self, seed: u64, object_id: &str, number: u64) -> Option<SampleKey> {
         let hash = rank(seed, object_id);
         // Hashes are not negative, so their bits are ordered as the numbers are.
-        (hash < self.fraction.unwrap_or(1.0)).then(|| ObjectKey {
+        (hash < self.fraction.unwrap_or(1.0)).then(|| SampleKey {
             hash: hash.to_bits(),
             object_id: object_id.to_owned(),
             number,
@@ -28,7 +28,7 @@ impl Sample {
 
 /// The key of an object in a sample: by hash, then by id. Of objects with one id the earlier is kept.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct ObjectKey {
+pub(super) struct SampleKey {
     hash: u64,
     object_id: String,
     /// The row of the stream.

@@ -320,7 +320,7 @@ fn a_run_whose_address_is_taken_touches_nothing_and_one_that_serves_says_where()
     assert_eq!(start("0.0.0.0:0", &["--overwrite", "--quiet"]), (Some(0), String::new()));
     let (code, told) = start("0.0.0.0:0", &["--overwrite"]);
     assert_eq!(code, Some(0), "{told}");
-    assert!(told.contains("\nwarning: whoever reaches this machine can read the run at this address\n"), "{told}");
+    assert!(told.contains("\nwarning: anyone who can reach this machine can read the run at this address\n"), "{told}");
 }
 
 #[test]

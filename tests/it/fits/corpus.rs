@@ -59,11 +59,11 @@ fn a_cube_cut_off_at_any_block_is_a_reject() {
         let reason = rejected("a.fits", &complete[..end]);
         let expected = match end {
             0 => "is empty, expected a FITS file".to_owned(),
-            _ => format!("unit 0 is cut off: 10800 bytes of data expected, {} are there", end - 2880),
+            _ => format!("HDU 0 is cut off: 10800 bytes of data expected, {} are there", end - 2880),
         };
         assert_eq!(reason, expected);
     }
-    assert_eq!(rejected("a.fits", &complete[..1000]), "unit 0 is cut off in its header: no `END` before byte 1000");
+    assert_eq!(rejected("a.fits", &complete[..1000]), "HDU 0 is cut off in its header: no `END` before byte 1000");
 }
 
 #[test]
@@ -77,22 +77,22 @@ fn reads_a_last_block_without_padding() {
 #[test]
 fn impossible_keys_are_named_in_the_reason() {
     for (key, value, reason) in [
-        ("NAXIS1", "999999999999", "unit 0 is cut off: 359999999999640 bytes of data expected, 11520 are there"),
+        ("NAXIS1", "999999999999", "HDU 0 is cut off: 359999999999640 bytes of data expected, 11520 are there"),
         (
             "NAXIS1",
             "9223372036854775807",
-            "unit 0 has the shape [3, 30, 9223372036854775807], more than any file can hold",
+            "HDU 0 has the shape [3, 30, 9223372036854775807], more than any file can hold",
         ),
-        ("NAXIS1", "-30", "unit 0 key `NAXIS1` is -30, expected 0 or more"),
-        ("NAXIS1", "30.5", "unit 0 key `NAXIS1` is `30.5`, expected an integer"),
-        ("NAXIS", "-1", "unit 0 key `NAXIS` is -1, expected 0 to 999"),
-        ("NAXIS", "1000", "unit 0 key `NAXIS` is 1000, expected 0 to 999"),
-        ("NAXIS", "4", "unit 0 key `NAXIS4` is missing, expected an integer"),
+        ("NAXIS1", "-30", "HDU 0 key `NAXIS1` is -30, expected 0 or more"),
+        ("NAXIS1", "30.5", "HDU 0 key `NAXIS1` is `30.5`, expected an integer"),
+        ("NAXIS", "-1", "HDU 0 key `NAXIS` is -1, expected 0 to 999"),
+        ("NAXIS", "1000", "HDU 0 key `NAXIS` is 1000, expected 0 to 999"),
+        ("NAXIS", "4", "HDU 0 key `NAXIS4` is missing, expected an integer"),
         ("NAXIS", "0", "has no image: it holds no pixels"),
         ("NAXIS", "1", "key `BANDS` is `gri`, expected the names of 1 plane"),
-        ("BITPIX", "-31", "unit 0 key `BITPIX` is -31, expected 8, 16, 32, 64, -32 or -64"),
-        ("BITPIX", "-64", "unit 0 is cut off: 21600 bytes of data expected, 11520 are there"),
-        ("SIMPLE", "F", "unit 0 key `SIMPLE` is not `T`: not a standard FITS file"),
+        ("BITPIX", "-31", "HDU 0 key `BITPIX` is -31, expected 8, 16, 32, 64, -32 or -64"),
+        ("BITPIX", "-64", "HDU 0 is cut off: 21600 bytes of data expected, 11520 are there"),
+        ("SIMPLE", "F", "HDU 0 key `SIMPLE` is not `T`: not a standard FITS file"),
         ("NAXIS3", "0", "has no image: it holds no pixels"),
         ("BANDS", "'gr'", "key `BANDS` is `gr`, expected the names of 3 planes"),
     ] {
@@ -115,7 +115,7 @@ fn rejects_an_image_above_the_limit_before_reading_it() {
     fs::write(&path, &header).unwrap();
     fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(2880 + 4 * 3 * 30 * 15_000_000).unwrap();
     let reason = read(settings(&path)).rejects[0].reason.clone();
-    assert_eq!(reason, "unit 0 has the shape [3, 30, 15000000], more than the allowed 67108864 pixels");
+    assert_eq!(reason, "HDU 0 has the shape [3, 30, 15000000], more than the allowed 67108864 pixels");
 }
 
 #[test]
@@ -316,8 +316,8 @@ fn rejects_rows_that_differ_from_the_first() {
     assert_eq!(
         reasons,
         [
-            "is 20 by 20 pixels, expected 30 by 30 as in the first file: `size` would crop or pad it",
-            "has the unit `adu`, expected a unit of flux: `unit` or `zero_point` would say it",
+            "is 20 by 20 pixels, expected 30 by 30 as in the first file: set `size` to crop or pad it",
+            "has the unit `adu`, expected a unit of flux: set `unit` or `zero_point`",
         ]
     );
     assert_eq!(output.rows.num_rows(), 2);

@@ -201,7 +201,7 @@ fn rejects_or_fills_non_finite_pixels() {
     std::fs::write(folder.path().join("a.fits"), with_companions(true)).unwrap();
     let mut settings = Fits::new([text(folder.path())]);
     let output = read(settings.clone());
-    let expected = "has 1 pixels of 12 that are no finite number, the first at band `band1`, y 1, x 0: `nan: fill` would fill them";
+    let expected = "has 1 non-finite pixels of 12, the first in band `band1` at y 1, x 0: `nan: fill` would fill them";
     assert_eq!((output.rejects[0].reason.as_str(), output.rejects[0].row), (expected, 0));
     settings.nan = Policy::Fill;
     assert_eq!(list_values(&read(settings).rows, "image").unwrap().0[4], 0.0);
@@ -284,7 +284,7 @@ fn mistake(paths: &[String]) -> (Code, String) {
 fn rejects_paths_without_files() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| text(&folder.path().join(name));
-    assert_eq!(mistake(&[at("none.fits")]), (Code::MissingFile, format!("`{}` is not there", at("none.fits"))));
+    assert_eq!(mistake(&[at("none.fits")]), (Code::MissingFile, format!("`{}` does not exist", at("none.fits"))));
     assert_eq!(mistake(&[at("*.fits")]), (Code::MissingFile, format!("no file matches `{}`", at("*.fits"))));
     assert_eq!(
         mistake(&[text(folder.path())]),
@@ -296,7 +296,7 @@ fn rejects_paths_without_files() {
     let list = format!("@{}", at("list.txt"));
     assert_eq!(
         mistake(std::slice::from_ref(&list)),
-        (Code::MissingFile, format!("list `{}`: `{}` is not there", at("list.txt"), at("b.fits")))
+        (Code::MissingFile, format!("list `{}`: `{}` does not exist", at("list.txt"), at("b.fits")))
     );
     std::fs::write(folder.path().join("b.fits"), cube(2, 0.0)).unwrap();
     assert_eq!(read(Fits::new([list])).rows.num_rows(), 2);
