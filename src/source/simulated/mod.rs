@@ -5,7 +5,7 @@
 //! classes are balanced, and a number does not reveal its class. The laws of magnitude, half-light radius, offset of the centre,
 //! direction and of the unrelated neighbour (in 35 % of images) are the same for every class.
 //!
-//! The reader yields the truth ([`truth`]); the workers draw the pixels through the decoder ([`pixels`]). The split `S+N` holds
+//! The reader yields the truth (`truth.rs`); the workers draw the pixels through the decoder (`pixels.rs`). The split `S+N` holds
 //! objects S to S + N - 1, so its id names the same rows at every start.
 
 mod pixels;
