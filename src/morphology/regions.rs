@@ -5,8 +5,8 @@
 pub(super) fn regions(set: &[bool], width: usize) -> (Vec<u32>, u32) {
     let mut fill = FloodFill::new(set, width);
     let mut count = 0;
-    for start in 0..set.len() {
-        if set[start] && fill.labels[start] == 0 {
+    for (start, is_set) in set.iter().enumerate() {
+        if *is_set && fill.labels[start] == 0 {
             count += 1;
             fill.region(start, count);
         }

@@ -137,7 +137,7 @@ impl Builder {
         self.labels.push(label.to_owned());
         match stage.into_stage(label) {
             Ok(BuiltStage { kind, custom, identity, stage }) => {
-                self.record(family, label, kind, identity);
+                self.record(family, label, kind, identity.as_ref());
                 Declared { label: label.into(), kind: kind.into(), custom, place: Place::default(), stage: Some(stage) }
             }
             Err(mistakes) => {
@@ -157,7 +157,7 @@ impl Builder {
     }
 
     /// Keeps the identity of a stage for the run record, as a document would have it.
-    fn record(&mut self, family: Family, label: &str, kind: &str, identity: Option<Json>) {
+    fn record(&mut self, family: Family, label: &str, kind: &str, identity: Option<&Json>) {
         if identity.is_none() {
             self.draft.undigested.push(label.to_owned());
         }

@@ -53,12 +53,15 @@ pub struct Pipeline {
     control: Control,
 }
 
+/// Receives the progress of a run.
+type ProgressFunction = Box<dyn FnMut(&Status<'_>)>;
+
 /// How to run it into a directory.
 #[derive(Default)]
 struct Control {
     existing: Existing,
     stop: Stop,
-    progress: Option<Box<dyn FnMut(&Status<'_>)>>,
+    progress: Option<ProgressFunction>,
 }
 
 enum Origin {

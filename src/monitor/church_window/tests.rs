@@ -179,7 +179,7 @@ fn parallel_axes_have_an_angle_of_0_or_180_degrees() {
     // Of rounded sums of squares the cosine may exceed 1.
     fn parallel(score: &str, object: usize) -> [f32; 2] {
         let (u, v) = (0.1 * (object / 2 + 1) as f32, 0.3);
-        let factor = if object % 2 == 0 { 2.0 } else { -2.0 };
+        let factor = if object.is_multiple_of(2) { 2.0 } else { -2.0 };
         match score {
             "a" => [0.0, 0.0],
             "b" => [u, v],
@@ -220,7 +220,12 @@ fn latents_of_attacks_take_the_place_of_their_axis() {
     let second = attack_rows(&row, &[(true, crossing("c", 0))]);
     for (attacks, scores) in [(["first", "second"], ["b", "c"]), (["second", "first"], ["c", "b"])] {
         let mut monitor = bind(coarse(attacks[0], attacks[1]), false).expect("bound");
-        let emitted = deliver(&mut *monitor, ["first", "second"], [&[first.clone()], &[second.clone()]], "ab");
+        let emitted = deliver(
+            &mut *monitor,
+            ["first", "second"],
+            [std::slice::from_ref(&first), std::slice::from_ref(&second)],
+            "ab",
+        );
         let mut of_scores = bind(coarse(scores[0], scores[1]), false).expect("bound");
         let (found, _) = collect(emitted);
         let (expected, _) = collect([of_scores.observe(&row).expect("observed")]);

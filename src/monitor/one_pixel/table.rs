@@ -137,7 +137,7 @@ impl AttackTable {
             .text(ORIGIN, |row| row.origin)
             .optional_text("label_true", |row| row.of.before.truth.as_deref())
             .text("label_pred", |row| row.class)
-            .optional_text("label_target", |row| row.target())
+            .optional_text("label_target", AttackRow::target)
             .optional_number("p_before", |row| row.p_before)
             .optional_number("p_after", |row| Some(row.outcome()?.p_after))
             .optional_flag("success", |row| Some(row.outcome()?.success))

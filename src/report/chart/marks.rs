@@ -86,7 +86,7 @@ impl MarkStyle {
                 }
             }
             MarkOutline::Circle { filled: false } => {
-                area.draw(&Circle::new((x, y), size, stroke)).map_err(draw_error)?
+                area.draw(&Circle::new((x, y), size, stroke)).map_err(draw_error)?;
             }
             MarkOutline::Strokes(lines) => {
                 for line in lines {

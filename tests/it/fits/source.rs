@@ -58,7 +58,7 @@ fn every_hdu_of_a_cosmos_file_is_an_object() {
     let output = read(settings);
     assert_eq!(output.rows.num_rows() + output.rejects.len(), 100);
     assert!(
-        output.rejects.iter().any(|reject| reject.reason.contains("`size` would crop or pad it")),
+        output.rejects.iter().any(|reject| reject.reason.contains("set `size` to crop or pad it")),
         "{:?}",
         output.rejects[0]
     );

@@ -169,7 +169,7 @@ impl PixelDecoder {
                         ElectronBands::Chosen => added[at(genes[2], self.bands)] = value(genes[3]) as f32,
                         ElectronBands::Fixed(band) => added[*band] = value(genes[2]) as f32,
                         ElectronBands::All => {
-                            added.iter_mut().zip(&genes[2..]).for_each(|(e, gene)| *e = value(*gene) as f32)
+                            added.iter_mut().zip(&genes[2..]).for_each(|(e, gene)| *e = value(*gene) as f32);
                         }
                     }
                     for band in 0..self.bands {
