@@ -226,12 +226,12 @@ impl Scatter3d {
         let named: Vec<(&PointSeries, &str)> =
             self.series.iter().filter_map(|series| Some((series, series.name.as_deref()?))).collect();
         let positions = wrap_legend(named.iter().map(|(_, name)| 26 + text_width(name, FONT_SIZE) + 16));
-        let entry = |((series, name), at): (&(&PointSeries, _), &LegendPosition)| {
+        let entry = |((series, name), at): ((&PointSeries, _), &LegendPosition)| {
             let (left, middle) = (f64::from(at.x), f64::from(6 + at.line * LEGEND_LINE + LEGEND_LINE / 2));
             let style = MarkStyle { radius: series.style.radius.max(LEGEND_RADIUS), ..series.style };
             LegendEntry { mark: style.svg((left + 10.0, middle), series.colour), x: left + 22.0, y: middle + 4.5, name }
         };
-        (named.iter().zip(&positions).map(entry).collect(), legend_height(&positions))
+        (named.into_iter().zip(&positions).map(entry).collect(), legend_height(&positions))
     }
 }
 
