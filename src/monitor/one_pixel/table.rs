@@ -129,6 +129,10 @@ impl AttackTable {
     }
 
     /// The columns, in order.
+    #[allow(
+        clippy::redundant_closure_for_method_calls,
+        reason = "the path of the method would fix the lifetime of the row"
+    )]
     fn spec<'a>(&self) -> TableSpec<AttackRow<'a>> {
         let (count, values) = (self.pixels.count, self.pixels.count * self.pixels.bands);
         let tensor = || tensor_metadata(&[self.pixels.count, self.pixels.bands], &["pixel", "band"]);
@@ -137,7 +141,7 @@ impl AttackTable {
             .text(ORIGIN, |row| row.origin)
             .optional_text("label_true", |row| row.of.before.truth.as_deref())
             .text("label_pred", |row| row.class)
-            .optional_text("label_target", AttackRow::target)
+            .optional_text("label_target", |row| row.target())
             .optional_number("p_before", |row| row.p_before)
             .optional_number("p_after", |row| Some(row.outcome()?.p_after))
             .optional_flag("success", |row| Some(row.outcome()?.success))
