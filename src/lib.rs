@@ -56,8 +56,7 @@
 //!
 //! # A stage of your own
 //!
-//! Anything boxed that implements a contract of [`stage`] is a stage; `pipelines/own_source.rs` and `pipelines/own_monitor.rs` are
-//! longer examples.
+//! Anything boxed that implements a contract of [`stage`] is a stage.
 //!
 //! ```
 //! use lucarne::{
