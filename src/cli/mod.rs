@@ -9,9 +9,12 @@ mod compact;
 mod explain;
 mod kinds;
 mod pipeline;
+#[cfg(feature = "sql")]
 mod query;
+#[cfg(feature = "report")]
 mod report;
 mod run;
+#[cfg(feature = "report")]
 mod serve;
 mod terminal;
 
@@ -44,9 +47,11 @@ enum Command {
     Check(check::Check),
     Explain(explain::Explain),
     Kinds(kinds::Kinds),
+    #[cfg(feature = "sql")]
     Query(query::Query),
     Calibrate(calibrate::Calibrate),
     Compact(compact::Compact),
+    #[cfg(feature = "report")]
     Report(report::Report),
 }
 
@@ -77,9 +82,11 @@ pub fn main() -> ExitCode {
         Command::Check(command) => command.run().map(Into::into),
         Command::Explain(command) => command.run().map(Into::into),
         Command::Kinds(command) => command.run().map(Into::into),
+        #[cfg(feature = "sql")]
         Command::Query(command) => command.run(),
         Command::Calibrate(command) => command.run().map(Into::into),
         Command::Compact(command) => command.run(cli.quiet).map(Into::into),
+        #[cfg(feature = "report")]
         Command::Report(command) => command.run().map(Into::into),
     }));
     match exit {

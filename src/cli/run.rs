@@ -1,15 +1,15 @@
 //! `lucarne run`: runs a pipeline, with a bar on a terminal, and stops after a commit when asked to.
 
-use std::{fmt::Write, io::IsTerminal, net::SocketAddr, path::PathBuf};
+#[cfg(feature = "report")]
+use std::net::SocketAddr;
+use std::{fmt::Write, io::IsTerminal, path::PathBuf};
 
 use clap::Args;
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 
-use super::{
-    Exit,
-    pipeline::PipelineArgs,
-    serve::{self, Live},
-};
+#[cfg(feature = "report")]
+use super::serve::{self, Live};
+use super::{Exit, pipeline::PipelineArgs};
 use crate::{
     engine::{Counts, Existing, RunOptions, Status, Stop, Summary},
     error::{Error, Result},
@@ -40,6 +40,7 @@ pub(super) struct Run {
     overwrite: bool,
     /// Show the run in a browser while it is running, and its metrics at `/metrics` for Prometheus; without ADDR at
     /// 127.0.0.1:8080. A port alone is one of 127.0.0.1.
+    #[cfg(feature = "report")]
     #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = "127.0.0.1:8080", value_parser = serve::address)]
     serve: Option<SocketAddr>,
 }
@@ -66,16 +67,19 @@ impl Run {
             _ => Existing::Refuse,
         };
         let stop = stop_on_signals()?;
+        #[cfg(feature = "report")]
         let live = Live::start(self.serve, &plan, quiet)?;
         let bar = Bar::new(quiet);
         let outcome = plan.run(&RunOptions { existing }, &stop, &mut |status| {
             bar.show(status);
+            #[cfg(feature = "report")]
             live.show(status);
         });
         bar.clear();
         if let (Ok(summary), false) = (&outcome, quiet) {
             eprint!("{}", tell(summary));
         }
+        #[cfg(feature = "report")]
         live.end(&outcome);
         let summary = outcome?;
         Ok(if summary.findings.is_empty() && !too_many_rejects(&summary.counts) { Exit::Done } else { Exit::Found })

@@ -6,18 +6,29 @@
 //! from what changes in every layer, where that pays ([`incremental`]); this needs the [`graph`] of the file, decoded from its
 //! protobuf messages ([`wire`]).
 
+#[cfg(feature = "onnx")]
 mod batching;
+#[cfg(feature = "onnx")]
 mod graph;
+#[cfg(feature = "onnx")]
 mod incremental;
+#[cfg(feature = "onnx")]
 mod model;
+#[cfg(feature = "onnx")]
 mod pixel_patch;
+#[cfg(feature = "onnx")]
 mod probe;
+#[cfg(feature = "onnx")]
 pub(crate) mod provider;
+#[cfg(feature = "onnx")]
 pub(crate) mod runtime;
+#[cfg(feature = "onnx")]
 mod session;
+#[cfg(feature = "onnx")]
 mod signature;
 pub(crate) mod wire;
 
+#[cfg(feature = "onnx")]
 pub(crate) use self::{
     model::{LoadOptions, LoadedModel},
     signature::{ModelSignature, VectorOutput},

@@ -2,10 +2,9 @@
 
 use std::path::Path;
 
-use ort::{
-    ep::{self, ExecutionProvider},
-    session::{Session, builder::SessionBuilder},
-};
+#[cfg(feature = "cuda")]
+use ort::ep::{self, ExecutionProvider};
+use ort::session::{Session, builder::SessionBuilder};
 
 use super::runtime::Runtime;
 use crate::error::{Error, Result};
@@ -43,17 +42,36 @@ pub(crate) static CUDA: Provider = Provider {
     batch_rows: 200,
     is_accelerator: true,
     sessions: |_| 1,
-    unavailable: |runtime| {
-        let built_without = !ep::CUDA::is_available().unwrap_or(false);
-        built_without.then(|| format!("the ONNX Runtime at `{}` is built without CUDA", runtime.path.display()))
-    },
-    register: |builder| {
-        // TF32 would round the inputs of every product to 10 bits.
-        let cuda = ep::CUDA::default().with_tf32(false).build().error_on_failure();
-        // Without this, the runtime silently places unsupported nodes on the CPU.
-        Ok(builder.with_execution_providers([cuda])?.with_disable_cpu_fallback()?)
-    },
+    unavailable: cuda_unavailable,
+    register: register_cuda,
 };
+
+#[cfg(feature = "cuda")]
+fn cuda_unavailable(runtime: &Runtime) -> Option<String> {
+    let built_without = !ep::CUDA::is_available().unwrap_or(false);
+    built_without.then(|| format!("the ONNX Runtime at `{}` is built without CUDA", runtime.path.display()))
+}
+
+#[cfg(feature = "cuda")]
+fn register_cuda(builder: SessionBuilder) -> ort::Result<SessionBuilder> {
+    // TF32 would round the inputs of every product to 10 bits.
+    let cuda = ep::CUDA::default().with_tf32(false).build().error_on_failure();
+    // Without this, the runtime silently places unsupported nodes on the CPU.
+    Ok(builder.with_execution_providers([cuda])?.with_disable_cpu_fallback()?)
+}
+
+#[cfg(not(feature = "cuda"))]
+fn cuda_unavailable(_runtime: &Runtime) -> Option<String> {
+    Some(
+        "lucarne is built without the feature `cuda`; build it with `cargo build --release --features cuda`".to_owned(),
+    )
+}
+
+/// Not reached: a session is only registered on a provider that is available.
+#[cfg(not(feature = "cuda"))]
+fn register_cuda(builder: SessionBuilder) -> ort::Result<SessionBuilder> {
+    Ok(builder)
+}
 
 impl Provider {
     /// Loads a model into a session on this provider.

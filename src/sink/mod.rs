@@ -4,6 +4,7 @@
 
 #[cfg(test)]
 mod conformance;
+#[cfg(feature = "fits")]
 pub mod fits;
 pub mod parquet;
 
@@ -15,7 +16,11 @@ use crate::{
 };
 
 /// The kinds, in the order of the reference.
-pub const KINDS: &[Kind<dyn Sink>] = &[Kind::of::<fits::Fits>(), Kind::of::<parquet::Parquet>()];
+pub const KINDS: &[Kind<dyn Sink>] = &[
+    #[cfg(feature = "fits")]
+    Kind::of::<fits::Fits>(),
+    Kind::of::<parquet::Parquet>(),
+];
 
 /// The diagnostic for a column that does not exist. Internal columns (`_...`) are not suggested.
 fn unknown_column(key: &str, name: &str, input: &Schema) -> Diagnostic {

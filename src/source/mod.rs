@@ -5,6 +5,7 @@
 
 #[cfg(test)]
 mod conformance;
+#[cfg(feature = "fits")]
 pub mod fits;
 pub mod parquet;
 pub mod simulated;
@@ -12,5 +13,9 @@ pub mod simulated;
 use crate::stage::{Kind, Source};
 
 /// The kinds, in the order of the reference.
-pub const KINDS: &[Kind<dyn Source>] =
-    &[Kind::of::<fits::Fits>(), Kind::of::<parquet::Parquet>(), Kind::of::<simulated::Simulated>()];
+pub const KINDS: &[Kind<dyn Source>] = &[
+    #[cfg(feature = "fits")]
+    Kind::of::<fits::Fits>(),
+    Kind::of::<parquet::Parquet>(),
+    Kind::of::<simulated::Simulated>(),
+];

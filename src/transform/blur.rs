@@ -40,6 +40,13 @@ pub struct Blur {
     pub profile: BlurProfile,
 }
 
+impl Blur {
+    /// Settings of what is required; everything else has its default.
+    pub fn new(image: impl Into<String>, fwhm_arcsec: impl Into<Quantity>) -> Self {
+        Self { image: image.into(), fwhm_arcsec: fwhm_arcsec.into(), profile: Default::default() }
+    }
+}
+
 /// Shape of a PSF.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

@@ -46,6 +46,13 @@ pub struct Compress {
     pub dither: Dither,
 }
 
+impl Compress {
+    /// Settings of what is required; everything else has its default.
+    pub fn new(image: impl Into<String>) -> Self {
+        Self { image: image.into(), ..Self::default() }
+    }
+}
+
 /// The algorithm that packs quantised pixels.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

@@ -57,6 +57,13 @@ pub struct CosmicRays {
     pub flag: bool,
 }
 
+impl CosmicRays {
+    /// Settings for an image column; everything else has its default.
+    pub fn new(image: impl Into<String>) -> Self {
+        Self { image: image.into(), ..Self::default() }
+    }
+}
+
 /// Which bands are hit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

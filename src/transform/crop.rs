@@ -40,6 +40,13 @@ pub struct Crop {
     pub pad: Pad,
 }
 
+impl Crop {
+    /// Settings of what is required; everything else has its default.
+    pub fn new(image: impl Into<String>) -> Self {
+        Self { image: image.into(), ..Self::default() }
+    }
+}
+
 /// The value of pixels outside an image.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

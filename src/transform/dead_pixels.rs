@@ -37,6 +37,13 @@ pub struct DeadPixels {
     pub value: Option<Quantity>,
 }
 
+impl DeadPixels {
+    /// Settings of what is required; everything else has its default.
+    pub fn new(image: impl Into<String>) -> Self {
+        Self { image: image.into(), ..Self::default() }
+    }
+}
+
 impl Settings<dyn Transform> for DeadPixels {
     const NAME: &'static str = "dead_pixels";
 

@@ -38,6 +38,13 @@ pub struct GainError {
     pub same_in_all_bands: bool,
 }
 
+impl GainError {
+    /// Settings of what is required; everything else has its default.
+    pub fn new(image: impl Into<String>) -> Self {
+        Self { image: image.into(), ..Self::default() }
+    }
+}
+
 impl Settings<dyn Transform> for GainError {
     const NAME: &'static str = "gain_error";
 

@@ -5,6 +5,7 @@
 
 pub mod asinh_stretch;
 pub mod blur;
+#[cfg(feature = "fits")]
 pub mod compress;
 #[cfg(test)]
 mod conformance;
@@ -39,6 +40,7 @@ pub const KINDS: &[Kind<dyn Transform>] = &[
     Kind::of::<crop::Crop>(),
     Kind::of::<orient::Orient>(),
     Kind::of::<morphology::Morphology>(),
+    #[cfg(feature = "fits")]
     Kind::of::<compress::Compress>(),
     Kind::of::<blur::Blur>(),
     Kind::of::<dead_pixels::DeadPixels>(),

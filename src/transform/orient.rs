@@ -35,6 +35,13 @@ pub struct Orient {
     pub quarter_turns: u8,
 }
 
+impl Orient {
+    /// Settings of what is required; everything else has its default.
+    pub fn new(image: impl Into<String>) -> Self {
+        Self { image: image.into(), ..Self::default() }
+    }
+}
+
 impl Settings<dyn Transform> for Orient {
     const NAME: &'static str = "orient";
 

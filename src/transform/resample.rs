@@ -41,6 +41,13 @@ pub struct Resample {
     pub method: ResampleMethod,
 }
 
+impl Resample {
+    /// Settings of what is required; everything else has its default.
+    pub fn new(image: impl Into<String>, pixel_scale_arcsec: f64) -> Self {
+        Self { image: image.into(), pixel_scale_arcsec, ..Self::default() }
+    }
+}
+
 /// How flux is distributed over the new pixels.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

@@ -43,6 +43,13 @@ pub struct SkyError {
     pub draw: ErrorDraw,
 }
 
+impl SkyError {
+    /// Settings for an image column; everything else has its default.
+    pub fn new(image: impl Into<String>) -> Self {
+        Self { image: image.into(), ..Self::default() }
+    }
+}
+
 /// Whether an error is fixed or drawn.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

@@ -164,7 +164,7 @@ fn subjects() -> Vec<Subject<'static>> {
 
 /// Cuts of the stream for tests that are repeated at several: fewer for a kind that is slow.
 fn cuts(took: Duration) -> Vec<usize> {
-    let number = (Duration::from_secs(6).as_secs_f64() / took.as_secs_f64().max(1e-3)) as usize;
+    let number = (Duration::from_secs(2).as_secs_f64() / took.as_secs_f64().max(1e-3)) as usize;
     let step = (ROWS / number.clamp(2, ROWS)).max(1);
     (0..=ROWS).step_by(step).collect()
 }

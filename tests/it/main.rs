@@ -1,6 +1,7 @@
 //! Every test that needs more than one module, in one binary: a file here is a subject.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
+mod conformance;
 mod documents;
 mod engine;
 mod fits;
@@ -17,6 +18,7 @@ mod queries;
 mod report;
 mod run_formats;
 mod score_onnx;
+mod skip;
 
 /// The one of the command: how flat memory is depends on it.
 #[global_allocator]

@@ -175,7 +175,9 @@ fn cosmos_stamps_have_the_statistics_of_statmorph() {
         .unwrap_or_else(|| format!("{}/../shared/data", env!("CARGO_MANIFEST_DIR")).into());
     let path = Path::new(&folder).join("cosmos_hst/real_galaxy_images_extension.fits");
     if !path.exists() {
-        println!("skipped: missing `{}` (set `LUCARNE_DATA` to the folder of the data)", path.display());
+        crate::skip::skip(
+            "statistics of COSMOS stamps: missing `../shared/data/cosmos_hst` (`LUCARNE_DATA` names the folder of the data)",
+        );
         return;
     }
     let table = Csv::read("cosmos.csv");

@@ -58,6 +58,13 @@ pub struct Accuracy {
     pub minimum_accuracy: Option<f64>,
 }
 
+impl Accuracy {
+    /// Settings of what is required; everything else has its default.
+    pub fn new(score: impl Into<Labels>) -> Self {
+        Self { truth: label(), score: score.into(), window: None, confidence: confidence(), minimum_accuracy: None }
+    }
+}
+
 fn label() -> String {
     LABEL.into()
 }

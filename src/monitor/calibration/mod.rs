@@ -66,6 +66,20 @@ pub struct Calibration {
     pub maximum_ece: Option<f64>,
 }
 
+impl Calibration {
+    /// Settings of what is required; everything else has its default.
+    pub fn new(score: impl Into<Labels>) -> Self {
+        Self {
+            truth: label(),
+            score: score.into(),
+            bins: bins(),
+            window: None,
+            confidence: confidence(),
+            maximum_ece: None,
+        }
+    }
+}
+
 fn label() -> String {
     LABEL.into()
 }

@@ -66,6 +66,13 @@ pub struct ChurchWindow {
     pub step: f64,
 }
 
+impl ChurchWindow {
+    /// Settings of what is required; everything else has its default.
+    pub fn new(score: impl Into<String>, across: impl Into<String>, up: impl Into<String>) -> Self {
+        Self { score: score.into(), across: across.into(), up: up.into(), extent: extent(), step: step() }
+    }
+}
+
 const fn extent() -> f64 {
     1.1
 }

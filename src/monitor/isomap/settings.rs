@@ -47,6 +47,22 @@ pub struct Isomap {
     pub place: usize,
 }
 
+impl Isomap {
+    /// Settings of what is required; everything else has its default.
+    pub fn new(score: impl Into<Labels>) -> Self {
+        Self {
+            score: score.into(),
+            n: two_hundred_and_fifty(),
+            neighbours: five(),
+            components: three(),
+            attacked: None,
+            triplets: ten(),
+            truth: None,
+            place: Default::default(),
+        }
+    }
+}
+
 const fn two_hundred_and_fifty() -> usize {
     250
 }

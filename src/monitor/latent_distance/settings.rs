@@ -48,6 +48,23 @@ pub struct LatentDistance {
     pub maximum_js_distance: Option<f64>,
 }
 
+impl LatentDistance {
+    /// Settings of what is required; everything else has its default.
+    pub fn new(from: impl Into<String>, to: impl Into<String>) -> Self {
+        Self {
+            from: from.into(),
+            to: to.into(),
+            versus: None,
+            flipped_by: None,
+            bins: twenty(),
+            permutations: permutations(),
+            quantiles: quantiles(),
+            maximum_median: None,
+            maximum_js_distance: None,
+        }
+    }
+}
+
 /// A pair that another is compared with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -87,6 +87,34 @@ pub struct LatentDrift {
     pub control: Control,
 }
 
+impl LatentDrift {
+    /// Settings of what is required; everything else has its default.
+    pub fn new(score: impl Into<String>, reference: impl Into<PathBuf>) -> Self {
+        Self {
+            score: score.into(),
+            reference: reference.into(),
+            domain: None,
+            reference_latent: latent(),
+            classes: yes(),
+            reference_probability: probability(),
+            reference_limit: reference_limit(),
+            window: None,
+            every: None,
+            window_by: None,
+            segment: None,
+            segments: segments(),
+            block: None,
+            kernel: Default::default(),
+            method: Default::default(),
+            features: features(),
+            permutations: permutations(),
+            bins: bins(),
+            alpha: alpha(),
+            control: Default::default(),
+        }
+    }
+}
+
 /// Kernels by name, or their variances.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]

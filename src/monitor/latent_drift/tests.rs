@@ -326,7 +326,7 @@ fn rejects_what_cannot_be_compared() {
     );
     expect(
         LatentDrift { reference_latent: "latents".into(), ..base.clone() },
-        "does not have a column `latents`; help: did you mean `latent`?",
+        "does not have a column `latents` (at `reference_latent`); help: did you mean `latent`?",
     );
     expect(
         LatentDrift { reference_latent: "domain".into(), ..base.clone() },

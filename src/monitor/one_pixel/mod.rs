@@ -130,6 +130,34 @@ pub struct OnePixel {
     pub images: Vec<String>,
 }
 
+impl OnePixel {
+    /// Settings of what is required; everything else has its default.
+    pub fn new(score: impl Into<String>) -> Self {
+        Self {
+            score: score.into(),
+            truth: label(),
+            preset: Default::default(),
+            target: Default::default(),
+            pixels: one(),
+            values: Default::default(),
+            sample: None,
+            limit: None,
+            only_correct: yes(),
+            popsize: None,
+            maxiter: None,
+            max_queries: None,
+            strategy: None,
+            mutation: None,
+            recombination: None,
+            tolerance: None,
+            screening: None,
+            success_above: half(),
+            success_below: twentieth(),
+            images: Default::default(),
+        }
+    }
+}
+
 /// The classes to turn an image into.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

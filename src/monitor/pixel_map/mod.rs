@@ -62,6 +62,20 @@ pub struct PixelMap {
     pub only_correct: bool,
 }
 
+impl PixelMap {
+    /// Settings of what is required; everything else has its default.
+    pub fn new(score: impl Into<String>, limit: usize) -> Self {
+        Self {
+            score: score.into(),
+            truth: label(),
+            values: Default::default(),
+            levels: None,
+            limit,
+            only_correct: yes(),
+        }
+    }
+}
+
 fn label() -> String {
     LABEL.into()
 }

@@ -46,6 +46,13 @@ pub struct Fits {
     pub objects_per_file: usize,
 }
 
+impl Fits {
+    /// Settings of what is required; everything else has its default.
+    pub fn new(images: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        Self { images: images.into_iter().map(Into::into).collect(), keys: None, objects_per_file: one() }
+    }
+}
+
 fn one() -> usize {
     1
 }

@@ -88,11 +88,7 @@ pub(super) fn schema(
     columns: &[HeaderColumn],
     catalogue: Option<&LoadedCatalogue>,
 ) -> SchemaRef {
-    let mut fields = vec![
-        Field::new(batch::ROW, DataType::UInt64, false),
-        Field::new(batch::OBJECT_ID, DataType::Utf8, false),
-        Field::new(batch::ORIGIN, DataType::Utf8, false),
-    ];
+    let mut fields = batch::identity_fields();
     let with_setting = [
         (batch::LABEL, &settings.label, DataType::Utf8),
         (batch::RA, &settings.ra, DataType::Float64),

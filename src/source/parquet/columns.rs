@@ -10,7 +10,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
 use super::{ImageColumn, Parquet};
 use crate::{
-    batch::{self, ImageLayout, OBJECT_ID, ORIGIN, ROW},
+    batch::{self, ImageLayout, OBJECT_ID, ORIGIN, ROW, identity_fields},
     error::{Code, Diagnostic, Error, Result},
 };
 
@@ -61,8 +61,7 @@ impl ColumnMapping {
             return Err(diagnostics);
         }
         let has_origin = file.field_with_name(ORIGIN).is_ok_and(|field| is_text(field.data_type()));
-        let text = |name: &str| Field::new(name, DataType::Utf8, false);
-        let mut fields = vec![Field::new(ROW, DataType::UInt64, false), text(OBJECT_ID), text(ORIGIN)];
+        let mut fields = identity_fields();
         for field in file.fields().iter().filter(|field| settings.reads(field.name())) {
             let name = field.name();
             if let (false, Some(layout)) = (settings.images.contains_key(name), ImageLayout::of(field)) {

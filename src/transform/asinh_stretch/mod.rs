@@ -44,6 +44,13 @@ pub struct AsinhStretch {
     pub scale_to: Option<ScaleTo>,
 }
 
+impl AsinhStretch {
+    /// Settings of what is required; everything else has its default.
+    pub fn new(image: impl Into<String>, constants: Constants) -> Self {
+        Self { image: image.into(), constants, ..Self::default() }
+    }
+}
+
 /// The exposure that fluxes are scaled to. An image in nJy counts as one electron per nJy.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

@@ -33,6 +33,13 @@ pub struct Filter {
     pub keep: Vec<String>,
 }
 
+impl Filter {
+    /// Settings of what is required; everything else has its default.
+    pub fn new(keep: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        Self { keep: keep.into_iter().map(Into::into).collect() }
+    }
+}
+
 impl Settings<dyn Transform> for Filter {
     const NAME: &'static str = "filter";
 

@@ -80,6 +80,13 @@ pub struct Morphology {
     pub elliptical_intercept: f64,
 }
 
+impl Morphology {
+    /// Settings for an image column; everything else has its default.
+    pub fn new(image: impl Into<String>) -> Self {
+        Self { image: image.into(), ..Self::default() }
+    }
+}
+
 /// One band, or several.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]

@@ -58,6 +58,13 @@ pub struct Observe {
     pub input_variance: Option<InputVariance>,
 }
 
+impl Observe {
+    /// Settings for an image column; everything else has its default.
+    pub fn new(image: impl Into<String>) -> Self {
+        Self { image: image.into(), ..Self::default() }
+    }
+}
+
 /// Shape of a PSF.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

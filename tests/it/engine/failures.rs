@@ -89,7 +89,7 @@ fn a_full_disk_ends_the_run_after_its_last_commit_and_with_room_it_goes_on() {
     };
     let dir = tempdir().unwrap();
     if !Disk::mount("size=3m", dir.path()) {
-        println!("skipped: mounting a small disk needs root");
+        crate::skip::skip("a full disk: mounting a small one needs root");
         return;
     }
     let disk = Disk(dir.path());

@@ -22,7 +22,7 @@ fn peak_mib(recipe: &str, run_dir: &Path) -> f64 {
 #[test]
 fn ten_times_the_images_and_a_slow_monitor_take_no_more_memory() {
     if !Path::new("/proc/self/status").exists() {
-        println!("skipped: this system does not tell the peak memory of a process");
+        crate::skip::skip("the peak memory of a process: missing `/proc/self/status`");
         return;
     }
     let dir = tempdir().unwrap();

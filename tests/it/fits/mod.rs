@@ -61,7 +61,7 @@ pub(super) fn read(settings: Fits) -> SourceOutput {
 pub(super) fn shared(folder: &str) -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data").join(folder);
     if !path.exists() {
-        println!("skipped: `{}` does not exist", path.display());
+        crate::skip::skip(format!("real FITS files: missing `../shared/data/{folder}`"));
         return None;
     }
     Some(path)

@@ -15,6 +15,18 @@ pub enum Labels {
     Many(Vec<String>),
 }
 
+impl From<&str> for Labels {
+    fn from(label: &str) -> Self {
+        Self::One(label.to_owned())
+    }
+}
+
+impl<const N: usize> From<[&str; N]> for Labels {
+    fn from(labels: [&str; N]) -> Self {
+        Self::Many(labels.map(str::to_owned).to_vec())
+    }
+}
+
 impl Labels {
     /// The labels, in order.
     pub(crate) fn list(&self) -> &[String] {
