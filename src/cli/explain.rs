@@ -30,8 +30,8 @@ impl Explain {
     pub(super) fn run(&self) -> Result<Exit> {
         let plan = self.pipeline.pipeline()?.check()?;
         terminal::result(&match self.format {
-            Format::Text => text(plan.outline()),
-            Format::Mermaid => mermaid(plan.outline()),
+            Format::Text => text(plan.logical_plan()),
+            Format::Mermaid => mermaid(plan.logical_plan()),
         })?;
         Ok(Exit::Done)
     }

@@ -153,7 +153,7 @@ fn explain_tells_where_a_column_is_made_and_dropped() {
     let (_, graph, _) = lucarne(&["explain", &file, "--format", "mermaid"]);
     assert!(graph.starts_with("flowchart LR\n") && graph.contains("n_image -->|image| n_small"), "{graph}");
     let plan = Pipeline::from_yaml(SMALL).check().unwrap();
-    assert_eq!(mermaid(plan.outline()), graph);
+    assert_eq!(mermaid(plan.logical_plan()), graph);
 }
 
 #[test]
@@ -208,12 +208,12 @@ fn two_exposures_of_one_image_share_its_blur() {
 sink:",
     );
     let plan = Pipeline::from_yaml(yaml).check().unwrap();
-    let hidden: Vec<_> = plan.outline().steps.iter().filter(|step| step.label.starts_with('_')).collect();
+    let hidden: Vec<_> = plan.logical_plan().steps.iter().filter(|step| step.label.starts_with('_')).collect();
     assert_eq!(hidden.len(), 1, "{hidden:?}");
     assert_eq!(hidden[0].shared_by, ["y10", "y1"]);
-    let last = plan.outline().steps.last().unwrap();
+    let last = plan.logical_plan().steps.last().unwrap();
     assert!(last.label == "y1" && last.dropped.contains(&hidden[0].label), "{last:?}");
-    let left: Vec<_> = plan.outline().output.fields().iter().map(|field| field.name().as_str()).collect();
+    let left: Vec<_> = plan.logical_plan().output.fields().iter().map(|field| field.name().as_str()).collect();
     assert!(!left.contains(&"image") && !left.contains(&"y1") && left.contains(&"small"), "{left:?}");
 }
 
