@@ -129,7 +129,7 @@ fn the_exit_code_says_how_a_command_ended() {
     assert_eq!(lucarne(&["chek", &file]).0, 2);
     let (code, _, said) = lucarne(&["run", &file]);
     assert_eq!(code, 2);
-    assert!(said.contains("the pipeline names no run directory"), "{said}");
+    assert!(said.contains("the pipeline has no run directory"), "{said}");
     let (code, out, said) = lucarne(&["run", &file, "-o", &run, "--threads", "2", "--batch", "8", "--limit", "20"]);
     assert_eq!((code, out.as_str()), (0, ""), "{said}");
     assert!(said.contains("20 rows in, 20 kept, 0 rejected"), "{said}");
@@ -226,7 +226,7 @@ fn a_run_is_resumed_by_other_threads_and_not_by_other_settings() {
     assert_eq!(lucarne(&["run", &file, "-o", &run, "--resume"]).0, 0);
     let (code, _, said) = lucarne(&["run", &file, "-o", &run, "--resume", "--threads", "3", "--batch", "7"]);
     assert_eq!(code, 0, "{said}");
-    assert!(said.contains("finished before"), "{said}");
+    assert!(said.contains("already finished"), "{said}");
     let commented = format!("description: nothing else is new\n{SMALL}");
     fs::write(&file, commented).unwrap();
     assert_eq!(lucarne(&["run", &file, "-o", &run, "--resume"]).0, 0);
