@@ -131,7 +131,7 @@ impl CommitLog {
             ..self.last.clone()
         };
         self.dir.write_record(&record)?;
-        // From here on the commit counts, whatever happens.
+        // From here on the commit is durable.
         self.dir.publish(&just_added)?;
         self.dir.forget(&record)?;
         (self.length, self.checkpoint_parts) = if checkpoint {

@@ -100,7 +100,7 @@ fn merge(dir: &RunDir, table: &str, parts: &[TablePart], commit: u64) -> Result<
     let expected: u64 = parts.iter().map(|part| part.rows).sum();
     if part.rows != expected {
         return Err(Error::data(format!(
-            "the parts of `{table}` have {} rows, their records say {expected}",
+            "the parts of `{table}` have {} rows, expected {expected} from the commit records",
             part.rows
         )));
     }

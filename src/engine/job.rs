@@ -31,10 +31,10 @@ pub struct Job {
     pub engine: EngineSettings,
     /// The pipeline as it will run, all parameters filled in: kept in `run.json`, and its digest guards a resume.
     pub document: serde_json::Value,
-    /// Labels of stages whose settings are not in the document and that have no digest of their own: a run with such stages
+    /// Labels of stages whose settings are not in the document and that have no digest: a run with such stages
     /// cannot be resumed.
     pub undigested: Vec<String>,
-    /// What the run record says about the pipeline besides.
+    /// Metadata of the pipeline for the run record.
     pub metadata: PipelineMetadata,
 }
 

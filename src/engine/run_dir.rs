@@ -260,9 +260,9 @@ fn lock(path: &Path) -> Result<File> {
     }
 }
 
-/// Whether a process works on a run directory now. The run record alone cannot tell: a killed run leaves it unchanged.
+/// Whether a process works on a run directory now. The run record does not show it: a killed run leaves the record unchanged.
 pub fn is_running(run_dir: &Path) -> bool {
-    // Shared, and released at once: a run that begins just now retries for longer than that.
+    // A shared lock that is released at once. A run that starts at this moment retries for longer than that.
     let lock = File::open(run_dir.join(LOCK));
     lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }

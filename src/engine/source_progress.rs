@@ -89,7 +89,7 @@ impl SourceProgress {
     }
 }
 
-/// Refuses a source that lists one id twice: its offsets could not be told apart.
+/// Refuses a source that lists one id twice, because the offsets of the two splits would be ambiguous.
 pub(super) fn check_ids(splits: &[Split]) -> Result<()> {
     let mut seen = std::collections::HashSet::new();
     let twice = splits.iter().find(|split| !seen.insert(split.id.as_str()));

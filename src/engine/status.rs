@@ -1,4 +1,4 @@
-//! What a caller learns about a run: options before, status during, summary after.
+//! What a caller exchanges with a run: options before, status during, summary after.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -12,7 +12,7 @@ pub enum Existing {
     /// Refuse to touch it.
     #[default]
     Refuse,
-    /// Continue after its last commit; begin if there is none.
+    /// Continue after its last commit, or start if there is none.
     Resume,
     /// Remove its tables and begin again.
     Overwrite,
@@ -32,7 +32,7 @@ pub struct RunOptions {
 pub struct Status<'a> {
     /// Rows so far, those before a resume included.
     pub counts: Counts,
-    /// Rows of the source, if every split knows its number, at most the limit.
+    /// Rows of the source, at most the limit; `None` if a split does not know its number of rows.
     pub total: Option<u64>,
     /// Source rows per second since this process began.
     pub rows_per_second: f64,
@@ -94,7 +94,7 @@ pub struct Summary {
     pub stages: Vec<StageWork>,
     /// Seconds that this process spent on it.
     pub seconds: f64,
-    /// Whether the run was finished before, so that a resume found nothing to do.
+    /// Whether the run had already finished, so that a resume had nothing to do.
     pub already_finished: bool,
 }
 

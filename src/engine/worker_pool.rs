@@ -4,7 +4,7 @@
 //! source thread -> bounded channel -> N workers -> channel -> resequencer -> WorkerPool::next
 //! ```
 //! Every batch in flight holds a permit, and permits are given in the order of the batches. So the batch that is next in order
-//! always has one and no deadlock is possible; the channel from the workers needs no bound of its own.
+//! always has one and no deadlock is possible; the channel from the workers needs no separate bound.
 
 use std::{
     sync::{
