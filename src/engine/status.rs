@@ -9,12 +9,12 @@ use crate::run::{Counts, Finding, StageWork};
 /// What to do if the run directory already holds a run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Existing {
-    /// Refuse to touch it.
+    /// Refuse to run.
     #[default]
     Refuse,
     /// Continue after its last commit, or start if there is none.
     Resume,
-    /// Remove its tables and begin again.
+    /// Remove its tables and start again.
     Overwrite,
 }
 
@@ -30,7 +30,7 @@ pub struct RunOptions {
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct Status<'a> {
-    /// Rows so far, those before a resume included.
+    /// Rows so far, including those before a resume.
     pub counts: Counts,
     /// Rows of the source, at most the limit; `None` if a split does not know its number of rows.
     pub total: Option<u64>,
@@ -64,13 +64,13 @@ impl Status<'_> {
 pub struct Queues {
     /// Batches that wait for a worker.
     pub unworked: usize,
-    /// The most of them.
+    /// The maximum of [`unworked`](Self::unworked).
     pub unworked_bound: usize,
     /// Batches that have passed all steps and wait for earlier ones.
     pub early: usize,
     /// Batches in flight, from the source to the sinks.
     pub batches: usize,
-    /// The most of them, those in the other two queues included.
+    /// The maximum, including the batches in the other two queues.
     pub batches_bound: usize,
     /// Bytes of the batches in flight.
     pub bytes: usize,
@@ -84,11 +84,11 @@ pub struct Queues {
 pub struct Summary {
     /// The run directory.
     pub run_dir: PathBuf,
-    /// Where the rows went.
+    /// Rows read, written, filtered and rejected.
     pub counts: Counts,
     /// Rows of every table of the run.
     pub tables: BTreeMap<String, u64>,
-    /// Thresholds crossed.
+    /// The findings.
     pub findings: Vec<Finding>,
     /// Work of every stage, in order.
     pub stages: Vec<StageWork>,
