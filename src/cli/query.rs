@@ -21,7 +21,7 @@ const TABLES: &str = "select table_name, column_name, data_type from information
 
 /// Query the tables of a run with SQL, read-only
 ///
-/// Tables have the names `objects` and `rejects` and the labels of monitors. A folder of runs is queried as one run: each table
+/// Tables are named by the labels of sinks and monitors; rejected rows are in `rejects`. A folder of runs is queried as one run: each table
 /// has the rows of all runs, and a last column `run` with the name of the run. Functions on lists of numbers: l2_distance(a, b),
 /// array_argmax(a) (counted from 1), and those of DataFusion.
 #[derive(Debug, clap::Args)]

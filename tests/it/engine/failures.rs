@@ -78,7 +78,7 @@ impl Drop for Disk<'_> {
 }
 
 #[test]
-fn a_full_disk_ends_the_run_after_its_last_commit_and_with_room_it_goes_on() {
+fn a_full_disk_ends_the_run_and_a_resume_with_free_space_continues_it() {
     let recipe = Recipe {
         splits: vec![1500],
         side: 32,
