@@ -1,4 +1,4 @@
-//! Stages that panic, rows that end a run, disks that are full: the run ends, says whose fault it was, and can be resumed.
+//! Stages that panic, rows that end a run, disks that are full: the run ends with an error of the right domain, and can be resumed.
 
 use std::{path::Path, process::Command};
 

@@ -1,4 +1,4 @@
-//! The live view, over HTTP as a browser would ask, while a run goes on.
+//! The live view over HTTP, while a run is in progress.
 
 use std::{
     io::{Read, Write},
@@ -152,7 +152,7 @@ fn shows_a_run_while_it_works_while_it_waits_and_after_its_end() {
     assert_eq!(get(at, "/"), format!("<!doctype html><main>{} objects</main>", last["counts"]["written"]));
     server.wait_for_viewers(Duration::from_secs(600));
     drop(server);
-    assert!(TcpStream::connect(at).is_err(), "nobody listens any more");
+    assert!(TcpStream::connect(at).is_err(), "the server still listens");
 }
 
 #[test]
@@ -310,17 +310,20 @@ fn a_run_with_an_address_in_use_changes_nothing_and_a_serving_run_prints_its_add
         (output.status.code(), String::from_utf8(output.stderr).unwrap())
     };
     let taken = served();
-    let (code, told) = start(&taken.address().port().to_string(), &[]);
-    assert_eq!(code, Some(3), "{told}");
-    assert!(told.contains(&format!("error (environment): cannot listen on `{}`: ", taken.address())), "{told}");
+    let (code, stderr) = start(&taken.address().port().to_string(), &[]);
+    assert_eq!(code, Some(3), "{stderr}");
+    assert!(stderr.contains(&format!("error (environment): cannot listen on `{}`: ", taken.address())), "{stderr}");
     assert!(!run_dir.exists());
-    let (code, told) = start("localhost:0", &[]);
-    assert_eq!(code, Some(0), "{told}");
-    assert!(told.starts_with("serving http://127.0.0.1:") && !told.contains("warning"), "{told}");
+    let (code, stderr) = start("localhost:0", &[]);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(stderr.starts_with("serving http://127.0.0.1:") && !stderr.contains("warning"), "{stderr}");
     assert_eq!(start("0.0.0.0:0", &["--overwrite", "--quiet"]), (Some(0), String::new()));
-    let (code, told) = start("0.0.0.0:0", &["--overwrite"]);
-    assert_eq!(code, Some(0), "{told}");
-    assert!(told.contains("\nwarning: anyone who can reach this machine can read the run at this address\n"), "{told}");
+    let (code, stderr) = start("0.0.0.0:0", &["--overwrite"]);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(
+        stderr.contains("\nwarning: anyone who can reach this machine can read the run at this address\n"),
+        "{stderr}"
+    );
 }
 
 #[test]
