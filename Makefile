@@ -4,7 +4,7 @@ PYTHON ?= python3
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 LUCARNE := $(TARGET)/release/lucarne
 
-# The version that the models were tested with. The wheel carries the shared library; nothing of its Python is used.
+# The version that the models were tested with. The wheel carries the shared library; its Python code is not used.
 ORT_VERSION := 1.31.1
 TRAINER := .lucarne/training/bin/python
 ORT := .lucarne/onnxruntime/libonnxruntime.so.$(ORT_VERSION)
@@ -67,7 +67,7 @@ bench: $(ORT) $(if $(LUCARNE_BENCH_PYTHON),,$(PEERS))
 	cargo bench --locked --bench peers -- $(ONLY)
 
 # The experiment of models/experiments/paper.yaml from nothing: galaxies, trainings, evaluation, the page models/README.md.
-# Stopped, it goes on where it was. A quick one: `make models SEEDS=1 NETWORKS=convnet COUNT=3000 OUT=/tmp/models`.
+# A stopped run continues where it was. A quick run: `make models SEEDS=1 NETWORKS=convnet COUNT=3000 OUT=/tmp/models`.
 # PyTorch alone is 3 GB to fetch.
 COUNT ?= 15000
 NETWORKS ?= convnet resnet18

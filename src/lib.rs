@@ -6,13 +6,13 @@
 //! | type | what it is |
 //! |---|---|
 //! | [`Pipeline`](pipeline::Pipeline) | a pipeline from YAML or from code: check, run, stream |
-//! | [`Builder`](pipeline::Builder) | puts a pipeline together in code |
+//! | [`Builder`](pipeline::Builder) | builds a pipeline in code |
 //! | [`Summary`](engine::Summary) | a finished run: counts, tables, findings |
 //! | [`Stream`](engine::Stream) | scored batches that the caller pulls, an Arrow `RecordBatchReader` |
 //! | [`Run`](query::Run) | SQL over a run directory |
-//! | [`Error`](error::Error) | why a run ended, by whose fault, with its cause |
-//! | [`Diagnostic`](error::Diagnostic) | a mistake in a pipeline, with its place |
-//! | [`Source`](stage::Source), [`Transform`](stage::Transform), [`Monitor`](stage::Monitor) | the contracts of stages of your own |
+//! | [`Error`](error::Error) | why a run ended: the domain and the cause |
+//! | [`Diagnostic`](error::Diagnostic) | a mistake in a pipeline, with its code, place and help |
+//! | [`Source`](stage::Source), [`Transform`](stage::Transform), [`Monitor`](stage::Monitor) | the contracts of custom stages |
 //!
 //! # A pipeline from YAML, and SQL over its tables
 //!
@@ -27,8 +27,8 @@
 //! assert_eq!(summary.counts.written, 20);
 //!
 //! let run = lucarne::query::Run::open(&run_dir)?;
-//! let answer = run.query("select label, count(*) as n from objects group by label")?;
-//! for batch in answer {
+//! let batches = run.query("select label, count(*) as n from objects group by label")?;
+//! for batch in batches {
 //!     println!("{:?}", batch?);
 //! }
 //! # Ok(())
@@ -54,7 +54,7 @@
 //! # }
 //! ```
 //!
-//! # A stage of your own
+//! # A custom stage
 //!
 //! Anything boxed that implements a contract of [`stage`] is a stage.
 //!

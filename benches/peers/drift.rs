@@ -30,7 +30,7 @@ struct Samples {
 }
 
 impl Samples {
-    /// A reference of so many latents and a window of at most as many: normal numbers, the dimensions of unequal size.
+    /// A reference of this many latents and a window of at most as many: normal numbers, with dimensions of unequal size.
     fn draw(reference: usize, window: usize, permutations: usize) -> Self {
         let mut draw = Stream::new(7, "bench", "drift");
         let number = |i: usize, normal: f64| (normal * 5.0 / (1.0 + (i % LATENT) as f64 / 40.0)) as f32;

@@ -82,7 +82,7 @@ struct Arguments {
     /// The model of `score`, `chain`, `candidates` and `attack`.
     #[arg(long, default_value = "models/convnet-da.onnx")]
     model: PathBuf,
-    /// Runs one subject again and again for so many seconds, without a peer: for a profiler.
+    /// Runs one subject repeatedly for this many seconds, without a peer: for a profiler.
     #[arg(long)]
     profile_seconds: Option<f64>,
     /// What cargo passes to every bench.

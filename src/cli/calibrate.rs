@@ -12,33 +12,33 @@ use crate::{
     transform::asinh_stretch::{DomainConstants, HIGH_PERCENT, LOW_PERCENT, StretchConstants},
 };
 
-/// Measures the stretch constants of image columns: the percentiles of their pixels over all bands and rows.
+/// Measure the stretch constants of image columns: percentiles of their pixels over all bands and rows
 ///
-/// Only the steps that make these columns are run. The result is a file that `asinh_stretch` reads: `constants: { file:
-/// FILE, domain: COLUMN }`.
+/// Only the steps that make these columns are run. `asinh_stretch` reads the result with `constants: { file: FILE, domain:
+/// COLUMN }`.
 #[derive(Args)]
 pub(super) struct Calibrate {
     #[command(flatten)]
     pipeline: PipelineArgs,
-    /// An image column to measure, and the name of its domain where it is another; without any, the images that the
-    /// `asinh_stretch` steps of the pipeline read.
+    /// Measure this image column, as a domain of another name if DOMAIN is set. If missing, measure the images that the
+    /// `asinh_stretch` steps of the pipeline read
     #[arg(long = "image", value_name = "COLUMN[=DOMAIN]")]
     images: Vec<String>,
-    /// The percentile of the lower clip.
+    /// Set the percentile of the lower clip
     #[arg(long, value_name = "PERCENT", default_value_t = LOW_PERCENT)]
     low: f64,
-    /// The percentile of the upper clip.
+    /// Set the percentile of the upper clip
     #[arg(long, value_name = "PERCENT", default_value_t = HIGH_PERCENT)]
     high: f64,
-    /// The file to write; standard output when not given. Domains of other names in it stay.
+    /// Write the constants to this file instead of standard output; other domains in it are kept
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Take at most N rows from the source.
+    /// Read at most N rows from the source
     #[arg(long, value_name = "N")]
     limit: Option<u64>,
 }
 
-/// One column being measured.
+/// An image column that is being measured.
 struct Measured {
     column: String,
     domain: String,
@@ -49,12 +49,12 @@ struct Measured {
 
 impl Calibrate {
     pub(super) fn run(&self) -> Result<Exit> {
-        let asked: Vec<(&str, &str)> =
+        let requested: Vec<(&str, &str)> =
             self.images.iter().map(|image| image.split_once('=').unwrap_or((image, image))).collect();
-        let columns: Vec<String> = asked.iter().map(|(column, _)| (*column).to_owned()).collect();
+        let columns: Vec<String> = requested.iter().map(|(column, _)| (*column).to_owned()).collect();
         let pipeline = self.pipeline.pipeline()?;
         let pipeline = if let Some(limit) = self.limit { pipeline.limit(limit) } else { pipeline };
-        let measured = measure(pipeline.images(&columns)?, &asked)?;
+        let measured = measure(pipeline.images(&columns)?, &requested)?;
         let mut constants = match &self.output {
             Some(file) if file.exists() => StretchConstants::read(file)?,
             _ => StretchConstants::default(),
@@ -75,7 +75,7 @@ impl Calibrate {
         let Measured { column, domain, layout, pixels, images } = one;
         let found = DomainConstants::of(&pixels, self.low, self.high).ok_or_else(|| {
             let message =
-                format!("no stretch comes of the {images} images of `{column}`: they hold no flux above zero");
+                format!("cannot measure stretch constants of `{column}`: its {images} images have no positive pixels");
             Error::data(message)
         })?;
         let measured_on = format!("{} of {}", column, self.pipeline.path.display());
@@ -90,8 +90,8 @@ impl Calibrate {
     }
 }
 
-/// Counts the pixels of every image column of a stream.
-fn measure(mut stream: crate::engine::Stream, asked: &[(&str, &str)]) -> Result<Vec<Measured>> {
+/// Sketches the distribution of pixels of every image column of a stream.
+fn measure(mut stream: crate::engine::Stream, requested: &[(&str, &str)]) -> Result<Vec<Measured>> {
     use arrow::array::RecordBatchReader;
     let schema = stream.schema();
     let mut all: Vec<Measured> = schema
@@ -99,7 +99,7 @@ fn measure(mut stream: crate::engine::Stream, asked: &[(&str, &str)]) -> Result<
         .iter()
         .filter_map(|field| {
             let column = field.name().clone();
-            let domain = asked.iter().find(|(asked, _)| *asked == column).map_or(&*column, |(_, domain)| *domain);
+            let domain = requested.iter().find(|(name, _)| *name == column).map_or(&*column, |(_, domain)| *domain);
             let (layout, domain) = (ImageLayout::of(field)?, domain.to_owned());
             Some(Measured { column, domain, layout, pixels: QuantileSketch::default(), images: 0 })
         })

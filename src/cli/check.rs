@@ -1,11 +1,11 @@
-//! `lucarne check`: every mistake of a document at once. Silent when there is none.
+//! `lucarne check`: reports all mistakes in a document. Prints nothing if there are none.
 
 use clap::Args;
 
 use super::{Exit, pipeline::PipelineArgs};
 use crate::error::Result;
 
-/// Finds every mistake of a pipeline at once, without touching pixels. Silent when there is none.
+/// Report all mistakes in a pipeline without reading pixels; print nothing if there are none
 #[derive(Args)]
 pub(super) struct Check {
     #[command(flatten)]

@@ -1,4 +1,4 @@
-//! `lucarne compact`: merges small Parquet parts of a run.
+//! `lucarne compact`: merges the small Parquet parts of a run.
 
 use std::path::PathBuf;
 
@@ -7,12 +7,14 @@ use clap::Args;
 use super::Exit;
 use crate::{engine, error::Result};
 
-/// Merges the small parts of a run's tables. The rows and their order stay; it may be killed at any instant.
+/// Merge the small Parquet parts of a run's tables
+///
+/// Rows and their order do not change. The command is safe to kill at any time.
 #[derive(Args)]
 pub(super) struct Compact {
-    /// The run directory.
+    /// The run directory
     run: PathBuf,
-    /// Size of the parts that come of it, MiB.
+    /// Merge parts up to this size, MiB
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
     part_mib: u64,
 }
@@ -21,7 +23,7 @@ impl Compact {
     pub(super) fn run(&self, quiet: bool) -> Result<Exit> {
         let done = engine::compact(&self.run, self.part_mib << 20)?;
         if !quiet {
-            eprintln!("{}: {} parts, before {}", self.run.display(), done.parts_after, done.parts_before);
+            eprintln!("{}: merged {} parts into {}", self.run.display(), done.parts_before, done.parts_after);
         }
         Ok(Exit::Done)
     }

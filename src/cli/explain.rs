@@ -1,4 +1,4 @@
-//! `lucarne explain`: the graph of a pipeline with the schema on every edge.
+//! `lucarne explain`: prints the graph of a pipeline with the schema on every edge.
 
 use clap::{Args, ValueEnum};
 
@@ -8,21 +8,21 @@ use crate::{
     pipeline::{mermaid, text},
 };
 
-/// Shows the graph of a pipeline: what every step reads and makes, and where columns are dropped.
+/// Print the graph of a pipeline: the columns that every step reads, makes and drops
 #[derive(Args)]
 pub(super) struct Explain {
     #[command(flatten)]
     pipeline: PipelineArgs,
-    /// How to show it.
+    /// Select the output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Format {
-    /// Lines of text: `+` what a step makes, `-` what is dropped after it, `=` what flows on.
+    /// Text: `+` a column that a step makes, `-` a column dropped after it, `=` the columns that remain
     Text,
-    /// A Mermaid flowchart.
+    /// A Mermaid flowchart
     Mermaid,
 }
 
@@ -30,8 +30,8 @@ impl Explain {
     pub(super) fn run(&self) -> Result<Exit> {
         let plan = self.pipeline.pipeline()?.check()?;
         terminal::result(&match self.format {
-            Format::Text => text(plan.outline()),
-            Format::Mermaid => mermaid(plan.outline()),
+            Format::Text => text(plan.logical_plan()),
+            Format::Mermaid => mermaid(plan.logical_plan()),
         })?;
         Ok(Exit::Done)
     }

@@ -1,4 +1,4 @@
-//! `lucarne kinds`: the reference, made of the schemas of the settings.
+//! `lucarne kinds`: the reference of the kinds, generated from the schemas of their settings.
 
 use std::fmt::Write;
 
@@ -11,12 +11,12 @@ use crate::{
     pipeline::{Family, kinds, schema},
 };
 
-/// Lists the kinds, or tells all about one of them.
+/// List the kinds, or print the reference of one
 #[derive(Args)]
 pub(super) struct Kinds {
-    /// The kind, or `family.kind` where two families have it.
+    /// The kind, or `family.kind` if two families have a kind of this name
     name: Option<String>,
-    /// Prints JSON Schema: of the settings of a kind, or of a whole pipeline.
+    /// Print the JSON Schema of the settings of a kind, or of pipeline documents
     #[arg(long)]
     schema: bool,
 }
@@ -57,7 +57,7 @@ fn find(wanted: &str) -> Result<Vec<(Family, &'static str, Json)>> {
         let names: Vec<&str> = all().map(|(_, name, _)| name).collect();
         let mistake = Diagnostic::at("", Code::UnknownKind, format!("unknown kind `{wanted}`"));
         let help = did_you_mean(wanted, names);
-        return Err(vec![mistake.help(help.unwrap_or_else(|| "`lucarne kinds` lists them".into()))].into());
+        return Err(vec![mistake.help(help.unwrap_or_else(|| "run `lucarne kinds` to list all kinds".into()))].into());
     }
     Ok(found)
 }
@@ -71,7 +71,7 @@ fn list() -> String {
         }
         out.push('\n');
     }
-    out.push_str("`lucarne kinds NAME` tells all about one of them.\n");
+    out.push_str("`lucarne kinds NAME` prints the reference of one.\n");
     out
 }
 
@@ -91,7 +91,7 @@ fn reference(family: Family, name: &str, schema: &Json) -> String {
     let mut out = format!("{} {name}\n\n", family.name());
     paragraphs(&mut out, &prose(schema), 0);
     out.push('\n');
-    Reference { root: schema, told: Vec::new() }.settings(&mut out, schema, 0);
+    Reference { root: schema, printed: Vec::new() }.settings(&mut out, schema, 0);
     out
 }
 
@@ -115,8 +115,8 @@ fn paragraphs(out: &mut String, text: &str, indent: usize) {
 
 struct Reference<'a> {
     root: &'a Json,
-    /// The definitions whose forms were told: many settings take the same ones.
-    told: Vec<&'a str>,
+    /// The definitions whose variants were printed. Many settings share a definition; it is printed once.
+    printed: Vec<&'a str>,
 }
 
 impl<'a> Reference<'a> {
@@ -127,12 +127,12 @@ impl<'a> Reference<'a> {
         }
     }
 
-    /// The keys of a map, one after the other.
+    /// Prints the keys of a map.
     fn settings(&mut self, out: &mut String, schema: &'a Json, indent: usize) {
         let required: Vec<&str> =
             schema["required"].as_array().into_iter().flatten().filter_map(Json::as_str).collect();
         for (key, part) in schema["properties"].as_object().into_iter().flatten() {
-            let mut facts = vec![self.takes(part)];
+            let mut facts = vec![self.expected(part)];
             facts.extend(range(part));
             if required.contains(&key.as_str()) {
                 facts.push("required".into());
@@ -142,21 +142,21 @@ impl<'a> Reference<'a> {
             let _ = writeln!(out, "{}{key}: {}", " ".repeat(indent), facts.join(", "));
             let own = if part["description"].is_string() { part } else { self.resolve(part) };
             paragraphs(out, &prose(own), indent + 4);
-            self.forms(out, part, indent + 4);
+            self.variants(out, part, indent + 4);
         }
     }
 
-    /// What stands below a setting: the forms of an enum, the keys of a map.
-    fn forms(&mut self, out: &mut String, schema: &'a Json, indent: usize) {
+    /// Prints what a setting consists of: the variants of an enum, or the keys of a map.
+    fn variants(&mut self, out: &mut String, schema: &'a Json, indent: usize) {
         if let Some(name) = schema["$ref"].as_str() {
-            if self.told.contains(&name) {
+            if self.printed.contains(&name) {
                 return;
             }
-            self.told.push(name);
+            self.printed.push(name);
         }
         let schema = self.resolve(schema);
         if schema["type"] == "array" {
-            return self.forms(out, &schema["items"], indent);
+            return self.variants(out, &schema["items"], indent);
         }
         let branches = schema["oneOf"].as_array().or_else(|| schema["anyOf"].as_array());
         let Some(branches) = branches else { return self.settings(out, schema, indent) };
@@ -164,23 +164,23 @@ impl<'a> Reference<'a> {
             if let Some(word) = branch["const"].as_str() {
                 let _ = writeln!(out, "{}`{word}`: {}", " ".repeat(indent), prose(branch));
             } else if let Some((key, part)) = self.variant(branch) {
-                let _ = writeln!(out, "{}{key}: {}", " ".repeat(indent), self.takes(part));
+                let _ = writeln!(out, "{}{key}: {}", " ".repeat(indent), self.expected(part));
                 paragraphs(out, &prose(branch), indent + 4);
-                self.forms(out, part, indent + 4);
+                self.variants(out, part, indent + 4);
             } else {
-                self.forms(out, branch, indent);
+                self.variants(out, branch, indent);
             }
         }
     }
 
-    /// The key and the content of a form that is a map of one key.
+    /// The key and the schema of a variant that is a map with one key.
     fn variant(&self, schema: &'a Json) -> Option<(&'a str, &'a Json)> {
         let properties = schema["properties"].as_object().filter(|properties| properties.len() == 1)?;
         properties.iter().next().map(|(key, part)| (key.as_str(), part))
     }
 
-    /// What a setting takes, in words.
-    fn takes(&self, schema: &'a Json) -> String {
+    /// What a setting expects, in words.
+    fn expected(&self, schema: &'a Json) -> String {
         let schema = self.resolve(schema);
         if let Some(words) = schema["enum"].as_array() {
             return words
@@ -191,7 +191,7 @@ impl<'a> Reference<'a> {
         }
         if let Some(branches) = schema["oneOf"].as_array().or_else(|| schema["anyOf"].as_array()) {
             let mut parts: Vec<String> = Vec::new();
-            for part in branches.iter().filter(|branch| branch["type"] != "null").map(|branch| self.takes(branch)) {
+            for part in branches.iter().filter(|branch| branch["type"] != "null").map(|branch| self.expected(branch)) {
                 if !parts.contains(&part) {
                     parts.push(part);
                 }
@@ -211,7 +211,7 @@ impl<'a> Reference<'a> {
             "number" => "number".to_owned(),
             "string" => "text".to_owned(),
             "boolean" => "`true` or `false`".to_owned(),
-            "array" => format!("list of {}", self.takes(&schema["items"])),
+            "array" => format!("list of {}", self.expected(&schema["items"])),
             _ => "map".to_owned(),
         });
         words.collect::<Vec<_>>().join(" or ")

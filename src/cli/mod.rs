@@ -1,7 +1,7 @@
-//! The command line: one file per command. The only code that prints.
+//! The command line: one file per command. The only module that prints.
 //!
-//! Results go to stdout, all else to stderr. Exit codes: 0 done; 1 done, and something was found; 2 usage or a mistake in
-//! the document; 3 the run failed; 130 interrupted.
+//! Results go to stdout, everything else to stderr. Exit codes: 0 done; 1 done with findings or too many rejects; 2 wrong usage or
+//! mistakes in the document; 3 the run failed; 130 interrupted.
 
 mod calibrate;
 mod check;
@@ -27,14 +27,14 @@ use std::{
 use clap::{ArgAction, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
-/// Streams galaxy cutouts through simulated survey observations and ONNX models, and watches how robust the scores are.
+/// Stream galaxy cutouts through simulated survey observations and ONNX models, and measure how robust the scores are
 #[derive(Parser)]
 #[command(name = "lucarne", version, arg_required_else_help = true)]
 struct Cli {
-    /// Says more on stderr: once what is done, twice every batch.
+    /// Log more to stderr: once for the steps of a run, twice for every batch
     #[arg(short, long, global = true, action = ArgAction::Count)]
     verbose: u8,
-    /// Says nothing on stderr but errors.
+    /// Print only errors to stderr
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     quiet: bool,
     #[command(subcommand)]
@@ -55,7 +55,7 @@ enum Command {
     Report(report::Report),
 }
 
-/// How a command ended; its number is the exit code.
+/// How a command ended; the discriminant is the exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Exit {
     Done = 0,
@@ -65,18 +65,18 @@ enum Exit {
     Interrupted = 130,
 }
 
-/// Runs the command and gives its exit code.
+/// Runs the command and returns its exit code.
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // Help and version are errors to clap, and no failure to anyone else.
+            // clap returns help and version as errors, with exit code 0.
             let _ = error.print();
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(Exit::Usage as u8));
         }
     };
     log(cli.verbose, cli.quiet);
-    std::panic::set_hook(Box::new(|panic| eprintln!("error: {panic}\n  = this is a bug of lucarne, please report it")));
+    std::panic::set_hook(Box::new(|panic| eprintln!("error: {panic}\n  = this is a bug in lucarne, please report it")));
     let exit = catch_unwind(AssertUnwindSafe(|| match &cli.command {
         Command::Run(command) => command.run(cli.quiet).map(Into::into),
         Command::Check(command) => command.run().map(Into::into),
@@ -102,7 +102,7 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Events go to stderr: warnings, more with `-v`, and whatever `LUCARNE_LOG` asks for.
+/// Logs to stderr: warnings by default, more with `-v`. `LUCARNE_LOG` overrides both.
 fn log(verbose: u8, quiet: bool) {
     let level = match (quiet, verbose) {
         (true, _) => "error",
@@ -113,6 +113,6 @@ fn log(verbose: u8, quiet: bool) {
     let filter = EnvFilter::try_from_env("LUCARNE_LOG").unwrap_or_else(|_| EnvFilter::new(level));
     let terminal = std::io::stderr().is_terminal();
     let logger = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(terminal);
-    // A second logger in one process (in a test) is no reason to fail.
+    // Tests may install a second logger in one process; the first one stays.
     let _ = logger.compact().try_init();
 }

@@ -1,4 +1,4 @@
-//! The arguments that every command on a pipeline takes.
+//! The arguments that all commands on a pipeline share.
 
 use std::path::PathBuf;
 
@@ -6,25 +6,25 @@ use clap::Args;
 
 use crate::{error::Result, pipeline::Pipeline};
 
-/// A pipeline and what is said over it.
+/// A pipeline and the settings that override it.
 #[derive(Args)]
 pub(super) struct PipelineArgs {
-    /// The pipeline document.
+    /// The pipeline document
     #[arg(value_name = "PIPELINE")]
     pub path: PathBuf,
-    /// Gives a parameter of the document a value.
+    /// Set a parameter of the document
     #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
     set: Vec<(String, String)>,
-    /// Gives one setting of one step a value; nested keys with dots. `source` and `engine` are labels too.
+    /// Set one setting of one step; dots separate nested keys, and `source` and `engine` are labels too
     #[arg(short, long = "config", value_name = "LABEL:KEY=VALUE", value_parser = pair)]
     config: Vec<(String, String)>,
-    /// The seed of every draw.
+    /// Set the seed of all random draws
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
 }
 
 impl PipelineArgs {
-    /// The pipeline.
+    /// Reads the pipeline and applies the arguments.
     pub(super) fn pipeline(&self) -> Result<Pipeline> {
         let mut pipeline = Pipeline::from_file(&self.path)?;
         for (name, value) in &self.set {

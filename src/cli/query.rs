@@ -15,26 +15,26 @@ use crate::{
     query::{OutputFormat, QueryError, Run},
 };
 
-/// What is asked when nothing is.
+/// The query that runs if the command line has none.
 const TABLES: &str = "select table_name, column_name, data_type from information_schema.columns \
                       where table_schema = 'public' order by table_name, ordinal_position";
 
-/// Answer SQL over the tables of a run, read-only.
+/// Query the tables of a run with SQL, read-only
 ///
-/// Every table of the run has its name: `objects`, `rejects`, the labels of the monitors. A folder of runs is asked as one:
-/// each table has the rows of all its runs, and a last column `run` with their names. Functions on lists of numbers:
-/// l2_distance(a, b), array_argmax(a) (counted from 1), and DataFusion's own.
+/// Tables are named by the labels of sinks and monitors; rejected rows are in `rejects`. A folder of runs is queried as one run: each table
+/// has the rows of all runs, and a last column `run` with the name of the run. Functions on lists of numbers: l2_distance(a, b),
+/// array_argmax(a) (counted from 1), and those of DataFusion.
 #[derive(Debug, clap::Args)]
 pub(super) struct Query {
     /// The run directory, or a folder of run directories
     pub run: PathBuf,
-    /// The SQL, or `-` to read it from standard input. Several queries are separated by `;`. Without any, the tables and
-    /// their columns are listed
+    /// The SQL, with `;` between several queries; `-` reads it from standard input. If missing, list the tables and their
+    /// columns
     pub sql: Option<String>,
-    /// A file with the SQL
+    /// Read the SQL from a file
     #[arg(short, long, value_name = "FILE.sql", conflicts_with = "sql")]
     pub file: Option<PathBuf>,
-    /// How to write the answer
+    /// Select the output format
     #[arg(long, value_enum, default_value = "table")]
     pub format: OutputFormat,
 }
@@ -48,23 +48,23 @@ impl ValueEnum for OutputFormat {
         Some(match self {
             Self::Table => PossibleValue::new("table").help("aligned columns; images and long lists by their shape"),
             Self::Csv => PossibleValue::new("csv").help("comma-separated, with a header"),
-            Self::Json => PossibleValue::new("json").help("one object a line"),
-            Self::Parquet => PossibleValue::new("parquet").help("a Parquet file, of one query"),
+            Self::Json => PossibleValue::new("json").help("one JSON object per line"),
+            Self::Parquet => PossibleValue::new("parquet").help("a Parquet file, for one query"),
         })
     }
 }
 
 impl Query {
-    /// Answers to standard output. A wrong query is said and exits 2; a reader that has seen enough is no error.
+    /// Runs the query and writes its result to standard output. A wrong query exits 2; a closed pipe is not an error.
     ///
     /// # Errors
-    /// When the run cannot be read, or the answer not be written.
+    /// If the run cannot be read or the result cannot be written.
     pub(super) fn run(&self) -> Result<ExitCode> {
         if self.format == OutputFormat::Parquet && io::stdout().is_terminal() {
-            eprintln!("error: a Parquet file is not for a terminal; add `> FILE.parquet`");
+            eprintln!("error: cannot write Parquet to a terminal; add `> FILE.parquet`");
             return Ok(ExitCode::from(2));
         }
-        match self.answer(io::stdin(), BufWriter::new(io::stdout())) {
+        match self.write_result(io::stdin(), BufWriter::new(io::stdout())) {
             Ok(()) => Ok(ExitCode::SUCCESS),
             Err(QueryError::Sql(message)) => {
                 eprintln!("error: {message}");
@@ -74,11 +74,11 @@ impl Query {
         }
     }
 
-    fn answer(&self, input: impl Read, out: impl Write + Send) -> Result<(), QueryError> {
+    fn write_result(&self, input: impl Read, out: impl Write + Send) -> Result<(), QueryError> {
         let sql = self.text(input)?;
         let closed = AtomicBool::new(false);
-        let answered = Run::open(&self.run)?.write(&sql, self.format, Pipe { out, closed: &closed });
-        if closed.load(Ordering::Relaxed) { Ok(()) } else { answered }
+        let result = Run::open(&self.run)?.write(&sql, self.format, Pipe { out, closed: &closed });
+        if closed.load(Ordering::Relaxed) { Ok(()) } else { result }
     }
 
     fn text(&self, mut input: impl Read) -> Result<String, QueryError> {
@@ -95,7 +95,7 @@ impl Query {
     }
 }
 
-/// Remembers that the reader is gone (`| head`): whatever error that becomes on its way, it is none.
+/// Records that the reader closed the pipe (`| head`), because the writers of formats may wrap that error in one of another type.
 struct Pipe<'a, W> {
     out: W,
     closed: &'a AtomicBool,
@@ -138,49 +138,49 @@ mod tests {
     }
 
     /// A run without tables.
-    fn asked(sql: Option<&str>) -> (tempfile::TempDir, Query) {
+    fn run_and_query(sql: Option<&str>) -> (tempfile::TempDir, Query) {
         let run = tempfile::tempdir().expect("a folder");
         fs::create_dir(run.path().join("_commits")).expect("made");
         let query = Query { run: run.path().into(), sql: sql.map(Into::into), file: None, format: OutputFormat::Csv };
         (run, query)
     }
 
-    fn answered(query: &Query, input: &str) -> String {
+    fn result(query: &Query, input: &str) -> String {
         let mut out = Vec::new();
-        query.answer(input.as_bytes(), &mut out).expect("an answer");
+        query.write_result(input.as_bytes(), &mut out).expect("a result");
         String::from_utf8(out).expect("text")
     }
 
     #[test]
-    fn sql_comes_from_the_command_from_a_file_or_from_standard_input() {
-        let (run, query) = asked(Some("select 1 as a; select 2 as a"));
-        assert_eq!(answered(&query, ""), "a\n1\n\na\n2\n");
-        assert_eq!(answered(&Query { sql: Some("-".into()), ..query }, "select 3 as b"), "b\n3\n");
+    fn reads_sql_from_the_command_line_a_file_or_standard_input() {
+        let (run, query) = run_and_query(Some("select 1 as a; select 2 as a"));
+        assert_eq!(result(&query, ""), "a\n1\n\na\n2\n");
+        assert_eq!(result(&Query { sql: Some("-".into()), ..query }, "select 3 as b"), "b\n3\n");
         let file = run.path().join("a.sql");
         fs::write(&file, "-- of a file\nselect 4 as c;\n").expect("written");
         let query = Query { run: run.path().into(), sql: None, file: Some(file), format: OutputFormat::Json };
-        assert_eq!(answered(&query, ""), "{\"c\":4}\n");
+        assert_eq!(result(&query, ""), "{\"c\":4}\n");
     }
 
     #[test]
-    fn without_sql_the_tables_are_listed() {
-        let (_run, query) = asked(None);
-        assert_eq!(answered(&query, ""), "table_name,column_name,data_type\n");
+    fn lists_the_tables_without_sql() {
+        let (_run, query) = run_and_query(None);
+        assert_eq!(result(&query, ""), "table_name,column_name,data_type\n");
     }
 
     #[test]
-    fn a_reader_that_has_seen_enough_is_no_error() {
+    fn a_closed_pipe_is_not_an_error() {
         for format in OutputFormat::value_variants() {
-            let (_run, query) = asked(Some("select 1"));
-            Query { format: *format, ..query }.answer(io::empty(), Gone).expect("no error");
+            let (_run, query) = run_and_query(Some("select 1"));
+            Query { format: *format, ..query }.write_result(io::empty(), Gone).expect("no error");
         }
     }
 
     #[test]
-    fn a_folder_that_is_no_run_is_said_to_be_none() {
+    fn reports_a_folder_that_is_not_a_run() {
         let folder = tempfile::tempdir().expect("a folder");
         let query = Query { run: folder.path().into(), sql: None, file: None, format: OutputFormat::Table };
-        let error = query.answer(io::empty(), Vec::new()).expect_err("no run").to_string();
+        let error = query.write_result(io::empty(), Vec::new()).expect_err("no run").to_string();
         assert!(error.ends_with("is not a run directory, and contains none: no commit records were found"), "{error}");
     }
 }

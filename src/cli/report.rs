@@ -1,4 +1,4 @@
-//! `lucarne report`: the page of a run, and its figures.
+//! `lucarne report`: writes the report of a run, and its figures.
 
 use std::{fs, path::PathBuf};
 
@@ -10,15 +10,16 @@ use crate::{
     report,
 };
 
-/// Writes what a run shows as one page that needs nothing else, and its figures for papers.
+/// Write the report of a run as one self-contained page, or its figures for papers
 #[derive(Args)]
 pub(super) struct Report {
-    /// The run directory; a run that goes on or was killed is shown as of its last commit.
+    /// The run directory; an unfinished run is shown as of its last commit
     run: PathBuf,
-    /// The page: `report.html` in the run directory where neither this nor `--figures` is given; `-` is standard output.
+    /// Write the page to this file; `-` is standard output. Without this option and `--figures`, write `report.html` in the run
+    /// directory
     #[arg(short, long, value_name = "FILE.html")]
     output: Option<PathBuf>,
-    /// Writes every figure into this folder, as SVG and PNG, with its SQL.
+    /// Write every figure into this folder, as SVG and PNG, with its SQL
     #[arg(long, value_name = "DIR")]
     figures: Option<PathBuf>,
 }

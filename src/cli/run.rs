@@ -1,4 +1,4 @@
-//! `lucarne run`: runs a pipeline, with a bar on a terminal, and stops after a commit when asked to.
+//! `lucarne run`: runs a pipeline, shows its progress on a terminal, and stops after a commit on a signal.
 
 #[cfg(feature = "report")]
 use std::net::SocketAddr;
@@ -15,31 +15,31 @@ use crate::{
     error::{Error, Result},
 };
 
-/// Run a pipeline into its run directory.
+/// Run a pipeline into its run directory
 #[derive(Args)]
 pub(super) struct Run {
     #[command(flatten)]
     pipeline: PipelineArgs,
-    /// The run directory, in place of the document's `run`.
+    /// Set the run directory, overriding `run` in the document
     #[arg(short, long, value_name = "DIR")]
     output: Option<PathBuf>,
-    /// Worker threads; 0 takes one for every core. Results do not depend on it.
+    /// Set the number of worker threads; 0 means one per core. Results do not depend on it
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
-    /// The most rows of a batch. Results do not depend on it.
+    /// Set the maximum number of rows in a batch. Results do not depend on it
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65536))]
     batch: Option<u32>,
-    /// Take at most N rows from the source, for a first look.
+    /// Read at most N rows from the source
     #[arg(long, value_name = "N")]
     limit: Option<u64>,
-    /// Continue after the last commit of an earlier run; begin if there is none.
+    /// Continue after the last commit of an earlier run, or start one if there is none
     #[arg(long, conflicts_with = "overwrite")]
     resume: bool,
-    /// Remove the tables of an earlier run first.
+    /// Remove the tables of an earlier run first
     #[arg(long)]
     overwrite: bool,
-    /// Show the run in a browser while it is running, and its metrics at `/metrics` for Prometheus; without ADDR at
-    /// 127.0.0.1:8080. A port alone is one of 127.0.0.1.
+    /// Serve a live view of the run, and metrics for Prometheus at `/metrics`, at ADDR or 127.0.0.1:8080. A port alone
+    /// means this port of 127.0.0.1
     #[cfg(feature = "report")]
     #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = "127.0.0.1:8080", value_parser = serve::address)]
     serve: Option<SocketAddr>,
@@ -77,7 +77,7 @@ impl Run {
         });
         bar.clear();
         if let (Ok(summary), false) = (&outcome, quiet) {
-            eprint!("{}", tell(summary));
+            eprint!("{}", summary_lines(summary));
         }
         #[cfg(feature = "report")]
         live.end(&outcome);
@@ -86,28 +86,28 @@ impl Run {
     }
 }
 
-/// The first Ctrl-C (or SIGTERM) asks the run to end after a commit, the second ends the process at once: a run may be
-/// killed at any instant and resumed.
+/// Handles signals: the first Ctrl-C or SIGTERM ends the run after a commit, the second ends the process at once. Both are safe,
+/// because a run can be resumed after it was killed at any time.
 fn stop_on_signals() -> Result<Stop> {
     let stop = Stop::default();
-    let asked = stop.clone();
+    let request = stop.clone();
     ctrlc::set_handler(move || {
-        if asked.requested() {
+        if request.requested() {
             std::process::exit(Exit::Interrupted as i32);
         }
-        asked.request();
-        eprintln!("stopping after a commit; once more aborts");
+        request.request();
+        eprintln!("stopping after a commit; interrupt again to abort");
     })
     .map_err(|error| Error::environment(format!("cannot listen for signals: {error}")))?;
     Ok(stop)
 }
 
-/// More than half of the rows: the pipeline does not fit its data.
+/// Whether more than half of the rows were rejected: the pipeline does not fit its data.
 const fn too_many_rejects(counts: &Counts) -> bool {
     counts.rejected * 2 > counts.source
 }
 
-/// The bar on a terminal; nothing elsewhere.
+/// The progress bar, on a terminal only.
 struct Bar(Option<ProgressBar>);
 
 impl Bar {
@@ -146,13 +146,13 @@ impl Bar {
     }
 }
 
-/// The end of a run in a few lines.
-fn tell(summary: &Summary) -> String {
+/// The summary of a finished run.
+fn summary_lines(summary: &Summary) -> String {
     let Counts { source, written, filtered, rejected } = summary.counts;
     let mut out = String::new();
     let dir = summary.run_dir.display();
     if summary.already_finished {
-        let _ = writeln!(out, "{dir}: finished before, nothing to do");
+        let _ = writeln!(out, "{dir}: already finished, nothing to do");
     }
     let _ = write!(out, "{dir}: {source} rows in, {written} kept");
     if filtered > 0 {
@@ -167,10 +167,10 @@ fn tell(summary: &Summary) -> String {
     let tables: Vec<String> = summary.tables.iter().map(|(name, rows)| format!("{name} {rows}")).collect();
     let _ = writeln!(out, "tables: {}", tables.join(", "));
     for finding in &summary.findings {
-        let _ = writeln!(out, "finding of {}: {}", finding.monitor, finding.message);
+        let _ = writeln!(out, "finding by {}: {}", finding.monitor, finding.message);
     }
     if too_many_rejects(&summary.counts) {
-        let _ = writeln!(out, "more than half of the rows were rejected: the table `rejects` says why");
+        let _ = writeln!(out, "more than half of the rows were rejected; the table `rejects` has the reasons");
     }
     out
 }
@@ -180,7 +180,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_run_is_suspicious_when_more_than_half_of_its_rows_are_bad() {
+    fn too_many_rejects_are_more_than_half_of_the_rows() {
         let counts = |source, rejected| Counts { source, rejected, ..Counts::default() };
         assert!(too_many_rejects(&counts(3, 2)));
         assert!(!too_many_rejects(&counts(4, 2)));

@@ -1,4 +1,4 @@
-//! `lucarne run --serve`: the live view of a run, on an address of this machine.
+//! `lucarne run --serve`: serves the live view of a run.
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -16,27 +16,27 @@ use crate::{
     run::RUN_RECORD,
 };
 
-/// The port where none is given.
+/// The default port.
 const PORT: u16 = 8080;
-/// How long a page that is open in a browser may take to see the end of the run.
+/// How long the server waits at the end of a run for open pages to fetch the final status.
 const FAREWELL: Duration = Duration::from_secs(5);
 
-/// The live view of a run, if one is wanted.
+/// The live view of a run, if `--serve` is set.
 pub(super) struct Live(Option<(LiveStatus, Server)>);
 
 impl Live {
-    /// Binds the address, before the run touches anything, and says where the page is.
+    /// Binds the address before the run changes anything, and prints the address of the page.
     pub(super) fn start(address: Option<SocketAddr>, plan: &Plan, quiet: bool) -> Result<Self> {
         let (Some(address), Some(run_dir)) = (address, plan.run_dir()) else { return Ok(Self(None)) };
         let name = run_dir.file_name().unwrap_or(run_dir.as_os_str()).to_string_lossy().into_owned();
-        let (board, run_dir) = (LiveStatus::new(name), run_dir.to_owned());
+        let (live_status, run_dir) = (LiveStatus::new(name), run_dir.to_owned());
         let page = move || {
             if !run_dir.join(RUN_RECORD).exists() {
                 return Err(Error::data("the run has not committed anything"));
             }
             Report::open(&run_dir)?.live_page()
         };
-        let server = Server::start(address, board.clone(), page)?;
+        let server = Server::start(address, live_status.clone(), page)?;
         if !quiet {
             let address = server.address();
             eprintln!("serving http://{address}/");
@@ -44,27 +44,27 @@ impl Live {
                 eprintln!("warning: anyone who can reach this machine can read the run at this address");
             }
         }
-        Ok(Self(Some((board, server))))
+        Ok(Self(Some((live_status, server))))
     }
 
-    /// Passes on how far the run is.
+    /// Publishes the progress of the run.
     pub(super) fn show(&self, status: &Status<'_>) {
-        if let Some((board, _)) = &self.0 {
-            board.update(status);
+        if let Some((live_status, _)) = &self.0 {
+            live_status.update(status);
         }
     }
 
-    /// Says how the run ended, to pages that are open.
+    /// Publishes how the run ended, and waits until open pages have fetched it.
     pub(super) fn end(self, outcome: &Result<Summary>) {
-        if let Some((board, server)) = self.0 {
-            board.end(outcome.as_ref().err());
+        if let Some((live_status, server)) = self.0 {
+            live_status.end(outcome.as_ref().err());
             server.wait_for_viewers(FAREWELL);
         }
     }
 }
 
-/// The address that `--serve` names: `8080`, `:8080`, `localhost`, `127.0.0.1:8080`, `[::1]:8080`. Only an address that is
-/// written so can be reached from elsewhere.
+/// Parses the address of `--serve`: `8080`, `:8080`, `localhost`, `127.0.0.1:8080`, `[::1]:8080`. A port or name alone binds the
+/// loopback interface; other machines can connect only if an explicit address allows it.
 pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
     let port = |port: &str| port.parse::<u16>().ok();
     let loopback = |port| SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port);
@@ -77,7 +77,7 @@ pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
     let of_address = || bare.parse::<IpAddr>().ok().map(|address| SocketAddr::new(address, PORT));
     let found = of_name().map(loopback).or_else(|| text.parse().ok()).or_else(of_address);
     found.ok_or_else(|| {
-        "no address: write `8080`, `localhost:8080` or `127.0.0.1:8080`, and a pipeline before `--serve` alone".into()
+        "not an address; expected for example `8080`, `localhost:8080` or `127.0.0.1:8080` (write the pipeline before `--serve`)".into()
     })
 }
 
@@ -87,7 +87,7 @@ mod tests {
 
     #[test]
     fn an_address_may_be_a_port_a_name_or_both() {
-        for (text, meant) in [
+        for (text, expected) in [
             ("8080", "127.0.0.1:8080"),
             ("9", "127.0.0.1:9"),
             (":8081", "127.0.0.1:8081"),
@@ -101,12 +101,12 @@ mod tests {
             ("0.0.0.0:8080", "0.0.0.0:8080"),
             ("[::]:8080", "[::]:8080"),
         ] {
-            assert_eq!(address(text), Ok(meant.parse().expect("an address")), "{text}");
+            assert_eq!(address(text), Ok(expected.parse().expect("an address")), "{text}");
         }
     }
 
     #[test]
-    fn what_is_no_address_is_refused() {
+    fn rejects_texts_that_are_not_addresses() {
         for text in [
             "",
             ":",

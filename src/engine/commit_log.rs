@@ -1,5 +1,5 @@
-//! The commit log: at a commit, parts are closed and made durable, monitors are snapshot, one record is renamed into place, and
-//! then the parts are moved into their tables.
+//! The commit log. A commit closes the parts and makes them durable, writes the snapshots of monitors, renames one record into
+//! place, and then moves the parts into their tables.
 
 use std::{
     collections::BTreeMap,
@@ -29,11 +29,11 @@ pub(super) struct CommitLog {
     run_record: RunRecord,
     /// The last record; number 0 before the first commit.
     last: CommitRecord,
-    /// When it was written.
+    /// The time of the last commit.
     at: Instant,
     sizes: BTreeMap<String, TableSize>,
     findings: Vec<Finding>,
-    /// Records since the last checkpoint, that one included.
+    /// Records since the last checkpoint, including it.
     length: usize,
     /// Parts that the checkpoint lists.
     checkpoint_parts: usize,
@@ -76,7 +76,7 @@ impl CommitLog {
         Ok(log)
     }
 
-    /// Whether there are rows to commit and it is time: every `rows` rows, or `time` after the last commit.
+    /// Whether a commit is due: there are rows to commit, and `rows` rows or `time` have passed since the last commit.
     pub(super) fn is_due(&self, tail: &OrderedTail, rows: u64, time: Duration) -> bool {
         let new = tail.counts.source - self.last.counts.source;
         new >= rows || (new > 0 && self.at.elapsed() >= time)
@@ -131,7 +131,7 @@ impl CommitLog {
             ..self.last.clone()
         };
         self.dir.write_record(&record)?;
-        // From here on the commit counts, whatever happens.
+        // From here on the commit is durable.
         self.dir.publish(&just_added)?;
         self.dir.forget(&record)?;
         (self.length, self.checkpoint_parts) = if checkpoint {

@@ -1,4 +1,4 @@
-//! Merges small parts: a run that commits often leaves many.
+//! Merges small parts, because a run that commits often writes many.
 
 use std::{
     collections::BTreeMap,
@@ -16,17 +16,17 @@ use crate::{
     table::{PartFile, WriteOptions, part_number},
 };
 
-/// What a compaction did.
+/// The result of a compaction.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Compaction {
-    /// Parts before.
+    /// The number of parts before.
     pub parts_before: usize,
-    /// Parts after.
+    /// The number of parts after.
     pub parts_after: usize,
 }
 
 /// Merges neighbouring parts of the Parquet tables of a run into parts of about `part_bytes`, under the run's lock and
-/// through a commit record: killed at any instant, the tables hold what they held. The order of rows stays.
+/// through a commit record, so that the tables stay intact if it is killed at any time. Keeps the order of rows.
 ///
 /// # Errors
 /// When the folder is not a run directory or is in use, or the disk is full.
@@ -53,7 +53,7 @@ pub fn compact(run_dir: &Path, part_bytes: u64) -> Result<Compaction> {
     if done.parts_before == done.parts_after {
         return Ok(done);
     }
-    // The format of the record stays that of the run: the snapshots that it names are unchanged.
+    // The record keeps the format of the run, because the snapshots that it names are unchanged.
     let record = CommitRecord { commit, checkpoint: true, tables, findings, ..last };
     dir.write_record(&record)?;
     dir.publish(&record.tables)?;
@@ -62,7 +62,7 @@ pub fn compact(run_dir: &Path, part_bytes: u64) -> Result<Compaction> {
     Ok(done)
 }
 
-/// Neighbours that together make one part. Parts that are large enough and files that are not Parquet stay alone.
+/// Groups neighbouring parts to merge. Parts that are large enough and files that are not Parquet are not grouped.
 fn groups(parts: &[TablePart], part_bytes: u64) -> Vec<&[TablePart]> {
     let mut groups = Vec::new();
     let (mut begin, mut bytes) = (0, 0);
@@ -80,7 +80,7 @@ fn groups(parts: &[TablePart], part_bytes: u64) -> Vec<&[TablePart]> {
     groups
 }
 
-/// One part of several. Its number is that of its last, so that names stay in the order of the rows.
+/// Merges several parts into one. It gets the number of the last, so that names stay in the order of the rows.
 fn merge(dir: &RunDir, table: &str, parts: &[TablePart], commit: u64) -> Result<TablePart> {
     let staging = dir.staging(table);
     fs::create_dir_all(&staging).map_err(|error| Error::io("create", &staging, error))?;
@@ -100,7 +100,7 @@ fn merge(dir: &RunDir, table: &str, parts: &[TablePart], commit: u64) -> Result<
     let expected: u64 = parts.iter().map(|part| part.rows).sum();
     if part.rows != expected {
         return Err(Error::data(format!(
-            "the parts of `{table}` have {} rows, their records say {expected}",
+            "the parts of `{table}` have {} rows, expected {expected} from the commit records",
             part.rows
         )));
     }

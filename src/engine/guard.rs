@@ -1,4 +1,4 @@
-//! Calls into stages. Whatever goes wrong inside one names it.
+//! Calls into stages. Errors and panics inside a stage name the stage.
 
 use std::{
     any::Any,
@@ -18,7 +18,7 @@ pub(super) fn guarded<T>(label: &str, custom: bool, call: impl FnOnce() -> Resul
     }
 }
 
-/// Calls code of the engine itself, on a thread whose panics nobody would see.
+/// Calls code of the engine on another thread, and turns a panic into an error, because no caller would see it.
 pub(super) fn guarded_engine<T>(call: impl FnOnce() -> T) -> Result<T> {
     catch_unwind(AssertUnwindSafe(call))
         .map_err(|panic| Error::bug(format!("the engine panicked: {}", panic_message(panic.as_ref()))))

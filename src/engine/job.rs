@@ -1,4 +1,4 @@
-//! What the engine runs: bound stages in order, and how to run them.
+//! The job that the engine runs: bound stages in order, and the engine settings.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -15,7 +15,7 @@ pub struct Job {
     pub run_dir: Option<PathBuf>,
     /// Where rows come from.
     pub source: JobStage<dyn Source>,
-    /// Transforms (the source's decoder and shared steps included) and scores, in order.
+    /// Transforms (including the decoder of the source and shared steps) and scores, in order.
     pub steps: Vec<Step>,
     /// Monitors, in order.
     pub monitors: Vec<JobMonitor>,
@@ -23,18 +23,18 @@ pub struct Job {
     pub sinks: Vec<JobStage<dyn Sink>>,
     /// The schema after the last step: what monitors and sinks receive.
     pub output: SchemaRef,
-    /// The seed of every draw.
+    /// The seed of all random draws.
     pub seed: u64,
-    /// The most rows to take from the source; all when `None`.
+    /// The maximum number of rows to read from the source; `None` for all.
     pub limit: Option<u64>,
-    /// How to run.
+    /// The engine settings.
     pub engine: EngineSettings,
-    /// The pipeline as it will run, all parameters filled in: kept in `run.json`, and its digest guards a resume.
+    /// The pipeline with all parameters inserted. It is written to `run.json`, and a resume compares its digest.
     pub document: serde_json::Value,
-    /// Labels of stages whose settings are not in the document and that have no digest of their own: a run with such stages
+    /// Labels of stages whose settings are not in the document and that have no digest: a run with such stages
     /// cannot be resumed.
     pub undigested: Vec<String>,
-    /// What the run record says about the pipeline besides.
+    /// Metadata of the pipeline for the run record.
     pub metadata: PipelineMetadata,
 }
 
@@ -58,7 +58,7 @@ pub struct JobMonitor {
     pub table: SchemaRef,
 }
 
-/// A pipeline in the words of its document, and as a graph.
+/// The description of a pipeline, and its graph.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PipelineMetadata {
     /// The description in the document.
@@ -75,13 +75,13 @@ pub struct Step {
     pub kind: String,
     /// Whether it is the caller's own.
     pub custom: bool,
-    /// What it does.
+    /// The transform or score.
     pub stage: StepStage,
     /// The columns that nothing after it reads.
     pub drop_after: Vec<String>,
 }
 
-/// What a step does.
+/// The stage of a step.
 pub enum StepStage {
     /// Adds columns or removes rows.
     Transform(Box<dyn Transform>),

@@ -1,4 +1,4 @@
-//! The back of a run, in order and on one thread: rejects, monitors, sinks, and what a commit needs from them.
+//! The ordered tail of a run, on one thread: rejects, monitors, sinks, and what a commit needs from them.
 
 use std::{collections::BTreeMap, fs, sync::Arc, time::Instant};
 
@@ -130,7 +130,7 @@ impl OrderedTail {
         })
     }
 
-    /// Whether the run continues with this batch.
+    /// Checks whether the run continues with this batch.
     ///
     /// # Errors
     /// [`Error::Data`] for a rejected row that ends the run.
@@ -138,7 +138,7 @@ impl OrderedTail {
         check_rejects(self.on_reject, batch)
     }
 
-    /// Takes a batch: counts, rejects, monitors, sinks. After an error nothing since the last commit may be committed.
+    /// Processes a batch: counts, rejects, monitors, sinks. After an error nothing since the last commit may be committed.
     pub(super) fn take(&mut self, batch: OrderedBatch) -> Result<()> {
         let OrderedBatch { after, source_rows, source_seconds, unreadable, processed, permit } = batch;
         self.works.source.rows += source_rows;
@@ -206,7 +206,7 @@ impl OrderedTail {
         Ok(all)
     }
 
-    /// Takes the last rows of the monitors.
+    /// Finishes the monitors and writes their last rows.
     pub(super) fn finish(&mut self) -> Result<()> {
         let mut round = Round::new(&mut self.findings);
         self.monitors.iter_mut().try_for_each(|monitor| round.turn(monitor, |monitor| monitor.finish()))
@@ -269,7 +269,7 @@ fn read_state(dir: &RunDir, past: &RecoveredState, label: &str) -> Result<Vec<u8
     Ok(snapshot)
 }
 
-/// One turn of every monitor, in order: each receives what its upstream monitors emitted earlier in the same round.
+/// Runs all monitors once, in order. Each receives the rows that its upstream monitors emitted in this round.
 struct Round<'a> {
     findings: &'a mut Vec<Finding>,
     emitted: Vec<(String, Vec<RowsOut>)>,

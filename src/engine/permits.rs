@@ -1,4 +1,4 @@
-//! How much may be under way: every batch holds a permit, weighed in bytes, from the source until it is done with.
+//! Permits bound the memory of a run: every batch holds one, weighed in bytes, from the source until the batch is dropped.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -17,7 +17,7 @@ struct State {
     closed: bool,
 }
 
-/// The right of one batch to be in memory; given back when dropped.
+/// The right of one batch to be in memory; returned when dropped.
 pub(super) struct Permit {
     permits: Arc<Permits>,
     bytes: usize,
@@ -28,8 +28,8 @@ impl Permits {
         Arc::new(Self { state: Mutex::default(), changed: Condvar::new(), max_bytes, max_batches: max_batches.max(1) })
     }
 
-    /// Waits until a batch of this size fits. One that never would is let in alone, so that nothing waits for ever.
-    /// `None` once closed.
+    /// Waits until a batch of this size fits. A batch larger than the bound is admitted alone, so that it does not wait forever.
+    /// `None` after `close`.
     pub(super) fn acquire(self: &Arc<Self>, bytes: usize) -> Option<Permit> {
         let fits = |state: &State| {
             let room = state.bytes.saturating_add(bytes) <= self.max_bytes && state.batches < self.max_batches;
@@ -45,18 +45,18 @@ impl Permits {
         Some(Permit { permits: self.clone(), bytes })
     }
 
-    /// Batches and bytes under way.
+    /// Batches and bytes in flight.
     pub(super) fn used(&self) -> (usize, usize) {
         let state = self.lock();
         (state.batches, state.bytes)
     }
 
-    /// The most batches and bytes under way.
+    /// The bounds on batches and bytes in flight.
     pub(super) const fn bounds(&self) -> (usize, usize) {
         (self.max_batches, self.max_bytes)
     }
 
-    /// Lets everyone go who waits, empty-handed.
+    /// Wakes all waiting threads, which get no permit.
     pub(super) fn close(&self) {
         self.lock().closed = true;
         self.changed.notify_all();
@@ -68,7 +68,7 @@ impl Permits {
 }
 
 impl Permit {
-    /// Weighs the batch anew. It may grow beyond the bound, for it is in memory already; those that wait will wait longer.
+    /// Changes the weight of the batch. It may exceed the bound, because the batch is in memory already; new batches then wait longer.
     pub(super) fn resize(&mut self, bytes: usize) {
         let mut state = self.permits.lock();
         state.bytes = state.bytes - self.bytes + bytes;

@@ -1,4 +1,4 @@
-//! The fused, stateless steps, as one worker runs them on one batch after the other.
+//! The fused, stateless steps, which each worker runs on one batch at a time.
 
 use std::time::Instant;
 
@@ -10,7 +10,7 @@ use crate::{
     stage::Rejects,
 };
 
-/// What a step did to a batch.
+/// The effect of a step on a batch.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct StepWork {
     pub(super) rows: u64,
@@ -24,11 +24,11 @@ pub(super) struct ProcessedBatch {
     pub(super) rows: RecordBatch,
     pub(super) rejects: Rejects,
     pub(super) steps: Vec<StepWork>,
-    /// The most bytes that the batch took on its way.
+    /// The peak size of the batch, bytes.
     pub(super) peak_bytes: usize,
 }
 
-/// Copies of the steps for one more worker.
+/// Copies the steps for another worker.
 pub(super) fn fork(steps: &[Step]) -> Vec<Step> {
     let stage = |stage: &StepStage| match stage {
         StepStage::Transform(transform) => StepStage::Transform(transform.fork()),
@@ -44,8 +44,8 @@ pub(super) fn fork(steps: &[Step]) -> Vec<Step> {
     steps.iter().map(copy).collect()
 }
 
-/// Runs a batch through the steps. Every row that goes in comes out, is rejected, or is filtered. Steps never receive a batch
-/// without rows: an emptied batch keeps the columns that it had when its last row was removed.
+/// Runs a batch through the steps. Every row is returned, rejected or filtered. Steps never receive a batch without rows: a batch
+/// that becomes empty keeps the columns that it has at that step.
 pub(super) fn process(steps: &mut [Step], mut rows: RecordBatch) -> Result<ProcessedBatch> {
     let mut rejects = Rejects::default();
     let mut works = Vec::with_capacity(steps.len());

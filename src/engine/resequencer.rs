@@ -1,8 +1,8 @@
-//! Puts back in order what workers finish out of order.
+//! Restores the order of batches that workers finish out of order.
 
 use std::collections::BTreeMap;
 
-/// Holds what came too early.
+/// Holds items that arrive before their predecessors.
 pub(super) struct Resequencer<T> {
     next: u64,
     early: BTreeMap<u64, T>,
@@ -13,17 +13,17 @@ impl<T> Resequencer<T> {
         Self { next: 0, early: BTreeMap::new() }
     }
 
-    /// How many items came too early.
+    /// The number of items held.
     pub(super) fn early(&self) -> usize {
         self.early.len()
     }
 
-    /// Takes the item with a number.
+    /// Adds the item with a number.
     pub(super) fn put(&mut self, number: u64, item: T) {
         self.early.insert(number, item);
     }
 
-    /// Gives the next item in order, if it has come.
+    /// Returns the next item in order, if it has arrived.
     pub(super) fn take(&mut self) -> Option<T> {
         let item = self.early.remove(&self.next)?;
         self.next += 1;

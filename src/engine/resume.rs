@@ -1,4 +1,4 @@
-//! Whether a run may be resumed: with the same pipeline, models and format it began with.
+//! Checks whether a run can be resumed: only with the pipeline, models and format that it was started with.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -11,7 +11,7 @@ use crate::{
     run::{CommitRecord, FORMAT},
 };
 
-/// Refuses to continue a run of an older format: its source position and snapshots mean something else.
+/// Refuses to continue a run of an older format: its source checkpoint and snapshots have another meaning.
 pub(super) fn check_format(run_dir: &Path, last: &CommitRecord) -> Result<()> {
     if last.format == FORMAT {
         return Ok(());
@@ -24,7 +24,7 @@ pub(super) fn check_format(run_dir: &Path, last: &CommitRecord) -> Result<()> {
     )))
 }
 
-/// Refuses to continue a run with stages that nothing proves to be unchanged.
+/// Refuses to continue a run with stages that have no digest, because they may have changed.
 pub(super) fn check_digests(job: &Job) -> Result<()> {
     let Some(label) = job.undigested.first() else { return Ok(()) };
     Err(Error::data(format!(
@@ -32,7 +32,7 @@ pub(super) fn check_digests(job: &Job) -> Result<()> {
     )))
 }
 
-/// Refuses to resume with another pipeline than the run began with.
+/// Refuses to resume with another pipeline.
 pub(super) fn check_same(last: &CommitRecord, job: &Job, digest: &str, before: Option<&Value>) -> Result<()> {
     let begin_again = "use the pipeline that the run began with, another run directory, or overwrite";
     if last.seed != job.seed {
@@ -57,7 +57,7 @@ pub(super) fn check_same(last: &CommitRecord, job: &Job, digest: &str, before: O
     Ok(())
 }
 
-/// Refuses to resume with other models than the run began with.
+/// Refuses to resume with other models.
 pub(super) fn check_models(last: &CommitRecord, models: &BTreeMap<String, String>) -> Result<()> {
     let changed = models.iter().find(|(label, digest)| last.models.get(*label).is_some_and(|old| old != *digest));
     changed.map_or(Ok(()), |(label, _)| {
@@ -70,7 +70,7 @@ pub(super) fn pipeline_digest(document: &Value) -> String {
     digest::of_bytes(relevant(document).to_string().as_bytes())
 }
 
-/// The document without what does not affect results: the run directory, the description, the engine.
+/// The document without the parts that do not affect results: the run directory, the description, the engine settings.
 fn relevant(document: &Value) -> Value {
     let mut document = document.clone();
     if let Some(top) = document.as_object_mut() {
@@ -84,7 +84,7 @@ fn relevant(document: &Value) -> Value {
     document
 }
 
-/// The places where two documents differ, the first five.
+/// The first five places where two documents differ.
 fn differences(old: &Value, new: &Value) -> Vec<String> {
     let mut places = Vec::new();
     compare("", old, new, &mut places);

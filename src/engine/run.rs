@@ -25,14 +25,15 @@ use crate::{
 /// How long the caller's thread waits for a batch before it checks the stop flag and the clock.
 const PATIENCE: Duration = Duration::from_millis(50);
 
-/// Runs a job into its run directory, on dedicated threads; monitors, sinks, commits and `progress` on the caller's.
+/// Runs a job into its run directory. Source and steps run on dedicated threads; monitors, sinks, commits and `progress` run on the
+/// caller's thread.
 ///
-/// A row that ends the run (`on_reject: fail`), and any other error of the source or a step, ends it after a commit of the
-/// batches before: their results stay, and a resume continues with the batch that failed.
+/// A rejected row with `on_reject: fail`, or an error of the source or a step, ends the run after a commit of the batches before it.
+/// A resume continues with the batch that failed.
 ///
 /// # Errors
-/// [`Error::Interrupted`] after [`Stop::request`] and a commit; otherwise by whose fault it is. What was committed stays and
-/// can be resumed.
+/// [`Error::Interrupted`] after [`Stop::request`] and a commit; otherwise the error of the responsible domain. Committed results stay,
+/// and the run can be resumed.
 pub fn run(mut job: Job, options: &RunOptions, stop: &Stop, progress: &mut dyn FnMut(&Status<'_>)) -> Result<Summary> {
     let begun = Instant::now();
     let path = job.run_dir.clone().ok_or_else(|| Error::bug("a job without a run directory can only be streamed"))?;
@@ -75,7 +76,7 @@ pub fn run(mut job: Job, options: &RunOptions, stop: &Stop, progress: &mut dyn F
                 Error::Interrupted => (RunState::Interrupted, None),
                 error => (RunState::Failed, Some(error.report())),
             };
-            // The error that ended the run is reported, not that of a full disk that cannot take the run record either.
+            // Report the error that ended the run, even if the run record cannot be written either (a full disk).
             let _ = log.close(state, message);
             Err(error)
         }
@@ -90,12 +91,12 @@ struct RunLoop<'a> {
     progress: &'a mut dyn FnMut(&Status<'_>),
 }
 
-/// What a status is measured against.
+/// The reference points of a status.
 struct Baseline {
     begun: Instant,
     /// Source rows before this process.
     rows: u64,
-    /// Rows of the source, where known.
+    /// Rows of the source, if known.
     total: Option<u64>,
 }
 
@@ -152,7 +153,7 @@ impl RunLoop<'_> {
         Ok(self.tail)
     }
 
-    /// Waits for the pending objects of the monitors, after the stream has ended.
+    /// Drains the monitors after the stream has ended.
     fn drain(&mut self, baseline: &Baseline, commit_time: Duration) -> Result<()> {
         while self.tail.drain(Instant::now() + PATIENCE)? == Progress::Pending {
             if self.stop.requested() {

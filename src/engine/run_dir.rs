@@ -24,7 +24,7 @@ const LOCK: &str = "_lock";
 /// A run directory that this process has locked.
 pub(super) struct RunDir {
     path: PathBuf,
-    /// The lock lasts as long as the file is open, and no longer than the process.
+    /// The lock is held while the file is open, and ends with the process.
     _lock: File,
 }
 
@@ -117,7 +117,7 @@ impl RunDir {
         Ok(log.pop().map(|last| RecoveredState { last, sizes, findings, log_length, checkpoint_parts }))
     }
 
-    /// Makes room for a new run: removes what an old one left, and nothing else.
+    /// Removes the files of an old run, and no other files.
     pub(super) fn clear(&self, tables: &[&str]) -> Result<()> {
         // A record that cannot be read (damaged, or of a newer version) names no tables to remove.
         let old = self.run_record().ok().flatten();
@@ -125,7 +125,7 @@ impl RunDir {
             // The old run is over, even if this process is killed before all of it is removed.
             RunRecord { commits: 0, ..record.clone() }.write_durably(&self.path)?;
         }
-        // The records go first: without them no resume trusts tables that are half removed.
+        // Remove the records first: without them no resume accepts tables that are half removed.
         remove_folder(&self.commits())?;
         sync_folder(&self.path)?;
         remove_folder(&self.path.join(STAGING))?;
@@ -144,7 +144,7 @@ impl RunDir {
         })
     }
 
-    /// Finishes what the last commit began, and removes what it does not name.
+    /// Completes the last commit, and removes the files that it does not name.
     pub(super) fn recover(&self, last: &CommitRecord) -> Result<()> {
         self.publish(&last.tables)?;
         for (table, parts) in &last.tables {
@@ -260,9 +260,9 @@ fn lock(path: &Path) -> Result<File> {
     }
 }
 
-/// Whether a process works on a run directory now. The run record alone cannot tell: a killed run leaves it unchanged.
+/// Whether a process works on a run directory now. The run record does not show it: a killed run leaves the record unchanged.
 pub fn is_running(run_dir: &Path) -> bool {
-    // Shared, and released at once: a run that begins just now retries for longer than that.
+    // A shared lock that is released at once. A run that starts at this moment retries for longer than that.
     let lock = File::open(run_dir.join(LOCK));
     lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }

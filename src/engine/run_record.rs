@@ -1,4 +1,4 @@
-//! The run record of a run in progress: what stays the same, and what every commit updates.
+//! The run record of a run in progress: its constant part, and the part that every commit updates.
 
 use std::{
     collections::BTreeMap,
@@ -12,7 +12,7 @@ use crate::run::{
     CommitRecord, EngineSettings, FORMAT, Finding, HostRecord, RunRecord, RunState, TableSize, Writer, record::metrics,
 };
 
-/// Of a job whose stages are started, before its first commit.
+/// The run record of a job whose stages are started, before its first commit.
 pub(super) fn begin(job: &Job, digest: &str, threads: usize, tables: &[&str], before: Option<&RunRecord>) -> RunRecord {
     let mut scorers = Map::new();
     let mut models = BTreeMap::new();
@@ -49,7 +49,7 @@ pub(super) fn begin(job: &Job, digest: &str, threads: usize, tables: &[&str], be
     }
 }
 
-/// Updates the record to a commit.
+/// Updates the record after a commit.
 pub(super) fn update(
     record: &mut RunRecord,
     commit: &CommitRecord,

@@ -1,4 +1,4 @@
-//! How far the source was read: what a source checkpoint is made from, and compared with.
+//! The progress of the source, from which source checkpoints are made and with which they are compared.
 
 use std::collections::BTreeMap;
 
@@ -28,15 +28,15 @@ pub(super) struct SourceProgress {
 }
 
 impl SourceProgress {
-    /// At the beginning.
+    /// Starts at the beginning.
     pub(super) fn new(splits: &[Split], live: bool) -> Self {
         Self { live, current: 0, offsets: vec![0; splits.len()], finished: NamesDigest::default() }
     }
 
-    /// Where a checkpoint left off.
+    /// Starts at a checkpoint.
     ///
     /// # Errors
-    /// [`Error::Data`] when the source does not have the same splits up to there.
+    /// [`Error::Data`] if the splits of the source differ from those of the checkpoint.
     pub(super) fn resume(splits: &[Split], live: bool, checkpoint: &SourceCheckpoint) -> Result<Self> {
         let mut progress = Self::new(splits, live);
         if live {
@@ -73,7 +73,7 @@ impl SourceProgress {
         }
     }
 
-    /// The checkpoint of now.
+    /// The current checkpoint.
     pub(super) fn checkpoint(&self, splits: &[Split]) -> SourceCheckpoint {
         let open = splits.iter().zip(&self.offsets).enumerate();
         let open = open.filter(|(index, _)| self.live || *index == self.current);
@@ -89,7 +89,7 @@ impl SourceProgress {
     }
 }
 
-/// Refuses a source that lists one id twice: its offsets could not be told apart.
+/// Refuses a source that lists one id twice, because the offsets of the two splits would be ambiguous.
 pub(super) fn check_ids(splits: &[Split]) -> Result<()> {
     let mut seen = std::collections::HashSet::new();
     let twice = splits.iter().find(|split| !seen.insert(split.id.as_str()));

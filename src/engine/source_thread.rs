@@ -35,7 +35,7 @@ pub(super) struct SourceThread {
     pub(super) start: Vec<SplitOffset>,
     pub(super) live: bool,
     pub(super) custom: bool,
-    /// The most rows to take.
+    /// The maximum number of rows to read.
     pub(super) limit: u64,
     pub(super) batch_rows: usize,
     pub(super) permits: Arc<Permits>,
@@ -51,9 +51,9 @@ struct OpenSplit {
     reader: Box<dyn Reader>,
 }
 
-/// What became of one read.
+/// The result of one read.
 enum Pulled {
-    /// A batch is on its way to the workers.
+    /// A batch was sent to the workers.
     Sent,
     /// No rows.
     Idle,
@@ -63,11 +63,11 @@ enum Pulled {
     Cancelled,
 }
 
-/// What was read so far.
+/// The progress of reading.
 struct Position {
     /// The number of the next batch.
     batch: u64,
-    /// How many rows may still be taken.
+    /// The number of rows that may still be read.
     rows_left: u64,
 }
 
@@ -78,7 +78,7 @@ impl SourceThread {
         let end = guarded("source", self.custom, || {
             if self.live { self.read_live(source, &mut position) } else { self.read_in_order(source, &mut position) }
         });
-        // The receiver is gone when the run was cancelled.
+        // The receiver is dropped if the run was cancelled.
         let _ = self.outcomes.send((position.batch, end.map(|()| None)));
     }
 
@@ -156,7 +156,7 @@ impl SourceThread {
     }
 }
 
-/// What a reader claims to have read.
+/// The rows that a reader reports to have read.
 struct ReadRange {
     before: u64,
     after: u64,
@@ -165,7 +165,7 @@ struct ReadRange {
 }
 
 impl ReadRange {
-    /// A reader that miscounts would lose or repeat rows after a restart.
+    /// Checks the counts of a reader. A reader that miscounts would lose or repeat rows after a restart.
     fn check(&self, split: &Split, live: bool) -> Result<()> {
         let Self { before, after, rows, max_rows } = *self;
         let counts = if live { after >= before + u64::from(rows > 0) } else { before + rows == after };
@@ -193,7 +193,7 @@ mod tests {
             |before, after, rows, live| ReadRange { before, after, rows, max_rows: 8 }.check(&split, live).is_ok();
         assert!(fits(3, 7, 4, false) && fits(3, 3, 0, false));
         assert!(!fits(3, 8, 4, false) && !fits(3, 6, 4, false) && !fits(0, 9, 9, false));
-        // Offsets of a topic may have gaps, but never stay or go back when there are rows.
+        // Offsets of a topic may have gaps, but they always increase when rows were read.
         assert!(fits(3, 12, 4, true) && fits(3, 9, 0, true));
         assert!(!fits(3, 3, 1, true) && !fits(3, 2, 0, true));
     }

@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::{Job, StepStage};
 use crate::run::StageWork;
 
-/// The work of every stage so far.
+/// The work of all stages so far.
 #[derive(Debug, Clone, Default)]
 pub(super) struct StageWorks {
     pub(super) source: StageWork,

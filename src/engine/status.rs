@@ -1,4 +1,4 @@
-//! What a caller learns about a run: options before, status during, summary after.
+//! What a caller exchanges with a run: options before, status during, summary after.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -9,12 +9,12 @@ use crate::run::{Counts, Finding, StageWork};
 /// What to do if the run directory already holds a run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Existing {
-    /// Refuse to touch it.
+    /// Refuse to run.
     #[default]
     Refuse,
-    /// Continue after its last commit; begin if there is none.
+    /// Continue after its last commit, or start if there is none.
     Resume,
-    /// Remove its tables and begin again.
+    /// Remove its tables and start again.
     Overwrite,
 }
 
@@ -30,9 +30,9 @@ pub struct RunOptions {
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct Status<'a> {
-    /// Rows so far, those before a resume included.
+    /// Rows so far, including those before a resume.
     pub counts: Counts,
-    /// Rows of the source, if every split knows its number, at most the limit.
+    /// Rows of the source, at most the limit; `None` if a split does not know its number of rows.
     pub total: Option<u64>,
     /// Source rows per second since this process began.
     pub rows_per_second: f64,
@@ -64,13 +64,13 @@ impl Status<'_> {
 pub struct Queues {
     /// Batches that wait for a worker.
     pub unworked: usize,
-    /// The most of them.
+    /// The maximum of [`unworked`](Self::unworked).
     pub unworked_bound: usize,
     /// Batches that have passed all steps and wait for earlier ones.
     pub early: usize,
     /// Batches in flight, from the source to the sinks.
     pub batches: usize,
-    /// The most of them, those in the other two queues included.
+    /// The maximum, including the batches in the other two queues.
     pub batches_bound: usize,
     /// Bytes of the batches in flight.
     pub bytes: usize,
@@ -84,17 +84,17 @@ pub struct Queues {
 pub struct Summary {
     /// The run directory.
     pub run_dir: PathBuf,
-    /// Where the rows went.
+    /// Rows read, written, filtered and rejected.
     pub counts: Counts,
     /// Rows of every table of the run.
     pub tables: BTreeMap<String, u64>,
-    /// Thresholds crossed.
+    /// The findings.
     pub findings: Vec<Finding>,
     /// Work of every stage, in order.
     pub stages: Vec<StageWork>,
     /// Seconds that this process spent on it.
     pub seconds: f64,
-    /// Whether the run was finished before, so that a resume found nothing to do.
+    /// Whether the run had already finished, so that a resume had nothing to do.
     pub already_finished: bool,
 }
 

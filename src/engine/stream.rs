@@ -1,4 +1,4 @@
-//! Scored batches, pulled by the caller.
+//! Streams of scored batches for the caller.
 
 use std::{
     sync::Arc,
@@ -61,7 +61,7 @@ impl Stream {
     /// The next batch with rows; `None` at the end, and after an error.
     ///
     /// # Errors
-    /// As [`run`](super::run); the stream is over then.
+    /// As for [`run`](super::run). The stream then ends.
     pub fn next_batch(&mut self) -> Result<Option<RecordBatch>> {
         let next = self.pull();
         if !matches!(next, Ok(Some(_))) {
@@ -70,7 +70,7 @@ impl Stream {
         next
     }
 
-    /// Where the rows went so far.
+    /// Rows read, written, filtered and rejected so far.
     pub const fn counts(&self) -> Counts {
         self.counts
     }

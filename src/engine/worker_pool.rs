@@ -1,10 +1,10 @@
-//! The front of a run: one thread reads the source, workers run the steps, and batches come out in order.
+//! The worker pool: one thread reads the source, workers run the steps, and batches are returned in order.
 //!
 //! ```text
 //! source thread -> bounded channel -> N workers -> channel -> resequencer -> WorkerPool::next
 //! ```
 //! Every batch in flight holds a permit, and permits are given in the order of the batches. So the batch that is next in order
-//! always has one and no deadlock is possible; the channel from the workers needs no bound of its own.
+//! always has one and no deadlock is possible; the channel from the workers needs no separate bound.
 
 use std::{
     sync::{
@@ -32,13 +32,13 @@ use crate::{
     stage::{Reject, Source, Split},
 };
 
-/// What to read, from where, and how.
+/// The source and how to read it.
 pub(super) struct ReadPlan {
     pub(super) source: JobStage<dyn Source>,
     pub(super) splits: Arc<[Split]>,
     /// The splits to read, in order, and where each begins.
     pub(super) start: Vec<SplitOffset>,
-    /// The most rows to take.
+    /// The maximum number of rows to read.
     pub(super) limit: Option<u64>,
     pub(super) steps: Vec<Step>,
     pub(super) threads: usize,
@@ -51,7 +51,7 @@ pub(super) struct SourceBatch {
     pub(super) number: u64,
     /// The offset of its split after it.
     pub(super) after: SplitOffset,
-    /// Rows from the source, unreadable ones included.
+    /// Rows from the source, including unreadable ones.
     pub(super) source_rows: u64,
     pub(super) source_seconds: f64,
     /// Rows that the source could not read.
@@ -64,14 +64,14 @@ pub(super) struct SourceBatch {
 pub(super) struct OrderedBatch {
     /// The offset of its split after it.
     pub(super) after: SplitOffset,
-    /// Rows from the source, unreadable ones included.
+    /// Rows from the source, including unreadable ones.
     pub(super) source_rows: u64,
-    /// Seconds that the source took.
+    /// Seconds spent in the source.
     pub(super) source_seconds: f64,
     /// Rows that the source could not read.
     pub(super) unreadable: Vec<Reject>,
     pub(super) processed: ProcessedBatch,
-    /// Held until nothing needs the batch any more.
+    /// Held until the batch is no longer needed.
     pub(super) permit: Permit,
 }
 
@@ -90,10 +90,10 @@ pub(super) enum Next {
     End,
 }
 
-/// The number of a batch and what became of it; `None` at the end of the source.
+/// The number of a batch and its result; `None` at the end of the source.
 pub(super) type Outcome = (u64, Result<Option<Box<OrderedBatch>>>);
 
-/// The running front of a run. Dropping it stops and joins its threads.
+/// The running threads of the pool. Dropping it stops and joins them.
 pub(super) struct WorkerPool {
     /// For the number of batches that wait for a worker. Dropped first, so that the source thread notices when the workers end.
     batches: Option<Receiver<SourceBatch>>,
@@ -108,7 +108,7 @@ impl WorkerPool {
     /// Starts the threads. Source and steps have been started already.
     pub(super) fn start(plan: ReadPlan) -> Result<Self> {
         let threads = plan.threads.max(1);
-        // Enough that no worker waits for a slow neighbour; few enough that memory is flat from early on.
+        // Enough batches that no worker waits for a slower one, and so few that memory use reaches its maximum early.
         let permits = Permits::new(plan.memory_bytes, 3 * threads + 2);
         let cancelled = Arc::new(AtomicBool::new(false));
         let weight = Arc::new(RowWeight::default());
@@ -204,10 +204,10 @@ impl Drop for WorkerPool {
     }
 }
 
-/// How many bytes a row takes on its way through the steps, learned from the rows before it.
+/// An estimate of the bytes that a row needs in the steps, from earlier rows.
 #[derive(Default)]
 pub(super) struct RowWeight {
-    /// The most bytes per row that a batch had at its widest.
+    /// The largest peak size per row of a batch.
     bytes: AtomicUsize,
 }
 

@@ -32,7 +32,7 @@ pub struct Location {
     pub length: usize,
     /// The text of the line.
     pub source: String,
-    /// A second place that explains the first, and how: `first here`.
+    /// A second place that explains the first, and how: `first used here`.
     pub related: Option<(Box<Location>, &'static str)>,
 }
 

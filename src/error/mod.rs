@@ -1,4 +1,4 @@
-//! What ends a run, and whose fault it is.
+//! Errors that end a run, by domain, and diagnostics of pipelines.
 //!
 //! Three severities, never mixed: a [`Reject`](crate::stage::Reject) is one unusable row, and the run continues; a
 //! [`Diagnostic`] is a mistake in a pipeline, found before the run; an [`Error`] ends a run.

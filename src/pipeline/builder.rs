@@ -1,4 +1,4 @@
-//! A pipeline put together in code: settings structs of the kinds, or stages of one's own.
+//! Pipelines built in code, from the settings of kinds or from the caller's own stages.
 
 use serde_json::{Value as Json, json};
 
@@ -15,22 +15,22 @@ use crate::{
     stage::{Monitor, Scorer, Settings, Sink, Source, Transform},
 };
 
-/// What a [`Builder`] takes for a stage: the settings of a kind, or a boxed stage.
+/// What a [`Builder`] accepts as a stage: the settings of a kind, or a boxed stage.
 pub trait IntoStage<T: ?Sized> {
     /// Builds the stage of a label.
     ///
     /// # Errors
-    /// The mistakes of the settings.
+    /// Mistakes in the settings.
     fn into_stage(self, label: &str) -> Result<BuiltStage<T>, Vec<Diagnostic>>;
 }
 
-/// A stage, and what the run record says of it.
+/// A stage, and what identifies it in the run record.
 pub struct BuiltStage<T: ?Sized> {
     /// The name of its kind; `custom` for a boxed stage.
     pub kind: &'static str,
     /// Whether it is the caller's own code: its failures are then reported as [`Error::Stage`](crate::error::Error::Stage).
     pub custom: bool,
-    /// Its settings or its digest: what a resume compares. `None` when neither is known.
+    /// Its settings or its digest, which a resume compares. `None` if it has neither.
     pub identity: Option<Json>,
     /// The stage.
     pub stage: Box<T>,
@@ -39,7 +39,7 @@ pub struct BuiltStage<T: ?Sized> {
 impl<T: ?Sized, S: Settings<T>> IntoStage<T> for S {
     fn into_stage(self, label: &str) -> Result<BuiltStage<T>, Vec<Diagnostic>> {
         let identity = serde_json::to_value(&self).map_err(|error| {
-            vec![Diagnostic::at("", Code::WrongType, format!("settings that are not JSON: {error}"))]
+            vec![Diagnostic::at("", Code::WrongType, format!("the settings cannot be written as JSON: {error}"))]
         })?;
         let custom = !std::any::type_name::<S>().starts_with(concat!(env!("CARGO_PKG_NAME"), "::"));
         Ok(BuiltStage { kind: S::NAME, custom, identity: Some(identity), stage: self.build(label)? })
@@ -58,16 +58,16 @@ macro_rules! boxed_stages {
 }
 boxed_stages!(Source, Transform, Scorer, Monitor, Sink);
 
-/// Puts a pipeline together; made by [`Pipeline::builder`]. Mistakes are collected and told by `check`, `run` and `stream`.
+/// Builds a pipeline; made by [`Pipeline::builder`]. Collects mistakes, which `check`, `run` and `stream` report.
 #[derive(Default)]
 pub struct Builder {
     draft: Draft,
-    flaws: Vec<SpannedDiagnostic>,
+    diagnostics: Vec<SpannedDiagnostic>,
     labels: Vec<String>,
 }
 
 impl Builder {
-    /// Where rows come from.
+    /// Sets the source.
     #[must_use]
     pub fn source(mut self, source: impl IntoStage<dyn Source>) -> Self {
         let declared = self.declare(Family::Source, "source", source);
@@ -75,7 +75,7 @@ impl Builder {
         self
     }
 
-    /// Makes the column of a label, after all transforms so far.
+    /// Adds a transform after those so far. The label is the column that it makes, or the prefix of several.
     #[must_use]
     pub fn transform(mut self, label: &str, transform: impl IntoStage<dyn Transform>) -> Self {
         let declared = self.declare(Family::Transform, label, transform);
@@ -83,7 +83,7 @@ impl Builder {
         self
     }
 
-    /// Scores images; the label is the prefix of the columns.
+    /// Adds a score. The label is the prefix of its columns.
     #[must_use]
     pub fn score(mut self, label: &str, score: impl IntoStage<dyn Scorer>) -> Self {
         let declared = self.declare(Family::Score, label, score);
@@ -91,7 +91,7 @@ impl Builder {
         self
     }
 
-    /// Watches the stream; the label is the table.
+    /// Adds a monitor. The label is its table.
     #[must_use]
     pub fn monitor(mut self, label: &str, monitor: impl IntoStage<dyn Monitor>) -> Self {
         let declared = self.declare(Family::Monitor, label, monitor);
@@ -99,7 +99,7 @@ impl Builder {
         self
     }
 
-    /// Keeps rows; the label is the table.
+    /// Adds a sink. The label is its table.
     #[must_use]
     pub fn sink(mut self, label: &str, sink: impl IntoStage<dyn Sink>) -> Self {
         let declared = self.declare(Family::Sink, label, sink);
@@ -107,32 +107,33 @@ impl Builder {
         self
     }
 
-    /// The seed of every draw.
+    /// Sets the seed of all random draws.
     #[must_use]
     pub const fn seed(mut self, seed: u64) -> Self {
         self.draft.seed = seed;
         self
     }
 
-    /// How to run.
+    /// Sets the engine settings: threads, batch sizes, memory, commits.
     #[must_use]
     pub fn engine(mut self, engine: EngineSettings) -> Self {
         self.draft.engine = engine;
         self
     }
 
-    /// The pipeline.
+    /// Returns the pipeline, not yet checked.
     pub fn build(self) -> Pipeline {
-        Pipeline::of_draft(self.draft, self.flaws)
+        Pipeline::from_draft(self.draft, self.diagnostics)
     }
 
     fn declare<T: ?Sized>(&mut self, family: Family, label: &str, stage: impl IntoStage<T>) -> Declared<T> {
-        let mut flaw = |mistake: Diagnostic| self.flaws.push(SpannedDiagnostic { at: None, mistake, related: None });
+        let mut diagnostic =
+            |mistake: Diagnostic| self.diagnostics.push(SpannedDiagnostic { at: None, mistake, related: None });
         if let Some((message, help)) = (family != Family::Source).then(|| bad_label(family, label)).flatten() {
-            flaw(Diagnostic::at("", Code::BadLabel, message).help(help));
+            diagnostic(Diagnostic::at("", Code::BadLabel, message).help(help));
         }
         if self.labels.iter().any(|taken| taken == label) {
-            flaw(Diagnostic::at("", Code::DuplicateLabel, format!("the label `{label}` is taken already")));
+            diagnostic(Diagnostic::at("", Code::DuplicateLabel, format!("the label `{label}` is already used")));
         }
         self.labels.push(label.to_owned());
         match stage.into_stage(label) {
@@ -143,7 +144,7 @@ impl Builder {
             Err(mistakes) => {
                 for mut mistake in mistakes {
                     mistake.path.insert(0, label.to_owned());
-                    flaw(mistake);
+                    diagnostic(mistake);
                 }
                 Declared {
                     label: label.into(),
@@ -156,7 +157,7 @@ impl Builder {
         }
     }
 
-    /// Keeps the identity of a stage for the run record, as a document would have it.
+    /// Adds a stage to the run record, in the form that a document has there.
     fn record(&mut self, family: Family, label: &str, kind: &str, identity: Option<&Json>) {
         if identity.is_none() {
             self.draft.undigested.push(label.to_owned());

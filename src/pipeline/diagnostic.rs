@@ -1,12 +1,12 @@
-//! A mistake on its way to the user: what is wrong, and the place in the text that means it.
+//! Diagnostics with spans, and the texts that the spans refer to.
 
 use super::tree::Span;
 use crate::error::{Code, Diagnostic, Location};
 
-/// Why the place of a parameter's value belongs to a mistake.
-pub(super) const GIVEN: &str = "its value";
+/// The label of the place where a parameter gets its value.
+pub(super) const GIVEN: &str = "value set here";
 
-/// A mistake and its place.
+/// A diagnostic with its place in a text, and a related place.
 #[derive(Debug)]
 pub(super) struct SpannedDiagnostic {
     pub at: Option<Span>,
@@ -25,7 +25,7 @@ impl SpannedDiagnostic {
         self
     }
 
-    /// The same with help for an unknown name.
+    /// Adds help for an unknown name: the nearest known one, or all of them.
     #[must_use]
     pub(super) fn suggest<S: AsRef<str>>(mut self, name: &str, known: &[S], what: &str) -> Self {
         self.mistake = self.mistake.suggest(name, known.iter().map(AsRef::as_ref), what);
@@ -39,12 +39,12 @@ impl SpannedDiagnostic {
     }
 }
 
-/// The texts that places are in: the document first, then the arguments of the command line.
+/// The texts that spans refer to: the document first, then the arguments of the command line.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Texts(Vec<(String, String)>);
 
 impl Texts {
-    /// Adds a text under the name that messages give it; its number.
+    /// Adds a text under the name that messages use for it, and returns its number.
     pub(super) fn add(&mut self, origin: impl Into<String>, text: impl Into<String>) -> usize {
         self.0.push((origin.into(), text.into()));
         self.0.len() - 1
@@ -53,13 +53,13 @@ impl Texts {
     fn place(&self, at: Span) -> Option<Location> {
         let (origin, text) = self.0.get(at.text)?;
         let source = text.lines().nth(at.line - 1).unwrap_or_default().to_owned();
-        // What goes over the end of its line is underlined up to there.
+        // A span over several lines is underlined to the end of its first line.
         let left = (source.chars().count() + 1).saturating_sub(at.column).max(1);
         let length = at.length.clamp(1, left);
         Some(Location { origin: origin.clone(), line: at.line, column: at.column, length, source, related: None })
     }
 
-    /// The name of a parameter in the text at a place.
+    /// The name of the parameter in the text of a span.
     fn parameter(&self, at: Span) -> Option<String> {
         let Location { source, column, length, .. } = self.place(at)?;
         let text: String = source.chars().skip(column - 1).take(length).collect();
@@ -67,21 +67,23 @@ impl Texts {
         Some(name.trim().to_owned())
     }
 
-    /// The mistakes with their places, in the order of the text.
-    pub(super) fn mistakes(&self, mut flaws: Vec<SpannedDiagnostic>) -> Vec<Diagnostic> {
-        flaws.sort_by_key(|flaw| flaw.at.map(|at| (at.text, at.line, at.column)));
-        let mut mistakes: Vec<Diagnostic> = flaws.into_iter().map(|flaw| self.placed(flaw)).collect();
+    /// Resolves spans to places in their texts, and sorts by them.
+    pub(super) fn mistakes(&self, mut diagnostics: Vec<SpannedDiagnostic>) -> Vec<Diagnostic> {
+        diagnostics.sort_by_key(|diagnostic| diagnostic.at.map(|at| (at.text, at.line, at.column)));
+        let mut mistakes: Vec<Diagnostic> = diagnostics.into_iter().map(|diagnostic| self.placed(diagnostic)).collect();
         mistakes.dedup();
         mistakes
     }
 
-    fn placed(&self, flaw: SpannedDiagnostic) -> Diagnostic {
-        let mut mistake = flaw.mistake;
-        if let Some(name) = flaw.at.filter(|_| mistake.code == Code::MissingFile).and_then(|at| self.parameter(at)) {
-            mistake.help = Some(format!("give the parameter another value: `--set {name}=...`"));
+    fn placed(&self, diagnostic: SpannedDiagnostic) -> Diagnostic {
+        let mut mistake = diagnostic.mistake;
+        if let Some(name) =
+            diagnostic.at.filter(|_| mistake.code == Code::MissingFile).and_then(|at| self.parameter(at))
+        {
+            mistake.help = Some(format!("change the parameter: `--set {name}=...`"));
         }
-        mistake.location = flaw.at.and_then(|at| self.place(at)).map(|mut place| {
-            place.related = flaw.related.and_then(|(at, why)| Some((Box::new(self.place(at)?), why)));
+        mistake.location = diagnostic.at.and_then(|at| self.place(at)).map(|mut place| {
+            place.related = diagnostic.related.and_then(|(at, why)| Some((Box::new(self.place(at)?), why)));
             Box::new(place)
         });
         mistake

@@ -1,4 +1,4 @@
-//! The pipeline as written: reads a document into declared steps, and finds all its mistakes that need no schema of rows.
+//! Reads a document into a draft, and reports every mistake that can be found without the columns of the source.
 
 use std::{collections::HashMap, path::PathBuf};
 
@@ -23,7 +23,7 @@ use crate::{
 pub(super) const KEYS: [&str; 10] =
     ["description", "parameters", "run", "seed", "engine", "source", "transform", "score", "monitor", "sink"];
 
-/// What the command line says of a document.
+/// The command-line arguments that change a document.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Arguments {
     /// `--set name=value`.
@@ -32,50 +32,51 @@ pub(super) struct Arguments {
     pub configure: Vec<Argument>,
 }
 
-/// Reads a document. What could be read is given even where there are mistakes, so that more of them can be found.
+/// Reads a document. The draft holds what could be read even if there are mistakes, so that planning can find more of them.
 pub(super) fn read(origin: &str, yaml: &str, arguments: &Arguments, kinds: Kinds) -> (Draft, Vec<SpannedDiagnostic>) {
     let mut draft = Draft::default();
-    let mut flaws = Vec::new();
+    let mut diagnostics = Vec::new();
     draft.texts.add(origin, yaml);
     let mut root = match tree::parse(yaml, 0) {
         Ok(root) => root,
         Err(error) => {
-            flaws.push(SpannedDiagnostic::new(error.at, Code::Syntax, error.message));
-            draft.unread = true;
-            return (draft, flaws);
+            diagnostics.push(SpannedDiagnostic::new(error.at, Code::Syntax, error.message));
+            draft.unparsed = true;
+            return (draft, diagnostics);
         }
     };
     if !matches!(root.value, Value::Map(_)) {
-        let message = format!("a pipeline is a map of sections, found {}", root.kind_of_value());
-        flaws.push(
-            SpannedDiagnostic::new(root.at, Code::WrongType, message).help(format!("its keys: {}", quoted_list(&KEYS))),
+        let message = format!("a pipeline is a map of sections; found {}", root.kind_of_value());
+        diagnostics.push(
+            SpannedDiagnostic::new(root.at, Code::WrongType, message)
+                .help(format!("available keys: {}", quoted_list(&KEYS))),
         );
-        draft.unread = true;
-        return (draft, flaws);
+        draft.unparsed = true;
+        return (draft, diagnostics);
     }
-    flaws.extend(repeated(root.entries()));
+    diagnostics.extend(repeated(root.entries()));
     for entry in root.entries().iter().filter(|entry| !KEYS.contains(&entry.key.as_str())) {
-        let flaw =
+        let diagnostic =
             SpannedDiagnostic::new(entry.key_at, Code::UnknownKey, format!("a pipeline has no key `{}`", entry.key));
-        flaws.push(flaw.suggest(&entry.key, &KEYS, "keys"));
+        diagnostics.push(diagnostic.suggest(&entry.key, &KEYS, "keys"));
     }
     for one in &arguments.configure {
-        parameters::configure(&mut root, one, &mut draft.texts, &mut flaws);
+        parameters::configure(&mut root, one, &mut draft.texts, &mut diagnostics);
     }
-    let known = parameters::parameters(root.get("parameters"), &arguments.set, &mut draft.texts, &mut flaws);
+    let known = parameters::parameters(root.get("parameters"), &arguments.set, &mut draft.texts, &mut diagnostics);
     if let Value::Map(entries) = &mut root.value {
         for entry in entries.iter_mut().filter(|entry| !["description", "parameters"].contains(&entry.key.as_str())) {
-            parameters::fill(&mut entry.node, &known, &mut flaws);
+            parameters::fill(&mut entry.node, &known, &mut diagnostics);
         }
     }
-    Reader { root: &root, flaws: &mut flaws, labels: HashMap::new() }.read(&mut draft, kinds);
-    (draft, flaws)
+    Reader { root: &root, diagnostics: &mut diagnostics, labels: HashMap::new() }.read(&mut draft, kinds);
+    (draft, diagnostics)
 }
 
-/// Reads the sections of one document.
+/// Reads the sections of a document.
 struct Reader<'a> {
     root: &'a Node,
-    flaws: &'a mut Vec<SpannedDiagnostic>,
+    diagnostics: &'a mut Vec<SpannedDiagnostic>,
     labels: HashMap<String, Span>,
 }
 
@@ -105,7 +106,7 @@ impl Reader<'_> {
         if text.as_deref().is_none_or(str::is_empty) {
             let at = entry.node.place_of(&[], entry.key_at);
             let message = format!("`{key}` takes text, found {}", entry.node.kind_of_value());
-            self.flaws.push(SpannedDiagnostic::new(at, Code::WrongType, message));
+            self.diagnostics.push(SpannedDiagnostic::new(at, Code::WrongType, message));
         }
         text
     }
@@ -116,7 +117,7 @@ impl Reader<'_> {
         let mut node = entry.node.clone();
         let mut check = Check::new(&schema);
         check.part(&mut node, "seed", entry.key_at);
-        self.flaws.append(&mut check.flaws);
+        self.diagnostics.append(&mut check.diagnostics);
         node.json().as_u64().unwrap_or(0)
     }
 
@@ -126,12 +127,12 @@ impl Reader<'_> {
         let mut node = entry.node.clone();
         let mut check = Check::new(&schema);
         check.settings(&mut node, "engine", entry.key_at);
-        if !check.flaws.is_empty() {
-            self.flaws.append(&mut check.flaws);
+        if !check.diagnostics.is_empty() {
+            self.diagnostics.append(&mut check.diagnostics);
             return EngineSettings::default();
         }
         serde_json::from_value(node.json()).unwrap_or_else(|error| {
-            self.flaws.push(SpannedDiagnostic::new(entry.key_at, Code::WrongType, error.to_string()));
+            self.diagnostics.push(SpannedDiagnostic::new(entry.key_at, Code::WrongType, error.to_string()));
             EngineSettings::default()
         })
     }
@@ -139,9 +140,9 @@ impl Reader<'_> {
     fn source(&mut self, draft: &mut Draft, kinds: &[Kind<dyn Source>], record: &mut Map<String, Json>) {
         let Some(entry) = self.root.get("source") else {
             let at = Span { line: 1, column: 1, length: 1, text: 0 };
-            let flaw = SpannedDiagnostic::new(at, Code::MissingKey, "a pipeline needs a `source`");
+            let diagnostic = SpannedDiagnostic::new(at, Code::MissingKey, "a pipeline needs a `source`");
             let names: Vec<&str> = kinds.iter().map(|kind| kind.name).collect();
-            self.flaws.push(flaw.help(format!("its kinds: {}", quoted_list(&names))));
+            self.diagnostics.push(diagnostic.help(format!("available source kinds: {}", quoted_list(&names))));
             return;
         };
         let declared = self.step(Family::Source, "source", entry, kinds, |kind, settings| {
@@ -160,21 +161,21 @@ impl Reader<'_> {
         let Some(entry) = self.root.get(section) else { return Vec::new() };
         if !matches!(entry.node.value, Value::Map(_) | Value::Null) {
             let message = format!("`{section}` takes a map of labels and steps, found {}", entry.node.kind_of_value());
-            let flaw = SpannedDiagnostic::new(entry.node.place_of(&[], entry.key_at), Code::WrongType, message);
-            self.flaws.push(flaw.help(format!("write `{section}: {{ label: {{ kind: {{ ... }} }} }}`")));
+            let diagnostic = SpannedDiagnostic::new(entry.node.place_of(&[], entry.key_at), Code::WrongType, message);
+            self.diagnostics.push(diagnostic.help(format!("write `{section}: {{ label: {{ kind: {{ ... }} }} }}`")));
             return Vec::new();
         }
         let mut all = Map::new();
         let mut steps = Vec::new();
         for entry in entry.node.entries() {
             let label = entry.key.as_str();
-            let sound = self.label(family, entry);
+            let is_label_valid = self.label(family, entry);
             let mut step = self.step(family, label, entry, kinds, |kind, settings| {
                 all.insert(label.to_owned(), json!({ kind: settings }));
             });
-            // The settings of a second step of one label are read for their mistakes only.
-            let Some(sound) = sound else { continue };
-            if !sound {
+            // A second step with the same label is read only to report its mistakes.
+            let Some(is_label_valid) = is_label_valid else { continue };
+            if !is_label_valid {
                 step.stage = None;
             }
             steps.push(step);
@@ -183,29 +184,29 @@ impl Reader<'_> {
         steps
     }
 
-    /// Whether a label can be one; `None` when another step has it.
+    /// Whether a label is valid; `None` if another step has it.
     fn label(&mut self, family: Family, entry: &Entry) -> Option<bool> {
         let label = entry.key.as_str();
         if let Some(first) = self.labels.get(label) {
-            let flaw = SpannedDiagnostic::new(
+            let diagnostic = SpannedDiagnostic::new(
                 entry.key_at,
                 Code::DuplicateLabel,
-                format!("the label `{label}` is taken already"),
+                format!("the label `{label}` is already used"),
             );
-            self.flaws.push(
-                flaw.related(*first, "first here").help("a label is the name of what one step makes: choose another"),
+            self.diagnostics.push(
+                diagnostic.related(*first, "first used here").help("a label names what one step makes; choose another"),
             );
             return None;
         }
         self.labels.insert(label.to_owned(), entry.key_at);
         if let Some((message, help)) = bad_label(family, label) {
-            self.flaws.push(SpannedDiagnostic::new(entry.key_at, Code::BadLabel, message).help(help));
+            self.diagnostics.push(SpannedDiagnostic::new(entry.key_at, Code::BadLabel, message).help(help));
             return Some(false);
         }
         Some(true)
     }
 
-    /// A step `{ kind: settings }`, built where its settings are right.
+    /// Reads a step `{ kind: settings }`, and builds its stage if the settings are right.
     fn step<T: ?Sized>(
         &mut self,
         family: Family,
@@ -224,7 +225,7 @@ impl Reader<'_> {
             stage: None,
         };
         let [one] = entry.node.entries() else {
-            let flaw = match entry.node.entries() {
+            let diagnostic = match entry.node.entries() {
                 [] => {
                     let at = entry.node.place_of(&[], entry.key_at);
                     let message =
@@ -235,18 +236,18 @@ impl Reader<'_> {
                         .help(format!("write `{}: {{ {word}: {{ ... }} }}`", entry.key))
                 }
                 [first, second, ..] => {
-                    let message = format!("`{label}` takes one kind, not `{}` and `{}`", first.key, second.key);
+                    let message = format!("`{label}` takes one kind, found `{}` and `{}`", first.key, second.key);
                     SpannedDiagnostic::new(second.key_at, Code::Conflict, message).related(first.key_at, "the first")
                 }
-                [_] => unreachable!("one kind is what the pattern above takes"),
+                [_] => unreachable!("the pattern above matches one kind"),
             };
-            self.flaws.push(flaw);
+            self.diagnostics.push(diagnostic);
             return broken("", place);
         };
         let Some(kind) = kinds.iter().find(|kind| kind.name == one.key) else {
             let message = format!("unknown {} `{}`", family.name(), one.key);
             let what = format!("{} kinds", family.name());
-            self.flaws
+            self.diagnostics
                 .push(SpannedDiagnostic::new(one.key_at, Code::UnknownKind, message).suggest(&one.key, &names, &what));
             return broken(&one.key, place);
         };
@@ -255,11 +256,11 @@ impl Reader<'_> {
         let mut check = Check::new(&schema);
         check.settings(&mut settings, kind.name, one.key_at);
         let json = settings.json();
-        let sound = check.flaws.is_empty() && !settings.is_unset();
-        self.flaws.append(&mut check.flaws);
+        let is_valid = check.diagnostics.is_empty() && !settings.is_unset();
+        self.diagnostics.append(&mut check.diagnostics);
         let place = Place { label: Some(entry.key_at), kind: Some(one.key_at), settings: Some(settings) };
         record(kind.name, json.clone());
-        if !sound {
+        if !is_valid {
             return broken(kind.name, place);
         }
         match (kind.build)(label, json) {
@@ -267,29 +268,35 @@ impl Reader<'_> {
                 Declared { label: label.into(), kind: kind.name.into(), custom: false, place, stage: Some(stage) }
             }
             Err(mistakes) => {
-                self.flaws.extend(mistakes.into_iter().map(|mistake| place.flaw(mistake)));
+                self.diagnostics.extend(mistakes.into_iter().map(|mistake| place.diagnostic(mistake)));
                 broken(kind.name, place)
             }
         }
     }
 }
 
-/// What is wrong with a label, and what to do.
+/// Why a label is invalid, and what to do about it.
 pub(super) fn bad_label(family: Family, label: &str) -> Option<(String, &'static str)> {
     let mut chars = label.chars();
     let starts = chars.next().is_some_and(|first| first.is_ascii_alphabetic());
     if label.starts_with('_') {
         return Some((
             format!("the label `{label}` begins with `_`"),
-            "such names are kept for steps that the planner adds",
+            "such names are reserved for the steps that the planner adds",
         ));
     }
     if !starts || !chars.all(|c| c.is_ascii_alphanumeric() || c == '_') {
-        return Some((format!("the label `{label}` is no identifier"), "use letters, digits and `_`, a letter first"));
+        return Some((
+            format!("the label `{label}` is not an identifier"),
+            "use letters, digits and `_`, beginning with a letter",
+        ));
     }
-    // The sink is what makes the table `objects`.
+    // A sink may make the table `objects`.
     if RESERVED.contains(&label) && !(family == Family::Sink && label == "objects") {
-        return Some((format!("the label `{label}` is reserved"), "it is a column or table that every run may have"));
+        return Some((
+            format!("the label `{label}` is reserved"),
+            "every run may have a column or table with this name",
+        ));
     }
     None
 }

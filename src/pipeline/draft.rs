@@ -1,4 +1,4 @@
-//! A pipeline as declared, by a document or in code: built steps with their labels, not yet bound to each other.
+//! The draft: steps built from a document or in code, with their labels, not yet bound to each other.
 
 use std::path::PathBuf;
 
@@ -14,13 +14,13 @@ use crate::{
     stage::{ColumnRef, Monitor, Scorer, Sink, Source, Transform},
 };
 
-/// A pipeline before its plan.
+/// A pipeline before planning.
 #[derive(Default)]
 pub(super) struct Draft {
-    /// The document and the arguments, for carets; empty for a pipeline built in code.
+    /// The document and the arguments, which diagnostics quote; empty for a pipeline built in code.
     pub texts: Texts,
-    /// The text is no document at all: nothing more can be said of it.
-    pub unread: bool,
+    /// Whether the text could not be parsed, so that no further check is possible.
+    pub unparsed: bool,
     pub description: Option<String>,
     pub run: Option<PathBuf>,
     pub seed: u64,
@@ -31,24 +31,24 @@ pub(super) struct Draft {
     pub scores: Vec<Declared<dyn Scorer>>,
     pub monitors: Vec<Declared<dyn Monitor>>,
     pub sinks: Vec<Declared<dyn Sink>>,
-    /// The steps as they will run, for the run record.
+    /// The steps and their settings, for the run record.
     pub record: Map<String, Json>,
-    /// Labels of stages built in code whose identity is unknown: a run with them cannot be resumed.
+    /// Labels of stages built in code that have no digest: a run with them cannot be resumed.
     pub undigested: Vec<String>,
 }
 
-/// A step and where it was declared.
+/// A step, and the place of its declaration.
 pub(super) struct Declared<T: ?Sized> {
     pub label: String,
     pub kind: String,
     /// Whether the stage is the caller's own code.
     pub custom: bool,
     pub place: Place,
-    /// `None` when its settings are wrong; what depends on it is then not judged.
+    /// `None` if its settings are wrong. Steps that depend on it are then not checked.
     pub stage: Option<Box<T>>,
 }
 
-/// Where a step stands in its document; nowhere, when it was built in code.
+/// The place of a step in its document; empty if it was built in code.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Place {
     pub label: Option<Span>,
@@ -57,33 +57,34 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// A stage's mistake at the key that it names.
-    pub(super) fn flaw(&self, mistake: Diagnostic) -> SpannedDiagnostic {
+    /// A mistake that a stage reports, at the setting that it names.
+    pub(super) fn diagnostic(&self, mistake: Diagnostic) -> SpannedDiagnostic {
         let (at, from) = self.at(&mistake.path, |item| mistake.message.contains(&format!("`{item}`")));
         SpannedDiagnostic { at, mistake, related: from.map(|from| (from, GIVEN)) }
     }
 
-    /// A mistake at the setting that names a column.
-    pub(super) fn need(&self, need: &ColumnRef, message: String) -> SpannedDiagnostic {
-        let mistake = Diagnostic::at(&need.key, Code::UnknownColumn, message);
-        let word = self.word(need);
+    /// An unknown column, at the setting that names it.
+    pub(super) fn unknown_column(&self, column: &ColumnRef, message: String) -> SpannedDiagnostic {
+        let mistake = Diagnostic::at(&column.key, Code::UnknownColumn, message);
+        let word = self.word(column);
         let (at, from) = self.at(&mistake.path, |item| word.as_deref() == Some(item));
         SpannedDiagnostic { at, mistake, related: from.map(|from| (from, GIVEN)) }
     }
 
-    /// A mistake of the label.
+    /// A mistake in the label.
     pub(super) fn of_label(&self, code: Code, message: String) -> SpannedDiagnostic {
         SpannedDiagnostic { at: self.label, mistake: Diagnostic::at("", code, message), related: None }
     }
 
-    /// The word that names a column in the settings: `da_y1` of the column `da_y1_class`.
-    pub(super) fn word(&self, need: &ColumnRef) -> Option<String> {
-        let node = self.settings.as_ref()?.find(&Diagnostic::at(&need.key, Code::UnknownColumn, "").path)?;
+    /// The word in the settings that names a column: `da_y1` for the column `da_y1_class`.
+    pub(super) fn word(&self, column: &ColumnRef) -> Option<String> {
+        let node = self.settings.as_ref()?.find(&Diagnostic::at(&column.key, Code::UnknownColumn, "").path)?;
         let words = node.items().iter().chain([node]).filter_map(Node::scalar_text);
-        words.filter(|word| need.column.starts_with(word.as_str())).max_by_key(String::len)
+        words.filter(|word| column.column.starts_with(word.as_str())).max_by_key(String::len)
     }
 
-    /// The place of a path (of a list there the item that is meant), and where a parameter gave its value.
+    /// The place of the setting under a path, and that of the parameter that its value comes from. Of a list, it is the item that
+    /// `is_meant` selects.
     fn at(&self, path: &[String], is_meant: impl Fn(&str) -> bool) -> (Option<Span>, Option<Span>) {
         let own = self.kind.or(self.label);
         let (Some(own), Some(settings)) = (own, self.settings.as_ref().filter(|_| !path.is_empty())) else {

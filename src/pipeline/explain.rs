@@ -1,64 +1,64 @@
-//! What a plan does, for people: a text with the schema on every edge, and a Mermaid graph.
+//! The logical plan for readers: a text with the schema on every edge, and a Mermaid flowchart.
 
 use std::fmt::Write;
 
 use arrow::datatypes::{DataType, Field};
 
-use super::outline::{Outline, OutlineMonitor, OutlineStep};
+use super::logical_plan::{LogicalMonitor, LogicalPlan, LogicalSink, LogicalStep};
 use crate::batch::ImageLayout;
 
-/// The plan as a text, from source to sinks: `+` what a step makes, `-` what is dropped after it, `=` what flows on.
-pub fn text(outline: &Outline) -> String {
+/// The plan as text, from source to sinks: `+` a column that a step makes, `-` a column dropped after it, `=` the columns that
+/// remain.
+pub fn text(plan: &LogicalPlan) -> String {
     let mut out = String::new();
-    if let Some(description) = &outline.description {
+    if let Some(description) = &plan.description {
         let _ = writeln!(out, "{}\n", description.trim());
     }
-    let _ = writeln!(out, "source {}", outline.source_kind);
-    let mut flows: Vec<String> = Vec::new();
-    for field in &outline.source {
-        made(&mut out, field);
-        flows.push(field.name().clone());
+    let _ = writeln!(out, "source {}", plan.source_kind);
+    let mut remaining: Vec<String> = Vec::new();
+    for field in &plan.source {
+        column(&mut out, field);
+        remaining.push(field.name().clone());
     }
-    for step in &outline.steps {
+    for step in &plan.steps {
         let _ = writeln!(out, "│\n├─ {}", title(step));
         for field in &step.made {
-            made(&mut out, field);
-            if !flows.contains(field.name()) {
-                flows.push(field.name().clone());
+            column(&mut out, field);
+            if !remaining.contains(field.name()) {
+                remaining.push(field.name().clone());
             }
         }
         for name in &step.dropped {
             let _ = writeln!(out, "│    - {name}");
         }
-        flows.retain(|name| !step.dropped.contains(name));
-        let _ = writeln!(out, "│    = {}", flows.join(", "));
+        remaining.retain(|name| !step.dropped.contains(name));
+        let _ = writeln!(out, "│    = {}", remaining.join(", "));
     }
-    let ends = outline.monitors.len() + outline.sinks.len();
-    let mut left = ends;
+    let mut left = plan.monitors.len() + plan.sinks.len();
     let mut branch = || {
         left -= 1;
         if left == 0 { ("└─", "  ") } else { ("├─", "│ ") }
     };
-    for OutlineMonitor { label, kind, reads, follows, table } in &outline.monitors {
+    for LogicalMonitor { label, kind, reads, upstream, table } in &plan.monitors {
         let (fork, bar) = branch();
-        let of: Vec<&str> = follows.iter().chain(reads).map(String::as_str).collect();
+        let of: Vec<&str> = upstream.iter().chain(reads).map(String::as_str).collect();
         let _ = writeln!(out, "│\n{fork} monitor {label}: {kind} of {}", of.join(", "));
         for field in table.fields() {
             let _ = writeln!(out, "{bar}   + {:<24} {}", field.name(), describe(field));
         }
     }
-    for (label, kind, columns) in &outline.sinks {
+    for LogicalSink { label, kind, columns } in &plan.sinks {
         let (fork, bar) = branch();
         let _ = writeln!(out, "│\n{fork} sink {label}: {kind}");
         let _ = writeln!(out, "{bar}   = {}", columns.join(", "));
     }
-    if let Some(run) = &outline.run {
-        let _ = writeln!(out, "\nruns into {}", run.display());
+    if let Some(run) = &plan.run {
+        let _ = writeln!(out, "\nrun directory {}", run.display());
     }
     out
 }
 
-fn title(step: &OutlineStep) -> String {
+fn title(step: &LogicalStep) -> String {
     let mut title = format!("{} {}: {}", step.family.name(), step.label, step.kind);
     if !step.reads.is_empty() {
         let _ = write!(title, " of {}", step.reads.join(", "));
@@ -69,11 +69,11 @@ fn title(step: &OutlineStep) -> String {
     title
 }
 
-fn made(out: &mut String, field: &Field) {
+fn column(out: &mut String, field: &Field) {
     let _ = writeln!(out, "│    + {:<24} {}", field.name(), describe(field));
 }
 
-/// The type of a column in words.
+/// The type of a column, in words.
 pub(super) fn describe(field: &Field) -> String {
     if let Some(layout) = ImageLayout::of(field) {
         let scale = layout.pixel_scale_arcsec.map_or_else(String::new, |scale| format!(", {scale} arcsec/pixel"));
@@ -94,13 +94,13 @@ pub(super) fn describe(field: &Field) -> String {
     format!("{name}{unit}{null}")
 }
 
-/// The plan as a Mermaid graph: steps are nodes, columns are on the edges.
-pub fn mermaid(outline: &Outline) -> String {
+/// The plan as a Mermaid flowchart: steps are nodes, columns are on the edges.
+pub fn mermaid(plan: &LogicalPlan) -> String {
     let mut out = String::from("flowchart LR\n");
-    let _ = writeln!(out, "  source[\"source<br>{}\"]", outline.source_kind);
+    let _ = writeln!(out, "  source[\"source<br>{}\"]", plan.source_kind);
     let maker = |column: &str| {
-        let made = |step: &&OutlineStep| step.made.iter().any(|field| field.name() == column);
-        outline.steps.iter().find(made).map_or("source", |step| step.label.as_str())
+        let made = |step: &&LogicalStep| step.made.iter().any(|field| field.name() == column);
+        plan.steps.iter().find(made).map_or("source", |step| step.label.as_str())
     };
     let edges = |out: &mut String, reads: &[String], to: &str| {
         let mut by_maker: Vec<(&str, Vec<&str>)> = Vec::new();
@@ -115,25 +115,25 @@ pub fn mermaid(outline: &Outline) -> String {
             let _ = writeln!(out, "  {} -->|{}| {}", node(maker), columns.join("<br>"), node(to));
         }
     };
-    for step in &outline.steps {
+    for step in &plan.steps {
         let _ = writeln!(out, "  {}[\"{}<br>{}\"]", node(&step.label), step.label, step.kind);
         edges(&mut out, &step.reads, &step.label);
     }
-    for OutlineMonitor { label, kind, reads, follows, .. } in &outline.monitors {
+    for LogicalMonitor { label, kind, reads, upstream, .. } in &plan.monitors {
         let _ = writeln!(out, "  {}{{{{\"{label}<br>{kind}\"}}}}", node(label));
         edges(&mut out, reads, label);
-        for above in follows {
-            let _ = writeln!(out, "  {} --> {}", node(above), node(label));
+        for monitor in upstream {
+            let _ = writeln!(out, "  {} --> {}", node(monitor), node(label));
         }
     }
-    for (label, kind, columns) in &outline.sinks {
+    for LogicalSink { label, kind, columns } in &plan.sinks {
         let _ = writeln!(out, "  {}[(\"{label}<br>{kind}\")]", node(label));
         edges(&mut out, columns, label);
     }
     out
 }
 
-/// A name that is no word of Mermaid's own (`end`, `graph`).
+/// The Mermaid node of a label. The prefix avoids Mermaid's keywords (`end`, `graph`).
 fn node(label: &str) -> String {
     if label == "source" { "source".into() } else { format!("n_{label}") }
 }

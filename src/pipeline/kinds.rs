@@ -1,4 +1,4 @@
-//! The tables of kinds of the five families, side by side.
+//! The kinds of all five families.
 
 use serde_json::Value as Json;
 
@@ -8,18 +8,18 @@ use crate::{
     transform,
 };
 
-/// The five words.
+/// The five families of stages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Family {
     /// Where rows come from.
     Source,
-    /// What happens to them before a model sees them.
+    /// What happens to images and rows before a model scores them.
     Transform,
-    /// Models that score them.
+    /// Models that score images.
     Score,
-    /// What watches the stream.
+    /// Tables and findings computed from the stream.
     Monitor,
-    /// What is kept.
+    /// Which rows and columns are written.
     Sink,
 }
 
@@ -38,16 +38,16 @@ impl Family {
         }
     }
 
-    /// What it is, in a sentence.
+    /// Its purpose and the meaning of its labels, in one sentence.
     pub const fn about(self) -> &'static str {
         match self {
             Self::Source => "where rows come from",
             Self::Transform => {
-                "what happens to images and rows before a model sees them; its label is the column that it makes, or the prefix of several"
+                "what happens to images and rows before a model scores them; the label is the column that it makes, or the prefix of several"
             }
-            Self::Score => "models; the label is the prefix of the columns",
-            Self::Monitor => "what watches the stream; the label is the table that it writes",
-            Self::Sink => "what is kept of the rows; the label is the table",
+            Self::Score => "models that score images; the label is the prefix of their columns",
+            Self::Monitor => "tables and findings computed from the stream; the label is the table",
+            Self::Sink => "which rows and columns are written; the label is the table",
         }
     }
 }
@@ -63,7 +63,7 @@ pub(super) struct Kinds {
 }
 
 impl Kinds {
-    /// All that there are.
+    /// All kinds.
     pub(super) const ALL: Self = Self {
         source: source::KINDS,
         transform: transform::KINDS,
@@ -72,7 +72,7 @@ impl Kinds {
         sink: sink::KINDS,
     };
 
-    /// The names of a family with the schemas of their settings.
+    /// The kinds of a family: name and JSON Schema of the settings.
     pub(super) fn of(&self, family: Family) -> Vec<(&'static str, Json)> {
         fn rows<T: ?Sized>(kinds: &'static [Kind<T>]) -> Vec<(&'static str, Json)> {
             kinds.iter().map(|kind| (kind.name, (kind.schema)().to_value())).collect()

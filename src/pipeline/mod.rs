@@ -1,24 +1,24 @@
-//! Pipelines: the document as written, the checked plan, and the builder.
+//! Pipelines: documents, the builder, and checked plans.
 //!
 //! The front page of the crate has examples.
 //!
-//! A document has three forms: a tree with positions (what was written), a draft of built steps, and a plan in which every step
-//! is bound to the columns before it. Each form collects its mistakes and continues, so that all are reported at once.
+//! A document passes three stages: a tree with positions, a draft of built steps, and a plan in which every step is bound to the
+//! columns before it. Each stage collects its mistakes and continues, so that all are reported at once.
 
 mod builder;
+mod column_lifetimes;
 mod diagnostic;
 mod document;
 mod draft;
-mod drops;
 mod explain;
+mod json_schema;
 mod kinds;
-mod outline;
+mod logical_plan;
 mod parameters;
 mod plan;
 mod render;
 mod settings;
 mod tree;
-mod whole;
 
 use std::{
     fs,
@@ -28,10 +28,10 @@ use std::{
 pub use self::{
     builder::{Builder, IntoStage},
     explain::{mermaid, text},
+    json_schema::schema,
     kinds::{Family, kinds},
-    outline::{Outline, OutlineMonitor, OutlineStep},
+    logical_plan::{LogicalMonitor, LogicalPlan, LogicalSink, LogicalStep},
     render::{Paint, render},
-    whole::schema,
 };
 use self::{
     diagnostic::SpannedDiagnostic,
@@ -56,7 +56,7 @@ pub struct Pipeline {
 /// Receives the progress of a run.
 type ProgressFunction = Box<dyn FnMut(&Status<'_>)>;
 
-/// How to run it into a directory.
+/// How to run a pipeline into a directory.
 #[derive(Default)]
 struct Control {
     existing: Existing,
@@ -69,7 +69,7 @@ enum Origin {
     Code(Box<(Draft, Vec<SpannedDiagnostic>)>),
 }
 
-/// What the caller sets in place of the document.
+/// Settings of the caller, which override the document.
 #[derive(Debug, Clone, Default)]
 struct Changes {
     run: Option<PathBuf>,
@@ -80,15 +80,15 @@ struct Changes {
 }
 
 impl Pipeline {
-    /// A pipeline of a document. Its mistakes are told by [`check`](Self::check).
+    /// Creates a pipeline from a document. [`check`](Self::check) reports its mistakes.
     pub fn from_yaml(yaml: impl Into<String>) -> Self {
         Self::document("pipeline".into(), yaml.into())
     }
 
-    /// A pipeline of a file.
+    /// Creates a pipeline from a file.
     ///
     /// # Errors
-    /// When the file cannot be read, or is not UTF-8.
+    /// If the file cannot be read or is not UTF-8.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let yaml = fs::read_to_string(path).map_err(|error| {
@@ -98,7 +98,7 @@ impl Pipeline {
         Ok(Self::document(path.display().to_string(), yaml))
     }
 
-    /// Begins a pipeline in code.
+    /// Starts a pipeline in code.
     pub fn builder() -> Builder {
         Builder::default()
     }
@@ -111,15 +111,15 @@ impl Pipeline {
         }
     }
 
-    fn of_draft(draft: Draft, flaws: Vec<SpannedDiagnostic>) -> Self {
+    fn from_draft(draft: Draft, diagnostics: Vec<SpannedDiagnostic>) -> Self {
         Self {
-            origin: Origin::Code(Box::new((draft, flaws))),
+            origin: Origin::Code(Box::new((draft, diagnostics))),
             changes: Changes::default(),
             control: Control::default(),
         }
     }
 
-    /// Gives a parameter of the document a value, which is read as YAML. A pipeline built in code has none.
+    /// Sets a parameter of the document to a value in YAML. A pipeline built in code has no parameters.
     #[must_use]
     pub fn set(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         let argument = Argument { name: name.into(), value: value.into() };
@@ -134,7 +134,7 @@ impl Pipeline {
         self
     }
 
-    /// Gives one setting of one step a value: `configure("y1_sky:years", "2")`; `source` and `engine` are labels too.
+    /// Sets one setting of one step: `configure("y1_sky:years", "2")`. `source` and `engine` are labels too.
     #[must_use]
     pub fn configure(mut self, setting: impl Into<String>, value: impl Into<String>) -> Self {
         let argument = Argument { name: setting.into(), value: value.into() };
@@ -149,107 +149,107 @@ impl Pipeline {
         self
     }
 
-    /// The run directory, in place of the document's.
+    /// Sets the run directory, overriding the document.
     #[must_use]
     pub fn run_dir(mut self, run_dir: impl Into<PathBuf>) -> Self {
         self.changes.run = Some(run_dir.into());
         self
     }
 
-    /// The seed of every draw, in place of the document's.
+    /// Sets the seed of all random draws, overriding the document.
     #[must_use]
     pub const fn seed(mut self, seed: u64) -> Self {
         self.changes.seed = Some(seed);
         self
     }
 
-    /// Worker threads; 0 takes one for every core.
+    /// Sets the number of worker threads; 0 means one per core.
     #[must_use]
     pub const fn threads(mut self, threads: usize) -> Self {
         self.changes.threads = Some(threads);
         self
     }
 
-    /// The most rows of a batch.
+    /// Sets the maximum number of rows in a batch.
     #[must_use]
     pub const fn batch_rows(mut self, rows: usize) -> Self {
         self.changes.batch_rows = Some(rows);
         self
     }
 
-    /// The most rows to take from the source.
+    /// Sets the maximum number of rows to read from the source.
     #[must_use]
     pub const fn limit(mut self, rows: u64) -> Self {
         self.changes.limit = Some(rows);
         self
     }
 
-    /// What to do if the run directory already holds a run; refuses to touch it by default.
+    /// Sets what to do if the run directory already holds a run. By default the pipeline refuses to run.
     #[must_use]
     pub const fn existing(mut self, existing: Existing) -> Self {
         self.control.existing = existing;
         self
     }
 
-    /// Continues the run in the directory after its last commit; begins if there is none.
+    /// Continues the run in the directory after its last commit, or starts one if there is none.
     #[must_use]
     pub const fn resume(self) -> Self {
         self.existing(Existing::Resume)
     }
 
-    /// Removes the tables of the run in the directory and begins again.
+    /// Removes the tables of the run in the directory and starts again.
     #[must_use]
     pub const fn overwrite(self) -> Self {
         self.existing(Existing::Overwrite)
     }
 
-    /// A flag that ends the run after a commit once it is requested, from any thread.
+    /// Sets a flag through which any thread can end the run after a commit.
     #[must_use]
     pub fn stop(mut self, stop: &Stop) -> Self {
         self.control.stop = stop.clone();
         self
     }
 
-    /// A function that [`run`](Self::run) calls with the progress of the run, on its own thread: after every batch and commit, and
-    /// about twenty times a second while the run waits.
+    /// Sets a function that [`run`](Self::run) calls with the progress of the run, on the thread that called `run`: after every batch
+    /// and commit, and about twenty times a second while the run waits.
     #[must_use]
     pub fn on_progress(mut self, progress: impl FnMut(&Status<'_>) + 'static) -> Self {
         self.control.progress = Some(Box::new(progress));
         self
     }
 
-    /// Finds every mistake at once, or returns the plan. Reads cards, footers and headers, never pixels.
+    /// Checks the pipeline and returns its plan. Reads cards, footers and headers, never pixels.
     ///
     /// # Errors
-    /// [`Error::Pipeline`] with all mistakes, each with its place where there is a document.
+    /// [`Error::Pipeline`] with all mistakes; those in a document have a place.
     pub fn check(self) -> Result<Plan> {
         self.plan(Purpose::Run)
     }
 
-    /// Runs it into a directory and returns when it is finished.
+    /// Runs the pipeline into a directory and returns when it has finished.
     ///
     /// # Errors
-    /// Mistakes, and whatever ends a run; [`Error::Interrupted`] after [`stop`](Self::stop).
+    /// Mistakes, and errors that end a run; [`Error::Interrupted`] after [`stop`](Self::stop).
     pub fn run(mut self, run_dir: impl Into<PathBuf>) -> Result<Summary> {
         let Control { existing, stop, progress } = std::mem::take(&mut self.control);
         let mut progress = progress.unwrap_or_else(|| Box::new(|_| {}));
         self.run_dir(run_dir).check()?.run(&RunOptions { existing }, &stop, &mut progress)
     }
 
-    /// Scored batches, to be pulled. With sinks declared they hold the columns that the sinks keep, else all; no table is
-    /// written, and monitors do not run.
+    /// Returns an iterator over scored batches. They have the columns that the sinks keep, or all columns if there is no sink. No
+    /// table is written, and monitors do not run.
     ///
     /// # Errors
-    /// Mistakes, and stages that cannot start.
+    /// Mistakes, and stages that fail to start.
     pub fn stream(self) -> Result<Stream> {
         self.pull(Purpose::Stream)
     }
 
-    /// Some image columns before any model sees them, to be pulled; without names, those that `asinh_stretch` steps read. Only
-    /// the steps that they need are done, so that stretch constants can be measured before there are any.
+    /// Returns an iterator over image columns; without names, those that `asinh_stretch` steps read. Only the steps that these columns
+    /// need are run, so that stretch constants can be measured before a step has constants.
     ///
     /// # Errors
-    /// Mistakes, and stages that cannot start.
+    /// Mistakes, and stages that fail to start.
     pub fn images(self, columns: &[String]) -> Result<Stream> {
         self.pull(Purpose::Images(columns.to_vec()))
     }
@@ -261,7 +261,7 @@ impl Pipeline {
     }
 
     fn plan(self, purpose: Purpose) -> Result<Plan> {
-        let (mut draft, flaws) = match self.origin {
+        let (mut draft, diagnostics) = match self.origin {
             Origin::Document { name, yaml, arguments } => document::read(&name, &yaml, &arguments, Kinds::ALL),
             Origin::Code(code) => *code,
         };
@@ -271,38 +271,36 @@ impl Pipeline {
         draft.engine.threads = threads.unwrap_or(draft.engine.threads);
         draft.engine.batch_rows = batch_rows.unwrap_or(draft.engine.batch_rows);
         draft.limit = limit;
-        let (job, outline) = plan(draft, purpose, flaws)?;
-        Ok(Plan { job, outline })
+        let (job, logical_plan) = plan(draft, purpose, diagnostics)?;
+        Ok(Plan { job, logical_plan })
     }
 }
 
 /// A checked pipeline.
 pub struct Plan {
     job: Job,
-    outline: Outline,
+    logical_plan: LogicalPlan,
 }
 
 impl Plan {
-    /// The graph, for [`text`] and [`mermaid`].
-    pub const fn outline(&self) -> &Outline {
-        &self.outline
+    /// The checked graph, for [`text`] and [`mermaid`].
+    pub const fn logical_plan(&self) -> &LogicalPlan {
+        &self.logical_plan
     }
 
-    /// The run directory, where the document or the caller names one.
+    /// The run directory, if the document or the caller sets one.
     pub fn run_dir(&self) -> Option<&Path> {
         self.job.run_dir.as_deref()
     }
 
-    /// Runs it. `progress` is called after every batch and commit, and now and then while nothing comes, on this thread.
+    /// Runs the plan. Calls `progress` on this thread: after every batch and commit, and about twenty times a second while the run waits.
     ///
     /// # Errors
-    /// A mistake when there is no run directory; else whatever ends a run.
+    /// A mistake if there is no run directory, and errors that end a run.
     pub fn run(self, options: &RunOptions, stop: &Stop, progress: &mut dyn FnMut(&Status<'_>)) -> Result<Summary> {
         if self.job.run_dir.is_none() {
-            let mistake = Diagnostic::at("", Code::MissingKey, "the pipeline names no run directory");
-            return Err(Error::Pipeline(vec![
-                mistake.help("add `run: DIR` to the document, or give it with `-o DIR`"),
-            ]));
+            let mistake = Diagnostic::at("", Code::MissingKey, "the pipeline has no run directory");
+            return Err(Error::Pipeline(vec![mistake.help("add `run: DIR` to the document, or set it with `-o DIR`")]));
         }
         engine::run(self.job, options, stop, progress)
     }

@@ -1,11 +1,11 @@
-//! A mistake as a person reads it: code, message, file and line, the line itself with a caret, help.
+//! Renders diagnostics as text: code, message, place, the line with a caret, help.
 
 use std::fmt::Write;
 
 use super::parameters::COMMAND_LINE;
 use crate::error::{Diagnostic, Location};
 
-/// How to paint: plain text, or with the colours of a terminal.
+/// Whether to use the colours of a terminal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Paint {
     /// No escape codes.
@@ -36,7 +36,7 @@ impl Paint {
     }
 }
 
-/// All mistakes one after the other, and how many there are.
+/// Renders all diagnostics, and their number.
 pub fn render(mistakes: &[Diagnostic], paint: Paint) -> String {
     let mut out = String::new();
     for mistake in mistakes {
@@ -60,11 +60,11 @@ fn one(out: &mut String, mistake: &Diagnostic, paint: Paint) {
     let related = place.related.as_ref().map(|(related, why)| (related.as_ref(), *why));
     let widest = related.map_or(0, |(related, _)| related.line).max(place.line).to_string().len();
     let margin = " ".repeat(widest);
-    let _ = writeln!(out, "{margin}{} {}", paint.blue("-->"), whence(place));
+    let _ = writeln!(out, "{margin}{} {}", paint.blue("-->"), origin_and_position(place));
     let _ = writeln!(out, "{margin} {}", paint.blue("|"));
     let mut marks = vec![Mark { place, why: "", sign: '^' }];
     marks.extend(related.map(|(place, why)| Mark { place, why, sign: '-' }));
-    // Two places of one text are told from top to bottom.
+    // Two places in one text are shown from top to bottom.
     if marks.iter().all(|mark| mark.place.origin == place.origin) {
         marks.sort_by_key(|mark| (mark.place.line, mark.place.column));
     }
@@ -72,7 +72,7 @@ fn one(out: &mut String, mistake: &Diagnostic, paint: Paint) {
     for Mark { place, why, sign } in marks {
         match before {
             Some(before) if before.origin != place.origin => {
-                let _ = writeln!(out, "{margin}{} {}", paint.blue(":::"), whence(place));
+                let _ = writeln!(out, "{margin}{} {}", paint.blue(":::"), origin_and_position(place));
             }
             Some(before) if before.line + 1 < place.line => {
                 let _ = writeln!(out, "{}", paint.blue("..."));
@@ -99,8 +99,8 @@ struct Mark<'a> {
     sign: char,
 }
 
-/// File, line and column; the command line has but one line.
-fn whence(Location { origin, line, column, .. }: &Location) -> String {
+/// File, line and column; the command line has only one line.
+fn origin_and_position(Location { origin, line, column, .. }: &Location) -> String {
     if origin == COMMAND_LINE { origin.clone() } else { format!("{origin}:{line}:{column}") }
 }
 
@@ -110,7 +110,7 @@ fn help(out: &mut String, mistake: &Diagnostic, margin: usize, paint: Paint) {
     }
 }
 
-/// A text on one line, every character one column wide, that cannot talk to the terminal.
+/// A text as one line, without control characters, so that a document cannot send commands to the terminal and carets align.
 fn printable(text: &str) -> String {
     text.chars()
         .map(|c| {
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn the_caret_stands_under_what_is_meant() {
+    fn the_caret_is_under_the_place() {
         let text = render(&[mistake("\ta: bcd", 5, 3)], Paint::Plain);
         assert_eq!(
             text,
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn colours_change_nothing_but_colours() {
+    fn colours_do_not_change_the_text() {
         let mistakes = [mistake("a: bcd", 4, 3).help("do")];
         let mut painted = render(&mistakes, Paint::Colour);
         for code in ["\u{1b}[1;31m", "\u{1b}[1;34m", "\u{1b}[1m", "\u{1b}[0m"] {

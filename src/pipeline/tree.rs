@@ -1,6 +1,6 @@
-//! A YAML document as an ordered tree in which everything knows its place.
+//! A YAML document as an ordered tree whose keys and values have spans.
 //!
-//! Keys keep their order and may repeat: the reader of the tree decides what a repeated key means, and can point at both.
+//! Keys keep their order and may repeat, so that a diagnostic can point at both occurrences of a repeated key.
 
 use std::fmt;
 
@@ -11,16 +11,16 @@ use serde::{
 use serde_json::Number;
 use serde_saphyr::{DuplicateKeyPolicy, Location, Spanned};
 
-/// Where something stands in the text.
+/// A place in a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Span {
-    /// Which text: 0 is the document, above it the arguments of the command line.
+    /// The number of the text: 0 is the document, higher numbers are arguments of the command line.
     pub text: usize,
     /// Line, from 1.
     pub line: usize,
     /// Column, from 1, in characters.
     pub column: usize,
-    /// Characters.
+    /// Length, in characters.
     pub length: usize,
 }
 
@@ -29,9 +29,9 @@ pub(super) struct Span {
 pub(super) struct Node {
     pub value: Value,
     pub at: Span,
-    /// The text that a parameter was filled into, which the value was read from again: a setting that takes text takes it.
+    /// The text after a parameter was inserted. The value was parsed from it; a setting that takes text uses the text instead.
     pub filled: Option<String>,
-    /// Where that parameter got its value.
+    /// The place where that parameter gets its value.
     pub from: Option<Span>,
 }
 
@@ -42,7 +42,7 @@ impl Node {
     }
 }
 
-/// What YAML can say.
+/// A YAML value.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Value {
     Null,
@@ -61,24 +61,24 @@ pub(super) struct Entry {
     pub node: Node,
 }
 
-/// Why a text is no tree.
+/// Why a text is not valid YAML.
 #[derive(Debug)]
 pub(super) struct SyntaxError {
     pub at: Span,
     pub message: String,
 }
 
-/// Reads a text, the `text`-th one.
+/// Parses text number `text`.
 pub(super) fn parse(yaml: &str, text: usize) -> Result<Node, SyntaxError> {
     let options = serde_saphyr::options! {
-        // A repeated key is a mistake among others, told with both places.
+        // Repeated keys are reported later, with both places.
         duplicate_keys: DuplicateKeyPolicy::PassThrough,
-        // `y` is a band, not a truth value, and `007` an identity.
+        // `y` is a band, not a boolean, and `007` is an identifier.
         strict_booleans: true,
         leading_zero_numbers_as_strings: true,
         underscored_numbers_as_strings: true,
         with_snippet: false,
-        // A pipeline is six levels deep; more would only try the stack.
+        // A pipeline is six levels deep; the limit keeps a deeper document from overflowing the stack.
         budget: serde_saphyr::budget! { max_depth: 64 },
     };
     let mut node = serde_saphyr::from_str_with_options::<Option<Node>>(yaml, options)
@@ -87,7 +87,7 @@ pub(super) fn parse(yaml: &str, text: usize) -> Result<Node, SyntaxError> {
             message: plain_message(&error),
         })?
         .unwrap_or(Node::new(Value::Null, Span { line: 1, column: 1, length: 1, text }));
-    node.number_text(text);
+    node.set_text(text);
     Ok(node)
 }
 
@@ -111,27 +111,27 @@ fn span(location: Location) -> Span {
 }
 
 impl Node {
-    /// What stands under a key of a map, the last if it stands there twice.
+    /// The entry of a key of a map; the last one if the key is repeated.
     pub(super) fn get(&self, key: &str) -> Option<&Entry> {
         self.entries().iter().rev().find(|entry| entry.key == key)
     }
 
-    /// The keys of a map; none of anything else.
+    /// The entries of a map; empty for other values.
     pub(super) fn entries(&self) -> &[Entry] {
         if let Value::Map(entries) = &self.value { entries } else { &[] }
     }
 
-    /// What stands under a path of keys.
+    /// The node under a path of keys.
     pub(super) fn find(&self, path: &[String]) -> Option<&Self> {
         path.iter().try_fold(self, |node, key| node.get(key).map(|entry| &entry.node))
     }
 
-    /// The items of a list; none of anything else.
+    /// The items of a list; empty for other values.
     pub(super) fn items(&self) -> &[Self] {
         if let Value::List(items) = &self.value { items } else { &[] }
     }
 
-    /// The same without places.
+    /// The value as JSON, without places.
     pub(super) fn json(&self) -> serde_json::Value {
         match &self.value {
             Value::Null => serde_json::Value::Null,
@@ -147,14 +147,14 @@ impl Node {
         }
     }
 
-    /// Whether a scalar in it waits for a parameter that has no value.
+    /// Whether it contains a scalar whose parameter has no value.
     pub(super) fn is_unset(&self) -> bool {
         self.filled.as_deref() == Some(super::parameters::UNSET)
             || self.items().iter().any(Self::is_unset)
             || self.entries().iter().any(|entry| entry.node.is_unset())
     }
 
-    /// A scalar as it would be written; `None` for a list or a map.
+    /// A scalar as text; `None` for a list or a map.
     pub(super) fn scalar_text(&self) -> Option<String> {
         match &self.value {
             Value::Null => Some("null".into()),
@@ -165,11 +165,11 @@ impl Node {
         }
     }
 
-    /// What it is, for messages.
+    /// The type of the value, for messages.
     pub(super) const fn kind_of_value(&self) -> &'static str {
         match &self.value {
             Value::Null => "nothing",
-            Value::Bool(_) => "a truth value",
+            Value::Bool(_) => "a boolean",
             Value::Number(_) => "a number",
             Value::Text(_) => "text",
             Value::List(_) => "a list",
@@ -177,7 +177,7 @@ impl Node {
         }
     }
 
-    /// The place that means exactly this path: the value where it is a scalar, else its key, as deep as the path leads.
+    /// The place to underline for a path: the value if it is a scalar, else its key. Stops where the path leaves the tree.
     pub(super) fn place_of(&self, path: &[String], own: Span) -> Span {
         let Some((first, rest)) = path.split_first() else {
             return if matches!(self.value, Value::List(_) | Value::Map(_) | Value::Null) { own } else { self.at };
@@ -191,22 +191,22 @@ impl Node {
         }
     }
 
-    /// Says which text all of it stands in.
-    fn number_text(&mut self, text: usize) {
+    /// Sets the text number of all spans.
+    fn set_text(&mut self, text: usize) {
         self.at.text = text;
         match &mut self.value {
-            Value::List(items) => items.iter_mut().for_each(|item| item.number_text(text)),
+            Value::List(items) => items.iter_mut().for_each(|item| item.set_text(text)),
             Value::Map(entries) => {
                 for entry in entries {
                     entry.key_at.text = text;
-                    entry.node.number_text(text);
+                    entry.node.set_text(text);
                 }
             }
             _ => {}
         }
     }
 
-    /// Puts all of it at one place: a parameter is wrong where it is used.
+    /// Sets all spans to one place: a mistake in a parameter is reported where the parameter is used.
     #[must_use]
     pub(super) fn moved(mut self, at: Span) -> Self {
         self.at = at;
@@ -256,7 +256,7 @@ impl<'de> Deserialize<'de> for Value {
                 Ok(Value::Number(value.into()))
             }
             fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-                // Infinities and NaN are no JSON: they stay text, and no number takes them.
+                // JSON has no infinities and NaN: they stay text, which no numeric setting accepts.
                 Ok(Number::from_f64(value).map_or_else(|| Value::Text(value.to_string()), Value::Number))
             }
             fn visit_str<E>(self, value: &str) -> Result<Value, E> {
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_knows_its_place() {
+    fn keys_and_values_have_their_places() {
         let tree = read("a:\n  bb: { c: [1, two] }\n");
         let entry = tree.get("a").expect("a").node.get("bb").expect("bb");
         assert_eq!((entry.key_at.line, entry.key_at.column, entry.key_at.length), (2, 3, 2));
@@ -307,39 +307,39 @@ mod tests {
     }
 
     #[test]
-    fn a_repeated_key_is_kept_twice() {
+    fn keeps_both_entries_of_a_repeated_key() {
         let tree = read("a: 1\nb: 2\na: 3\n");
         let keys: Vec<_> = tree.entries().iter().map(|entry| (entry.key.as_str(), entry.key_at.line)).collect();
         assert_eq!(keys, [("a", 1), ("b", 2), ("a", 3)]);
     }
 
     #[test]
-    fn bands_and_identities_stay_text() {
+    fn bands_and_identifiers_stay_text() {
         let tree = read("[y, no, 007, 1_000, 7, 0.5, true, ~]");
         let json = tree.json();
         assert_eq!(json, serde_json::json!(["y", "no", "007", "1_000", 7, 0.5, true, null]));
     }
 
     #[test]
-    fn an_alias_stands_where_it_is_used() {
+    fn an_alias_is_placed_where_it_is_used() {
         let tree = read("a: &x 5\nb: *x\n");
         assert_eq!(tree.get("b").expect("b").node.at.line, 2);
     }
 
     #[test]
-    fn broken_text_is_an_error_at_its_place() {
+    fn a_syntax_error_has_its_place() {
         let error = parse("a: [1, 2\nb: 3\n", 0).expect_err("no tree");
         assert!(error.at.line >= 1, "{error:?}");
         assert!(!error.message.contains("line"), "{error:?}");
     }
 
     #[test]
-    fn a_very_deep_document_is_an_error_and_no_crash() {
+    fn rejects_a_very_deep_document() {
         assert!(parse(&"[".repeat(100_000), 0).is_err());
     }
 
     #[test]
-    fn an_empty_document_is_nothing() {
+    fn an_empty_document_is_null() {
         assert_eq!(read("").value, Value::Null);
         assert_eq!(read("# only a comment\n").value, Value::Null);
     }

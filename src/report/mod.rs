@@ -1,7 +1,7 @@
 //! Reports: a self-contained HTML page for a run, and its figures as files for papers.
 //!
 //! A report reads the run record and the tables, through SQL queries that the page shows next to each figure. The page loads
-//! nothing from the network. For an unfinished run it shows the state as of the last commit, and says so.
+//! nothing from the network. For an unfinished run it shows the state as of the last commit, with a note.
 
 mod chart;
 mod format;

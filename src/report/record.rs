@@ -15,7 +15,7 @@ pub(super) struct Record {
     is_running: bool,
 }
 
-/// The state of a run for a reader. A process that was killed leaves a record that says `running`.
+/// The state of a run for a reader. A killed process leaves a record with the state `running`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Standing<'a> {
     Finished,

@@ -8,8 +8,8 @@
 //! RUN/_staging/objects/part-...       parts being written, or named by a record and not moved yet
 //! ```
 //!
-//! Every record has a `format` number. This version writes format 1; `ARCHITECTURE.md` says what it does with others. A newer
-//! format is refused by name, whatever is asked of it.
+//! Every record has a `format` number. This version writes format 1; `ARCHITECTURE.md` lists what it does with others. A newer
+//! format is refused with its number, for every operation.
 
 pub mod checkpoint;
 pub mod commit;

@@ -228,7 +228,7 @@ pub enum OnReject {
 }
 
 impl RunRecord {
-    /// Reads the record of a run directory; `None` where there is none.
+    /// Reads the record of a run directory; `None` if there is none.
     ///
     /// # Errors
     /// [`Error::Data`] when it is damaged or of a newer format.

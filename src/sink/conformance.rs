@@ -69,7 +69,7 @@ struct SinkCase {
     kind: &'static str,
     name: String,
     sink: Box<dyn Sink>,
-    /// The columns that it has asked for.
+    /// The columns that it requires.
     input: RecordBatch,
     staging: TempDir,
     table: TempDir,

@@ -203,7 +203,7 @@ pub fn part_number(name: &str) -> Option<u64> {
 }
 
 impl WriteOptions {
-    /// What the Parquet writer is told. Dictionaries and statistics where they help; lists of float32 (images, latents)
+    /// The properties of the Parquet writer. Dictionaries and statistics where they help; lists of float32 (images, latents)
     /// get neither, and their bytes are grouped by significance, which zstd packs tighter. Where statistics of pages are,
     /// readers also ask where the pages begin, and read of images only those that they want.
     ///

@@ -23,7 +23,7 @@ use crate::{
     stage::{Kind, Reject, Rejects, Transform, TransformRole},
 };
 
-/// The examples of a kind, as the pipeline reads them: `off` is a text, not a truth value.
+/// The examples of a kind, as the pipeline reads them: `off` is text, not a boolean.
 fn examples(kind: &Kind<dyn Transform>) -> Vec<Value> {
     let examples = (kind.examples)();
     assert!(!examples.is_empty(), "`{}` has no example of its settings", kind.name);

@@ -1,4 +1,4 @@
-//! Pipelines from documents and from code: that they are the same, what stops them, and the command around them.
+//! Pipelines from documents and from code: equal results, mistakes, and the command line.
 
 use std::{fs, path::Path, process::Command};
 
@@ -37,7 +37,7 @@ fn rows(run: &Path, table: &str) -> String {
 }
 
 #[test]
-fn the_schema_of_documents_is_the_one_that_is_kept() {
+fn the_schema_file_equals_the_schema_of_the_kinds() {
     let path = Path::new("schemas/pipeline.schema.json");
     let schema = format!("{:#}\n", pipeline::schema());
     if std::env::var_os("LUCARNE_BLESS").is_some() {
@@ -48,7 +48,7 @@ fn the_schema_of_documents_is_the_one_that_is_kept() {
 }
 
 #[test]
-fn every_reference_of_the_schema_leads_somewhere() {
+fn every_reference_of_the_schema_is_defined() {
     let schema = pipeline::schema();
     let text = schema.to_string();
     let references: Vec<&str> = text.split("\"#/$defs/").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
@@ -74,7 +74,7 @@ fn a_document_and_a_builder_make_the_same_tables() {
 }
 
 #[test]
-fn what_is_set_and_configured_changes_the_run() {
+fn parameters_and_settings_of_the_caller_change_the_run() {
     let pipeline = Pipeline::from_yaml(SMALL).set("count", "7").configure("small:size", "${size}");
     let summary = pipeline.limit(5).run(tempfile::tempdir().unwrap().path().join("run")).unwrap();
     assert_eq!((summary.counts.source, summary.tables["objects"]), (5, 5));
@@ -106,7 +106,7 @@ fn images_are_made_without_the_steps_that_do_not_make_them() {
 }
 
 #[test]
-fn a_builder_tells_its_mistakes_by_label() {
+fn mistakes_of_a_builder_have_labels() {
     let pipeline = Pipeline::builder()
         .source(Simulated::default())
         .transform("small", Crop { image: "imag".into(), size: Some(3), ..Crop::default() })
@@ -118,7 +118,7 @@ fn a_builder_tells_its_mistakes_by_label() {
 }
 
 #[test]
-fn the_exit_code_says_how_a_command_ended() {
+fn exit_codes_distinguish_the_outcomes_of_a_command() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("small.yaml").display().to_string();
     let run = folder.path().join("run").display().to_string();
@@ -127,12 +127,12 @@ fn the_exit_code_says_how_a_command_ended() {
     assert_eq!(lucarne(&["check", &file, "--set", "size=0"]).0, 2);
     assert_eq!(lucarne(&["check", "not_there.yaml"]).0, 2);
     assert_eq!(lucarne(&["chek", &file]).0, 2);
-    let (code, _, said) = lucarne(&["run", &file]);
+    let (code, _, stderr) = lucarne(&["run", &file]);
     assert_eq!(code, 2);
-    assert!(said.contains("the pipeline names no run directory"), "{said}");
-    let (code, out, said) = lucarne(&["run", &file, "-o", &run, "--threads", "2", "--batch", "8", "--limit", "20"]);
-    assert_eq!((code, out.as_str()), (0, ""), "{said}");
-    assert!(said.contains("20 rows in, 20 kept, 0 rejected"), "{said}");
+    assert!(stderr.contains("the pipeline has no run directory"), "{stderr}");
+    let (code, out, stderr) = lucarne(&["run", &file, "-o", &run, "--threads", "2", "--batch", "8", "--limit", "20"]);
+    assert_eq!((code, out.as_str()), (0, ""), "{stderr}");
+    assert!(stderr.contains("20 rows in, 20 kept, 0 rejected"), "{stderr}");
     assert_eq!(lucarne(&["run", &file, "-o", &run, "--limit", "20"]).0, 3, "an existing run is not overwritten");
     assert_eq!(
         lucarne(&["-q", "run", &file, "-o", &run, "--limit", "20", "--overwrite"]),
@@ -141,7 +141,7 @@ fn the_exit_code_says_how_a_command_ended() {
 }
 
 #[test]
-fn explain_tells_where_a_column_is_made_and_dropped() {
+fn explain_shows_where_a_column_is_made_and_dropped() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("small.yaml").display().to_string();
     fs::write(&file, SMALL).unwrap();
@@ -153,29 +153,29 @@ fn explain_tells_where_a_column_is_made_and_dropped() {
     let (_, graph, _) = lucarne(&["explain", &file, "--format", "mermaid"]);
     assert!(graph.starts_with("flowchart LR\n") && graph.contains("n_image -->|image| n_small"), "{graph}");
     let plan = Pipeline::from_yaml(SMALL).check().unwrap();
-    assert_eq!(mermaid(plan.outline()), graph);
+    assert_eq!(mermaid(plan.logical_plan()), graph);
 }
 
 #[test]
-fn the_reference_tells_of_every_kind_and_every_setting() {
+fn the_reference_has_every_kind_and_every_setting() {
     let (code, list, _) = lucarne(&["kinds"]);
     assert_eq!(code, 0);
     for family in pipeline::Family::ALL {
         for (name, schema) in pipeline::kinds(family) {
             assert!(list.contains(&format!("\n  {name} ")), "`{name}` is not in the list");
-            assert!(schema["description"].is_string(), "the kind `{name}` says nothing of itself");
+            assert!(schema["description"].is_string(), "the kind `{name}` has no description");
             let (code, reference, _) = lucarne(&["kinds", &format!("{}.{name}", family.name())]);
             assert_eq!(code, 0);
             for (key, setting) in schema["properties"].as_object().into_iter().flatten() {
                 assert!(reference.contains(&format!("\n{key}: ")), "`{key}` of `{name}` is not in the reference");
-                let told = setting["description"].is_string() || setting["$ref"].is_string();
-                assert!(told, "`{key}` of `{name}` says nothing of itself");
+                let is_described = setting["description"].is_string() || setting["$ref"].is_string();
+                assert!(is_described, "`{key}` of `{name}` has no description");
             }
         }
     }
-    let (code, _, said) = lucarne(&["kinds", "observ"]);
+    let (code, _, stderr) = lucarne(&["kinds", "observ"]);
     assert_eq!(code, 2);
-    assert!(said.contains("did you mean `observe`?"), "{said}");
+    assert!(stderr.contains("did you mean `observe`?"), "{stderr}");
 }
 
 #[test]
@@ -191,8 +191,8 @@ fn stretch_constants_are_measured_and_used() {
     let file = folder.path().join("small.yaml").display().to_string();
     fs::write(&file, yaml).unwrap();
     assert_eq!(lucarne(&["check", &file]).0, 2, "there are no constants yet");
-    let (code, _, said) = lucarne(&["calibrate", &file, "-o", &calibration]);
-    assert_eq!(code, 0, "{said}");
+    let (code, _, stderr) = lucarne(&["calibrate", &file, "-o", &calibration]);
+    assert_eq!(code, 0, "{stderr}");
     assert_eq!(lucarne(&["check", &file]).0, 0);
     let found: serde_json::Value = serde_json::from_str(&fs::read_to_string(&calibration).unwrap()).unwrap();
     assert_eq!(found["domains"]["small"]["images"], 40);
@@ -208,12 +208,12 @@ fn two_exposures_of_one_image_share_its_blur() {
 sink:",
     );
     let plan = Pipeline::from_yaml(yaml).check().unwrap();
-    let hidden: Vec<_> = plan.outline().steps.iter().filter(|step| step.label.starts_with('_')).collect();
+    let hidden: Vec<_> = plan.logical_plan().steps.iter().filter(|step| step.label.starts_with('_')).collect();
     assert_eq!(hidden.len(), 1, "{hidden:?}");
     assert_eq!(hidden[0].shared_by, ["y10", "y1"]);
-    let last = plan.outline().steps.last().unwrap();
+    let last = plan.logical_plan().steps.last().unwrap();
     assert!(last.label == "y1" && last.dropped.contains(&hidden[0].label), "{last:?}");
-    let left: Vec<_> = plan.outline().output.fields().iter().map(|field| field.name().as_str()).collect();
+    let left: Vec<_> = plan.logical_plan().output.fields().iter().map(|field| field.name().as_str()).collect();
     assert!(!left.contains(&"image") && !left.contains(&"y1") && left.contains(&"small"), "{left:?}");
 }
 
@@ -224,27 +224,27 @@ fn a_run_is_resumed_by_other_threads_and_not_by_other_settings() {
     let run = folder.path().join("run").display().to_string();
     fs::write(&file, SMALL).unwrap();
     assert_eq!(lucarne(&["run", &file, "-o", &run, "--resume"]).0, 0);
-    let (code, _, said) = lucarne(&["run", &file, "-o", &run, "--resume", "--threads", "3", "--batch", "7"]);
-    assert_eq!(code, 0, "{said}");
-    assert!(said.contains("finished before"), "{said}");
+    let (code, _, stderr) = lucarne(&["run", &file, "-o", &run, "--resume", "--threads", "3", "--batch", "7"]);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stderr.contains("already finished"), "{stderr}");
     let commented = format!("description: nothing else is new\n{SMALL}");
     fs::write(&file, commented).unwrap();
     assert_eq!(lucarne(&["run", &file, "-o", &run, "--resume"]).0, 0);
     for change in [["--set", "size=17"], ["-c", "source:size=90"], ["--seed", "4"]] {
-        let (code, _, said) = lucarne(&["run", &file, "-o", &run, "--resume", change[0], change[1]]);
-        assert_eq!(code, 3, "{change:?}: {said}");
-        assert!(said.starts_with("error (data): cannot resume"), "{said}");
+        let (code, _, stderr) = lucarne(&["run", &file, "-o", &run, "--resume", change[0], change[1]]);
+        assert_eq!(code, 3, "{change:?}: {stderr}");
+        assert!(stderr.starts_with("error (data): cannot resume"), "{stderr}");
     }
 }
 
 #[test]
 #[cfg(unix)]
-fn an_interrupted_run_ends_after_a_commit_with_130_and_goes_on() {
+fn an_interrupted_run_exits_130_after_a_commit_and_can_be_resumed() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("small.yaml").display().to_string();
     let run = folder.path().join("run");
     fs::write(&file, SMALL).unwrap();
-    // So many rows that it cannot end by itself before it is asked to.
+    // Enough rows that the run cannot finish before it is interrupted.
     let mut child = Command::new(env!("CARGO_BIN_EXE_lucarne"))
         .args(["run", &file, "--set", "count=10000000", "--threads", "1", "-o"])
         .arg(&run)
@@ -252,15 +252,15 @@ fn an_interrupted_run_ends_after_a_commit_with_130_and_goes_on() {
         .spawn()
         .unwrap();
     while !run.join("_commits").exists() {
-        assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
+        assert!(child.try_wait().unwrap().is_none(), "the run finished before it was interrupted");
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
     std::thread::sleep(std::time::Duration::from_millis(300));
     assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
     let output = child.wait_with_output().unwrap();
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(130), "{said}");
-    assert!(said.contains("stopping after a commit") && said.contains("continue with `--resume`"), "{said}");
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(130), "{stderr}");
+    assert!(stderr.contains("stopping after a commit") && stderr.contains("continue with `--resume`"), "{stderr}");
     let record: serde_json::Value = serde_json::from_str(&fs::read_to_string(run.join("run.json")).unwrap()).unwrap();
     assert_eq!(record["state"], "interrupted", "{record:#}");
 }

@@ -49,7 +49,7 @@ fn the_training_set_is_written_with_its_images() {
 }
 
 #[test]
-fn attacks_meet_the_same_galaxies_and_are_the_same_with_any_threads_and_batches() {
+fn attacks_sample_the_same_galaxies_with_any_threads_and_batches() {
     let folder = tempfile::tempdir().unwrap();
     let run = |threads: usize, rows: usize| {
         let run = folder.path().join(format!("{threads}-{rows}"));

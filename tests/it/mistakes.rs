@@ -1,5 +1,5 @@
-//! Every file in `tests/mistakes` is a document with mistakes; the file beside it is what is said of them, to the letter.
-//! A first line `# arguments: --set a=b -c label:key=value` gives arguments. `LUCARNE_BLESS=1` writes what is said.
+//! Every YAML file in `tests/mistakes` is a document with mistakes, with the expected diagnostics next to it. A first line
+//! `# arguments: --set a=b -c label:key=value` sets arguments. With `LUCARNE_BLESS=1` the expected files are written instead of compared.
 
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
@@ -15,8 +15,8 @@ fn documents() -> Vec<PathBuf> {
     files
 }
 
-/// What is said of a document.
-fn said(path: &PathBuf) -> String {
+/// The diagnostics of a document, as text.
+fn diagnostics(path: &PathBuf) -> String {
     let text = fs::read_to_string(path).unwrap();
     let mut pipeline = Pipeline::from_file(path).unwrap();
     let arguments = text.lines().next().unwrap().strip_prefix("# arguments: ").unwrap_or_default();
@@ -27,21 +27,21 @@ fn said(path: &PathBuf) -> String {
     }
     match pipeline.check() {
         Err(Error::Pipeline(mistakes)) => render(&mistakes, Paint::Plain),
-        Err(other) => panic!("{} gave an error that is no mistake: {other}", path.display()),
+        Err(other) => panic!("{} returned an error that is not a list of mistakes: {other}", path.display()),
         Ok(_) => panic!("{} has no mistake", path.display()),
     }
 }
 
 #[test]
-fn every_mistake_is_told_to_the_letter() {
+fn diagnostics_equal_the_expected_files() {
     let bless = std::env::var_os("LUCARNE_BLESS").is_some();
     let mut wrong = Vec::new();
     for path in documents() {
-        let (expected, said) = (path.with_extension("txt"), said(&path));
+        let (expected, found) = (path.with_extension("txt"), diagnostics(&path));
         if bless {
-            fs::write(&expected, &said).unwrap();
-        } else if fs::read_to_string(&expected).unwrap_or_default() != said {
-            wrong.push(format!("{} is not what is said:\n{said}", expected.display()));
+            fs::write(&expected, &found).unwrap();
+        } else if fs::read_to_string(&expected).unwrap_or_default() != found {
+            wrong.push(format!("{} differs from the diagnostics:\n{found}", expected.display()));
         }
     }
     assert!(wrong.is_empty(), "{}\n(`make bless` writes them again)", wrong.join("\n"));
@@ -49,18 +49,18 @@ fn every_mistake_is_told_to_the_letter() {
 
 #[test]
 fn every_code_has_a_document() {
-    let said: String = documents().iter().map(said).collect();
+    let all: String = documents().iter().map(diagnostics).collect();
     let missing: BTreeSet<&str> =
-        Code::ALL.iter().map(|code| code.name()).filter(|name| !said.contains(&format!("error[{name}]"))).collect();
+        Code::ALL.iter().map(|code| code.name()).filter(|name| !all.contains(&format!("error[{name}]"))).collect();
     assert!(missing.is_empty(), "no document in tests/mistakes shows {missing:?}");
 }
 
 #[test]
 fn every_mistake_of_a_document_has_a_caret() {
     for path in documents().iter().filter(|path| !path.ends_with("nothing_kept.yaml")) {
-        let said = said(path);
-        let mistakes = said.matches("error[").count();
-        let carets = said.lines().filter(|line| line.trim_start().starts_with("| ") && line.contains('^')).count();
-        assert_eq!(mistakes, carets, "{}:\n{said}", path.display());
+        let text = diagnostics(path);
+        let mistakes = text.matches("error[").count();
+        let carets = text.lines().filter(|line| line.trim_start().starts_with("| ") && line.contains('^')).count();
+        assert_eq!(mistakes, carets, "{}:\n{text}", path.display());
     }
 }

@@ -1,4 +1,4 @@
-//! The objects that wait in a study, in a snapshot.
+//! Snapshots of the per-object tasks of a monitor: the objects that wait for a task.
 
 use arrow::array::RecordBatch;
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,7 @@ use crate::{
     run::snapshot::{decode, decode_rows, encode, encode_rows},
 };
 
-/// What a study was created from. A snapshot of another study is refused.
+/// What the per-object tasks of a monitor were created from. A snapshot of other tasks is refused.
 pub(super) struct TaskSource<'a> {
     /// The name of the kind.
     pub(super) kind: &'static str,
@@ -33,7 +33,7 @@ pub(super) struct Waiting {
 
 /// The state in a snapshot; the rows of pending, then of sampled objects follow.
 #[derive(Serialize, Deserialize)]
-struct StudyState {
+struct ObjectTaskState {
     scores: Vec<String>,
     fraction: Option<f64>,
     limit: Option<usize>,
@@ -56,7 +56,7 @@ impl Waiting {
         let (sampled, more): (Vec<u64>, Vec<&RecordBatch>) = sampled.into_iter().unzip();
         rows.extend(more);
         let Sample { fraction, limit } = of.sample;
-        let state = StudyState { scores: of.scores.clone(), fraction, limit, seen, pending, sampled };
+        let state = ObjectTaskState { scores: of.scores.clone(), fraction, limit, seen, pending, sampled };
         encode(of.kind, &state, &encode_rows(rows)?)
     }
 
@@ -65,7 +65,7 @@ impl Waiting {
     /// # Errors
     /// [`Error::Data`](crate::error::Error::Data) if it is damaged, of another kind, or of other settings.
     pub(super) fn read(of: &TaskSource<'_>, snapshot: &[u8]) -> Result<Self> {
-        let (state, body) = decode::<StudyState>(of.kind, snapshot)?;
+        let (state, body) = decode::<ObjectTaskState>(of.kind, snapshot)?;
         expect_same(of.label, "the list of scores", &state.scores, &of.scores)?;
         expect_same(of.label, "the sampled fraction", &state.fraction, &of.sample.fraction)?;
         expect_same(of.label, "`limit`", &state.limit, &of.sample.limit)?;

@@ -243,8 +243,8 @@ impl Settings<dyn Monitor> for OnePixel {
             return Err(mistakes);
         }
         let sample = Sample { fraction: self.sample, limit: self.limit };
-        let asked = TargetModel::new(&self.score, &self.truth);
-        let task = OnePixelTask { label: label.to_owned(), settings: self, asked, bound: None };
+        let target_model = TargetModel::new(&self.score, &self.truth);
+        let task = OnePixelTask { label: label.to_owned(), settings: self, target_model, bound: None };
         Ok(Box::new(ObjectTasks::new(Self::NAME, label, task, sample)))
     }
 }
@@ -253,7 +253,7 @@ impl Settings<dyn Monitor> for OnePixel {
 struct OnePixelTask {
     label: String,
     settings: OnePixel,
-    asked: TargetModel,
+    target_model: TargetModel,
     bound: Option<BoundAttack>,
 }
 
@@ -269,7 +269,7 @@ struct BoundAttack {
 impl OnePixelTask {
     /// The goals of the attacks on an object.
     fn goals(&self, target_class: Option<usize>, before: &Unperturbed<'_>) -> Vec<Goal> {
-        let others = (0..self.asked.classes.len()).filter(|class| *class != before.class);
+        let others = (0..self.target_model.classes.len()).filter(|class| *class != before.class);
         let into = |class| Goal::Into { class, above: self.settings.success_above };
         match &self.settings.target {
             Target::Each => others.map(into).collect(),
@@ -287,20 +287,20 @@ impl ObjectTask for OnePixelTask {
     fn required_columns(&self) -> Vec<ColumnRef> {
         let sky = self.settings.values.image().map(|image| ColumnRef::new("values.electrons.image", image));
         let images = self.settings.images.iter().map(|image| ColumnRef::new("images", image));
-        self.asked.required_columns().into_iter().chain(sky).chain(images).collect()
+        self.target_model.required_columns().into_iter().chain(sky).chain(images).collect()
     }
 
     fn model_queries(&self) -> Vec<ColumnRef> {
-        self.asked.model_queries()
+        self.target_model.model_queries()
     }
 
     fn bind(&mut self, input: &Schema, _upstream: &UpstreamSchemas) -> Result<SchemaRef, Vec<Diagnostic>> {
-        let layout = self.asked.bind(input)?;
+        let layout = self.target_model.bind(input)?;
         let OnePixel { score, target, pixels, values, .. } = &self.settings;
         let mut mistakes = Vec::new();
         let mut target_class = None;
         if let Target::Class(name) = target {
-            let classes = self.asked.classes.iter().map(String::as_str);
+            let classes = self.target_model.classes.iter().map(String::as_str);
             target_class = classes.clone().position(|class| class == name);
             if target_class.is_none() {
                 let message = format!("the model of `{score}` has no class `{name}`");
@@ -327,7 +327,8 @@ impl ObjectTask for OnePixelTask {
             }
         };
         let search = Search::new(&self.settings, pixels.dimensions());
-        let table = AttackTable::new(&pixels, self.asked.latent, self.asked.file.as_deref()).with_images(images)?;
+        let table = AttackTable::new(&pixels, self.target_model.latent, self.target_model.file.as_deref())
+            .with_images(images)?;
         let schema = table.schema();
         self.bound = Some(BoundAttack { target_class, pixels, search, table });
         Ok(schema)
@@ -335,21 +336,21 @@ impl ObjectTask for OnePixelTask {
 
     fn max_rows_per_object(&self) -> usize {
         match self.settings.target {
-            Target::Each => self.asked.classes.len().saturating_sub(1).max(1),
+            Target::Each => self.target_model.classes.len().saturating_sub(1).max(1),
             _ => 1,
         }
     }
 
     fn start(&mut self, run: &RunContext, scorers: &Scorers) -> Result<()> {
-        self.asked.start(run, scorers)
+        self.target_model.start(run, scorers)
     }
 
     fn run(&self, subject: &RecordBatch, stopped: &dyn Fn() -> bool) -> Result<Option<RecordBatch>> {
         let unbound = || Error::bug(format!("the monitor `{}` was not bound", self.label));
         let BoundAttack { target_class, pixels, search, table } = self.bound.as_ref().ok_or_else(unbound)?;
-        let (asked, model) = (&self.asked, self.asked.model()?);
-        let before = asked.unperturbed(subject)?;
-        let line = AttackSubject { subject, before: &before, classes: &asked.classes, seed: asked.seed };
+        let (target_model, model) = (&self.target_model, self.target_model.model()?);
+        let before = target_model.unperturbed(subject)?;
+        let line = AttackSubject { subject, before: &before, classes: &target_model.classes, seed: target_model.seed };
         if !before.is_right && self.settings.only_correct {
             return table.skipped(&line, before.skip_reason()).map(Some);
         }
@@ -365,8 +366,8 @@ impl ObjectTask for OnePixelTask {
         let mut outcomes = Vec::new();
         for goal in goals {
             let attack = Attack { model, pixels, search, image: before.image, sky, goal, stopped };
-            let name = goal.target().map_or("untargeted", |target| asked.classes[target].as_str());
-            let mut stream = Stream::new(asked.seed, object_id(subject, 0)?, &format!("{}/{name}", self.label));
+            let name = goal.target().map_or("untargeted", |target| target_model.classes[target].as_str());
+            let mut stream = Stream::new(target_model.seed, object_id(subject, 0)?, &format!("{}/{name}", self.label));
             let Some(outcome) = attack.run(evaluator.as_mut(), &mut stream)? else { return Ok(None) };
             outcomes.push((goal, outcome));
         }

@@ -122,8 +122,8 @@ impl Settings<dyn Monitor> for PixelMap {
             return Err(mistakes);
         }
         let sample = Sample { fraction: None, limit: Some(self.limit) };
-        let asked = TargetModel::new(&self.score, &self.truth);
-        let task = PixelMapTask { label: label.to_owned(), settings: self, asked, bound: None };
+        let target_model = TargetModel::new(&self.score, &self.truth);
+        let task = PixelMapTask { label: label.to_owned(), settings: self, target_model, bound: None };
         Ok(Box::new(ObjectTasks::new(Self::NAME, label, task, sample)))
     }
 }
@@ -132,7 +132,7 @@ impl Settings<dyn Monitor> for PixelMap {
 struct PixelMapTask {
     label: String,
     settings: PixelMap,
-    asked: TargetModel,
+    target_model: TargetModel,
     bound: Option<BoundMap>,
 }
 
@@ -146,15 +146,15 @@ struct BoundMap {
 impl ObjectTask for PixelMapTask {
     fn required_columns(&self) -> Vec<ColumnRef> {
         let sky = self.settings.values.image().map(|image| ColumnRef::new("values.electrons.image", image));
-        self.asked.required_columns().into_iter().chain(sky).collect()
+        self.target_model.required_columns().into_iter().chain(sky).collect()
     }
 
     fn model_queries(&self) -> Vec<ColumnRef> {
-        self.asked.model_queries()
+        self.target_model.model_queries()
     }
 
     fn bind(&mut self, input: &Schema, _upstream: &UpstreamSchemas) -> Result<SchemaRef, Vec<Diagnostic>> {
-        let layout = self.asked.bind(input)?;
+        let layout = self.target_model.bind(input)?;
         let pixels = PixelDecoder::new(1, &self.settings.values, &layout, input).map_err(|mistake| vec![mistake])?;
         let (low, high, _) = self.settings.values.range();
         let genomes = pixels.combinations(self.settings.levels.as_deref().unwrap_or(&[low, high]));
@@ -163,13 +163,13 @@ impl ObjectTask for PixelMapTask {
     }
 
     fn start(&mut self, run: &RunContext, scorers: &Scorers) -> Result<()> {
-        self.asked.start(run, scorers)
+        self.target_model.start(run, scorers)
     }
 
     fn run(&self, subject: &RecordBatch, stopped: &dyn Fn() -> bool) -> Result<Option<RecordBatch>> {
         let unbound = || Error::bug(format!("the monitor `{}` was not bound", self.label));
         let bound = self.bound.as_ref().ok_or_else(unbound)?;
-        let before = self.asked.unperturbed(subject)?;
+        let before = self.target_model.unperturbed(subject)?;
         if !before.is_right && self.settings.only_correct {
             return self.row(bound, subject, &before, Err(before.skip_reason())).map(Some);
         }
@@ -177,7 +177,7 @@ impl ObjectTask for PixelMapTask {
             Some(column) => list_values(subject, column)?.0,
             None => &[],
         };
-        let found = bound.map(self.asked.model()?, &before, sky, stopped)?;
+        let found = bound.map(self.target_model.model()?, &before, sky, stopped)?;
         found.map(|found| self.row(bound, subject, &before, Ok(&found))).transpose()
     }
 }
@@ -195,7 +195,7 @@ impl PixelMapTask {
             object_id: object_id(subject, 0)?,
             origin: origin(subject, 0)?,
             truth: before.truth.as_deref(),
-            class: self.asked.classes.get(before.class).map(String::as_str),
+            class: self.target_model.classes.get(before.class).map(String::as_str),
             map,
         }])
     }

@@ -1,4 +1,4 @@
-//! Binds one step after the other to the columns before it.
+//! Binds each step to the columns before it.
 
 use std::sync::Arc;
 
@@ -7,8 +7,9 @@ use super::{
         diagnostic::SpannedDiagnostic,
         draft::{Declared, Draft, Place},
         kinds::Family,
+        logical_plan::LogicalSink,
     },
-    Bound, Ends, Planner, Watch,
+    BoundSinks, BoundStep, PendingMonitor, Planner,
 };
 use crate::{
     engine::{JobStage, Step, StepStage},
@@ -23,14 +24,14 @@ struct NewStep<'a> {
     kind: &'a str,
     custom: bool,
     place: &'a Place,
-    /// The labels that share a hidden step.
+    /// The labels that share it, if it is a hidden step.
     shared_by: Vec<String>,
 }
 
-/// What binding a step gave.
+/// The result of binding a step.
 struct BoundStage {
     required: Vec<ColumnRef>,
-    /// The columns that it makes; `None` when a required column is missing.
+    /// The columns that it makes; `None` if a required column is missing.
     made: Option<Result<Vec<Field>, Vec<Diagnostic>>>,
     stage: StepStage,
 }
@@ -38,17 +39,17 @@ struct BoundStage {
 impl Planner {
     pub(super) fn source(&mut self, draft: &mut Draft) -> Option<(JobStage<dyn Source>, Place)> {
         let Some(declared) = draft.source.take() else {
-            if self.flaws.is_empty() {
+            if self.diagnostics.is_empty() {
                 let mistake = Diagnostic::at("", Code::MissingKey, "a pipeline needs a source");
-                self.flaws.push(SpannedDiagnostic { at: None, mistake, related: None });
+                self.diagnostics.push(SpannedDiagnostic { at: None, mistake, related: None });
             }
-            self.sourceless = true;
+            self.has_no_source = true;
             return None;
         };
         self.source_kind.clone_from(&declared.kind);
         let Declared { label, kind, custom, place, stage } = declared;
         let Some(mut stage) = stage else {
-            self.sourceless = true;
+            self.has_no_source = true;
             return None;
         };
         match stage.bind() {
@@ -57,7 +58,7 @@ impl Planner {
                 Some((JobStage { label, kind, custom, stage }, place))
             }
             Err(mistakes) => {
-                self.sourceless = true;
+                self.has_no_source = true;
                 self.stage_mistakes(&place, "source", mistakes);
                 None
             }
@@ -75,7 +76,7 @@ impl Planner {
 
     pub(super) fn transform(&mut self, declared: Declared<dyn Transform>) {
         let Declared { label, kind, custom, place, stage } = declared;
-        self.later.retain(|later| *later != label);
+        self.declared_below.retain(|declared_below| *declared_below != label);
         let Some(stage) = stage else {
             self.broken.insert(label);
             return;
@@ -85,7 +86,7 @@ impl Planner {
         self.bind_transform(step, stage);
     }
 
-    /// The steps that a transform shares with its equals: each runs once, before the first that needs it.
+    /// Binds the hidden steps before a transform. Each runs once, before the first transform that needs it.
     fn prerequisites(&mut self, step: &NewStep<'_>, stage: &dyn Transform) {
         for (hidden, stage) in stage.prerequisites() {
             if let Some(bound) = self.steps.iter_mut().find(|bound| bound.step.label == hidden) {
@@ -106,7 +107,7 @@ impl Planner {
 
     pub(super) fn score(&mut self, declared: Declared<dyn Scorer>) {
         let Declared { label, kind, custom, place, stage } = declared;
-        self.later.retain(|later| *later != label);
+        self.declared_below.retain(|declared_below| *declared_below != label);
         let Some(mut stage) = stage else {
             self.broken.insert(label);
             return;
@@ -134,8 +135,8 @@ impl Planner {
         for field in &made {
             if self.has(field.name()) {
                 let message = format!("`{label}` makes the column `{}`, which already exists", field.name());
-                let flaw = place.of_label(Code::DuplicateLabel, message);
-                self.flaws.push(flaw.help("choose another label"));
+                let diagnostic = place.of_label(Code::DuplicateLabel, message);
+                self.diagnostics.push(diagnostic.help("choose another label"));
             } else {
                 self.fields.push(Arc::new(field.clone()));
             }
@@ -143,75 +144,83 @@ impl Planner {
         let reads = bound.required.into_iter().map(|reference| reference.column).collect();
         let step =
             Step { label: label.to_owned(), kind: kind.to_owned(), custom, stage: bound.stage, drop_after: Vec::new() };
-        self.steps.push(Bound { step, family, reads, made, shared_by });
+        self.steps.push(BoundStep { step, family, reads, made, shared_by });
     }
 
-    pub(super) fn sinks(&mut self, declared: Vec<Declared<dyn Sink>>) -> Ends {
+    pub(super) fn sinks(&mut self, declared: Vec<Declared<dyn Sink>>) -> BoundSinks {
         let visible: Vec<_> = self.fields.iter().filter(|field| !field.name().starts_with('_')).cloned().collect();
         let visible = Schema::new(visible);
-        let mut ends = Ends::default();
+        let mut bound = BoundSinks::default();
         for Declared { label, kind, custom, place, stage } in declared {
-            // Without a source there is no column to choose from.
-            let Some(mut stage) = stage.filter(|_| !self.sourceless) else { continue };
+            // Without a source no column is known.
+            let Some(mut stage) = stage.filter(|_| !self.has_no_source) else { continue };
             match stage.bind(&visible) {
-                Ok(needs) if self.present(&needs, &place, &label) => {
-                    let kept = needs.into_iter().map(|need| need.column).collect();
-                    ends.kept.push((label.clone(), kind.clone(), kept));
-                    ends.sinks.push(JobStage { label, kind, custom, stage });
+                Ok(required) if self.present(&required, &place, &label) => {
+                    let columns = required.into_iter().map(|required| required.column).collect();
+                    bound.logical.push(LogicalSink { label: label.clone(), kind: kind.clone(), columns });
+                    bound.stages.push(JobStage { label, kind, custom, stage });
                 }
                 Ok(_) => {}
                 Err(mistakes) => self.stage_mistakes(&place, &label, mistakes),
             }
         }
-        ends
+        bound
     }
 
-    pub(super) fn monitor(&mut self, declared: Declared<dyn Monitor>, all: &[String]) -> Option<Watch> {
+    pub(super) fn monitor(&mut self, declared: Declared<dyn Monitor>, all: &[String]) -> Option<PendingMonitor> {
         let Declared { label, kind, custom, place, stage } = declared;
         self.monitors_above = all.iter().take_while(|other| **other != label).cloned().collect();
         let mut stage = stage?;
         stage.resolve_labels(all);
-        let needs = stage.required_columns();
-        let mut reads: Vec<String> = needs.iter().map(|need| need.column.clone()).collect();
-        let mut present = self.present(&needs, &place, &label);
-        for need in stage.model_queries() {
+        let required = stage.required_columns();
+        let mut reads: Vec<String> = required.iter().map(|required| required.column.clone()).collect();
+        let mut present = self.present(&required, &place, &label);
+        for query in stage.model_queries() {
             let score =
-                self.steps.iter().find(|bound| bound.family == Family::Score && bound.step.label == need.column);
+                self.steps.iter().find(|bound| bound.family == Family::Score && bound.step.label == query.column);
             match score {
                 Some(bound) => reads.extend(bound.reads.iter().cloned()),
                 None => {
                     present = false;
-                    // Of a score that is wrong itself the columns are not missed either.
-                    if self.has(&format!("{}_class", need.column)) {
-                        let message = format!("`{}` is no score, so there is no model to ask", need.column);
-                        self.flaws.push(place.need(&need, message));
+                    // If the class column is missing too, `present` has reported it, or the score is wrong itself.
+                    if self.has(&format!("{}_class", query.column)) {
+                        let message = format!("`{}` is not a score, so it has no model to query", query.column);
+                        self.diagnostics.push(place.unknown_column(&query, message));
                     }
                 }
             }
         }
-        present.then_some(Watch { place, monitor: JobStage { label, kind, custom, stage }, reads })
+        present.then_some(PendingMonitor { place, stage: JobStage { label, kind, custom, stage }, reads })
     }
 
-    /// Whether the monitors that one follows are declared above it; those whose settings are wrong are not missed.
-    pub(super) fn upstream(&mut self, watch: &Watch, above: &UpstreamSchemas, all: &[String]) -> bool {
-        let missing: Vec<ColumnRef> =
-            watch.monitor.stage.upstream().into_iter().filter(|need| !above.contains_key(&need.column)).collect();
-        for need in &missing {
-            if self.broken.contains(&need.column) {
+    /// Whether all upstream monitors are declared above a monitor. Those whose settings are wrong are not reported as missing.
+    pub(super) fn upstream(&mut self, monitor: &PendingMonitor, above: &UpstreamSchemas, all: &[String]) -> bool {
+        let missing: Vec<ColumnRef> = monitor
+            .stage
+            .stage
+            .upstream()
+            .into_iter()
+            .filter(|upstream| !above.contains_key(&upstream.column))
+            .collect();
+        for upstream in &missing {
+            if self.broken.contains(&upstream.column) {
                 continue;
             }
-            let flaw = watch.place.need(need, format!("no monitor above is called `{}`", need.column));
-            let flaw = if all.contains(&need.column) && need.column != watch.monitor.label {
-                flaw.help(format!("`{}` is declared below: a monitor hears only those above it", need.column))
-            } else if let Some(help) = did_you_mean(&need.column, above.keys().map(String::as_str)) {
-                flaw.help(help)
+            let diagnostic =
+                monitor.place.unknown_column(upstream, format!("no monitor above has the label `{}`", upstream.column));
+            let diagnostic = if all.contains(&upstream.column) && upstream.column != monitor.stage.label {
+                let message =
+                    format!("`{}` is declared below; a monitor reads only monitors above it", upstream.column);
+                diagnostic.help(message)
+            } else if let Some(help) = did_you_mean(&upstream.column, above.keys().map(String::as_str)) {
+                diagnostic.help(help)
             } else if above.is_empty() {
-                flaw.help("there is no monitor above")
+                diagnostic.help("no monitor is declared above")
             } else {
                 let known: Vec<&str> = above.keys().map(String::as_str).collect();
-                flaw.help(format!("there are {}", quoted_list(&known)))
+                diagnostic.help(format!("monitors above: {}", quoted_list(&known)))
             };
-            self.flaws.push(flaw);
+            self.diagnostics.push(diagnostic);
         }
         missing.is_empty()
     }

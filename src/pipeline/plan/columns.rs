@@ -1,4 +1,4 @@
-//! Whether the columns that a step reads are there, and what to say when they are not.
+//! Checks that the columns that a step reads exist, and reports those that are missing.
 
 use arrow::datatypes::Schema;
 
@@ -12,64 +12,68 @@ use crate::{
 };
 
 impl Planner {
-    /// Whether all columns are there. Those that no step makes are told; those of a step that is wrong itself are not.
-    pub(super) fn present(&mut self, needs: &[ColumnRef], place: &Place, label: &str) -> bool {
+    /// Whether all columns exist. Reports those that no step makes, except columns of a step that is wrong itself.
+    pub(super) fn present(&mut self, required: &[ColumnRef], place: &Place, label: &str) -> bool {
         let mut all = true;
-        for need in needs.iter().filter(|need| !self.has(&need.column)).collect::<Vec<_>>() {
+        for column in required.iter().filter(|required| !self.has(&required.column)).collect::<Vec<_>>() {
             all = false;
-            if !self.forgiven(&need.column) {
-                let flaw = self.missing(need, place, label);
-                self.flaws.push(flaw);
+            if !self.is_follow_on(&column.column) {
+                let diagnostic = self.missing(column, place, label);
+                self.diagnostics.push(diagnostic);
             }
         }
         all
     }
 
-    fn missing(&self, need: &ColumnRef, place: &Place, label: &str) -> SpannedDiagnostic {
-        let word = place.word(need).unwrap_or_else(|| need.column.clone());
-        let suffix = need.column.strip_prefix(word.as_str()).unwrap_or_default();
-        let flaw = place.need(need, format!("no step above makes the column `{}`", need.column));
-        let declared_below = self.later.iter().find(|later| need.column == **later || word == **later);
-        if let Some(later) = declared_below.filter(|later| *later != label) {
-            return flaw.help(format!("`{later}` is declared below: a step reads only what those above it made"));
+    fn missing(&self, required: &ColumnRef, place: &Place, label: &str) -> SpannedDiagnostic {
+        let word = place.word(required).unwrap_or_else(|| required.column.clone());
+        let suffix = required.column.strip_prefix(word.as_str()).unwrap_or_default();
+        let diagnostic =
+            place.unknown_column(required, format!("no step above makes the column `{}`", required.column));
+        let later = self.declared_below.iter().find(|later| required.column == **later || word == **later);
+        if let Some(later) = later.filter(|later| *later != label) {
+            return diagnostic
+                .help(format!("`{later}` is declared below; a step reads only columns of steps above it"));
         }
         let score = self.steps.iter().find(|bound| bound.family == Family::Score && bound.step.label == word);
         if let (Some(score), Some(part)) = (score, suffix.strip_prefix('_')) {
             let made: Vec<&str> = score.made.iter().map(|field| field.name().as_str()).collect();
-            return flaw.help(format!("the model of `{word}` has no {part}: there are {}", quoted_list(&made)));
+            return diagnostic
+                .help(format!("the model of `{word}` has no {part}; its columns are {}", quoted_list(&made)));
         }
         let names = self.fields.iter().map(|field| field.name().as_str()).filter(|name| !name.starts_with('_'));
         let mut known: Vec<&str> =
             names.filter_map(|name| name.strip_suffix(suffix)).filter(|name| !name.is_empty()).collect();
-        if need.may_name_monitor {
+        if required.may_name_monitor {
             known.extend(self.monitors_above.iter().map(String::as_str));
         }
         if let Some(help) = did_you_mean(&word, known.iter().copied()) {
-            return flaw.help(help);
+            return diagnostic.help(help);
         }
-        flaw.help(if known.is_empty() {
-            format!("no column here ends with `{suffix}`")
+        diagnostic.help(if known.is_empty() {
+            format!("no column above ends with `{suffix}`")
         } else {
-            format!("there are {}", quoted_list(&known))
+            format!("available names: {}", quoted_list(&known))
         })
     }
 
-    pub(super) fn forgiven(&self, column: &str) -> bool {
-        self.sourceless || self.broken.iter().any(|label| is_of(column, label))
+    /// Whether a column is missing only because of a mistake that was reported before.
+    pub(super) fn is_follow_on(&self, column: &str) -> bool {
+        self.has_no_source || self.broken.iter().any(|label| is_of(column, label))
     }
 
-    /// The mistakes that a stage found; those of columns that a wrong step would have made are none.
+    /// Reports the mistakes of a stage, except columns that are missing because another step is wrong.
     pub(super) fn stage_mistakes(&mut self, place: &Place, label: &str, mistakes: Vec<Diagnostic>) {
         let follow_on = |mistake: &Diagnostic| {
             let names =
                 |label: &String| ["`", "_"].iter().any(|end| mistake.message.contains(&format!("`{label}{end}")));
-            mistake.code == Code::UnknownColumn && (self.sourceless || self.broken.iter().any(names))
+            mistake.code == Code::UnknownColumn && (self.has_no_source || self.broken.iter().any(names))
         };
         for mut mistake in mistakes.into_iter().filter(|mistake| !follow_on(mistake)).collect::<Vec<_>>() {
             if place.label.is_none() && place.kind.is_none() {
                 mistake.path.insert(0, label.to_owned());
             }
-            self.flaws.push(place.flaw(mistake));
+            self.diagnostics.push(place.diagnostic(mistake));
         }
     }
 
@@ -82,7 +86,7 @@ impl Planner {
     }
 }
 
-/// Whether a column has the name of a step or begins with it.
+/// Whether a column belongs to a step: it is the label, or begins with the label and `_`.
 pub(super) fn is_of(column: &str, label: &str) -> bool {
     column.strip_prefix(label).is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
 }

@@ -1,4 +1,4 @@
-//! The checked graph: binds every step to the columns before it, adds shared steps, and drops columns after their last use.
+//! Planning: binds every step to the columns before it, adds shared steps, and drops columns after their last use.
 
 mod bind;
 mod columns;
@@ -11,11 +11,11 @@ use serde_json::{Value as Json, json};
 
 use self::images::images_only;
 use super::{
+    column_lifetimes::{ColumnUse, columns_to_drop},
     diagnostic::SpannedDiagnostic,
     draft::{Draft, Place},
-    drops::{Life, drops},
     kinds::Family,
-    outline::{Outline, OutlineMonitor, OutlineStep},
+    logical_plan::{LogicalMonitor, LogicalPlan, LogicalSink, LogicalStep},
 };
 use crate::{
     engine::{EngineSettings, Job, JobMonitor, JobStage, PipelineMetadata, Step},
@@ -23,135 +23,139 @@ use crate::{
     stage::{Monitor, Sink, UpstreamSchemas},
 };
 
-/// What a plan is for.
+/// What a plan is used for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Purpose {
-    /// Tables are written: something has to be kept.
+    /// A run that writes tables, so that a sink or a monitor is required.
     Run,
-    /// The caller pulls the rows.
+    /// A stream of all rows for the caller.
     Stream,
-    /// The caller pulls these image columns, and nothing that they do not need is done; without names, those that
+    /// A stream of these image columns for the caller, with only the steps that they need; without names, those that
     /// `asinh_stretch` steps read.
     Images(Vec<String>),
 }
 
-/// Binds all steps in order. Mistakes of steps that do not depend on a wrong one are found too.
+/// Binds all steps in order. Continues after a mistake, and checks every step that does not depend on a wrong one.
 pub(super) fn plan(
     mut draft: Draft,
     mut purpose: Purpose,
-    mut flaws: Vec<SpannedDiagnostic>,
-) -> Result<(Job, Outline), Vec<Diagnostic>> {
+    mut diagnostics: Vec<SpannedDiagnostic>,
+) -> Result<(Job, LogicalPlan), Vec<Diagnostic>> {
     let texts = draft.texts.clone();
-    if draft.unread {
-        return Err(texts.mistakes(flaws));
+    if draft.unparsed {
+        return Err(texts.mistakes(diagnostics));
     }
-    let mut aside = Vec::new();
+    let mut left_out = Vec::new();
     if let Purpose::Images(wanted) = &mut purpose {
         match images_only(&mut draft, wanted) {
-            Ok(labels) => aside = labels,
-            Err(flaw) => flaws.push(*flaw),
+            Ok(labels) => left_out = labels,
+            Err(diagnostic) => diagnostics.push(*diagnostic),
         }
     }
-    let planner = Planner { flaws, aside, ..Planner::default() };
-    planner.plan(draft, &purpose).map_err(|flaws| texts.mistakes(flaws))
+    let planner = Planner { diagnostics, left_out, ..Planner::default() };
+    planner.plan(draft, &purpose).map_err(|diagnostics| texts.mistakes(diagnostics))
 }
 
-/// A step that is bound, before columns are dropped.
-struct Bound {
+/// A bound step, before the planner decides which columns to drop.
+struct BoundStep {
     step: Step,
     family: Family,
     reads: Vec<String>,
     made: Vec<Field>,
-    /// The labels that share a hidden step.
+    /// The labels that share it, if it is a hidden step.
     shared_by: Vec<String>,
 }
 
-/// The sinks, and of each the label, the kind and the columns that it keeps.
+/// The bound sinks, as stages of the job and in the logical plan.
 #[derive(Default)]
-struct Ends {
-    sinks: Vec<JobStage<dyn Sink>>,
-    kept: Vec<(String, String, Vec<String>)>,
+struct BoundSinks {
+    stages: Vec<JobStage<dyn Sink>>,
+    logical: Vec<LogicalSink>,
 }
 
-/// A monitor that is to be bound to the columns that are left.
-struct Watch {
+/// A monitor whose columns exist, to be bound once the final columns are known.
+struct PendingMonitor {
     place: Place,
-    monitor: JobStage<dyn Monitor>,
+    stage: JobStage<dyn Monitor>,
     reads: Vec<String>,
 }
 
 #[derive(Default)]
 struct Planner {
-    flaws: Vec<SpannedDiagnostic>,
-    /// All columns made so far, none dropped yet.
+    diagnostics: Vec<SpannedDiagnostic>,
+    /// All columns made so far, including those that will be dropped.
     fields: Vec<Arc<Field>>,
-    steps: Vec<Bound>,
-    /// Labels of steps that cannot be bound: what they would have made is not missed.
+    steps: Vec<BoundStep>,
+    /// Labels of steps that cannot be bound. Their columns are not reported as missing.
     broken: BTreeSet<String>,
-    /// The source cannot be bound: no column is missed.
-    sourceless: bool,
+    /// Whether the source is missing or cannot be bound. Then no column is reported as missing.
+    has_no_source: bool,
     source_kind: String,
-    /// Labels still to come, for a better help.
-    later: Vec<String>,
-    /// Labels of transforms that were left out, for a better help.
-    aside: Vec<String>,
-    /// Labels of the monitors above the one under way, for a better help.
+    /// Labels of the steps that are not bound yet, for help.
+    declared_below: Vec<String>,
+    /// Labels of the transforms that were left out, for help.
+    left_out: Vec<String>,
+    /// Labels of the monitors above the current one, for help.
     monitors_above: Vec<String>,
 }
 
 impl Planner {
-    fn plan(mut self, mut draft: Draft, purpose: &Purpose) -> Result<(Job, Outline), Vec<SpannedDiagnostic>> {
+    fn plan(mut self, mut draft: Draft, purpose: &Purpose) -> Result<(Job, LogicalPlan), Vec<SpannedDiagnostic>> {
         let source = self.source(&mut draft);
         let source_fields = self.fields.clone();
-        self.later = draft.transforms.iter().map(|step| step.label.clone()).collect();
-        self.later.extend(draft.scores.iter().map(|step| step.label.clone()));
+        self.declared_below = draft.transforms.iter().map(|step| step.label.clone()).collect();
+        self.declared_below.extend(draft.scores.iter().map(|step| step.label.clone()));
         if let Some((source, place)) = &source {
             self.decoder(source, place);
         }
         take(&mut draft.transforms).into_iter().for_each(|declared| self.transform(declared));
         take(&mut draft.scores).into_iter().for_each(|declared| self.score(declared));
-        if *purpose == Purpose::Run && draft.sinks.is_empty() && draft.monitors.is_empty() && self.flaws.is_empty() {
-            self.flaws.push(SpannedDiagnostic { at: None, mistake: nothing_kept(), related: None });
+        if *purpose == Purpose::Run
+            && draft.sinks.is_empty()
+            && draft.monitors.is_empty()
+            && self.diagnostics.is_empty()
+        {
+            self.diagnostics.push(SpannedDiagnostic { at: None, mistake: nothing_kept(), related: None });
         }
-        let Ends { sinks, kept } = self.sinks(take(&mut draft.sinks));
+        let BoundSinks { stages: sinks, logical: logical_sinks } = self.sinks(take(&mut draft.sinks));
         let monitor_labels: Vec<String> = draft.monitors.iter().map(|declared| declared.label.clone()).collect();
-        let mut watches = Vec::new();
+        let mut pending = Vec::new();
         for declared in take(&mut draft.monitors) {
             let label = declared.label.clone();
             match self.monitor(declared, &monitor_labels) {
-                Some(watch) => watches.push(watch),
+                Some(monitor) => pending.push(monitor),
                 None => _ = self.broken.insert(label),
             }
         }
 
-        let at_end = self.at_end(purpose, &kept, &watches);
-        let output = self.drop_columns(&source_fields, &at_end, purpose);
-        let mut outline = Outline {
+        let final_columns = self.final_columns(purpose, &logical_sinks, &pending);
+        let output = self.drop_columns(&source_fields, &final_columns, purpose);
+        let mut logical_plan = LogicalPlan {
             description: draft.description.clone(),
             run: draft.run.clone(),
             source_kind: take(&mut self.source_kind),
             source: source_fields,
-            steps: self.steps.iter().map(outline_step).collect(),
+            steps: self.steps.iter().map(logical_step).collect(),
             monitors: Vec::new(),
-            sinks: kept,
+            sinks: logical_sinks,
             output: output.clone(),
         };
         let mut monitors = Vec::new();
         let mut above = UpstreamSchemas::new();
-        for watch in watches {
-            if !self.upstream(&watch, &above, &monitor_labels) {
-                self.broken.insert(watch.monitor.label);
+        for monitor in pending {
+            if !self.upstream(&monitor, &above, &monitor_labels) {
+                self.broken.insert(monitor.stage.label);
                 continue;
             }
-            let Watch { place, mut monitor, reads } = watch;
+            let PendingMonitor { place, stage: mut monitor, reads } = monitor;
             match monitor.stage.bind(&output, &above) {
                 Ok(table) => {
                     above.insert(monitor.label.clone(), table.clone());
-                    outline.monitors.push(OutlineMonitor {
+                    logical_plan.monitors.push(LogicalMonitor {
                         label: monitor.label.clone(),
                         kind: monitor.kind.clone(),
                         reads,
-                        follows: monitor.stage.upstream().into_iter().map(|need| need.column).collect(),
+                        upstream: monitor.stage.upstream().into_iter().map(|upstream| upstream.column).collect(),
                         table: table.clone(),
                     });
                     monitors.push(JobMonitor { stage: monitor, table });
@@ -162,7 +166,7 @@ impl Planner {
                 }
             }
         }
-        let (Some((source, _)), true) = (source, self.flaws.is_empty()) else { return Err(self.flaws) };
+        let (Some((source, _)), true) = (source, self.diagnostics.is_empty()) else { return Err(self.diagnostics) };
         let document = record(&draft);
         let job = Job {
             run_dir: draft.run,
@@ -176,46 +180,55 @@ impl Planner {
             engine: draft.engine,
             document,
             undigested: draft.undigested,
-            metadata: PipelineMetadata { description: outline.description.clone(), graph: outline.graph() },
+            metadata: PipelineMetadata { description: logical_plan.description.clone(), graph: logical_plan.graph() },
         };
-        Ok((job, outline))
+        Ok((job, logical_plan))
     }
 
-    /// What stays to the end: what monitors read and sinks keep; all of it when the caller takes the rows as they come.
-    fn at_end(
+    /// The columns that are not dropped: those that monitors read and sinks keep, or all columns if the caller streams rows and there
+    /// is no sink.
+    fn final_columns(
         &mut self,
         purpose: &Purpose,
-        kept: &[(String, String, Vec<String>)],
-        watches: &[Watch],
+        sinks: &[LogicalSink],
+        pending: &[PendingMonitor],
     ) -> BTreeSet<String> {
-        let mut at_end: BTreeSet<String> = kept.iter().flat_map(|(_, _, columns)| columns.clone()).collect();
-        at_end.extend(watches.iter().flat_map(|watch| watch.reads.clone()));
+        let mut final_columns: BTreeSet<String> = sinks.iter().flat_map(|sink| sink.columns.clone()).collect();
+        final_columns.extend(pending.iter().flat_map(|monitor| monitor.reads.clone()));
         match purpose {
             Purpose::Images(wanted) => {
-                self.wanted(wanted);
-                at_end.extend(wanted.iter().cloned());
+                self.check_wanted(wanted);
+                final_columns.extend(wanted.iter().cloned());
             }
-            Purpose::Stream if kept.is_empty() => {
-                at_end.extend(self.fields.iter().map(|field| field.name().clone()));
-                at_end.retain(|name| !name.starts_with('_'));
+            Purpose::Stream if sinks.is_empty() => {
+                final_columns.extend(self.fields.iter().map(|field| field.name().clone()));
+                final_columns.retain(|name| !name.starts_with('_'));
             }
             _ => {}
         }
-        at_end
+        final_columns
     }
 
-    /// Tells every step what to drop after it; the schema that is left.
-    fn drop_columns(&mut self, source: &[Arc<Field>], at_end: &BTreeSet<String>, purpose: &Purpose) -> SchemaRef {
+    /// Sets the columns that each step drops, and returns the schema that remains.
+    fn drop_columns(
+        &mut self,
+        source: &[Arc<Field>],
+        final_columns: &BTreeSet<String>,
+        purpose: &Purpose,
+    ) -> SchemaRef {
         let names = |fields: &[Field]| fields.iter().map(|field| field.name().clone()).collect();
-        let lives: Vec<Life> =
-            self.steps.iter().map(|bound| Life { reads: bound.reads.clone(), makes: names(&bound.made) }).collect();
+        let uses: Vec<ColumnUse> = self
+            .steps
+            .iter()
+            .map(|bound| ColumnUse { reads: bound.reads.clone(), makes: names(&bound.made) })
+            .collect();
         let source: Vec<String> = source.iter().map(|field| field.name().clone()).collect();
         let mut dropped = BTreeSet::new();
-        for (bound, drop_after) in self.steps.iter_mut().zip(drops(&source, &lives, at_end)) {
+        for (bound, drop_after) in self.steps.iter_mut().zip(columns_to_drop(&source, &uses, final_columns)) {
             dropped.extend(drop_after.iter().cloned());
             bound.step.drop_after = drop_after;
         }
-        // A caller who pulls rows has no use for the planner's own columns.
+        // A caller that streams rows does not need the internal columns of the planner.
         let shown = |field: &Arc<Field>| *purpose == Purpose::Run || !field.name().starts_with('_');
         let left = self.fields.iter().filter(|field| !dropped.contains(field.name()) && shown(field)).cloned();
         Arc::new(Schema::new(left.collect::<Vec<_>>()))
@@ -223,12 +236,12 @@ impl Planner {
 }
 
 fn nothing_kept() -> Diagnostic {
-    Diagnostic::at("", Code::MissingKey, "nothing is kept: there is no sink and no monitor")
+    Diagnostic::at("", Code::MissingKey, "the pipeline has no sink and no monitor, so it would write nothing")
         .help("add `sink: { objects: { parquet: {} } }`")
 }
 
-fn outline_step(bound: &Bound) -> OutlineStep {
-    OutlineStep {
+fn logical_step(bound: &BoundStep) -> LogicalStep {
+    LogicalStep {
         family: bound.family,
         label: bound.step.label.clone(),
         kind: bound.step.kind.clone(),
@@ -239,7 +252,7 @@ fn outline_step(bound: &Bound) -> OutlineStep {
     }
 }
 
-/// What guards a resume: everything that the tables depend on, nothing that they do not (threads, batch sizes, comments).
+/// What a resume compares: everything that the tables depend on, and nothing else (not threads, batch sizes or comments).
 fn record(draft: &Draft) -> Json {
     let mut record = draft.record.clone();
     let EngineSettings { on_reject, .. } = draft.engine;

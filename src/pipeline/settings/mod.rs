@@ -1,15 +1,15 @@
-//! Checks a part of a document against the JSON Schema of a kind's settings, and says all that is wrong at its place.
+//! Checks a part of a document against the JSON Schema of a kind's settings, and reports every mistake with its place.
 //!
-//! It knows the part of JSON Schema that `schemars` makes of Rust types: objects, lists, tuples, scalars with ranges,
-//! options, and enums (`"cpu"` or `{ model: {...} }`). A general validator would say that no branch of a `oneOf` fits;
-//! this one says which key of which variant is misspelt.
+//! It supports the part of JSON Schema that `schemars` generates for Rust types: objects, lists, tuples, scalars with ranges,
+//! options, and enums (`"cpu"` or `{ model: {...} }`). A general validator would report that no branch of a `oneOf` matches;
+//! this one reports which key of which variant is misspelt.
 
-mod forms;
-mod takes;
+mod expected_shape;
+mod variants;
 
 use serde_json::Value as Json;
 
-use self::takes::{alternatives, fit, out_of_range};
+use self::expected_shape::{alternatives, coerce, out_of_range};
 use super::{
     diagnostic::{GIVEN, SpannedDiagnostic},
     parameters::UNSET,
@@ -20,18 +20,18 @@ use crate::error::Code;
 /// Checks nodes against parts of one schema.
 pub(super) struct Check<'a> {
     root: &'a Json,
-    /// What was found.
-    pub flaws: Vec<SpannedDiagnostic>,
+    /// The mistakes found so far.
+    pub diagnostics: Vec<SpannedDiagnostic>,
 }
 
 impl<'a> Check<'a> {
-    /// For a schema, to whose definitions its references point.
+    /// A check against a schema and the definitions in it.
     pub(super) const fn new(root: &'a Json) -> Self {
-        Self { root, flaws: Vec::new() }
+        Self { root, diagnostics: Vec::new() }
     }
 
-    /// Checks the settings of `name`, whose key stands at `own`. Numbers and texts that a parameter gave are turned into
-    /// what the schema takes.
+    /// Checks the settings of `name`, whose key is at `own`. Values that come from a parameter are converted to the type that the
+    /// schema expects.
     pub(super) fn settings(&mut self, node: &mut Node, name: &str, own: Span) {
         if node.value == Value::Null {
             node.value = Value::Map(Vec::new());
@@ -40,19 +40,19 @@ impl<'a> Check<'a> {
         self.node(node, root, name, own);
     }
 
-    /// Checks one value against a schema that is not that of a kind.
+    /// Checks one value against the schema, which is not that of a kind.
     pub(super) fn part(&mut self, node: &mut Node, name: &str, own: Span) {
         let root = self.root;
         self.node(node, root, name, own);
     }
 
-    /// Checks a value. What is wrong with one that a parameter gave is told with the place that gave it.
+    /// Checks a value. A mistake in a value that comes from a parameter also points at the parameter.
     fn node(&mut self, node: &mut Node, schema: &'a Json, name: &str, own: Span) {
-        let before = self.flaws.len();
+        let before = self.diagnostics.len();
         self.value(node, schema, name, own);
         let Some(from) = node.from else { return };
-        for flaw in self.flaws[before..].iter_mut().filter(|flaw| flaw.at == Some(node.at)) {
-            flaw.related.get_or_insert((from, GIVEN));
+        for diagnostic in self.diagnostics[before..].iter_mut().filter(|diagnostic| diagnostic.at == Some(node.at)) {
+            diagnostic.related.get_or_insert((from, GIVEN));
         }
     }
 
@@ -70,17 +70,21 @@ impl<'a> Check<'a> {
         if let Some(known) = self.strings(schema) {
             return self.choice(node, &known, name);
         }
-        if !fit(node, schema) {
+        if !coerce(node, schema) {
             let message = format!("`{name}` takes {}, found {}", self.expected(schema), found(node));
-            let flaw = SpannedDiagnostic::new(place(node, own), Code::WrongType, message);
+            let diagnostic = SpannedDiagnostic::new(place(node, own), Code::WrongType, message);
             let item = node.scalar_text().filter(|_| schema["type"] == "array");
-            self.flaws.push(if let Some(item) = item { flaw.help(format!("write `{name}: [{item}]`")) } else { flaw });
+            self.diagnostics.push(if let Some(item) = item {
+                diagnostic.help(format!("write `{name}: [{item}]`"))
+            } else {
+                diagnostic
+            });
             return;
         }
         match &mut node.value {
             Value::Number(number) => {
                 if let Some(wrong) = out_of_range(number, schema) {
-                    self.flaws.push(SpannedDiagnostic::new(
+                    self.diagnostics.push(SpannedDiagnostic::new(
                         node.at,
                         Code::OutOfRange,
                         format!("`{name}` is {number}, expected {wrong}"),
@@ -90,7 +94,11 @@ impl<'a> Check<'a> {
             Value::Text(text) => {
                 let least = schema["minLength"].as_u64().unwrap_or(0);
                 if (text.chars().count() as u64) < least {
-                    self.flaws.push(SpannedDiagnostic::new(node.at, Code::OutOfRange, format!("`{name}` is empty")));
+                    self.diagnostics.push(SpannedDiagnostic::new(
+                        node.at,
+                        Code::OutOfRange,
+                        format!("`{name}` is empty"),
+                    ));
                 }
             }
             Value::List(_) => self.list(node, schema, name, own),
@@ -110,7 +118,7 @@ impl<'a> Check<'a> {
                 (least, u64::MAX) => format!("at least {least}"),
                 (least, most) => format!("{least} to {most}"),
             };
-            self.flaws.push(SpannedDiagnostic::new(
+            self.diagnostics.push(SpannedDiagnostic::new(
                 own,
                 Code::OutOfRange,
                 format!("`{name}` has {count} items, expected {expected}"),
@@ -127,7 +135,7 @@ impl<'a> Check<'a> {
     }
 
     fn map(&mut self, entries: &mut [Entry], schema: &'a Json, name: &str, own: Span) {
-        self.flaws.extend(repeated(entries));
+        self.diagnostics.extend(repeated(entries));
         let properties = schema["properties"].as_object();
         let known: Vec<&str> = properties.into_iter().flatten().map(|(key, _)| key.as_str()).collect();
         let others = schema.get("additionalProperties").filter(|others| **others != Json::Bool(false));
@@ -138,41 +146,39 @@ impl<'a> Check<'a> {
                 Some(part) => self.node(&mut entry.node, part, &key, entry.key_at),
                 None if open => {}
                 None => {
-                    let flaw =
+                    let diagnostic =
                         SpannedDiagnostic::new(entry.key_at, Code::UnknownKey, format!("`{name}` has no key `{key}`"));
-                    self.flaws.push(flaw.suggest(&key, &known, "keys"));
+                    self.diagnostics.push(diagnostic.suggest(&key, &known, "keys"));
                 }
             }
         }
         let given = |key: &str| entries.iter().any(|entry| entry.key == key);
         let required = schema["required"].as_array().into_iter().flatten().filter_map(Json::as_str);
         for key in required.filter(|key| !given(key)) {
-            let mut flaw = SpannedDiagnostic::new(own, Code::MissingKey, format!("`{name}` needs the key `{key}`"));
+            let mut diagnostic =
+                SpannedDiagnostic::new(own, Code::MissingKey, format!("`{name}` needs the key `{key}`"));
             if let Some(text) = properties.and_then(|all| self.resolve_description(&all[key])) {
-                flaw = flaw.help(format!("`{key}`: {text}"));
+                diagnostic = diagnostic.help(format!("`{key}`: {text}"));
             }
-            self.flaws.push(flaw);
+            self.diagnostics.push(diagnostic);
         }
     }
 }
 
-/// Keys that stand twice in a map.
+/// Reports keys that occur twice in a map.
 pub(super) fn repeated(entries: &[Entry]) -> Vec<SpannedDiagnostic> {
-    let mut flaws = Vec::new();
+    let mut diagnostics = Vec::new();
     for (index, entry) in entries.iter().enumerate() {
         if let Some(first) = entries[..index].iter().find(|first| first.key == entry.key) {
-            let flaw = SpannedDiagnostic::new(
-                entry.key_at,
-                Code::DuplicateKey,
-                format!("the key `{}` is there already", entry.key),
-            );
-            flaws.push(flaw.related(first.key_at, "first here"));
+            let diagnostic =
+                SpannedDiagnostic::new(entry.key_at, Code::DuplicateKey, format!("duplicate key `{}`", entry.key));
+            diagnostics.push(diagnostic.related(first.key_at, "first used here"));
         }
     }
-    flaws
+    diagnostics
 }
 
-/// A scalar is meant itself; of a list or a map its key.
+/// The place to underline: a scalar itself, or the key of a list or a map.
 fn place(node: &Node, own: Span) -> Span {
     node.place_of(&[], own)
 }

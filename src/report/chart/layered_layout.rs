@@ -1,5 +1,5 @@
 //! Layered layout of a directed acyclic graph, from left to right, with few crossings (Sugiyama, Tagawa and Toda 1981). An edge
-//! that spans several layers gets a place of its own in each, so that it does not cross nodes.
+//! that spans several layers gets a separate place in each, so that it does not cross nodes.
 
 /// A laid-out graph. Lengths are in the unit of the given node heights.
 #[derive(Debug, Clone, PartialEq)]

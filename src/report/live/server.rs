@@ -78,7 +78,7 @@ struct CachedPage {
     html: Bytes,
 }
 
-/// The open pages, as far as their requests tell.
+/// The open pages, judged by their requests.
 #[derive(Default)]
 struct Viewers {
     last_poll: std::sync::Mutex<Option<Instant>>,

@@ -53,7 +53,7 @@ pub(super) struct FileRow {
     pub object: Result<ObjectPlanes, String>,
 }
 
-/// The rows of a file, in order; an error when no row can be told apart, which makes the file one rejected row.
+/// The rows of a file, in order; an error when the rows cannot be identified, which makes the file one rejected row.
 pub(super) fn rows_of_file(
     file: &fits::FitsFile,
     settings: &Fits,

@@ -65,7 +65,7 @@ fn a_child_process_runs_its_recipe() {
     write_peak(run_dir);
 }
 
-/// Where a child says how much memory it held at most, kB.
+/// The file in which a child reports its peak memory, kB.
 pub(super) fn peak_file(run_dir: &Path) -> PathBuf {
     run_dir.with_extension("peak")
 }

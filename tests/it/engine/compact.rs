@@ -50,7 +50,7 @@ fn a_long_chain_of_commits_is_replaced_by_a_checkpoint_that_lists_all() {
 }
 
 #[test]
-fn a_folder_that_is_no_run_is_not_compacted() {
+fn rejects_a_folder_that_is_not_a_run() {
     let dir = tempdir().unwrap();
     assert!(compact(dir.path(), 1 << 20).unwrap_err().to_string().ends_with("is not a run directory"));
 }

@@ -1,4 +1,4 @@
-//! Stages that panic, rows that end a run, disks that are full: the run ends, says whose fault it was, and can be resumed.
+//! Stages that panic, rows that end a run, disks that are full: the run ends with an error of the right domain, and can be resumed.
 
 use std::{path::Path, process::Command};
 
@@ -78,7 +78,7 @@ impl Drop for Disk<'_> {
 }
 
 #[test]
-fn a_full_disk_ends_the_run_after_its_last_commit_and_with_room_it_goes_on() {
+fn a_full_disk_ends_the_run_and_a_resume_with_free_space_continues_it() {
     let recipe = Recipe {
         splits: vec![1500],
         side: 32,

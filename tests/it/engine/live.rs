@@ -1,4 +1,4 @@
-//! The live view, over HTTP as a browser would ask, while a run goes on.
+//! The live view over HTTP, while a run is in progress.
 
 use std::{
     io::{Read, Write},
@@ -75,7 +75,7 @@ fn served() -> Server {
 }
 
 #[test]
-fn a_run_is_seen_while_it_goes_on_while_it_waits_and_when_it_has_ended() {
+fn shows_a_run_while_it_works_while_it_waits_and_after_its_end() {
     let dir = tempdir().unwrap();
     let recipe = Recipe { endless: true, ..Recipe::default() };
     let all: u64 = 301;
@@ -152,7 +152,7 @@ fn a_run_is_seen_while_it_goes_on_while_it_waits_and_when_it_has_ended() {
     assert_eq!(get(at, "/"), format!("<!doctype html><main>{} objects</main>", last["counts"]["written"]));
     server.wait_for_viewers(Duration::from_secs(600));
     drop(server);
-    assert!(TcpStream::connect(at).is_err(), "nobody listens any more");
+    assert!(TcpStream::connect(at).is_err(), "the server still listens");
 }
 
 #[test]
@@ -192,7 +192,7 @@ fn there_is_nothing_but_three_paths_and_nothing_to_change() {
 }
 
 #[test]
-fn every_answer_says_what_it_is_and_that_nothing_else_may_be_loaded() {
+fn every_response_has_its_content_type_and_a_content_security_policy() {
     let server = served();
     for (path, kind) in [
         ("/", "text/html; charset=utf-8"),
@@ -255,7 +255,7 @@ fn numbers_do_not_wait_for_the_page_and_pages_are_made_one_at_a_time() {
 }
 
 #[test]
-fn a_page_that_cannot_be_made_says_so_and_keeps_the_strip() {
+fn a_page_that_fails_to_render_shows_the_error_and_keeps_the_strip() {
     let board = LiveStatus::new("young & new");
     let server = Server::start(local(), board, || Err(Error::data("no run in <here>"))).unwrap();
     let page = get(server.address(), "/");
@@ -285,7 +285,7 @@ fn a_server_stops_although_someone_holds_on_to_it() {
 }
 
 #[test]
-fn an_address_in_use_is_told_before_anything_else() {
+fn reports_an_address_in_use_before_anything_else() {
     let server = served();
     let at = server.address();
     let error = Server::start(at, LiveStatus::new("second"), || Ok(String::new())).err().unwrap();
@@ -294,7 +294,7 @@ fn an_address_in_use_is_told_before_anything_else() {
 }
 
 #[test]
-fn a_run_whose_address_is_taken_touches_nothing_and_one_that_serves_says_where() {
+fn a_run_with_an_address_in_use_changes_nothing_and_a_serving_run_prints_its_address() {
     let dir = tempdir().unwrap();
     let pipeline = dir.path().join("a.yaml");
     std::fs::write(
@@ -310,17 +310,20 @@ fn a_run_whose_address_is_taken_touches_nothing_and_one_that_serves_says_where()
         (output.status.code(), String::from_utf8(output.stderr).unwrap())
     };
     let taken = served();
-    let (code, told) = start(&taken.address().port().to_string(), &[]);
-    assert_eq!(code, Some(3), "{told}");
-    assert!(told.contains(&format!("error (environment): cannot listen on `{}`: ", taken.address())), "{told}");
+    let (code, stderr) = start(&taken.address().port().to_string(), &[]);
+    assert_eq!(code, Some(3), "{stderr}");
+    assert!(stderr.contains(&format!("error (environment): cannot listen on `{}`: ", taken.address())), "{stderr}");
     assert!(!run_dir.exists());
-    let (code, told) = start("localhost:0", &[]);
-    assert_eq!(code, Some(0), "{told}");
-    assert!(told.starts_with("serving http://127.0.0.1:") && !told.contains("warning"), "{told}");
+    let (code, stderr) = start("localhost:0", &[]);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(stderr.starts_with("serving http://127.0.0.1:") && !stderr.contains("warning"), "{stderr}");
     assert_eq!(start("0.0.0.0:0", &["--overwrite", "--quiet"]), (Some(0), String::new()));
-    let (code, told) = start("0.0.0.0:0", &["--overwrite"]);
-    assert_eq!(code, Some(0), "{told}");
-    assert!(told.contains("\nwarning: anyone who can reach this machine can read the run at this address\n"), "{told}");
+    let (code, stderr) = start("0.0.0.0:0", &["--overwrite"]);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(
+        stderr.contains("\nwarning: anyone who can reach this machine can read the run at this address\n"),
+        "{stderr}"
+    );
 }
 
 #[test]
@@ -334,7 +337,7 @@ fn a_farewell_waits_for_no_one_where_no_one_has_asked() {
 }
 
 #[test]
-fn a_farewell_waits_until_all_who_were_told_have_the_last_page() {
+fn waits_until_all_viewers_have_the_final_page() {
     let board = LiveStatus::new("watched");
     let server = Server::start(local(), board.clone(), || Ok("the last page".into())).unwrap();
     let at = server.address();

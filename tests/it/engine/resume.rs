@@ -82,7 +82,7 @@ fn an_existing_run_is_neither_touched_nor_resumed_unless_asked() {
 }
 
 #[test]
-fn a_folder_that_is_no_run_is_never_overwritten() {
+fn never_overwrites_a_folder_that_is_not_a_run() {
     let dir = tempdir().unwrap();
     std::fs::write(dir.path().join("thesis.tex"), "years of work").unwrap();
     for existing in [Existing::Refuse, Existing::Resume, Existing::Overwrite] {
@@ -113,7 +113,7 @@ fn stopped(recipe: &Recipe, run_dir: &Path) {
 }
 
 #[test]
-fn a_stopped_run_commits_and_goes_on_where_it_was() {
+fn a_stopped_run_commits_and_continues_from_there() {
     let (undisturbed, dir) = (tempdir().unwrap(), tempdir().unwrap());
     start(&Recipe::default(), undisturbed.path(), Existing::Refuse).unwrap();
     stopped(&Recipe::default(), dir.path());

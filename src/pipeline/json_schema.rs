@@ -1,30 +1,30 @@
-//! The JSON Schema of a whole document, for editors: the sections, and in them every kind with its settings.
+//! The JSON Schema of a pipeline document, for editors: its sections, and every kind with its settings.
 
 use serde_json::{Map, Value as Json, json};
 
 use super::kinds::{Family, kinds};
 use crate::engine::EngineSettings;
 
-/// The JSON Schema of pipeline documents (draft 2020-12), made of the schemas of all kinds.
+/// The JSON Schema of pipeline documents (draft 2020-12), assembled from the schemas of all kinds.
 pub fn schema() -> Json {
     let mut defs = Map::new();
     let mut sections = Map::new();
     for family in Family::ALL {
-        let mut forms = Map::new();
+        let mut variants = Map::new();
         for (name, schema) in kinds(family) {
             let own = format!("{}.{name}", family.name());
-            let mut schema = adopt(schema, &own, &mut defs);
-            // A kind that needs no settings may stand alone: `parquet:`.
+            let mut schema = move_definitions(schema, &own, &mut defs);
+            // A kind without required settings may have an empty value: `parquet:`.
             if schema["required"].as_array().is_none_or(Vec::is_empty) {
                 schema["type"] = json!(["object", "null"]);
             }
-            forms.insert(name.into(), json!({ "$ref": format!("#/$defs/{own}") }));
+            variants.insert(name.into(), json!({ "$ref": format!("#/$defs/{own}") }));
             defs.insert(own, schema);
         }
         let one_kind = json!({
             "description": family.about(),
             "type": "object",
-            "properties": forms,
+            "properties": variants,
             "minProperties": 1,
             "maxProperties": 1,
             "additionalProperties": false
@@ -33,21 +33,21 @@ pub fn schema() -> Json {
         let step = json!({ "$ref": format!("#/$defs/{}", family.name()) });
         sections.insert(family.name().into(), if family == Family::Source { step } else { labelled(family, &step) });
     }
-    let engine = adopt(schemars::schema_for!(EngineSettings).to_value(), "engine", &mut defs);
+    let engine = move_definitions(schemars::schema_for!(EngineSettings).to_value(), "engine", &mut defs);
     defs.insert("engine".into(), engine);
     let mut properties = Map::from_iter([
-        ("description".into(), json!({ "type": "string", "description": "What the pipeline is for." })),
+        ("description".into(), json!({ "type": "string", "description": "A description of the pipeline." })),
         (
             "parameters".into(),
-            json!({ "type": "object", "description": "Names that `${name}` stands for; `--set name=value` changes them." }),
+            json!({ "type": "object", "description": "Parameters and their values: `${name}` inserts one, `--set name=value` overrides it." }),
         ),
         (
             "run".into(),
-            json!({ "type": "string", "description": "The run directory: every table, the rejects, the commits." }),
+            json!({ "type": "string", "description": "The run directory: tables, rejects and commit records." }),
         ),
         (
             "seed".into(),
-            or_parameter(json!({ "type": "integer", "minimum": 0, "description": "The seed of every draw." })),
+            or_parameter(json!({ "type": "integer", "minimum": 0, "description": "The seed of all random draws." })),
         ),
         ("engine".into(), json!({ "$ref": "#/$defs/engine" })),
     ]);
@@ -72,21 +72,21 @@ fn labelled(family: Family, step: &Json) -> Json {
     })
 }
 
-/// A schema whose definitions move to the common ones, under a prefix that keeps them apart.
-fn adopt(mut schema: Json, own: &str, defs: &mut Map<String, Json>) -> Json {
+/// Moves the definitions of a schema to the common ones, under a prefix that avoids collisions, and returns the rest.
+fn move_definitions(mut schema: Json, own: &str, defs: &mut Map<String, Json>) -> Json {
     if let Some(map) = schema.as_object_mut() {
         map.remove("$schema");
         if let Some(Json::Object(inner)) = map.remove("$defs") {
             for (name, definition) in inner {
-                defs.insert(format!("{own}.{name}"), open(definition, own));
+                defs.insert(format!("{own}.{name}"), adapt(definition, own));
             }
         }
     }
-    open(schema, own)
+    adapt(schema, own)
 }
 
-/// Points references to their new place, and lets a parameter stand for everything that is no text.
-fn open(schema: Json, own: &str) -> Json {
+/// Adapts references to the moved definitions, and accepts a parameter for every scalar that is not text.
+fn adapt(schema: Json, own: &str) -> Json {
     match schema {
         Json::Object(map) => {
             let map: Map<String, Json> = map
@@ -96,25 +96,25 @@ fn open(schema: Json, own: &str) -> Json {
                         let name = path.trim_start_matches("#/$defs/");
                         (key, format!("#/$defs/{own}.{name}").into())
                     }
-                    // A parameter fits every one of several words.
-                    ("oneOf", value) => ("anyOf".to_owned(), open(value, own)),
-                    // What stands in these is no schema, whatever it looks like.
+                    // A parameter matches every alternative, which `oneOf` would refuse.
+                    ("oneOf", value) => ("anyOf".to_owned(), adapt(value, own)),
+                    // The values of these keywords are not schemas, even if they look like one.
                     ("default" | "enum" | "const" | "examples" | "required" | "type", value) => (key, value),
                     ("properties", Json::Object(properties)) => (
                         key,
-                        properties.into_iter().map(|(key, part)| (key, open(part, own))).collect::<Map<_, _>>().into(),
+                        properties.into_iter().map(|(key, part)| (key, adapt(part, own))).collect::<Map<_, _>>().into(),
                     ),
-                    (_, value) => (key, open(value, own)),
+                    (_, value) => (key, adapt(value, own)),
                 })
                 .collect();
             or_parameter(map.into())
         }
-        Json::Array(items) => items.into_iter().map(|item| open(item, own)).collect(),
+        Json::Array(items) => items.into_iter().map(|item| adapt(item, own)).collect(),
         other => other,
     }
 }
 
-/// The schema, or text with a parameter in it.
+/// The schema, or text that contains a parameter.
 fn or_parameter(schema: Json) -> Json {
     let scalar = |name: &Json| ["integer", "number", "boolean"].iter().any(|scalar| name == scalar);
     let is_scalar = match &schema["type"] {

@@ -1,4 +1,4 @@
-//! Values of several forms: options, enums (`"cpu"` or `{ model: {...} }`), and types that exclude each other.
+//! Values with several variants: options, enums (`"cpu"` or `{ model: {...} }`), and types that exclude each other.
 
 use serde_json::Value as Json;
 
@@ -7,13 +7,14 @@ use super::{
         diagnostic::SpannedDiagnostic,
         tree::{Node, Span, Value},
     },
-    Check, found, place,
-    takes::{alternatives, fit, variant},
+    Check,
+    expected_shape::{alternatives, coerce, variant},
+    found, place,
 };
 use crate::error::{Code, quoted_list};
 
 impl<'a> Check<'a> {
-    /// One of several forms: an option, an enum, or types that exclude each other.
+    /// Checks a value with several variants: an option, an enum, or types that exclude each other.
     pub(super) fn one_of(&mut self, node: &mut Node, branches: &'a [Json], name: &str, own: Span) {
         let branches: Vec<&'a Json> = branches.iter().map(|branch| self.resolve(branch)).collect();
         if node.value == Value::Null && branches.iter().any(|branch| branch["type"] == "null") {
@@ -23,7 +24,7 @@ impl<'a> Check<'a> {
         if let [only] = branches.as_slice() {
             return self.node(node, only, name, own);
         }
-        // An enum may hold another list of forms (its plain words, told one by one).
+        // schemars nests the variants without settings in a `oneOf` of their own; flatten it.
         while let Some(index) = branches.iter().position(|branch| alternatives(branch).is_some()) {
             let inner = branches.remove(index);
             branches.extend(alternatives(inner).into_iter().flatten().map(|branch| self.resolve(branch)));
@@ -35,9 +36,10 @@ impl<'a> Check<'a> {
         if plain == 0 {
             return self.variant_of(node, &words, &variants, name, own);
         }
-        // Forms of different types: the one that the value has, so that its own mistakes are told.
-        let fitting: Vec<&'a Json> = branches.iter().copied().filter(|branch| fit(&mut node.clone(), branch)).collect();
-        // A word that is none of the words may have been meant as one of the other forms.
+        // Variants of different types: check the one whose type the value has, so that mistakes inside it are reported.
+        let fitting: Vec<&'a Json> =
+            branches.iter().copied().filter(|branch| coerce(&mut node.clone(), branch)).collect();
+        // A text that matches no word may be a misspelt value of another variant: then all variants are listed.
         let is_word = |branch: &Json| self.strings(branch).is_some();
         if let Some(only) = fitting.first().filter(|only| fitting.len() == 1 && !is_word(only)) {
             return self.node(node, only, name, own);
@@ -46,17 +48,17 @@ impl<'a> Check<'a> {
             let mut copy = node.clone();
             let mut check = Check::new(self.root);
             check.node(&mut copy, branch, name, own);
-            if check.flaws.is_empty() {
+            if check.diagnostics.is_empty() {
                 *node = copy;
                 return;
             }
         }
         let expected: Vec<String> = branches.iter().map(|branch| self.expected(branch)).collect();
         let message = format!("`{name}` takes {}, found {}", expected.join(" or "), found(node));
-        self.flaws.push(SpannedDiagnostic::new(place(node, own), Code::WrongType, message));
+        self.diagnostics.push(SpannedDiagnostic::new(place(node, own), Code::WrongType, message));
     }
 
-    /// An enum: a word, or a map of one key with what belongs to it.
+    /// Checks an enum: a word, or a map with one key, whose value has the settings of the variant.
     fn variant_of(
         &mut self,
         node: &mut Node,
@@ -74,8 +76,8 @@ impl<'a> Check<'a> {
             if matches!(node.value, Value::Text(_)) && words.contains(&text.as_str()) {
                 return;
             }
-            let flaw = if variants.iter().any(|(key, _)| *key == text) {
-                SpannedDiagnostic::new(place(node, own), Code::WrongType, format!("`{text}` needs settings of its own"))
+            let diagnostic = if variants.iter().any(|(key, _)| *key == text) {
+                SpannedDiagnostic::new(place(node, own), Code::WrongType, format!("`{text}` needs settings"))
                     .help(format!("write `{name}: {{ {text}: ... }}`"))
             } else if matches!(node.value, Value::Text(_)) {
                 SpannedDiagnostic::new(place(node, own), Code::OutOfRange, format!("`{name}` cannot be `{text}`"))
@@ -84,7 +86,7 @@ impl<'a> Check<'a> {
                 let message = format!("`{name}` takes one of {}, found {}", quoted_list(&known), found(node));
                 SpannedDiagnostic::new(place(node, own), Code::WrongType, message)
             };
-            self.flaws.push(flaw);
+            self.diagnostics.push(diagnostic);
             return;
         };
         for entry in &mut *entries {
@@ -97,31 +99,34 @@ impl<'a> Check<'a> {
                     self.node(&mut entry.node, part, &key, entry.key_at);
                 }
                 None => {
-                    let flaw =
-                        SpannedDiagnostic::new(entry.key_at, Code::UnknownKey, format!("`{name}` has no form `{key}`"));
-                    self.flaws.push(flaw.suggest(&key, &known, "forms"));
+                    let diagnostic = SpannedDiagnostic::new(
+                        entry.key_at,
+                        Code::UnknownKey,
+                        format!("`{name}` has no variant `{key}`"),
+                    );
+                    self.diagnostics.push(diagnostic.suggest(&key, &known, "variants"));
                 }
             }
         }
         match entries.as_slice() {
-            [] => self.flaws.push(SpannedDiagnostic::new(
+            [] => self.diagnostics.push(SpannedDiagnostic::new(
                 own,
                 Code::MissingKey,
                 format!("`{name}` needs one of {}", quoted_list(&known)),
             )),
             [_] => {}
             [first, second, ..] => {
-                let message = format!("`{name}` takes one form, not `{}` and `{}`", first.key, second.key);
-                self.flaws.push(
+                let message = format!("`{name}` takes one variant, found `{}` and `{}`", first.key, second.key);
+                self.diagnostics.push(
                     SpannedDiagnostic::new(second.key_at, Code::Conflict, message).related(first.key_at, "the first"),
                 );
             }
         }
     }
 
-    /// A word out of a few.
+    /// Checks a text that must be one of the known words.
     pub(super) fn choice(&mut self, node: &mut Node, known: &[&str], name: &str) {
-        let flaw = match (&node.value, node.filled.clone()) {
+        let diagnostic = match (&node.value, node.filled.clone()) {
             (Value::Text(text), _) if known.contains(&text.as_str()) => return,
             (Value::Text(text), _) => {
                 SpannedDiagnostic::new(node.at, Code::OutOfRange, format!("`{name}` cannot be `{text}`"))
@@ -137,6 +142,6 @@ impl<'a> Check<'a> {
                 format!("`{name}` takes one of {}, found {}", quoted_list(known), found(node)),
             ),
         };
-        self.flaws.push(flaw);
+        self.diagnostics.push(diagnostic);
     }
 }

@@ -1,4 +1,4 @@
-//! What a schema takes: its parts, in words, and whether a value fits.
+//! The shape of a value that a JSON Schema expects: in words for messages, and as a check of one value.
 
 use serde_json::{Number, Value as Json};
 
@@ -11,7 +11,7 @@ use crate::error::quoted_list;
 impl<'a> Check<'a> {
     pub(super) fn resolve(&self, schema: &'a Json) -> &'a Json {
         let mut schema = schema;
-        // References of schemars never go in circles without a type between; the bound only says so.
+        // schemars never emits a cycle of bare references; the bound makes the loop finite anyway.
         for _ in 0..16 {
             let Some(name) = schema["$ref"].as_str().and_then(|path| path.strip_prefix("#/$defs/")) else { break };
             schema = &self.root["$defs"][name];
@@ -19,14 +19,14 @@ impl<'a> Check<'a> {
         schema
     }
 
-    /// The first paragraph of a description, as one sentence.
+    /// The first paragraph of a description, without its final stop.
     pub(super) fn resolve_description(&self, schema: &'a Json) -> Option<String> {
         let own = schema["description"].as_str().or_else(|| self.resolve(schema)["description"].as_str())?;
         let first = own.split("\n\n").next()?.replace('\n', " ");
         Some(first.trim_end_matches('.').to_owned())
     }
 
-    /// The words of an enum whose variants are all plain.
+    /// The values of an enum whose variants carry no settings.
     pub(super) fn strings(&self, schema: &'a Json) -> Option<Vec<&'a str>> {
         if let Some(word) = schema["const"].as_str() {
             return Some(vec![word]);
@@ -34,7 +34,7 @@ impl<'a> Check<'a> {
         schema["enum"].as_array().map(|words| words.iter().filter_map(Json::as_str).collect())
     }
 
-    /// What a schema takes, in words.
+    /// What a schema expects, in words.
     pub(super) fn expected(&self, schema: &'a Json) -> String {
         let schema = self.resolve(schema);
         if let Some(branches) = alternatives(schema) {
@@ -63,12 +63,12 @@ impl<'a> Check<'a> {
     }
 }
 
-/// `a number` as it stands after `a list of`.
+/// The plural of `a number`, for `a list of numbers`.
 fn plural(one: &str) -> String {
     one.strip_prefix("a ").map_or_else(|| one.to_owned(), |noun| format!("{noun}s"))
 }
 
-/// The alternatives of a schema, if it has some.
+/// The alternatives of a schema with `oneOf` or `anyOf`.
 pub(super) fn alternatives(schema: &Json) -> Option<&Vec<Json>> {
     schema["oneOf"].as_array().or_else(|| schema["anyOf"].as_array())
 }
@@ -93,34 +93,35 @@ fn types(schema: &Json) -> Vec<&str> {
     }
 }
 
-/// Whether a value has a type that the schema takes; turns it into it where nothing is lost.
-pub(super) fn fit(node: &mut Node, schema: &Json) -> bool {
+/// Whether a value has a type that the schema accepts. Converts it if that loses nothing: `1e4` to an integer, and a value from a
+/// parameter to text.
+pub(super) fn coerce(node: &mut Node, schema: &Json) -> bool {
     let types = types(schema);
     if types.is_empty() {
         return true;
     }
-    let takes = |name: &str| types.contains(&name);
+    let accepts = |name: &str| types.contains(&name);
     let own = match &node.value {
-        Value::Null => takes("null"),
-        Value::Bool(_) => takes("boolean"),
+        Value::Null => accepts("null"),
+        Value::Bool(_) => accepts("boolean"),
         Value::Number(number) if number.is_f64() => {
-            if takes("number") {
+            if accepts("number") {
                 true
-            } else if let Some(whole) = whole(number).filter(|_| takes("integer")) {
-                node.value = Value::Number(whole);
+            } else if let Some(integer) = as_integer(number).filter(|_| accepts("integer")) {
+                node.value = Value::Number(integer);
                 true
             } else {
                 false
             }
         }
-        Value::Number(_) => takes("integer") || takes("number"),
-        Value::Text(_) => takes("string"),
-        Value::List(_) => takes("array"),
-        Value::Map(_) => takes("object"),
+        Value::Number(_) => accepts("integer") || accepts("number"),
+        Value::Text(_) => accepts("string"),
+        Value::List(_) => accepts("array"),
+        Value::Map(_) => accepts("object"),
     };
     match &node.filled {
         _ if own => true,
-        Some(text) if takes("string") => {
+        Some(text) if accepts("string") => {
             node.value = Value::Text(text.clone());
             true
         }
@@ -128,13 +129,13 @@ pub(super) fn fit(node: &mut Node, schema: &Json) -> bool {
     }
 }
 
-/// `1e4` as the whole number that it is.
-fn whole(number: &Number) -> Option<Number> {
+/// The integer that a number such as `1e4` equals.
+fn as_integer(number: &Number) -> Option<Number> {
     let value = number.as_f64()?;
     (value.fract() == 0.0 && value.abs() < 9e15).then(|| Number::from(value as i64))
 }
 
-/// What was expected of a number that is outside of its range.
+/// The expected range of a number that is outside it.
 pub(super) fn out_of_range(number: &Number, schema: &Json) -> Option<String> {
     let value = number.as_f64()?;
     let bound = |key: &str| schema[key].as_f64();
@@ -168,7 +169,7 @@ pub(super) fn out_of_range(number: &Number, schema: &Json) -> Option<String> {
     (value < least || value > most).then(|| format!("{least} to {most}"))
 }
 
-/// A bound without a needless `.0`.
+/// A bound, without `.0` if it is an integer.
 fn show(bound: &Number) -> String {
-    whole(bound).unwrap_or_else(|| bound.clone()).to_string()
+    as_integer(bound).unwrap_or_else(|| bound.clone()).to_string()
 }
