@@ -100,6 +100,7 @@ impl Settings<dyn Monitor> for ChurchWindow {
         &[
             "{ score: da_y10, across: attack, up: da_y1 }",
             "{ score: da_y10, across: da_y1, up: attack, extent: 2, step: 0.02 }",
+            "{ score: da_y10, across: attack, up: second_attack }",
         ]
     }
 
