@@ -53,9 +53,16 @@ small:
 
 unit: $(ORT)
 	LUCARNE_SKIPPED=$(abspath $(SKIPPED)) cargo test --locked
+	cargo run --quiet --locked --example own_source
+	cargo run --quiet --locked --example own_monitor -- runs/own_monitor
+	cargo run --quiet --locked --example pull_stream
+	cargo run --quiet --locked --example query -- runs/query
 
+# The documentation, and how many items embedders see in it: at most 200 besides settings.
 doc:
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
+	@items=$$(grep -o '<li><a href="[^"]*"' $(TARGET)/doc/lucarne/all.html | grep -cvE 'href="(monitor|score|sink|source|transform)/'); \
+	echo "$$items public items besides settings"; test $$items -le 200
 
 # Writes again what tests hold: schemas and the expected output of mistakes and queries. Read the difference before you commit it.
 bless: $(ORT)

@@ -26,6 +26,7 @@ pub(crate) mod runtime;
 mod session;
 #[cfg(feature = "onnx")]
 mod signature;
+#[cfg_attr(not(feature = "onnx"), expect(dead_code, reason = "cards need no nodes and tensors"))]
 pub(crate) mod wire;
 
 #[cfg(feature = "onnx")]

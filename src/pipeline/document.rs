@@ -7,7 +7,7 @@ use serde_json::{Map, Value as Json, json};
 use super::{
     diagnostic::SpannedDiagnostic,
     draft::{Declared, Draft, Place},
-    kinds::{Family, Kinds},
+    kinds::{Family, Kinds, feature_of},
     parameters::{self, Argument},
     settings::{Check, repeated},
     tree::{self, Entry, Node, Span, Value},
@@ -247,8 +247,11 @@ impl Reader<'_> {
         let Some(kind) = kinds.iter().find(|kind| kind.name == one.key) else {
             let message = format!("unknown {} `{}`", family.name(), one.key);
             let what = format!("{} kinds", family.name());
-            self.diagnostics
-                .push(SpannedDiagnostic::new(one.key_at, Code::UnknownKind, message).suggest(&one.key, &names, &what));
+            let diagnostic = SpannedDiagnostic::new(one.key_at, Code::UnknownKind, message);
+            self.diagnostics.push(match feature_of(family, &one.key) {
+                Some(feature) => diagnostic.help(format!("this build lacks the cargo feature `{feature}`")),
+                None => diagnostic.suggest(&one.key, &names, &what),
+            });
             return broken(&one.key, place);
         };
         let schema = (kind.schema)().to_value();

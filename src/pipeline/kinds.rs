@@ -87,7 +87,48 @@ impl Kinds {
     }
 }
 
+/// The cargo feature that a kind needs, if it needs one.
+pub(super) fn feature_of(family: Family, kind: &str) -> Option<&'static str> {
+    match (family, kind) {
+        (Family::Source | Family::Sink, "fits") | (Family::Transform, "compress") => Some("fits"),
+        (Family::Score, "onnx") => Some("onnx"),
+        _ => None,
+    }
+}
+
 /// The kinds of a family: name and JSON Schema of the settings, in the order of the reference.
 pub fn kinds(family: Family) -> Vec<(&'static str, Json)> {
     Kinds::ALL.of(family)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_that_need_a_feature_are_those_behind_one() {
+        let attributes = |module: &str| {
+            // In the tables of kinds, the feature is on the line before the kind.
+            let lines: Vec<&str> = module.lines().map(str::trim).collect();
+            let of = |pair: &[&str]| {
+                let feature = pair[0].strip_prefix("#[cfg(feature = \"")?.strip_suffix("\")]")?.to_owned();
+                let kind = pair[1].strip_prefix("Kind::of::<")?.split("::").next()?.to_owned();
+                Some((kind, feature))
+            };
+            lines.windows(2).filter_map(of).collect::<Vec<_>>()
+        };
+        for (family, module) in [
+            (Family::Source, include_str!("../source/mod.rs")),
+            (Family::Transform, include_str!("../transform/mod.rs")),
+            (Family::Score, include_str!("../score/mod.rs")),
+            (Family::Monitor, include_str!("../monitor/mod.rs")),
+            (Family::Sink, include_str!("../sink/mod.rs")),
+        ] {
+            let behind = attributes(module);
+            for (name, _) in kinds(family) {
+                let feature = behind.iter().find(|(kind, _)| kind == name).map(|(_, feature)| feature.as_str());
+                assert_eq!(feature_of(family, name), feature, "{} `{name}`", family.name());
+            }
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test reports where it cannot continue")]
 
-use std::{collections::BTreeSet, fmt::Debug, fs, path::Path, sync::Arc};
+use std::{collections::BTreeSet, fs, path::Path, sync::Arc};
 
 use arrow::{
     array::{ArrayRef, RecordBatch, StringArray, UInt64Array},
@@ -11,12 +11,12 @@ use arrow::{
 };
 use tempfile::TempDir;
 
-use super::{KINDS, fits::Fits, parquet::Parquet};
+use super::KINDS;
 use crate::{
     batch::{ImageLayout, LABEL, OBJECT_ID, ORIGIN, ROW, Unit, list_column, list_type},
     fits,
     io::parquet,
-    stage::{Kind, RunContext, Settings, Sink, TablePart},
+    stage::{Kind, RunContext, Sink, TablePart},
 };
 
 const ROWS: usize = 23;
@@ -223,18 +223,4 @@ fn a_commit_without_rows_adds_no_rows() {
         case.commit();
         assert_eq!(case.published.len(), parts, "{}: a file is returned once", case.name);
     }
-}
-
-#[test]
-fn settings_round_trip_through_serde() {
-    fn round_trip<S: Settings<dyn Sink> + PartialEq + Debug>() -> &'static str {
-        for example in S::examples() {
-            let settings: S = serde_saphyr::from_str(example).unwrap();
-            let written = serde_json::to_value(&settings).unwrap();
-            assert_eq!(serde_json::from_value::<S>(written).unwrap(), settings);
-        }
-        S::NAME
-    }
-    let names = [round_trip::<Fits>(), round_trip::<Parquet>()];
-    assert_eq!(names.to_vec(), KINDS.iter().map(|kind| kind.name).collect::<Vec<_>>());
 }

@@ -29,9 +29,7 @@ pub trait Settings<T: ?Sized>: Serialize + DeserializeOwned + JsonSchema {
     /// Examples of these settings, as YAML. The reference, the schema and the conformance tests read them, so each must build:
     /// images are called `image`, `y10_sky`, `y1_sky` (electrons), `y10` and `y1` (stretched), scores `da_y10` and `da_y1`, a
     /// monitor to follow `attack`.
-    fn examples() -> &'static [&'static str] {
-        &[]
-    }
+    fn examples() -> &'static [&'static str];
     /// Builds the stage of a label.
     ///
     /// # Errors

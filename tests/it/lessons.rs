@@ -6,7 +6,18 @@ use arrow::{
     array::{Array, AsArray, RecordBatch},
     datatypes::Float64Type,
 };
-use lucarne::{pipeline::Pipeline, query::Run};
+use lucarne::{
+    monitor::accuracy::Accuracy,
+    pipeline::Pipeline,
+    query::Run,
+    score::onnx::Onnx,
+    sink::parquet::Parquet,
+    source::simulated::Simulated,
+    transform::{
+        asinh_stretch::{AsinhStretch, Constants},
+        observe::Observe,
+    },
+};
 
 fn lesson(name: &str) -> Pipeline {
     Pipeline::from_file(Path::new(env!("CARGO_MANIFEST_DIR")).join("pipelines").join(name)).unwrap()
@@ -19,6 +30,40 @@ fn first_light_scores_every_galaxy_with_both_models_at_both_depths() {
     assert_eq!((summary.counts.source, summary.counts.written), (24, 24));
     // A score has a row for all and one for each of the three classes.
     assert_eq!(summary.tables["accuracy"], 16);
+}
+
+#[test]
+fn first_light_in_code_writes_the_tables_of_the_document() {
+    const REGULAR: &str = "models/convnet-regular.onnx";
+    const DA: &str = "models/convnet-da.onnx";
+    let observe = |years: f64| Observe { years: Some(years.into()), ..Observe::new("image") };
+    let stretch = |image: &str, domain: &str| AsinhStretch::new(image, Constants::of_model(DA, domain));
+    let in_code = Pipeline::builder()
+        .seed(2112)
+        .source(Simulated { count: 24, ..Simulated::default() })
+        .transform("y10_sky", observe(10.0))
+        .transform("y1_sky", observe(1.0))
+        .transform("y10", stretch("y10_sky", "y10"))
+        .transform("y1", stretch("y1_sky", "y1"))
+        .score("regular_y10", Onnx::new(REGULAR, "y10"))
+        .score("regular_y1", Onnx::new(REGULAR, "y1"))
+        .score("da_y10", Onnx::new(DA, "y10"))
+        .score("da_y1", Onnx::new(DA, "y1"))
+        .monitor("accuracy", Accuracy::new(["regular_y10", "regular_y1", "da_y10", "da_y1"]))
+        .sink("objects", Parquet::default())
+        .build();
+    let folder = tempfile::tempdir().unwrap();
+    let [document, code] = ["document", "code"].map(|name| folder.path().join(name));
+    lesson("01_first_light.yaml").set("count", "24").run(&document).unwrap();
+    in_code.run(&code).unwrap();
+    for table in ["objects", "accuracy", "rejects"] {
+        let rows = |run: &Path| {
+            let run = Run::open(run).unwrap();
+            let rows = run.query(&format!("select * from {table}")).unwrap();
+            rows.map(Result::unwrap).collect::<Vec<RecordBatch>>()
+        };
+        assert_eq!(rows(&document), rows(&code), "{table}");
+    }
 }
 
 #[test]

@@ -1,13 +1,18 @@
 //! Run directories of every format that was ever shipped, and what this version does with them (`src/ARCHITECTURE.md`).
 //!
-//! `tests/golden/runs/v0` was written by lucarne 0.1.0, before run directories had a format number; `make.py` beside it made it.
+//! `tests/golden/runs/v0` was written by lucarne 0.1.0, before run directories had a format number, `v1` by 0.2.0; `make.py` beside
+//! them made them.
 
 use std::{
     fs,
     path::{Path, PathBuf},
 };
 
-use arrow::{array::AsArray, datatypes::Int64Type};
+use arrow::{
+    array::{AsArray, RecordBatch},
+    datatypes::Int64Type,
+    util::display::{ArrayFormatter, FormatOptions},
+};
 use lucarne::{
     engine::{Existing, compact},
     error::{Error, Result},
@@ -42,6 +47,22 @@ fn count(run_dir: &Path, table: &str) -> i64 {
     let run = Run::open(run_dir).unwrap();
     let batch = run.query(&format!("select count(*) as n from {table}")).unwrap().next().unwrap().unwrap();
     batch["n"].as_primitive::<Int64Type>().value(0)
+}
+
+/// All rows of a table, in order.
+fn rows(run_dir: &Path, table: &str) -> Vec<Vec<String>> {
+    let run = Run::open(run_dir).unwrap();
+    let batches: Vec<RecordBatch> =
+        run.query(&format!("select * from {table}")).unwrap().map(std::result::Result::unwrap).collect();
+    let options = FormatOptions::default();
+    let texts = |batch: &RecordBatch| {
+        let columns: Vec<_> =
+            batch.columns().iter().map(|column| ArrayFormatter::try_new(column, &options).unwrap()).collect();
+        (0..batch.num_rows())
+            .map(|row| columns.iter().map(|text| text.value(row).to_string()).collect())
+            .collect::<Vec<_>>()
+    };
+    batches.iter().flat_map(texts).collect()
 }
 
 fn pipeline(format: &str) -> Pipeline {
@@ -91,6 +112,31 @@ fn unfinished_runs_of_format_0_are_not_resumed_and_finished_ones_have_nothing_le
         assert!(matches!(error, Error::Data { .. }), "{error:?}");
         assert!(error.to_string().contains("has format 0, this version of lucarne"), "{error}");
         assert!(error.to_string().contains("resumes format 1"), "{error}");
+    }
+}
+
+#[test]
+fn runs_of_format_1_are_queried_reported_compacted_and_resumed() {
+    let finished = golden("v1").join("finished");
+    let tables = run::tables(&finished).unwrap();
+    for (run, maxiter) in [("finished", "30"), ("killed", "30"), ("pending", "300")] {
+        let dir = copy("v1", run);
+        let record = RunRecord::read(dir.path()).unwrap().unwrap();
+        assert_eq!((record.format, record.lucarne.version.as_str()), (1, "0.2.0"), "{run}");
+        assert_eq!(count(dir.path(), "objects"), record.rows("objects") as i64, "{run}");
+        assert!(Report::open(dir.path()).unwrap().page().unwrap().contains("A small run of every monitor"), "{run}");
+        let compacted = copy("v1", run);
+        let before = count(compacted.path(), "noise");
+        assert!(compact(compacted.path(), 1 << 20).is_ok(), "{run}");
+        assert_eq!(count(compacted.path(), "noise"), before, "{run}");
+        let summary = resume(pipeline("v1").set("maxiter", maxiter), dir.path()).unwrap();
+        assert_eq!((summary.counts.source, summary.already_finished), (60, run == "finished"), "{run}");
+        // The attack of the pending run searches longer, so its table and those that read it differ.
+        let same =
+            tables.keys().filter(|table| run != "pending" || !["attack", "window", "drawn"].contains(&table.as_str()));
+        for table in same {
+            assert_eq!(rows(dir.path(), table), rows(&finished, table), "{run}: {table}");
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use lucarne::{
     batch::{ImageLayout, OBJECT_ID, ORIGIN, ROW, Stretch, Unit, list_column, list_values},
     error::Code,
     score::onnx::{Device, Onnx, OnnxScorer},
-    stage::{Rejects, RunContext, Scorer, Settings},
+    stage::{Rejects, RunContext, Scorer},
 };
 use serde::Deserialize;
 
@@ -206,17 +206,6 @@ fn start_fails_when_the_card_declares_another_number_of_classes() {
         .unwrap_err()
         .to_string();
     assert!(error.contains("output `logits` of the model has shape [1, 3], its card declares [1, 2]"), "{error}");
-}
-
-#[test]
-fn every_example_builds_and_survives_serialisation() {
-    for example in <Onnx as Settings<dyn Scorer>>::examples() {
-        let settings: Onnx = serde_saphyr::from_str(example).unwrap();
-        let value = serde_json::to_value(&settings).unwrap();
-        assert_eq!(serde_json::from_value::<Onnx>(value).unwrap(), settings);
-        assert!(settings.model.is_file(), "{example}");
-        assert!(settings.build("da_y10").is_ok());
-    }
 }
 
 #[test]

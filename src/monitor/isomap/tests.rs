@@ -12,8 +12,7 @@ use crate::{
     batch::{LABEL, OBJECT_ID},
     monitor::kit::{
         fixtures::{
-            Input, assert_continues_from_any_snapshot, assert_examples_build, attack_rows, attack_schema, collect,
-            stream_rows, stream_schema,
+            Input, assert_continues_from_any_snapshot, attack_rows, attack_schema, collect, stream_rows, stream_schema,
         },
         score::Labels,
     },
@@ -284,9 +283,4 @@ fn settings_have_their_defaults() {
     let monitor = monitor(under_attack());
     assert_eq!(names(monitor.required_columns()), ["a_latent", "b_latent", "a_class", "b_class", "label"]);
     assert_eq!(names(monitor.upstream()), ["attack"]);
-}
-
-#[test]
-fn examples_build_and_survive_serialisation() {
-    assert_examples_build::<Isomap>();
 }

@@ -10,7 +10,7 @@ use arrow::{
 
 use crate::{
     batch::{LABEL, OBJECT_ID, ORIGIN, list_column, list_type},
-    stage::{Finding, Monitor, MonitorOutput, RowsOut, Settings},
+    stage::{Finding, Monitor, MonitorOutput, RowsOut},
 };
 
 pub(crate) const CLASSES: [&str; 3] = ["spiral", "elliptical", "merger"];
@@ -124,17 +124,6 @@ pub(crate) fn deliver(
         next[upstream] += 1;
     }
     outputs
-}
-
-/// Asserts that a kind has examples of its settings, that they build, and that settings survive serialisation.
-pub(crate) fn assert_examples_build<S: Settings<dyn Monitor> + PartialEq + Debug>() {
-    assert!(!S::examples().is_empty());
-    for example in S::examples() {
-        let settings: S = serde_saphyr::from_str(example).expect(example);
-        let json = serde_json::to_value(&settings).expect("JSON");
-        assert_eq!(serde_json::from_value::<S>(json).expect("settings"), settings);
-        assert_eq!(settings.build("label").err(), None, "{example}");
-    }
 }
 
 /// One call of a monitor.

@@ -9,8 +9,8 @@ use super::*;
 use crate::{
     monitor::kit::{
         fixtures::{
-            Input, assert_continues_from_any_snapshot, assert_examples_build, attack_rows, attack_schema, collect,
-            deliver, stream_rows, stream_schema,
+            Input, assert_continues_from_any_snapshot, attack_rows, attack_schema, collect, deliver, stream_rows,
+            stream_schema,
         },
         score::Labels,
     },
@@ -262,9 +262,4 @@ fn rejects_pairs_that_cannot_be_compared() {
     assert!(mistakes(LatentDistance { quantiles: vec![0.5, 5.0], ..to("b") }).contains("5 is not a quantile"));
     let no_versus = LatentDistance { maximum_js_distance: Some(0.1), ..to("b") };
     assert!(mistakes(no_versus).contains("`maximum_js_distance` needs `versus`"));
-}
-
-#[test]
-fn examples_build_and_survive_serialisation() {
-    assert_examples_build::<LatentDistance>();
 }

@@ -11,7 +11,7 @@ use parquet::arrow::ArrowWriter;
 use super::*;
 use crate::{
     batch::{ORIGIN, list_column, list_type},
-    monitor::kit::fixtures::{Input, assert_continues_from_any_snapshot, assert_examples_build, collect},
+    monitor::kit::fixtures::{Input, assert_continues_from_any_snapshot, collect},
     random::Stream,
     stats::{mmd::mmd2, points::Points},
 };
@@ -352,9 +352,4 @@ fn rejects_what_cannot_be_compared() {
         LatentDrift { reference: other, ..base },
         "are of another model (sha256 4567) than those of the score (0123)",
     );
-}
-
-#[test]
-fn examples_build_and_survive_serialisation() {
-    assert_examples_build::<LatentDrift>();
 }

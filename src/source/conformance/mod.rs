@@ -6,7 +6,7 @@
 
 mod data;
 
-use std::{collections::HashSet, fmt::Debug, path::Path, time::Instant};
+use std::{collections::HashSet, path::Path, time::Instant};
 
 use arrow::{
     array::{AsArray, RecordBatch},
@@ -14,10 +14,10 @@ use arrow::{
     datatypes::{Schema, UInt64Type},
 };
 
-use super::{KINDS, fits::Fits, parquet::Parquet, simulated::Simulated};
+use super::KINDS;
 use crate::{
     batch::ROW,
-    stage::{Read, Reader, Reject, Rejects, RunContext, Settings, Source, Split},
+    stage::{Read, Reader, Reject, Rejects, RunContext, Source, Split},
 };
 
 /// A source that is bound and started.
@@ -173,18 +173,4 @@ fn a_decoder_gives_the_same_columns_for_any_batch() {
         let single: Vec<RecordBatch> = (0..rows.num_rows()).map(|row| decode(rows.slice(row, 1))).collect();
         assert_eq!(concat_batches(&all.schema(), &single).unwrap(), all, "{name}");
     }
-}
-
-#[test]
-fn settings_round_trip_through_serde() {
-    fn round_trip<S: Settings<dyn Source> + PartialEq + Debug>() -> &'static str {
-        for example in S::examples() {
-            let settings: S = serde_saphyr::from_str(example).unwrap();
-            let written = serde_json::to_value(&settings).unwrap();
-            assert_eq!(serde_json::from_value::<S>(written).unwrap(), settings);
-        }
-        S::NAME
-    }
-    let names = [round_trip::<Fits>(), round_trip::<Parquet>(), round_trip::<Simulated>()];
-    assert_eq!(names.to_vec(), KINDS.iter().map(|kind| kind.name).collect::<Vec<_>>());
 }

@@ -1,10 +1,11 @@
-"""Makes three run directories of this format with a binary of the version that wrote it.
+"""Makes three run directories of a format with a binary of the version that writes it.
 
-    python3 make.py path/to/lucarne    # in the repository root, for the paths of the models
+    python3 tests/golden/runs/make.py path/to/lucarne v1    # in the root of the repository, for the paths of the models
 
 finished: a complete run. killed: killed while the third commit was being prepared, with parts in staging. pending: killed after
 the stream had ended, with objects of the one-pixel attack accepted and unfinished. Kills are timed, so the script tries until it
-meets the wanted instant. `_lock` is removed. Made with lucarne 0.1.0 on November 27, 2026.
+meets the wanted instant. `_lock` is removed. v0 was made with lucarne 0.1.0 on November 27, 2026, v1 with 0.2.0 on November 28,
+2026. Never make those of an old format again.
 """
 
 import json
@@ -14,8 +15,10 @@ import subprocess
 import sys
 import time
 
-HERE = pathlib.Path(__file__).parent
 BINARY = sys.argv[1]
+HERE = pathlib.Path(__file__).parent / sys.argv[2]
+# Iterations of the attack that is killed.
+MAXITER = {"v0": 3000, "v1": 300}[sys.argv[2]]
 
 
 def start(run, *extra):
@@ -52,7 +55,7 @@ while True:
 
 run = HERE / "pending"
 while True:
-    process = start(run, "--set", "maxiter=3000")
+    process = start(run, "--set", f"maxiter={MAXITER}")
     while process.poll() is None and (not commits(run) or last(run)["counts"]["source"] < 60):
         time.sleep(0.01)
     number = commits(run)[-1]
