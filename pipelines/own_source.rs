@@ -1,6 +1,7 @@
 //! A source of your own: images that are in memory, a batch for every night.
 //!
 //! `cargo run --example own_source`
+#![allow(clippy::print_stdout)]
 use std::{sync::Arc, time::Instant};
 
 use lucarne::{
@@ -52,9 +53,7 @@ fn main() -> Result<()> {
     };
     let nights: Box<dyn Source> = Box::new(Nights((0..3).map(night).collect::<Result<_>>()?));
     let mut stream = Pipeline::builder().source(nights).build().stream()?;
-    while let Some(batch) = stream.next_batch()? {
-        println!("{} images", batch.num_rows());
-    }
-    assert_eq!(stream.counts().written, 30);
+    while stream.next_batch()?.is_some() {}
+    println!("{:?}", stream.counts());
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! Scored batches in a program: the accuracy of a model, without a run directory. Needs the models and ONNX Runtime.
 //!
 //! `cargo run --example pull_stream`
+#![allow(clippy::print_stdout)]
 use lucarne::{
     batch::{list_values, text_column},
     prelude::*,

@@ -1,6 +1,7 @@
 //! SQL over a run directory: what the command `lucarne query` does, as Arrow batches.
 //!
 //! `cargo run --example query -- RUN_DIR`
+#![allow(clippy::print_stdout)]
 use std::path::PathBuf;
 
 use lucarne::{
@@ -10,7 +11,7 @@ use lucarne::{
 };
 
 const YAML: &str = "
-source: { simulated: { count: 300 } }
+source: { simulated: { count: 60 } }
 transform:
   shape: { morphology: { image: image } }
 sink:

@@ -9,7 +9,10 @@ use std::{
     time::Instant,
 };
 
-use ort::{ep, session::Session, value::TensorRef};
+use ort::{
+    session::{Session, builder::SessionBuilder},
+    value::TensorRef,
+};
 
 use super::{
     Result,
@@ -62,15 +65,22 @@ pub(crate) fn child() -> Option<Result<()>> {
     })
 }
 
+#[cfg(feature = "cuda")]
+fn with_cuda(builder: SessionBuilder) -> Result<SessionBuilder> {
+    let cuda = ort::ep::CUDA::default().with_tf32(false).build().error_on_failure();
+    Ok(builder.with_execution_providers([cuda])?.with_disable_cpu_fallback()?)
+}
+
+#[cfg(not(feature = "cuda"))]
+fn with_cuda(_: SessionBuilder) -> Result<SessionBuilder> {
+    Err("this needs `--features cuda`".into())
+}
+
 fn work(LoopFiles { library, model, images, logits }: LoopFiles, batch: usize, on_gpu: bool) -> Result<()> {
     let environment = ort::init_from(library)?.with_telemetry(false).build()?;
     let builder = Session::builder(&environment)?.with_intra_threads(1)?;
-    let mut session = if on_gpu {
-        let cuda = ep::CUDA::default().with_tf32(false).build().error_on_failure();
-        builder.with_execution_providers([cuda])?.with_disable_cpu_fallback()?.commit_from_file(model)?
-    } else {
-        builder.clone().commit_from_file(model)?
-    };
+    let mut session =
+        if on_gpu { with_cuda(builder)?.commit_from_file(model)? } else { builder.clone().commit_from_file(model)? };
     let (shape, pixels) = read_npy(images)?;
     let image: usize = shape[1..].iter().product();
     let mut out = Vec::new();

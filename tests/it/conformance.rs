@@ -60,7 +60,8 @@ const UPSTREAM: [&str; 2] = ["attack", "second_attack"];
 const ATTACK: &str = "{ score: da_y10, limit: 5, popsize: 40, maxiter: 20 }";
 
 fn settings(yaml: &str) -> Value {
-    serde_saphyr::from_str(yaml).unwrap()
+    // As in documents: `on` and `off` are words.
+    serde_saphyr::from_str_with_options(yaml, serde_saphyr::options! { strict_booleans: true }).unwrap()
 }
 
 fn context() -> RunContext {

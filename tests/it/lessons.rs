@@ -271,3 +271,22 @@ fn the_papers_experiment_ends_in_its_tables() {
     let discrepancy = "MMD^2 of Y1 latents from Y10, mean of windows";
     assert!(number(discrepancy, "da") < number(discrepancy, "regular"));
 }
+
+#[test]
+fn lessons_in_rust_are_examples_of_at_most_60_lines() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let [manifest, makefile] = ["Cargo.toml", "Makefile"].map(|name| fs::read_to_string(root.join(name)).unwrap());
+    let mut lessons = 0;
+    for entry in fs::read_dir(root.join("pipelines")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "rs") {
+            let name = path.file_stem().unwrap().to_str().unwrap();
+            let lines = fs::read_to_string(&path).unwrap().lines().count();
+            assert!(lines <= 60, "{name} has {lines} lines");
+            assert!(manifest.contains(&format!("path = \"pipelines/{name}.rs\"")), "{name} is not an example");
+            assert!(makefile.contains(&format!("--example {name}")), "`make test` does not run {name}");
+            lessons += 1;
+        }
+    }
+    assert_eq!(lessons, 4);
+}
