@@ -47,9 +47,10 @@ deny: $(DENY)
 	@if [ -x $(DENY) ]; then $(DENY) --locked check licenses bans sources; \
 	else echo "skipped: licences: cargo-deny is not available for this machine" | tee -a $(SKIPPED); fi
 
-# The engine, YAML, and Parquet alone, for those who embed it.
+# The engine, YAML, and Parquet alone, for those who embed it; and models on a GPU.
 small:
 	cargo clippy --locked --lib --no-default-features -- -D warnings
+	cargo clippy --locked --lib --no-default-features --features cuda -- -D warnings
 
 unit: $(ORT)
 	LUCARNE_SKIPPED=$(abspath $(SKIPPED)) cargo test --locked
