@@ -13,6 +13,8 @@ use super::{live_source, stages::Recipe};
 const RUN_DIR: &str = "LUCARNE_TEST_CHILD_RUN_DIR";
 /// Microseconds that the monitor of a `large` recipe takes for a row; 100 when not set.
 const DELAY: &str = "LUCARNE_TEST_MONITOR_MICROSECONDS";
+/// The most memory of batches on their way, of a `large` recipe.
+pub(super) const LARGE_MIB: usize = 32;
 const RECIPE: &str = "LUCARNE_TEST_CHILD_RECIPE";
 
 /// The recipe of a child, by name and number.
@@ -33,7 +35,7 @@ pub(super) fn recipe(name: &str) -> Recipe {
             side: 173,
             images: true,
             monitor_delay: Duration::from_micros(std::env::var(DELAY).map_or(100, |delay| delay.parse().unwrap())),
-            engine: EngineSettings { threads: 2, commit_rows: 500, ..EngineSettings::default() },
+            engine: EngineSettings { threads: 2, commit_rows: 500, memory_mib: LARGE_MIB, ..EngineSettings::default() },
             ..Recipe::default()
         },
         other => panic!("no recipe `{other}`"),
