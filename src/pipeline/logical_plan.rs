@@ -28,7 +28,7 @@ pub struct LogicalPlan {
     pub output: SchemaRef,
 }
 
-/// A transform or a score of an [`LogicalPlan`].
+/// A transform or a score of a [`LogicalPlan`].
 #[derive(Debug, Clone)]
 pub struct LogicalStep {
     /// Transform or score, or source for the decoding that workers do.

@@ -41,7 +41,7 @@ pub struct Blur {
 }
 
 impl Blur {
-    /// Settings of what is required; everything else has its default.
+    /// Settings with the required keys; all others have their defaults.
     pub fn new(image: impl Into<String>, fwhm_arcsec: impl Into<Quantity>) -> Self {
         Self { image: image.into(), fwhm_arcsec: fwhm_arcsec.into(), profile: Default::default() }
     }

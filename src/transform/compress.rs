@@ -47,7 +47,7 @@ pub struct Compress {
 }
 
 impl Compress {
-    /// Settings of what is required; everything else has its default.
+    /// Settings with the required keys; all others have their defaults.
     pub fn new(image: impl Into<String>) -> Self {
         Self { image: image.into(), ..Self::default() }
     }

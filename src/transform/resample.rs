@@ -42,7 +42,7 @@ pub struct Resample {
 }
 
 impl Resample {
-    /// Settings of what is required; everything else has its default.
+    /// Settings with the required keys; all others have their defaults.
     pub fn new(image: impl Into<String>, pixel_scale_arcsec: f64) -> Self {
         Self { image: image.into(), pixel_scale_arcsec, ..Self::default() }
     }

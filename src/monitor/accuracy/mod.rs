@@ -59,7 +59,7 @@ pub struct Accuracy {
 }
 
 impl Accuracy {
-    /// Settings of what is required; everything else has its default.
+    /// Settings with the required keys; all others have their defaults.
     pub fn new(score: impl Into<Labels>) -> Self {
         Self { truth: label(), score: score.into(), window: None, confidence: confidence(), minimum_accuracy: None }
     }

@@ -67,7 +67,7 @@ pub struct Calibration {
 }
 
 impl Calibration {
-    /// Settings of what is required; everything else has its default.
+    /// Settings with the required keys; all others have their defaults.
     pub fn new(score: impl Into<Labels>) -> Self {
         Self {
             truth: label(),

@@ -67,7 +67,7 @@ pub struct ChurchWindow {
 }
 
 impl ChurchWindow {
-    /// Settings of what is required; everything else has its default.
+    /// Settings with the required keys; all others have their defaults.
     pub fn new(score: impl Into<String>, across: impl Into<String>, up: impl Into<String>) -> Self {
         Self { score: score.into(), across: across.into(), up: up.into(), extent: extent(), step: step() }
     }

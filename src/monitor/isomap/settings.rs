@@ -48,7 +48,7 @@ pub struct Isomap {
 }
 
 impl Isomap {
-    /// Settings of what is required; everything else has its default.
+    /// Settings with the required keys; all others have their defaults.
     pub fn new(score: impl Into<Labels>) -> Self {
         Self {
             score: score.into(),

@@ -49,7 +49,7 @@ pub struct LatentDistance {
 }
 
 impl LatentDistance {
-    /// Settings of what is required; everything else has its default.
+    /// Settings with the required keys; all others have their defaults.
     pub fn new(from: impl Into<String>, to: impl Into<String>) -> Self {
         Self {
             from: from.into(),

@@ -88,7 +88,7 @@ pub struct LatentDrift {
 }
 
 impl LatentDrift {
-    /// Settings of what is required; everything else has its default.
+    /// Settings with the required keys; all others have their defaults.
     pub fn new(score: impl Into<String>, reference: impl Into<PathBuf>) -> Self {
         Self {
             score: score.into(),

@@ -131,7 +131,7 @@ pub struct OnePixel {
 }
 
 impl OnePixel {
-    /// Settings of what is required; everything else has its default.
+    /// Settings with the required keys; all others have their defaults.
     pub fn new(score: impl Into<String>) -> Self {
         Self {
             score: score.into(),

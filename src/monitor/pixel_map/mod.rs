@@ -63,7 +63,7 @@ pub struct PixelMap {
 }
 
 impl PixelMap {
-    /// Settings of what is required; everything else has its default.
+    /// Settings with the required keys; all others have their defaults.
     pub fn new(score: impl Into<String>, limit: usize) -> Self {
         Self {
             score: score.into(),

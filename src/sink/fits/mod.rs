@@ -47,7 +47,7 @@ pub struct Fits {
 }
 
 impl Fits {
-    /// Settings of what is required; everything else has its default.
+    /// Settings with the required keys; all others have their defaults.
     pub fn new(images: impl IntoIterator<Item = impl Into<String>>) -> Self {
         Self { images: images.into_iter().map(Into::into).collect(), keys: None, objects_per_file: one() }
     }

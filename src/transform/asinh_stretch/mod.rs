@@ -45,7 +45,7 @@ pub struct AsinhStretch {
 }
 
 impl AsinhStretch {
-    /// Settings of what is required; everything else has its default.
+    /// Settings with the required keys; all others have their defaults.
     pub fn new(image: impl Into<String>, constants: Constants) -> Self {
         Self { image: image.into(), constants, ..Self::default() }
     }

@@ -34,7 +34,7 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// Settings of what is required; everything else has its default.
+    /// Settings with the required keys; all others have their defaults.
     pub fn new(keep: impl IntoIterator<Item = impl Into<String>>) -> Self {
         Self { keep: keep.into_iter().map(Into::into).collect() }
     }

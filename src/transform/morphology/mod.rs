@@ -81,7 +81,7 @@ pub struct Morphology {
 }
 
 impl Morphology {
-    /// Settings for an image column; everything else has its default.
+    /// Settings for an image column; all others have their defaults.
     pub fn new(image: impl Into<String>) -> Self {
         Self { image: image.into(), ..Self::default() }
     }
