@@ -112,7 +112,7 @@ pub(crate) fn attack(bench: &Bench, inputs: &Inputs, objects: usize) -> Result<V
     let rows = with_columns(&rows, [(Field::new(LABEL, DataType::Utf8, true), class as ArrayRef)])?;
     let scorers = Scorers::from([("da".to_owned(), Arc::new(scorer) as Arc<dyn Scorer>)]);
     let run = || -> Result<Vec<RecordBatch>> {
-        let mut monitor = OnePixel::of("da", None).build("attack").map_err(mistakes)?;
+        let mut monitor = OnePixel::new("da").build("attack").map_err(mistakes)?;
         monitor.bind(rows.schema_ref(), &UpstreamSchemas::new()).map_err(mistakes)?;
         monitor.start(&context(), &scorers)?;
         let mut emitted = monitor.observe(&rows)?.rows;

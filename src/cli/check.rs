@@ -1,11 +1,11 @@
-//! `lucarne check`: reports all mistakes in a document. Prints nothing if there are none.
+//! `lucarne check`: reports all mistakes in a document, and prints nothing for a valid one.
 
 use clap::Args;
 
 use super::{Exit, pipeline::PipelineArgs};
 use crate::error::Result;
 
-/// Report all mistakes in a pipeline without reading pixels; print nothing if there are none
+/// Report all mistakes in a pipeline without reading pixels; print nothing for a valid pipeline
 #[derive(Args)]
 pub(super) struct Check {
     #[command(flatten)]

@@ -236,7 +236,7 @@ impl Pipeline {
         self.run_dir(run_dir).check()?.run(&RunOptions { existing }, &stop, &mut progress)
     }
 
-    /// Returns an iterator over scored batches. They have the columns that the sinks keep, or all columns if there is no sink. No
+    /// Returns an iterator over scored batches. They have the columns that the sinks keep, or all columns without a sink. No
     /// table is written, and monitors do not run.
     ///
     /// # Errors
@@ -296,7 +296,7 @@ impl Plan {
     /// Runs the plan. Calls `progress` on this thread: after every batch and commit, and about twenty times a second while the run waits.
     ///
     /// # Errors
-    /// A mistake if there is no run directory, and errors that end a run.
+    /// A mistake if the run directory is missing, and errors that end a run.
     pub fn run(self, options: &RunOptions, stop: &Stop, progress: &mut dyn FnMut(&Status<'_>)) -> Result<Summary> {
         if self.job.run_dir.is_none() {
             let mistake = Diagnostic::at("", Code::MissingKey, "the pipeline has no run directory");

@@ -18,6 +18,7 @@ mod queries;
 mod report;
 mod run_formats;
 mod score_onnx;
+mod settings;
 mod skip;
 
 /// The one of the command: how flat memory is depends on it.

@@ -175,7 +175,7 @@ fn values(low: f64, high: f64) -> Values {
 
 /// The settings of an attack of the Python program.
 fn case(name: &str) -> OnePixel {
-    let of = || OnePixel::of("da_y1", None);
+    let of = || OnePixel::new("da_y1");
     match name {
         "paper" => OnePixel { popsize: Some(60), maxiter: Some(60), values: values(-6.0, 7.0), ..of() },
         "scipy" => OnePixel {
@@ -382,7 +382,7 @@ fn the_state_bound_includes_kept_images() {
     let (rows, scorers) = all_images();
     let bound = |images: &[&str]| {
         let images = images.iter().map(|image| (*image).to_owned()).collect();
-        let settings = OnePixel { images, limit: Some(5), ..OnePixel::of("da_y1", None) };
+        let settings = OnePixel { images, limit: Some(5), ..OnePixel::new("da_y1") };
         started(settings, "attack", 2, rows.schema_ref(), &scorers).state_bound_bytes()
     };
     // 5 sampled objects and a queue of 16 for each of two threads, two targets, 192 floats.
@@ -458,7 +458,7 @@ fn adds_electrons_to_one_band_before_clip_and_stretch() {
         popsize: Some(30),
         maxiter: Some(5),
         only_correct: false,
-        ..OnePixel::of("da_y1", None)
+        ..OnePixel::new("da_y1")
     };
     let table = run(settings, "attack", RunShape { threads: 2, batch_rows: 3 }, &rows, &scorers);
     assert_eq!(table.num_rows(), 14);
@@ -479,7 +479,7 @@ fn adds_electrons_to_one_band_before_clip_and_stretch() {
 #[test]
 fn maps_the_largest_drop_of_every_pixel_and_counts_flips() {
     let (rows, scorers) = all_images();
-    let settings = PixelMap { values: values(-6.0, 7.0), ..PixelMap::of("da_y1", 3) };
+    let settings = PixelMap { values: values(-6.0, 7.0), ..PixelMap::new("da_y1", 3) };
     let table = run(settings.clone(), "map", RunShape { threads: 2, batch_rows: 2 }, &rows, &scorers);
     assert_eq!(table, run(settings, "map", RunShape { threads: 1, batch_rows: 7 }, &rows, &scorers));
     assert_eq!(table.num_rows(), 3);
@@ -562,7 +562,7 @@ fn rejects_impossible_attacks_before_the_run() {
             settings.build("attack").and_then(|mut monitor| monitor.bind(rows.schema_ref(), &UpstreamSchemas::new()));
         built.unwrap_err().into_iter().map(|mistake| (mistake.code, mistake.path.join("."))).collect::<Vec<_>>()
     };
-    let of = || OnePixel::of("da_y1", None);
+    let of = || OnePixel::new("da_y1");
     let cases = [
         (OnePixel { pixels: 65, ..of() }, Code::OutOfRange, "pixels"),
         (OnePixel { values: values(0.9, 1.0), ..of() }, Code::OutOfRange, "values.stretched"),

@@ -73,14 +73,6 @@ const fn confidence() -> f64 {
     0.95
 }
 
-impl Accuracy {
-    /// The total accuracy of scores, against the column `label`.
-    pub fn of(scores: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        let score = scores.into_iter().collect();
-        Self { truth: label(), score, window: None, confidence: confidence(), minimum_accuracy: None }
-    }
-}
-
 impl Settings<dyn Monitor> for Accuracy {
     const NAME: &'static str = "accuracy";
 

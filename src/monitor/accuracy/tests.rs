@@ -42,7 +42,7 @@ fn a_row_without_a_predicted_class_is_unlabelled_for_that_score() {
     let some: ArrayRef = Arc::new([Some("spiral"), None].into_iter().collect::<DictionaryArray<Int32Type>>());
     let all: ArrayRef = Arc::new(["spiral", "merger"].into_iter().collect::<DictionaryArray<Int32Type>>());
     let rows = RecordBatch::try_new(schema, vec![truth, some, all]).expect("a batch");
-    let (table, _) = watch(&mut *monitor(Accuracy::of(["a", "b"])), &[rows]);
+    let (table, _) = watch(&mut *monitor(Accuracy::new(["a", "b"])), &[rows]);
     let first = |column| [counts(&table, column)[0], counts(&table, column)[4]];
     assert_eq!((first("n"), first("correct"), first("unlabelled")), ([1, 2], [1, 2], [1, 0]));
 }
@@ -77,7 +77,7 @@ fn concat(emitted: Vec<RowsOut>) -> RecordBatch {
 }
 
 fn windowed() -> Accuracy {
-    Accuracy { window: Some(8), minimum_accuracy: Some(0.6), ..Accuracy::of(["a", "b"]) }
+    Accuracy { window: Some(8), minimum_accuracy: Some(0.6), ..Accuracy::new(["a", "b"]) }
 }
 
 fn counts<'a>(table: &'a RecordBatch, column: &str) -> &'a [u64] {
@@ -94,7 +94,7 @@ fn counts_rows_by_truth_and_prediction_and_unknown_truths_apart() {
         (Some(""), 0, 1),
         (Some("star"), 0, 1),
     ];
-    let (table, findings) = watch(&mut *monitor(Accuracy::of(["a", "b"])), &[batch(&rows)]);
+    let (table, findings) = watch(&mut *monitor(Accuracy::new(["a", "b"])), &[batch(&rows)]);
     assert!(findings.is_empty());
     let class: Vec<&str> = table["class"].as_string::<i32>().iter().flatten().collect();
     assert_eq!(class[..4], ["all", "spiral", "elliptical", "merger"]);
@@ -144,8 +144,8 @@ fn resumes_from_a_snapshot_at_any_row() {
 
 #[test]
 fn refuses_a_snapshot_of_other_scores() {
-    let snapshot = monitor(Accuracy::of(["a", "b"])).snapshot().expect("a snapshot");
-    assert!(monitor(Accuracy::of(["a"])).restore(&snapshot).is_err());
+    let snapshot = monitor(Accuracy::new(["a", "b"])).snapshot().expect("a snapshot");
+    assert!(monitor(Accuracy::new(["a"])).restore(&snapshot).is_err());
 }
 
 #[test]
@@ -153,7 +153,7 @@ fn reports_an_accuracy_below_the_threshold_once_until_it_recovers() {
     let good = vec![(Some("spiral"), 0, 0); 4];
     let bad = vec![(Some("spiral"), 1, 0); 4];
     let rows = [good.clone(), bad.clone(), bad.clone(), good, bad].concat();
-    let settings = Accuracy { window: Some(4), minimum_accuracy: Some(0.5), ..Accuracy::of(["a", "b"]) };
+    let settings = Accuracy { window: Some(4), minimum_accuracy: Some(0.5), ..Accuracy::new(["a", "b"]) };
     let (_, findings) = watch(&mut *monitor(settings), &[batch(&rows)]);
     let messages: Vec<&str> = findings.iter().map(|finding| finding.message.as_str()).collect();
     assert_eq!(
@@ -181,14 +181,14 @@ fn rejects_scores_and_truths_that_cannot_be_compared() {
         let mistakes = bound.expect_err("a mistake");
         mistakes.into_iter().map(|mistake| (mistake.code, mistake.path.join("."))).collect::<Vec<_>>()
     };
-    let both = Accuracy::of(["a", "b"]);
+    let both = Accuracy::new(["a", "b"]);
     let missing_truth = Accuracy { truth: "a_latent".into(), ..both.clone() };
     let score = |code| [(code, "score".to_owned())];
     assert_eq!(mistakes(both, "galaxy,star"), score(Code::Conflict), "other classes");
     assert_eq!(mistakes(missing_truth, "spiral,elliptical,merger"), [(Code::WrongColumn, "truth".to_owned())]);
-    assert_eq!(mistakes(Accuracy::of(["c"]), "galaxy,star"), score(Code::WrongColumn), "not a score");
-    assert_eq!(mistakes(Accuracy::of(["a", "a"]), "galaxy,star"), score(Code::Conflict), "one score twice");
-    assert_eq!(mistakes(Accuracy::of(Vec::<String>::new()), "galaxy,star"), score(Code::OutOfRange), "no score");
+    assert_eq!(mistakes(Accuracy::new(["c"]), "galaxy,star"), score(Code::WrongColumn), "not a score");
+    assert_eq!(mistakes(Accuracy::new(["a", "a"]), "galaxy,star"), score(Code::Conflict), "one score twice");
+    assert_eq!(mistakes(Accuracy::new(Labels::Many(Vec::new())), "galaxy,star"), score(Code::OutOfRange), "no score");
 }
 
 #[test]

@@ -92,14 +92,6 @@ const fn confidence() -> f64 {
     0.95
 }
 
-impl Calibration {
-    /// The total calibration of scores, against the column `label`.
-    pub fn of(scores: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        let score = scores.into_iter().collect();
-        Self { truth: label(), score, bins: bins(), window: None, confidence: confidence(), maximum_ece: None }
-    }
-}
-
 impl Settings<dyn Monitor> for Calibration {
     const NAME: &'static str = "calibration";
 

@@ -78,7 +78,7 @@ fn rates(table: &RecordBatch, column: &str) -> Vec<Option<f64>> {
 }
 
 fn four() -> Calibration {
-    Calibration { bins: 4, ..Calibration::of(["a", "b"]) }
+    Calibration { bins: 4, ..Calibration::new(["a", "b"]) }
 }
 
 fn windowed() -> Calibration {
@@ -164,9 +164,9 @@ fn resumes_from_a_snapshot_at_any_row() {
         let resumed = concat(before.rows.into_iter().chain([after.into()]).collect());
         assert_eq!((resumed, [before.findings, findings].concat()), uninterrupted, "cut at {cut}");
     }
-    let other = monitor(Calibration::of(["a", "b"])).snapshot().expect("a snapshot");
+    let other = monitor(Calibration::new(["a", "b"])).snapshot().expect("a snapshot");
     assert!(monitor(four()).restore(&other).is_err(), "other bins");
-    assert!(monitor(Calibration::of(["a"])).restore(&other).is_err(), "other scores");
+    assert!(monitor(Calibration::new(["a"])).restore(&other).is_err(), "other scores");
 }
 
 #[test]
@@ -174,7 +174,7 @@ fn reports_an_error_above_the_threshold_once_until_it_falls() {
     let confident_spirals = |truth| vec![(Some(truth), [1.0, 0.0, 0.0]); 4];
     let (good, bad) = (confident_spirals("spiral"), confident_spirals("merger"));
     let rows = [good.clone(), bad.clone(), bad.clone(), good, bad].concat();
-    let settings = Calibration { window: Some(4), maximum_ece: Some(0.5), ..Calibration::of(["a"]) };
+    let settings = Calibration { window: Some(4), maximum_ece: Some(0.5), ..Calibration::new(["a"]) };
     let (_, findings) = watch(&mut *monitor(settings), &[batch(&rows)]);
     let messages: Vec<&str> = findings.iter().map(|finding| finding.message.as_str()).collect();
     assert_eq!(
@@ -201,13 +201,13 @@ fn rejects_scores_and_truths_that_cannot_be_calibrated() {
         let mistakes = bound.expect_err("a mistake");
         mistakes.into_iter().map(|mistake| (mistake.code, mistake.path.join("."))).collect::<Vec<_>>()
     };
-    let both = Calibration::of(["a", "b"]);
+    let both = Calibration::new(["a", "b"]);
     let numeric_truth = Calibration { truth: "a_probability".into(), ..both.clone() };
     let expect = |code, key: &str| [(code, key.to_owned())];
     assert_eq!(mistakes(both.clone(), &fields(2)), expect(Code::WrongColumn, "score"), "two of three probabilities");
-    assert_eq!(mistakes(Calibration::of(["c"]), &fields(3)), expect(Code::WrongColumn, "score"), "not a score");
+    assert_eq!(mistakes(Calibration::new(["c"]), &fields(3)), expect(Code::WrongColumn, "score"), "not a score");
     assert_eq!(mistakes(numeric_truth, &fields(3)), expect(Code::WrongColumn, "truth"));
-    assert_eq!(mistakes(Calibration::of(["a", "a"]), &fields(3)), expect(Code::Conflict, "score"), "one score twice");
+    assert_eq!(mistakes(Calibration::new(["a", "a"]), &fields(3)), expect(Code::Conflict, "score"), "one score twice");
     assert_eq!(mistakes(Calibration { bins: 0, ..both }, &fields(3)), expect(Code::OutOfRange, "bins"));
 }
 

@@ -86,13 +86,6 @@ const MAX_SIDE: usize = 2001;
 /// Bytes of an object that waits for other monitors: three latents of a few hundred numbers, as JSON.
 const WAITING_OBJECT_BYTES: usize = 16_384;
 
-impl ChurchWindow {
-    /// The window of the paper, 221 x 221 points.
-    pub fn of(score: impl Into<String>, across: impl Into<String>, up: impl Into<String>) -> Self {
-        Self { score: score.into(), across: across.into(), up: up.into(), extent: extent(), step: step() }
-    }
-}
-
 impl Settings<dyn Monitor> for ChurchWindow {
     const NAME: &'static str = "church_window";
 

@@ -97,7 +97,7 @@ fn bind(settings: ChurchWindow, curved: bool) -> Result<Box<dyn Monitor>, Vec<Di
 }
 
 fn coarse(across: &str, up: &str) -> ChurchWindow {
-    ChurchWindow { step: 0.1, ..ChurchWindow::of("a", across, up) }
+    ChurchWindow { step: 0.1, ..ChurchWindow::new("a", across, up) }
 }
 
 fn number(table: &RecordBatch, column: &str, row: usize) -> Option<f64> {

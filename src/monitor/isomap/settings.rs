@@ -83,20 +83,6 @@ const fn ten() -> usize {
 const MAX_POINTS: usize = 5000;
 
 impl Isomap {
-    /// The drawing of 250 objects under some scores.
-    pub fn of(scores: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        Self {
-            score: scores.into_iter().collect(),
-            n: two_hundred_and_fifty(),
-            neighbours: five(),
-            components: three(),
-            attacked: None,
-            triplets: ten(),
-            truth: None,
-            place: 0,
-        }
-    }
-
     /// Diagnostics of too few or too many points under `scores` scores.
     fn mistakes(&self, scores: usize) -> Vec<Diagnostic> {
         let points = self.n * scores;

@@ -40,7 +40,7 @@ fn batch(objects: impl IntoIterator<Item = usize>) -> RecordBatch {
 
 /// 20 objects are embedded, and 6 placed.
 fn settings() -> Isomap {
-    Isomap { n: 20, place: 6, components: 2, truth: Some(LABEL.into()), ..Isomap::of(["a", "b"]) }
+    Isomap { n: 20, place: 6, components: 2, truth: Some(LABEL.into()), ..Isomap::new(["a", "b"]) }
 }
 
 /// The same with triplets of 4 flipped objects.
@@ -204,7 +204,7 @@ fn refuses_snapshots_of_other_settings() {
 
 #[test]
 fn of_objects_with_one_id_the_first_are_sampled() {
-    let settings = Isomap { n: 6, ..Isomap::of(["a"]) };
+    let settings = Isomap { n: 6, ..Isomap::new(["a"]) };
     let mut monitor = monitor(settings);
     for i in 0..9 {
         let rows = batch([i]);
@@ -255,7 +255,7 @@ fn rejects_scores_that_cannot_be_drawn_together() {
         let bound = bind(settings, &tables()).err().expect("a mistake");
         bound.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
     };
-    let of = |scores: &[&str]| Isomap::of(scores.iter().copied());
+    let of = |scores: &[&str]| Isomap::new(scores.iter().copied().collect::<Labels>());
     let under = |attack: &str| Isomap { attacked: Some(attack.into()), ..of(&["a"]) };
     assert!(mistakes(of(&["a", "other"])).contains("`other` is of the model `n.onnx`, `a` of `m.onnx`"));
     assert!(mistakes(of(&["none"])).contains("the column `none_latent` does not hold latents"));
@@ -278,7 +278,7 @@ fn rejects_scores_that_cannot_be_drawn_together() {
 #[test]
 fn settings_have_their_defaults() {
     let read: Isomap = serde_json::from_str(r#"{ "score": ["a", "b"] }"#).expect("settings");
-    assert_eq!(read, Isomap::of(["a", "b"]));
+    assert_eq!(read, Isomap::new(["a", "b"]));
     let names = |columns: Vec<ColumnRef>| columns.into_iter().map(|column| column.column).collect::<Vec<_>>();
     let monitor = monitor(under_attack());
     assert_eq!(names(monitor.required_columns()), ["a_latent", "b_latent", "a_class", "b_class", "label"]);

@@ -88,21 +88,6 @@ fn quantiles() -> Vec<f64> {
 }
 
 impl LatentDistance {
-    /// The distances between two scores, or between a score and a `one_pixel` monitor.
-    pub fn of(from: impl Into<String>, to: impl Into<String>) -> Self {
-        Self {
-            from: from.into(),
-            to: to.into(),
-            versus: None,
-            flipped_by: None,
-            bins: twenty(),
-            permutations: permutations(),
-            quantiles: quantiles(),
-            maximum_median: None,
-            maximum_js_distance: None,
-        }
-    }
-
     fn mistakes(&self) -> Vec<Diagnostic> {
         let mut mistakes = Vec::new();
         if let Some(q) = self.quantiles.iter().find(|q| !(0.0..=1.0).contains(*q)) {

@@ -37,7 +37,7 @@ fn against_c() -> LatentDistance {
     LatentDistance {
         versus: Some(Versus { from: "a".into(), to: "c".into() }),
         permutations: 99,
-        ..LatentDistance::of("a", "b")
+        ..LatentDistance::new("a", "b")
     }
 }
 
@@ -45,7 +45,7 @@ fn against_c() -> LatentDistance {
 fn under_attack() -> LatentDistance {
     LatentDistance {
         versus: Some(Versus { from: "b".into(), to: "second".into() }),
-        ..LatentDistance::of("a", "first")
+        ..LatentDistance::new("a", "first")
     }
 }
 
@@ -90,7 +90,7 @@ fn ids(table: &RecordBatch) -> Vec<&str> {
 
 #[test]
 fn distances_and_statistics_are_those_computed_by_hand() {
-    let (table, findings) = watch(LatentDistance::of("a", "b"), &[batch(0..2), batch(2..5)]);
+    let (table, findings) = watch(LatentDistance::new("a", "b"), &[batch(0..2), batch(2..5)]);
     assert!(findings.is_empty());
     assert_eq!(numbers(&table, "distance")[..5], [0.0, 5.0, 10.0, 15.0, 20.0].map(Some));
     assert_eq!(ids(&table), ["o0", "o1", "o2", "o3", "o4"]);
@@ -148,7 +148,7 @@ fn refuses_snapshots_of_other_settings() {
     first.observe(&batch(0..5)).expect("observed");
     let snapshot = first.snapshot().expect("a snapshot");
     let why = |settings: LatentDistance| monitor(settings).restore(&snapshot).expect_err("refused").to_string();
-    assert!(why(LatentDistance::of("a", "b")).contains("the list of pairs is"));
+    assert!(why(LatentDistance::new("a", "b")).contains("the list of pairs is"));
     let flipped = LatentDistance { flipped_by: Some(Labels::One("first".into())), ..against_c() };
     assert!(why(flipped).contains("the list of upstream monitors is [], expected [\"first\"]"));
 }
@@ -199,7 +199,7 @@ fn the_table_does_not_depend_on_which_attack_is_ahead() {
 
 #[test]
 fn scores_are_compared_over_the_objects_that_an_attack_flipped() {
-    let settings = LatentDistance { flipped_by: Some(Labels::One("first".into())), ..LatentDistance::of("a", "b") };
+    let settings = LatentDistance { flipped_by: Some(Labels::One("first".into())), ..LatentDistance::new("a", "b") };
     let mut monitor = monitor(settings);
     let upstream: Vec<String> = monitor.upstream().into_iter().map(|monitor| monitor.column).collect();
     assert_eq!(upstream, ["first"]);
@@ -250,7 +250,7 @@ fn rejects_pairs_that_cannot_be_compared() {
         let bound = bind(settings, &tables).err().expect("a mistake");
         bound.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
     };
-    let to = |label: &str| LatentDistance::of("a", label);
+    let to = |label: &str| LatentDistance::new("a", label);
     assert!(mistakes(to("other")).contains("`other` is of the model `n.onnx`, `a` of `m.onnx`"));
     assert!(mistakes(to("none")).contains("the column `none_latent` does not hold latents"));
     assert!(mistakes(to("second")).contains("the table of `second` has no latents"));

@@ -203,32 +203,6 @@ const fn alpha() -> f64 {
 const DEFAULT_MAX_ROWS: u64 = 100_000;
 
 impl LatentDrift {
-    /// Windows of `window` rows against a reference, with all other settings at their defaults.
-    pub fn of(score: impl Into<String>, reference: impl Into<PathBuf>, window: u64) -> Self {
-        Self {
-            score: score.into(),
-            reference: reference.into(),
-            domain: None,
-            reference_latent: latent(),
-            classes: true,
-            reference_probability: probability(),
-            reference_limit: reference_limit(),
-            window: Some(window),
-            every: None,
-            window_by: None,
-            segment: None,
-            segments: segments(),
-            block: None,
-            kernel: KernelChoice::default(),
-            method: TestMethod::default(),
-            features: features(),
-            permutations: permutations(),
-            bins: bins(),
-            alpha: alpha(),
-            control: Control::default(),
-        }
-    }
-
     /// The most rows of a window.
     pub(super) fn max_rows(&self) -> u64 {
         self.window.unwrap_or(DEFAULT_MAX_ROWS)

@@ -114,7 +114,12 @@ fn reference(rows: usize) -> ReferenceFile {
 
 impl ReferenceFile {
     fn settings(&self, window: u64) -> LatentDrift {
-        LatentDrift { domain: Some("near".into()), permutations: 199, ..LatentDrift::of("m", &self.path, window) }
+        LatentDrift {
+            domain: Some("near".into()),
+            permutations: 199,
+            window: Some(window),
+            ..LatentDrift::new("m", &self.path)
+        }
     }
 }
 

@@ -193,34 +193,6 @@ const fn twentieth() -> f64 {
     0.05
 }
 
-impl OnePixel {
-    /// The attack of the paper on a score, on at most `limit` objects.
-    pub fn of(score: impl Into<String>, limit: Option<usize>) -> Self {
-        Self {
-            score: score.into(),
-            truth: label(),
-            preset: Preset::default(),
-            target: Target::default(),
-            pixels: one(),
-            values: Values::default(),
-            sample: None,
-            limit,
-            only_correct: yes(),
-            popsize: None,
-            maxiter: None,
-            max_queries: None,
-            strategy: None,
-            mutation: None,
-            recombination: None,
-            tolerance: None,
-            screening: None,
-            success_above: half(),
-            success_below: twentieth(),
-            images: Vec::new(),
-        }
-    }
-}
-
 impl Settings<dyn Monitor> for OnePixel {
     const NAME: &'static str = "one_pixel";
 

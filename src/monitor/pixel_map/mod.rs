@@ -84,20 +84,6 @@ const fn yes() -> bool {
     true
 }
 
-impl PixelMap {
-    /// The map of a score over the corners of the stretched values, of `limit` objects.
-    pub fn of(score: impl Into<String>, limit: usize) -> Self {
-        Self {
-            score: score.into(),
-            truth: label(),
-            values: Values::default(),
-            levels: None,
-            limit,
-            only_correct: yes(),
-        }
-    }
-}
-
 impl Settings<dyn Monitor> for PixelMap {
     const NAME: &'static str = "pixel_map";
 

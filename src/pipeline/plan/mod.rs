@@ -185,8 +185,8 @@ impl Planner {
         Ok((job, logical_plan))
     }
 
-    /// The columns that are not dropped: those that monitors read and sinks keep, or all columns if the caller streams rows and there
-    /// is no sink.
+    /// The columns that are not dropped: those that monitors read and sinks keep, or all columns if the caller streams rows
+    /// without a sink.
     fn final_columns(
         &mut self,
         purpose: &Purpose,
