@@ -18,7 +18,7 @@ SKIPPED := .lucarne/skipped
 # A machine with a driver of NVIDIA gets a command that can use the GPU.
 GPU := $(if $(shell command -v nvidia-smi 2>/dev/null),--features cuda)
 
-.PHONY: demo test no-skips build fmt lint deny small unit doc bless bench mutants models test-training clean
+.PHONY: demo test no-skips build fmt lint deny small unit doc bless bench crash-states mutants models test-training clean
 
 demo: build
 	$(LUCARNE) run pipelines/01_first_light.yaml --overwrite
@@ -113,6 +113,10 @@ $(PEERS): benches/requirements.txt
 	$(PYTHON) -m venv .lucarne/bench
 	.lucarne/bench/bin/python -m pip install --quiet --only-binary=:all: --requirement benches/requirements.txt
 	touch $@
+
+# All states that a power loss may leave, of which `make test` tries some: seven minutes.
+crash-states:
+	LUCARNE_ALL_STATES=1 cargo test --locked --lib crash_tests -- --nocapture --test-threads 1
 
 # Changes one line at a time in the modules of numbers and reports the changes that no test notices. Hours; FILES narrows it.
 FILES ?= src/stats/** src/morphology/** src/survey/** src/image/** src/random.rs src/engine/**

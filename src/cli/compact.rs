@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::Exit;
+use super::{Exit, terminal};
 use crate::{engine, error::Result};
 
 /// Merge the small Parquet parts of a run's tables
@@ -23,7 +23,8 @@ impl Compact {
     pub(super) fn run(&self, quiet: bool) -> Result<Exit> {
         let done = engine::compact(&self.run, self.part_mib << 20)?;
         if !quiet {
-            eprintln!("{}: merged {} parts into {}", self.run.display(), done.parts_before, done.parts_after);
+            let engine::Compaction { parts_before, parts_after } = done;
+            terminal::note(&format!("{}: merged {parts_before} parts into {parts_after}", self.run.display()));
         }
         Ok(Exit::Done)
     }

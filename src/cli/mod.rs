@@ -17,6 +17,7 @@ mod run;
 #[cfg(feature = "report")]
 mod serve;
 mod terminal;
+mod verify;
 
 use std::{
     io::IsTerminal,
@@ -51,6 +52,7 @@ enum Command {
     Query(query::Query),
     Calibrate(calibrate::Calibrate),
     Compact(compact::Compact),
+    Verify(verify::Verify),
     #[cfg(feature = "report")]
     Report(report::Report),
 }
@@ -76,7 +78,9 @@ pub fn main() -> ExitCode {
         }
     };
     log(cli.verbose, cli.quiet);
-    std::panic::set_hook(Box::new(|panic| eprintln!("error: {panic}\n  = this is a bug in lucarne, please report it")));
+    std::panic::set_hook(Box::new(|panic| {
+        terminal::note(&format!("error: {panic}\n  = this is a bug in lucarne, please report it"));
+    }));
     let exit = catch_unwind(AssertUnwindSafe(|| match &cli.command {
         Command::Run(command) => command.run(cli.quiet).map(Into::into),
         Command::Check(command) => command.run().map(Into::into),
@@ -86,6 +90,7 @@ pub fn main() -> ExitCode {
         Command::Query(command) => command.run(),
         Command::Calibrate(command) => command.run().map(Into::into),
         Command::Compact(command) => command.run(cli.quiet).map(Into::into),
+        Command::Verify(command) => command.run().map(Into::into),
         #[cfg(feature = "report")]
         Command::Report(command) => command.run().map(Into::into),
     }));
@@ -113,6 +118,8 @@ fn log(verbose: u8, quiet: bool) {
     let filter = EnvFilter::try_from_env("LUCARNE_LOG").unwrap_or_else(|_| EnvFilter::new(level));
     let terminal = std::io::stderr().is_terminal();
     let logger = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(terminal);
+    // Otherwise it panics when it cannot write.
+    let logger = logger.log_internal_errors(false);
     // Tests may install a second logger in one process; the first one stays.
     let _ = logger.compact().try_init();
 }

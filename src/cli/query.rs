@@ -10,6 +10,7 @@ use std::{
 
 use clap::{ValueEnum, builder::PossibleValue};
 
+use super::terminal;
 use crate::{
     error::{Error, Result},
     query::{OutputFormat, QueryError, Run},
@@ -34,6 +35,9 @@ pub(super) struct Query {
     /// Read the SQL from a file
     #[arg(short, long, value_name = "FILE.sql", conflicts_with = "sql")]
     pub file: Option<PathBuf>,
+    /// Do not compare what is read with its checksums
+    #[arg(long)]
+    pub no_checksums: bool,
     /// Select the output format
     #[arg(long, value_enum, default_value = "table")]
     pub format: OutputFormat,
@@ -61,13 +65,13 @@ impl Query {
     /// If the run cannot be read or the result cannot be written.
     pub(super) fn run(&self) -> Result<ExitCode> {
         if self.format == OutputFormat::Parquet && io::stdout().is_terminal() {
-            eprintln!("error: cannot write Parquet to a terminal; add `> FILE.parquet`");
+            terminal::note("error: cannot write Parquet to a terminal; add `> FILE.parquet`");
             return Ok(ExitCode::from(2));
         }
         match self.write_result(io::stdin(), BufWriter::new(io::stdout())) {
             Ok(()) => Ok(ExitCode::SUCCESS),
             Err(QueryError::Sql(message)) => {
-                eprintln!("error: {message}");
+                terminal::note(&format!("error: {message}"));
                 Ok(ExitCode::from(2))
             }
             Err(QueryError::Run(error)) => Err(error),
@@ -77,7 +81,8 @@ impl Query {
     fn write_result(&self, input: impl Read, out: impl Write + Send) -> Result<(), QueryError> {
         let sql = self.text(input)?;
         let closed = AtomicBool::new(false);
-        let result = Run::open(&self.run)?.write(&sql, self.format, Pipe { out, closed: &closed });
+        let open = if self.no_checksums { Run::open_unchecked } else { Run::open };
+        let result = open(&self.run)?.write(&sql, self.format, Pipe { out, closed: &closed });
         if closed.load(Ordering::Relaxed) { Ok(()) } else { result }
     }
 
@@ -141,7 +146,13 @@ mod tests {
     fn run_and_query(sql: Option<&str>) -> (tempfile::TempDir, Query) {
         let run = tempfile::tempdir().expect("a folder");
         fs::create_dir(run.path().join("_commits")).expect("made");
-        let query = Query { run: run.path().into(), sql: sql.map(Into::into), file: None, format: OutputFormat::Csv };
+        let query = Query {
+            run: run.path().into(),
+            sql: sql.map(Into::into),
+            file: None,
+            no_checksums: false,
+            format: OutputFormat::Csv,
+        };
         (run, query)
     }
 
@@ -158,7 +169,13 @@ mod tests {
         assert_eq!(result(&Query { sql: Some("-".into()), ..query }, "select 3 as b"), "b\n3\n");
         let file = run.path().join("a.sql");
         fs::write(&file, "-- of a file\nselect 4 as c;\n").expect("written");
-        let query = Query { run: run.path().into(), sql: None, file: Some(file), format: OutputFormat::Json };
+        let query = Query {
+            run: run.path().into(),
+            sql: None,
+            file: Some(file),
+            no_checksums: false,
+            format: OutputFormat::Json,
+        };
         assert_eq!(result(&query, ""), "{\"c\":4}\n");
     }
 
@@ -179,7 +196,13 @@ mod tests {
     #[test]
     fn reports_a_folder_that_is_not_a_run() {
         let folder = tempfile::tempdir().expect("a folder");
-        let query = Query { run: folder.path().into(), sql: None, file: None, format: OutputFormat::Table };
+        let query = Query {
+            run: folder.path().into(),
+            sql: None,
+            file: None,
+            no_checksums: false,
+            format: OutputFormat::Table,
+        };
         let error = query.write_result(io::empty(), Vec::new()).expect_err("no run").to_string();
         assert!(error.ends_with("is not a run directory, and contains none: no commit records were found"), "{error}");
     }

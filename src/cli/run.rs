@@ -4,12 +4,12 @@
 use std::net::SocketAddr;
 use std::{fmt::Write, io::IsTerminal, path::PathBuf};
 
-use clap::Args;
+use clap::{Args, builder::RangedU64ValueParser};
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 
 #[cfg(feature = "report")]
 use super::serve::{self, Live};
-use super::{Exit, pipeline::PipelineArgs};
+use super::{Exit, pipeline::PipelineArgs, terminal};
 use crate::{
     engine::{Counts, Existing, RunOptions, Status, Stop, Summary},
     error::{Error, Result},
@@ -24,7 +24,7 @@ pub(super) struct Run {
     #[arg(short, long, value_name = "DIR")]
     output: Option<PathBuf>,
     /// Set the number of worker threads; 0 means one per core. Results do not depend on it
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(0..=1024))]
     threads: Option<usize>,
     /// Set the maximum number of rows in a batch. Results do not depend on it
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65536))]
@@ -77,7 +77,7 @@ impl Run {
         });
         bar.clear();
         if let (Ok(summary), false) = (&outcome, quiet) {
-            eprint!("{}", summary_lines(summary));
+            terminal::note(&summary_lines(summary));
         }
         #[cfg(feature = "report")]
         live.end(&outcome);
@@ -96,7 +96,7 @@ fn stop_on_signals() -> Result<Stop> {
             std::process::exit(Exit::Interrupted as i32);
         }
         request.request();
-        eprintln!("stopping after a commit; interrupt again to abort");
+        terminal::note("stopping after a commit; interrupt again to abort");
     })
     .map_err(|error| Error::environment(format!("cannot listen for signals: {error}")))?;
     Ok(stop)

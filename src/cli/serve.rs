@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use super::terminal;
 use crate::{
     engine::{Status, Summary},
     error::{Error, Result},
@@ -39,9 +40,9 @@ impl Live {
         let server = Server::start(address, live_status.clone(), page)?;
         if !quiet {
             let address = server.address();
-            eprintln!("serving http://{address}/");
+            terminal::note(&format!("serving http://{address}/"));
             if !is_loopback(&address) {
-                eprintln!("warning: anyone who can reach this machine can read the run at this address");
+                terminal::note("warning: anyone who can reach this machine can read the run at this address");
             }
         }
         Ok(Self(Some((live_status, server))))

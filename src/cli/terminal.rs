@@ -14,11 +14,11 @@ pub(super) fn error(error: &Error) -> Exit {
     let (red, off) = if paint == Paint::Colour { ("\x1b[1;31m", "\x1b[0m") } else { ("", "") };
     let domain = match error {
         Error::Pipeline(mistakes) => {
-            eprint!("{}", render(mistakes, paint));
+            note(&render(mistakes, paint));
             return Exit::Usage;
         }
         Error::Interrupted => {
-            eprintln!("interrupted after a commit; continue with `--resume`");
+            note("interrupted after a commit; continue with `--resume`");
             return Exit::Interrupted;
         }
         Error::Data { .. } => "data",
@@ -26,8 +26,14 @@ pub(super) fn error(error: &Error) -> Exit {
         // All stages of the command are lucarne's own.
         Error::Stage { .. } | Error::Bug { .. } => "a bug in lucarne, please report it",
     };
-    eprintln!("{red}error{off} ({domain}): {}", error.report());
+    note(&format!("{red}error{off} ({domain}): {}", error.report()));
     Exit::Failed
+}
+
+/// Prints lines to stderr. That the disk of a log is full must not change how a run ends.
+pub(super) fn note(text: &str) {
+    let mut error = std::io::stderr().lock();
+    let _ = writeln!(error, "{}", text.strip_suffix('\n').unwrap_or(text));
 }
 
 /// Prints a result to stdout. A closed pipe (`| head`) is not an error.

@@ -3,20 +3,19 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
     time::{Duration, Instant},
 };
 
 use super::{
     Job, Summary,
-    ordered_tail::OrderedTail,
+    ordered_tail::{OrderedTail, States},
     run_dir::{RecoveredState, RunDir},
     run_record,
     source_progress::SourceProgress,
 };
 use crate::{
-    error::{Error, Result},
-    io::files::sync_folder,
+    error::Result,
+    io::disk,
     run::{CommitRecord, Counts, FORMAT, Finding, RunRecord, RunState, StageWork, TableSize},
 };
 
@@ -37,11 +36,19 @@ pub(super) struct CommitLog {
     length: usize,
     /// Parts that the checkpoint lists.
     checkpoint_parts: usize,
+    /// Whether every part that a record may name is in its table.
+    settled: bool,
 }
 
 impl CommitLog {
     /// The log of a directory that was recovered or cleared.
-    pub(super) fn open(dir: RunDir, run_record: RunRecord, job: &Job, past: Option<&RecoveredState>) -> Result<Self> {
+    pub(super) fn open(
+        dir: RunDir,
+        run_record: RunRecord,
+        job: &Job,
+        inputs: BTreeMap<String, String>,
+        past: Option<&RecoveredState>,
+    ) -> Result<Self> {
         let first = || CommitRecord {
             format: FORMAT,
             commit: 0,
@@ -50,10 +57,12 @@ impl CommitLog {
             seed: job.seed,
             limit: job.limit,
             models: run_record.models.clone(),
+            inputs,
             source: SourceProgress::new(&[], false).checkpoint(&[]),
             counts: Counts::default(),
             stages: Vec::new(),
             monitors: BTreeMap::new(),
+            sinks: BTreeMap::new(),
             tables: BTreeMap::new(),
             findings: Vec::new(),
             finished: false,
@@ -67,12 +76,13 @@ impl CommitLog {
             findings: past.map(|past| past.findings.clone()).unwrap_or_default(),
             length: past.map_or(0, |past| past.log_length),
             checkpoint_parts: past.map_or(0, |past| past.checkpoint_parts),
+            settled: true,
         };
         // The run record comes first: it makes the folder a run directory and names the tables.
         log.write_run_record()?;
-        let commits = log.dir.commits();
-        fs::create_dir_all(&commits).map_err(|error| Error::io("create", &commits, error))?;
-        sync_folder(log.dir.path())?;
+        disk::create_folder(&log.dir.commits())?;
+        // Also if it was there: an earlier process may have ended before the name was durable.
+        disk::sync_folder(log.dir.path())?;
         Ok(log)
     }
 
@@ -96,11 +106,11 @@ impl CommitLog {
     pub(super) fn commit(&mut self, tail: &mut OrderedTail, finished: bool) -> Result<()> {
         let begun = Instant::now();
         let commit = self.last.commit + 1;
-        let mut added = tail.prepare()?;
+        let mut added = tail.prepare(&self.dir)?;
         for table in added.iter().filter(|(_, parts)| !parts.is_empty()).map(|(table, _)| table) {
-            sync_folder(&self.dir.staging(table))?;
+            disk::sync_folder(&self.dir.staging(table))?;
         }
-        let monitors = tail.snapshot(&self.dir, commit)?;
+        let States { monitors, sinks } = tail.snapshot(&self.dir, commit)?;
         for (table, parts) in &added {
             let size = self.sizes.entry(table.clone()).or_default();
             size.rows += parts.iter().map(|part| part.rows).sum::<u64>();
@@ -125,15 +135,18 @@ impl CommitLog {
             counts: tail.counts,
             stages: tail.works.to_vec(),
             monitors,
+            sinks,
             tables: added,
             findings: if checkpoint { self.findings.clone() } else { new_findings },
             finished,
             ..self.last.clone()
         };
+        // From here on the commit may be durable, also after an error: what is staged has to stay.
+        self.settled = false;
         self.dir.write_record(&record)?;
-        // From here on the commit is durable.
         self.dir.publish(&just_added)?;
         self.dir.forget(&record)?;
+        self.settled = true;
         (self.length, self.checkpoint_parts) = if checkpoint {
             (1, record.tables.values().map(Vec::len).sum())
         } else {
@@ -145,9 +158,9 @@ impl CommitLog {
         if finished { Ok(()) } else { self.write_run_record() }
     }
 
-    /// Ends the run: removes what is not committed, and records its state.
+    /// Ends the run: removes what is not committed, and records its state. What a commit may name stays, for the resume.
     pub(super) fn close(&mut self, state: RunState, error: Option<String>) -> Result<()> {
-        let removed = self.dir.remove_staging();
+        let removed = if self.settled { self.dir.remove_staging() } else { Ok(()) };
         (self.run_record.state, self.run_record.error) = (state, error);
         self.write_run_record()?;
         removed

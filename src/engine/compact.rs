@@ -1,17 +1,13 @@
 //! Merges small parts, because a run that commits often writes many.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, path::Path};
 
 use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 
 use super::run_dir::{RecoveredState, RunDir};
 use crate::{
     error::{Error, Result},
-    io::{self, files::sync_folder},
+    io::{self, disk},
     run::{CommitRecord, TablePart},
     table::{PartFile, WriteOptions, part_number},
 };
@@ -83,17 +79,21 @@ fn groups(parts: &[TablePart], part_bytes: u64) -> Vec<&[TablePart]> {
 /// Merges several parts into one. It gets the number of the last, so that names stay in the order of the rows.
 fn merge(dir: &RunDir, table: &str, parts: &[TablePart], commit: u64) -> Result<TablePart> {
     let staging = dir.staging(table);
-    fs::create_dir_all(&staging).map_err(|error| Error::io("create", &staging, error))?;
+    disk::create_folder(&staging)?;
     let number = parts.last().and_then(|part| part_number(&part.file)).unwrap_or(0);
-    let paths: Vec<PathBuf> = parts.iter().map(|part| dir.table(table).join(&part.file)).collect();
-    let first = io::parquet::open(&paths[0])?.1;
+    let open = |part: &TablePart| io::parquet::open_checked(&dir.table(table).join(&part.file), &part.checksums);
+    let first = open(&parts[0])?.1;
     let properties = WriteOptions::default().properties(first.schema())?;
     let name = format!("part-{number:08}-{commit}.parquet");
     let mut part = PartFile::create(&staging, name, first.schema().clone(), properties)?;
-    for path in &paths {
-        let (_, footer) = io::parquet::open(path)?;
-        for batch in io::parquet::read(path, batch_rows(&footer))? {
-            part.write(&batch.map_err(|error| io::parquet::not_parquet(path, error))?)?;
+    for old in parts {
+        let path = dir.table(table).join(&old.file);
+        let (file, footer) = open(old)?;
+        // Also what Parquet skips. A damaged part is not written on.
+        file.check_all()?;
+        let rows = batch_rows(&footer);
+        for batch in io::parquet::batches(&path, file, footer, rows)? {
+            part.write(&batch.map_err(|error| io::parquet::not_parquet(&path, error))?)?;
         }
     }
     let part = part.finish()?;
@@ -104,7 +104,7 @@ fn merge(dir: &RunDir, table: &str, parts: &[TablePart], commit: u64) -> Result<
             part.rows
         )));
     }
-    sync_folder(&staging)?;
+    disk::sync_folder(&staging)?;
     Ok(part)
 }
 
@@ -123,7 +123,7 @@ mod tests {
 
     #[test]
     fn neighbours_are_grouped_up_to_the_size_of_a_part_and_large_ones_stay_alone() {
-        let part = |number: u64, bytes: u64| TablePart { file: format!("part-{number:08}.parquet"), rows: 1, bytes };
+        let part = |number: u64, bytes: u64| TablePart::new(format!("part-{number:08}.parquet"), 1, bytes);
         let parts: Vec<TablePart> =
             [10, 20, 100, 30, 60, 20, 5].iter().zip(1..).map(|(bytes, n)| part(n, *bytes)).collect();
         let sizes = |group: &&[TablePart]| group.iter().map(|part| part.bytes).collect::<Vec<_>>();
@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn files_that_are_no_parts_are_never_merged() {
-        let cutout = |name: &str| TablePart { file: name.into(), rows: 1, bytes: 1 };
+        let cutout = |name: &str| TablePart::new(name, 1, 1);
         assert_eq!(groups(&[cutout("a.fits"), cutout("b.fits")], 100).len(), 2);
     }
 }

@@ -1,6 +1,6 @@
 //! The ordered tail of a run, on one thread: rejects, monitors, sinks, and what a commit needs from them.
 
-use std::{collections::BTreeMap, fs, sync::Arc, time::Instant};
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use arrow::{
     array::{ArrayRef, RecordBatch, RecordBatchOptions, StringArray},
@@ -18,8 +18,8 @@ use super::{
 use crate::{
     batch::{OBJECT_ID, ORIGIN, column_of},
     error::{Error, Result},
-    io::{digest, files::write_durably},
-    run::{Counts, Finding, MonitorState, OnReject, TablePart},
+    io::{checked::sums_of_file, digest, disk},
+    run::{Counts, Finding, OnReject, StateFile, TablePart},
     stage::{Monitor, MonitorOutput, Progress, Reject, RowsOut, RunContext, Sink, Split},
     table::{TableWriter, WriteOptions},
 };
@@ -40,6 +40,13 @@ pub(super) struct OrderedTail {
     pub(super) works: StageWorks,
     /// Findings since the last commit.
     pub(super) findings: Vec<Finding>,
+}
+
+/// The states of monitors and sinks, by label.
+#[derive(Default)]
+pub(super) struct States {
+    pub(super) monitors: BTreeMap<String, StateFile>,
+    pub(super) sinks: BTreeMap<String, StateFile>,
 }
 
 struct RunningMonitor {
@@ -99,7 +106,8 @@ impl OrderedTail {
             job.monitors.drain(..)
         {
             if let Some(past) = past {
-                let snapshot = read_state(dir, past, &label)?;
+                let missing = || Error::data(format!("the last commit has no state of monitor `{label}`"));
+                let snapshot = read_state(dir, past.last.monitors.get(&label).ok_or_else(missing)?)?;
                 guarded(&label, custom, || monitor.restore(&snapshot))?;
             }
             let upstream = monitor.upstream().into_iter().map(|reference| reference.column).collect();
@@ -108,8 +116,12 @@ impl OrderedTail {
         let mut sinks = std::mem::take(&mut job.sinks);
         for JobStage { label, custom, stage, .. } in &mut sinks {
             let staging = dir.staging(label);
-            fs::create_dir_all(&staging).map_err(|error| Error::io("create", &staging, error))?;
+            disk::create_folder(&staging)?;
             guarded(label, *custom, || stage.start(run, &staging, &dir.table(label)))?;
+            if let Some(state) = past.and_then(|past| past.last.sinks.get(label)) {
+                let snapshot = read_state(dir, state)?;
+                guarded(label, *custom, || stage.restore(&snapshot))?;
+            }
         }
         let live = job.source.stage.is_live();
         let progress = match past {
@@ -206,17 +218,23 @@ impl OrderedTail {
         Ok(all)
     }
 
-    /// Finishes the monitors and writes their last rows.
+    /// Finishes the monitors and the sinks, and writes their last rows.
     pub(super) fn finish(&mut self) -> Result<()> {
         let mut round = Round::new(&mut self.findings);
-        self.monitors.iter_mut().try_for_each(|monitor| round.turn(monitor, |monitor| monitor.finish()))
+        self.monitors.iter_mut().try_for_each(|monitor| round.turn(monitor, |monitor| monitor.finish()))?;
+        let mut sinks = self.sinks.iter_mut();
+        sinks.try_for_each(|JobStage { label, custom, stage, .. }| guarded(label, *custom, || stage.finish()))
     }
 
     /// Closes what was written since the last commit and makes it durable.
-    pub(super) fn prepare(&mut self) -> Result<BTreeMap<String, Vec<TablePart>>> {
+    pub(super) fn prepare(&mut self, dir: &RunDir) -> Result<BTreeMap<String, Vec<TablePart>>> {
         let mut tables = BTreeMap::new();
         for JobStage { label, custom, stage, .. } in &mut self.sinks {
-            tables.insert(label.clone(), guarded(label, *custom, || stage.prepare())?);
+            let mut parts = guarded(label, *custom, || stage.prepare())?;
+            for part in parts.iter_mut().filter(|part| part.checksums.is_empty()) {
+                part.checksums = sums_of_file(&dir.staging(label).join(&part.file))?;
+            }
+            tables.insert(label.clone(), parts);
         }
         for RunningMonitor { label, table, .. } in &mut self.monitors {
             tables.insert(label.clone(), table.prepare()?);
@@ -225,14 +243,23 @@ impl OrderedTail {
         Ok(tables)
     }
 
-    /// Writes the snapshots of the monitors beside the record of a commit.
-    pub(super) fn snapshot(&self, dir: &RunDir, commit: u64) -> Result<BTreeMap<String, MonitorState>> {
-        let mut states = BTreeMap::new();
+    /// Writes the snapshots of monitors and sinks beside the record of a commit.
+    pub(super) fn snapshot(&self, dir: &RunDir, commit: u64) -> Result<States> {
+        let write = |label: &str, snapshot: &[u8]| {
+            let file = format!("{commit:010}.{label}.state");
+            disk::replace(&dir.commits().join(&file), snapshot)?;
+            Ok::<_, Error>(StateFile { file, digest: digest::of_bytes(snapshot) })
+        };
+        let mut states = States::default();
         for RunningMonitor { label, custom, monitor, .. } in &self.monitors {
             let snapshot = guarded(label, *custom, || monitor.snapshot())?;
-            let file = format!("{commit:010}.{label}.state");
-            write_durably(&dir.commits().join(&file), &snapshot)?;
-            states.insert(label.clone(), MonitorState { file, digest: digest::of_bytes(&snapshot) });
+            states.monitors.insert(label.clone(), write(label, &snapshot)?);
+        }
+        for JobStage { label, custom, stage, .. } in &self.sinks {
+            let snapshot = guarded(label, *custom, || stage.snapshot())?;
+            if !snapshot.is_empty() {
+                states.sinks.insert(label.clone(), write(label, &snapshot)?);
+            }
         }
         Ok(states)
     }
@@ -258,11 +285,9 @@ impl OrderedTail {
     }
 }
 
-fn read_state(dir: &RunDir, past: &RecoveredState, label: &str) -> Result<Vec<u8>> {
-    let missing = || Error::data(format!("the last commit has no state of monitor `{label}`"));
-    let state = past.last.monitors.get(label).ok_or_else(missing)?;
+fn read_state(dir: &RunDir, state: &StateFile) -> Result<Vec<u8>> {
     let path = dir.commits().join(&state.file);
-    let snapshot = fs::read(&path).map_err(|error| Error::io("read", &path, error))?;
+    let snapshot = disk::read(&path)?;
     if digest::of_bytes(&snapshot) != state.digest {
         return Err(Error::data(format!("`{}` is not the state that the commit record names", path.display())));
     }

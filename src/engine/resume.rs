@@ -4,23 +4,25 @@ use std::{collections::BTreeMap, path::Path};
 
 use serde_json::Value;
 
-use super::Job;
+use super::{Job, StepStage};
 use crate::{
     error::{Error, Result},
     io::digest,
-    run::{CommitRecord, FORMAT},
+    run::{CommitRecord, RESUMED_FORMATS},
 };
 
 /// Refuses to continue a run of an older format: its source checkpoint and snapshots have another meaning.
 pub(super) fn check_format(run_dir: &Path, last: &CommitRecord) -> Result<()> {
-    if last.format == FORMAT {
+    if RESUMED_FORMATS.contains(&last.format) {
         return Ok(());
     }
     Err(Error::data(format!(
-        "cannot resume `{}`: it has format {}, this version of lucarne ({}) resumes format {FORMAT}; query, report and compact still work, and the version that began it can finish it; or begin again with overwrite",
+        "cannot resume `{}`: it has format {}, this version of lucarne ({}) resumes formats {} to {}; query, report and compact still work, and the version that began it can finish it; or begin again with overwrite",
         run_dir.display(),
         last.format,
         env!("CARGO_PKG_VERSION"),
+        RESUMED_FORMATS.start(),
+        RESUMED_FORMATS.end(),
     )))
 }
 
@@ -62,6 +64,30 @@ pub(super) fn check_models(last: &CommitRecord, models: &BTreeMap<String, String
     let changed = models.iter().find(|(label, digest)| last.models.get(*label).is_some_and(|old| old != *digest));
     changed.map_or(Ok(()), |(label, _)| {
         Err(Error::data(format!("cannot resume: the model of `{label}` is not the file that the run began with")))
+    })
+}
+
+/// The digests of the files that stages have read beside the stream.
+pub(super) fn input_digests(job: &Job) -> Result<BTreeMap<String, String>> {
+    let mut files = job.source.stage.input_files();
+    for step in &job.steps {
+        if let StepStage::Transform(transform) = &step.stage {
+            files.extend(transform.input_files());
+        }
+    }
+    files.extend(job.monitors.iter().flat_map(|monitor| monitor.stage.stage.input_files()));
+    files.sort();
+    files.dedup();
+    files.iter().map(|file| Ok((file.display().to_string(), digest::of_file(file)?))).collect()
+}
+
+/// Refuses to resume with other references, catalogues or constants.
+pub(super) fn check_inputs(last: &CommitRecord, inputs: &BTreeMap<String, String>) -> Result<()> {
+    let changed = last.inputs.iter().find(|(file, digest)| inputs.get(*file).is_some_and(|now| now != *digest));
+    changed.map_or(Ok(()), |(file, _)| {
+        Err(Error::data(format!(
+            "cannot resume: `{file}` is not the file that the run began with; restore it, or begin again with overwrite"
+        )))
     })
 }
 

@@ -9,7 +9,7 @@ use super::{
     Job, Queues, RunOptions, Status, Summary,
     commit_log::CommitLog,
     ordered_tail::{OrderedTail, REJECTS},
-    resume::{check_digests, check_format, check_models, check_same, pipeline_digest},
+    resume::{check_digests, check_format, check_inputs, check_models, check_same, input_digests, pipeline_digest},
     run_dir::{RecoveredState, RunDir},
     run_record,
     source_progress::check_ids,
@@ -39,11 +39,14 @@ pub fn run(mut job: Job, options: &RunOptions, stop: &Stop, progress: &mut dyn F
     let path = job.run_dir.clone().ok_or_else(|| Error::bug("a job without a run directory can only be streamed"))?;
     let (dir, past) = RunDir::open(&path, options.existing)?;
     let digest = pipeline_digest(&job.document);
-    let before = if past.is_some() { dir.run_record()? } else { None };
+    let before = if past.is_some() { dir.run_record_if_whole()? } else { None };
     if let Some(past) = &past {
         check_same(&past.last, &job, &digest, before.as_ref().map(|before| &before.document))?;
         if past.last.finished {
             dir.recover(&past.last)?;
+            if let Some(record) = before {
+                run_record::finish(record, past).write(dir.path())?;
+            }
             return Ok(finished_before(&dir, past, begun));
         }
         check_format(&path, &past.last)?;
@@ -56,14 +59,16 @@ pub fn run(mut job: Job, options: &RunOptions, stop: &Stop, progress: &mut dyn F
     let labels: Vec<String> = sinks.chain(job.monitors.iter().map(|monitor| &monitor.stage.label)).cloned().collect();
     let tables: Vec<&str> = labels.iter().map(String::as_str).chain([REJECTS]).collect();
     let record = run_record::begin(&job, &digest, context.threads, &tables, before.as_ref());
+    let inputs = input_digests(&job)?;
     match &past {
         Some(past) => {
             check_models(&past.last, &record.models)?;
+            check_inputs(&past.last, &inputs)?;
             dir.recover(&past.last)?;
         }
         None => dir.clear(&tables)?,
     }
-    let mut log = CommitLog::open(dir, record, &job, past.as_ref())?;
+    let mut log = CommitLog::open(dir, record, &job, inputs, past.as_ref())?;
     let tail = OrderedTail::start(&mut job, &context, log.dir(), past.as_ref(), splits.clone());
     let outcome = tail.and_then(|tail| RunLoop { log: &mut log, tail, stop, progress }.run(job, &context, splits));
     match outcome {

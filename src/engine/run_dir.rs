@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashSet},
-    fs::{self, File, TryLockError},
+    fs::{File, TryLockError},
     io,
     path::{Path, PathBuf},
     thread,
@@ -12,20 +12,21 @@ use std::{
 use super::Existing;
 use crate::{
     error::{Error, Result},
-    io::files::sync_folder,
+    io::disk,
     run::{
         self, COMMITS, CommitRecord, Finding, RunRecord, STAGING, TablePart, TableSize, commit_path, commits, is_run,
-        replay,
+        locate, replay,
     },
 };
 
 const LOCK: &str = "_lock";
+/// The commit records of a run that is being overwritten.
+const DROPPED: &str = "_dropped";
 
 /// A run directory that this process has locked.
 pub(super) struct RunDir {
     path: PathBuf,
-    /// The lock is held while the file is open, and ends with the process.
-    _lock: File,
+    _lock: Lock,
 }
 
 /// The state of a run at its last commit.
@@ -42,15 +43,15 @@ pub(super) struct RecoveredState {
 impl RunDir {
     /// Opens a folder as a run directory, and reads its state if it is to be resumed.
     pub(super) fn open(path: &Path, existing: Existing) -> Result<(Self, Option<RecoveredState>)> {
-        fs::create_dir_all(path).map_err(|error| Error::io("create", path, error))?;
-        let ours = is_run(path);
+        disk::create_folder(path)?;
+        let ours = is_run(path)?;
         if !ours && !is_empty(path)? {
             let path = path.display();
             return Err(Error::environment(format!(
                 "`{path}` is not empty and is not a run directory: choose another folder"
             )));
         }
-        let dir = Self { path: path.to_owned(), _lock: lock(path)? };
+        let dir = Self { path: path.to_owned(), _lock: Lock::of(path)? };
         match existing {
             Existing::Refuse if ours => Err(Error::environment(format!(
                 "`{}` already holds a run: resume it, overwrite it, or choose another folder",
@@ -58,8 +59,7 @@ impl RunDir {
             ))),
             Existing::Resume => {
                 let past = dir.state()?;
-                let commits = dir.run_record()?.map_or(0, |record| record.commits);
-                if past.is_none() && commits > 0 {
+                if past.is_none() && dir.run_record()?.is_some_and(|record| record.commits > 0) {
                     return Err(Error::data(format!(
                         "the commit records of `{}` are missing, so its tables cannot be trusted; overwrite it to begin again",
                         path.display()
@@ -73,7 +73,7 @@ impl RunDir {
 
     /// Locks an existing run to work on its tables.
     pub(super) fn open_existing(path: &Path) -> Result<(Self, Option<RecoveredState>)> {
-        if !is_run(path) {
+        if !is_run(path)? {
             return Err(Error::environment(format!("`{}` is not a run directory", path.display())));
         }
         Self::open(path, Existing::Resume)
@@ -100,6 +100,18 @@ impl RunDir {
         RunRecord::read(&self.path)
     }
 
+    /// The run record; `None` if there is none, or if it is damaged: a resume can do without, since the commit records have all
+    /// that it needs. One of a newer format is not damaged.
+    pub(super) fn run_record_if_whole(&self) -> Result<Option<RunRecord>> {
+        match self.run_record() {
+            Err(error @ Error::Data { .. }) if !RunRecord::is_newer(&self.path)? => {
+                tracing::warn!("{}; it is written again", error.report());
+                Ok(None)
+            }
+            record => record,
+        }
+    }
+
     fn state(&self) -> Result<Option<RecoveredState>> {
         let mut log = replay(&self.path)?;
         let log_length = log.len();
@@ -119,44 +131,66 @@ impl RunDir {
 
     /// Removes the files of an old run, and no other files.
     pub(super) fn clear(&self, tables: &[&str]) -> Result<()> {
+        self.refuse_links()?;
         // A record that cannot be read (damaged, or of a newer version) names no tables to remove.
         let old = self.run_record().ok().flatten();
         if let Some(record) = &old {
             // The old run is over, even if this process is killed before all of it is removed.
-            RunRecord { commits: 0, ..record.clone() }.write_durably(&self.path)?;
+            RunRecord { commits: 0, ..record.clone() }.write(&self.path)?;
         }
-        // Remove the records first: without them no resume accepts tables that are half removed.
-        remove_folder(&self.commits())?;
-        sync_folder(&self.path)?;
-        remove_folder(&self.path.join(STAGING))?;
-        let old: Vec<String> = old.map(|record| record.tables.into_keys().collect()).unwrap_or_default();
-        let plain = |name: &&String| name.chars().all(|letter| letter.is_alphanumeric() || letter == '_');
-        for table in old.iter().filter(plain) {
-            remove_folder(&self.table(table))?;
+        // The records go first, and all at once: without them no resume accepts tables that are half removed.
+        let dropped = self.path.join(DROPPED);
+        disk::remove_folder(&dropped)?;
+        if disk::is_folder(&self.commits())? {
+            disk::rename(&self.commits(), &dropped)?;
+            disk::sync_folder(&self.path)?;
+            disk::remove_folder(&dropped)?;
+        }
+        disk::remove_folder(&self.path.join(STAGING))?;
+        for table in old.iter().flat_map(|record| record.tables.keys()) {
+            disk::remove_folder(&self.table(table))?;
         }
         self.remove_temporaries(&self.path)?;
-        let in_the_way = tables.iter().map(|table| self.table(table)).find(|folder| folder.exists());
-        in_the_way.map_or(Ok(()), |folder| {
-            Err(Error::environment(format!(
-                "`{}` is in the way of a table and does not belong to an earlier run",
-                folder.display()
-            )))
-        })
-    }
-
-    /// Completes the last commit, and removes the files that it does not name.
-    pub(super) fn recover(&self, last: &CommitRecord) -> Result<()> {
-        self.publish(&last.tables)?;
-        for (table, parts) in &last.tables {
-            let missing = parts.iter().map(|part| self.table(table).join(&part.file)).find(|path| !path.exists());
-            if let Some(path) = missing {
-                return Err(Error::data(format!("`{}` is missing; commit {} wrote it", path.display(), last.commit)));
+        for folder in tables.iter().map(|table| self.table(table)) {
+            if disk::is_folder(&folder)? || disk::size(&folder)?.is_some() {
+                return Err(Error::environment(format!(
+                    "`{}` is in the way of a table and does not belong to an earlier run",
+                    folder.display()
+                )));
             }
         }
-        remove_folder(&self.path.join(STAGING))?;
+        disk::sync_folder(&self.path)
+    }
+
+    /// Completes the last commit, and removes the files that it does not name. All parts of the run have to be there, as long as
+    /// they were.
+    pub(super) fn recover(&self, last: &CommitRecord) -> Result<()> {
+        self.refuse_links()?;
+        // The process that wrote the record may have ended before these names were durable.
+        disk::sync_folder(&self.path)?;
+        disk::sync_folder(&self.commits())?;
+        self.publish(&last.tables)?;
+        for (table, parts) in &self.all_parts()? {
+            parts.iter().try_for_each(|part| locate(&self.path, table, part).map(drop))?;
+        }
+        self.remove_staging()?;
         self.forget(last)?;
         self.remove_temporaries(&self.path)?;
         self.remove_temporaries(&self.commits())
+    }
+
+    /// Refuses to work in a directory with links in place of folders: what is moved and removed there would be elsewhere.
+    fn refuse_links(&self) -> Result<()> {
+        for name in disk::names(&self.path)? {
+            let path = self.path.join(name);
+            if disk::is_link(&path)? {
+                return Err(Error::data(format!(
+                    "`{}` is a symbolic link: move what it points to into the run directory",
+                    path.display()
+                )));
+            }
+        }
+        Ok(())
     }
 
     /// Renames a record into place: the commit.
@@ -168,21 +202,16 @@ impl RunDir {
     pub(super) fn publish(&self, tables: &BTreeMap<String, Vec<TablePart>>) -> Result<()> {
         for (table, parts) in tables {
             let (staging, folder) = (self.staging(table), self.table(table));
-            let mut moved = false;
-            for part in parts {
-                let from = staging.join(&part.file);
-                if !from.exists() {
-                    continue;
-                }
-                fs::create_dir_all(&folder).map_err(|error| Error::io("create", &folder, error))?;
-                fs::rename(&from, folder.join(&part.file)).map_err(|error| Error::io("move", &from, error))?;
-                moved = true;
+            let staged: HashSet<String> = disk::names(&staging)?.into_iter().collect();
+            let mut staged = parts.iter().filter(|part| staged.contains(&part.file)).peekable();
+            if staged.peek().is_none() {
+                continue;
             }
-            if moved {
-                sync_folder(&folder)?;
-                sync_folder(&staging)?;
-                sync_folder(&self.path)?;
-            }
+            // Its name has to be durable before anything is moved into it.
+            disk::create_folder(&folder)?;
+            staged.try_for_each(|part| disk::rename(&staging.join(&part.file), &folder.join(&part.file)))?;
+            disk::sync_folder(&folder)?;
+            disk::sync_folder(&staging)?;
         }
         Ok(())
     }
@@ -190,10 +219,10 @@ impl RunDir {
     /// Removes what a record supersedes: states of other commits, records before a checkpoint, and the parts that only those
     /// name.
     pub(super) fn forget(&self, last: &CommitRecord) -> Result<()> {
-        let states: Vec<&str> = last.monitors.values().map(|state| state.file.as_str()).collect();
-        for name in names(&self.commits())? {
+        let states: Vec<&str> = last.states().map(|(_, state)| state.file.as_str()).collect();
+        for name in disk::names(&self.commits())? {
             if name.ends_with(".state") && !states.contains(&name.as_str()) {
-                remove_file(&self.commits().join(name))?;
+                disk::remove_file(&self.commits().join(name))?;
             }
         }
         if last.checkpoint {
@@ -205,27 +234,29 @@ impl RunDir {
     fn forget_before(&self, checkpoint: &CommitRecord) -> Result<()> {
         let older: Vec<u64> = commits(&self.path)?.into_iter().filter(|number| *number < checkpoint.commit).collect();
         for number in &older {
-            let path = commit_path(&self.path, *number);
-            let text = fs::read(&path).map_err(|error| Error::io("read", &path, error))?;
-            let Ok(old) = serde_json::from_slice::<CommitRecord>(&text) else { continue };
+            // A damaged one names nothing; the run does not need it any more.
+            let old = match CommitRecord::read(&self.path, *number) {
+                Err(error @ Error::Environment { .. }) => return Err(error),
+                old => old.ok().flatten().unwrap_or_default(),
+            };
             for (table, parts) in &old.tables {
                 let kept = checkpoint.tables.get(table).map(Vec::as_slice).unwrap_or_default();
                 let kept: HashSet<&str> = kept.iter().map(|part| part.file.as_str()).collect();
                 for part in parts.iter().filter(|part| !kept.contains(part.file.as_str())) {
-                    remove_file(&self.table(table).join(&part.file))?;
+                    disk::remove_file(&self.table(table).join(&part.file))?;
                 }
             }
         }
         // The oldest is removed last: while it exists, a later start finds what is left to remove.
         for number in older.iter().rev() {
-            remove_file(&commit_path(&self.path, *number))?;
+            disk::remove_file(&commit_path(&self.path, *number))?;
         }
         Ok(())
     }
 
     /// Removes what is in staging, after a run that finished or failed.
     pub(super) fn remove_staging(&self) -> Result<()> {
-        remove_folder(&self.path.join(STAGING))
+        disk::remove_folder(&self.path.join(STAGING))
     }
 
     /// All parts of all tables, as of the last commit.
@@ -234,30 +265,54 @@ impl RunDir {
     }
 
     fn remove_temporaries(&self, folder: &Path) -> Result<()> {
-        for name in names(folder)?.iter().filter(|name| name.starts_with('.') && name.ends_with(".new")) {
-            remove_file(&folder.join(name))?;
-        }
-        Ok(())
+        let names = disk::names(folder)?;
+        let mut temporaries = names.iter().filter(|name| disk::is_temporary(name));
+        temporaries.try_for_each(|name| disk::remove_file(&folder.join(name)))
     }
 }
 
-fn lock(path: &Path) -> Result<File> {
-    let path = path.join(LOCK);
-    let file = File::options().create(true).truncate(false).write(true).open(&path);
-    let file = file.map_err(|error| Error::io("open", &path, error))?;
+/// The lock of a run directory, held while its files are open; it ends with the process.
+struct Lock {
+    _file: File,
+    /// The folder itself: somebody may remove the file. Not all systems can lock a folder.
+    _folder: Option<File>,
+}
+
+impl Lock {
+    fn of(run_dir: &Path) -> Result<Self> {
+        let path = run_dir.join(LOCK);
+        // Something else than a file is refused: opening a pipe may take for ever.
+        disk::size(&path)?;
+        let file = File::options().create(true).truncate(false).write(true).open(&path);
+        let file = file.map_err(|error| Error::io("open", &path, error))?;
+        if !try_lock(&file).map_err(|error| Error::io("lock", &path, error))? {
+            return Err(in_use(run_dir));
+        }
+        let folder = File::open(run_dir).ok();
+        let folder = folder.and_then(|folder| Some((try_lock(&folder).ok()?, folder)));
+        match folder {
+            Some((false, _)) => Err(in_use(run_dir)),
+            folder => Ok(Self { _file: file, _folder: folder.map(|(_, folder)| folder) }),
+        }
+    }
+}
+
+/// Locks a file; false if another process has locked it.
+fn try_lock(file: &File) -> io::Result<bool> {
     // A child process that is just being started holds a copy of a released lock until its `exec`.
     let patience = Instant::now() + Duration::from_millis(500);
     loop {
         match file.try_lock() {
-            Ok(()) => return Ok(file),
+            Ok(()) => return Ok(true),
             Err(TryLockError::WouldBlock) if Instant::now() < patience => thread::sleep(Duration::from_millis(10)),
-            Err(TryLockError::WouldBlock) => {
-                let folder = path.parent().unwrap_or(&path).display();
-                return Err(Error::environment(format!("another process is using `{folder}`")));
-            }
-            Err(TryLockError::Error(error)) => return Err(Error::io("lock", &path, error)),
+            Err(TryLockError::WouldBlock) => return Ok(false),
+            Err(TryLockError::Error(error)) => return Err(error),
         }
     }
+}
+
+fn in_use(run_dir: &Path) -> Error {
+    Error::environment(format!("another process is using `{}`", run_dir.display()))
 }
 
 /// Whether a process works on a run directory now. The run record does not show it: a killed run leaves the record unchanged.
@@ -269,27 +324,5 @@ pub fn is_running(run_dir: &Path) -> bool {
 
 /// Whether a folder is empty, except for the lock of a process that ended before it began.
 fn is_empty(folder: &Path) -> Result<bool> {
-    Ok(names(folder)?.iter().all(|name| name == LOCK || (name.starts_with('.') && name.ends_with(".new"))))
-}
-
-fn names(folder: &Path) -> Result<Vec<String>> {
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(Error::io("read", folder, error)),
-    };
-    let name = |entry: io::Result<fs::DirEntry>| entry.map(|entry| entry.file_name().to_string_lossy().into_owned());
-    entries.map(name).collect::<io::Result<_>>().map_err(|error| Error::io("read", folder, error))
-}
-
-fn remove_folder(folder: &Path) -> Result<()> {
-    unless_gone(fs::remove_dir_all(folder)).map_err(|error| Error::io("remove", folder, error))
-}
-
-fn remove_file(file: &Path) -> Result<()> {
-    unless_gone(fs::remove_file(file)).map_err(|error| Error::io("remove", file, error))
-}
-
-fn unless_gone(result: io::Result<()>) -> io::Result<()> {
-    result.or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
+    Ok(disk::names(folder)?.iter().all(|name| name == LOCK || disk::is_temporary(name)))
 }

@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::Map;
 
-use super::{Job, StepStage};
+use super::{Job, StepStage, run_dir::RecoveredState};
 use crate::run::{
     CommitRecord, EngineSettings, FORMAT, Finding, HostRecord, RunRecord, RunState, TableSize, Writer, record::metrics,
 };
@@ -65,6 +65,15 @@ pub(super) fn update(
     record.findings = findings.to_vec();
     record.stages.clone_from(&commit.stages);
     record.metrics = metrics(&commit.stages);
+}
+
+/// The record of a run that was killed between its last commit and its end.
+pub(super) fn finish(mut record: RunRecord, past: &RecoveredState) -> RunRecord {
+    if record.state != RunState::Finished {
+        update(&mut record, &past.last, &past.sizes, &past.findings);
+        (record.state, record.error) = (RunState::Finished, None);
+    }
+    record
 }
 
 fn host() -> HostRecord {

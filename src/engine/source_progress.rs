@@ -1,7 +1,5 @@
 //! The progress of the source, from which source checkpoints are made and with which they are compared.
 
-use std::collections::BTreeMap;
-
 use crate::{
     error::{Error, Result},
     io::digest::NamesDigest,
@@ -14,6 +12,15 @@ use crate::{
 pub(super) struct SplitOffset {
     pub(super) split: usize,
     pub(super) offset: u64,
+    /// What the split holds up to there, as its reader says.
+    pub(super) contents: Option<u128>,
+}
+
+/// What was read of a split.
+#[derive(Debug, Clone, Copy, Default)]
+struct ReadSoFar {
+    offset: u64,
+    contents: Option<u128>,
 }
 
 /// Follows the source through its splits.
@@ -21,8 +28,8 @@ pub(super) struct SourceProgress {
     live: bool,
     /// The split being read by a sequential source.
     current: usize,
-    /// The offset in every split; of a sequential source only that in the current split counts.
-    offsets: Vec<u64>,
+    /// What was read of every split; of a sequential source only the current split counts.
+    read: Vec<ReadSoFar>,
     /// The ids of the splits before the current one.
     finished: NamesDigest,
 }
@@ -30,7 +37,7 @@ pub(super) struct SourceProgress {
 impl SourceProgress {
     /// Starts at the beginning.
     pub(super) fn new(splits: &[Split], live: bool) -> Self {
-        Self { live, current: 0, offsets: vec![0; splits.len()], finished: NamesDigest::default() }
+        Self { live, current: 0, read: vec![ReadSoFar::default(); splits.len()], finished: NamesDigest::default() }
     }
 
     /// Starts at a checkpoint.
@@ -39,6 +46,10 @@ impl SourceProgress {
     /// [`Error::Data`] if the splits of the source differ from those of the checkpoint.
     pub(super) fn resume(splits: &[Split], live: bool, checkpoint: &SourceCheckpoint) -> Result<Self> {
         let mut progress = Self::new(splits, live);
+        let contents = |id: &str| {
+            let text = checkpoint.contents.get(id)?;
+            u128::from_str_radix(text, 16).ok()
+        };
         if live {
             for (id, offset) in &checkpoint.offsets {
                 let split = splits.iter().position(|split| split.id == *id).ok_or_else(|| {
@@ -46,11 +57,12 @@ impl SourceProgress {
                         "the source has changed: the split `{id}`, which the run has read up to offset {offset}, is missing; restore it, or begin again with overwrite"
                     ))
                 })?;
-                progress.offsets[split] = *offset;
+                progress.read[split] = ReadSoFar { offset: *offset, contents: contents(id) };
             }
         } else {
-            let offset = checkpoint.offsets.values().next().copied().unwrap_or(0);
-            progress.advance(splits, SplitOffset { split: checkpoint.finished_splits, offset });
+            let (offset, contents) =
+                checkpoint.offsets.iter().next().map_or((0, None), |(id, offset)| (*offset, contents(id)));
+            progress.advance(splits, SplitOffset { split: checkpoint.finished_splits, offset, contents });
         }
         let complete = if live { checkpoint.finished_splits == 0 } else { progress.checkpoint(splits) == *checkpoint };
         if complete {
@@ -68,24 +80,37 @@ impl SourceProgress {
             splits.iter().take(to.split).skip(self.current).for_each(|split| self.finished.push(&split.id));
             self.current = to.split;
         }
-        if let Some(offset) = self.offsets.get_mut(to.split) {
-            *offset = to.offset;
+        if let Some(read) = self.read.get_mut(to.split) {
+            *read = ReadSoFar { offset: to.offset, contents: to.contents };
         }
     }
 
     /// The current checkpoint.
     pub(super) fn checkpoint(&self, splits: &[Split]) -> SourceCheckpoint {
-        let open = splits.iter().zip(&self.offsets).enumerate();
-        let open = open.filter(|(index, _)| self.live || *index == self.current);
-        let offsets: BTreeMap<String, u64> = open.map(|(_, (split, offset))| (split.id.clone(), *offset)).collect();
-        SourceCheckpoint { finished_splits: self.current, finished_digest: self.finished.hex(), offsets }
+        let open = splits.iter().zip(&self.read).enumerate();
+        let open: Vec<(&String, &ReadSoFar)> = open
+            .filter(|(index, _)| self.live || *index == self.current)
+            .map(|(_, (split, read))| (&split.id, read))
+            .collect();
+        let contents = |(id, read): &(&String, &ReadSoFar)| Some(((*id).clone(), format!("{:032x}", read.contents?)));
+        SourceCheckpoint {
+            finished_splits: self.current,
+            finished_digest: self.finished.hex(),
+            offsets: open.iter().map(|(id, read)| ((*id).clone(), read.offset)).collect(),
+            contents: open.iter().filter_map(contents).collect(),
+        }
     }
 
     /// The splits that are left to read, in order, and the offset in each.
     pub(super) fn remaining(&self) -> Vec<SplitOffset> {
         let first = if self.live { 0 } else { self.current };
-        let offset = |split: usize| if self.live || split == self.current { self.offsets[split] } else { 0 };
-        (first..self.offsets.len()).map(|split| SplitOffset { split, offset: offset(split) }).collect()
+        let read =
+            |split: usize| if self.live || split == self.current { self.read[split] } else { ReadSoFar::default() };
+        let start = |split: usize| {
+            let ReadSoFar { offset, contents } = read(split);
+            SplitOffset { split, offset, contents }
+        };
+        (first..self.read.len()).map(start).collect()
     }
 }
 
@@ -98,6 +123,8 @@ pub(super) fn check_ids(splits: &[Split]) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     fn splits(ids: &[&str]) -> Vec<Split> {
@@ -105,7 +132,7 @@ mod tests {
     }
 
     fn at(split: usize, offset: u64) -> SplitOffset {
-        SplitOffset { split, offset }
+        SplitOffset { split, offset, contents: (offset > 0).then_some(u128::from(offset)) }
     }
 
     #[test]
@@ -115,6 +142,7 @@ mod tests {
         progress.advance(&abc, at(1, 7));
         let checkpoint = progress.checkpoint(&abc);
         assert_eq!(checkpoint.offsets, BTreeMap::from([("b".into(), 7)]));
+        assert_eq!(checkpoint.contents, BTreeMap::from([("b".into(), format!("{:032x}", 7))]));
         let resumed = SourceProgress::resume(&abc, false, &checkpoint).expect("the same splits");
         assert_eq!(resumed.remaining(), [at(1, 7), at(2, 0)]);
         assert!(SourceProgress::resume(&splits(&["a", "b", "c", "d"]), false, &checkpoint).is_ok());

@@ -125,7 +125,15 @@ impl SourceThread {
     }
 
     fn open(&self, source: &dyn Source, at: SplitOffset) -> Result<OpenSplit> {
-        Ok(OpenSplit { split: at.split, reader: source.open(&self.splits[at.split], at.offset)? })
+        let split = &self.splits[at.split];
+        let reader = source.open(split, at.offset)?;
+        if at.offset > 0 && at.contents.is_some() && reader.contents() != at.contents {
+            return Err(Error::data(format!(
+                "the source has changed: the first {} rows of its split `{}` are not those that the run has read; restore its files, or begin again with overwrite",
+                at.offset, split.id
+            )));
+        }
+        Ok(OpenSplit { split: at.split, reader })
     }
 
     fn pull(&self, open: &mut OpenSplit, deadline: Instant, position: &mut Position) -> Result<Pulled> {
@@ -148,7 +156,7 @@ impl SourceThread {
         let source_seconds = begun.elapsed().as_secs_f64();
         let bytes = self.weight.expect(rows.num_rows(), bytes_of(&rows));
         let Some(permit) = self.permits.acquire(bytes) else { return Ok(Pulled::Cancelled) };
-        let after = SplitOffset { split: open.split, offset };
+        let after = SplitOffset { split: open.split, offset, contents: open.reader.contents() };
         let batch =
             SourceBatch { number: position.batch, after, source_rows, source_seconds, unreadable, rows, permit };
         position.batch += 1;

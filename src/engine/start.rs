@@ -11,10 +11,16 @@ use crate::{
 /// Rows of a batch unless a score prefers more: their images stay in the cache of a core.
 const BATCH_ROWS: usize = 32;
 
+/// More threads are a mistake: each has sessions of every model.
+const MAX_THREADS: usize = 1024;
+
 /// Starts source, steps and monitors (sinks start when their folders are ready).
 pub(super) fn start_stages(job: &mut Job, stop: &Stop) -> Result<RunContext> {
     let cores = thread::available_parallelism().map_or(1, NonZero::get);
     let threads = if job.engine.threads == 0 { cores } else { job.engine.threads };
+    if threads > MAX_THREADS {
+        return Err(Error::data(format!("`threads` is {threads}, expected at most {MAX_THREADS}")));
+    }
     let batch_rows = if job.engine.batch_rows == 0 { BATCH_ROWS } else { job.engine.batch_rows };
     let mut run = RunContext { seed: job.seed, threads, batch_rows, stop: stop.clone() };
     guarded("source", job.source.custom, || job.source.stage.start(&run))?;

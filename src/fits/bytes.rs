@@ -3,11 +3,15 @@
 use std::{
     borrow::Cow,
     fs::File,
-    io::{Read, Seek, SeekFrom},
+    io::{Error, Read, Seek, SeekFrom},
     path::Path,
+    sync::OnceLock,
 };
 
-use super::{Limits, error::Reason};
+use super::{
+    Limits,
+    error::{Reason, is_outside},
+};
 
 /// Larger files stay on disk, and ranges of them are read as needed.
 const MAX_IN_MEMORY: u64 = 64 << 20;
@@ -17,7 +21,12 @@ const GZIP: [u8; 2] = [0x1f, 0x8b];
 #[derive(Debug)]
 pub(super) enum Bytes {
     Memory(Vec<u8>),
-    Disk { file: File, len: u64 },
+    Disk {
+        file: File,
+        len: u64,
+        /// The first error of the system while it was read.
+        trouble: OnceLock<Error>,
+    },
 }
 
 impl Bytes {
@@ -31,7 +40,11 @@ impl Bytes {
         if len > MAX_IN_MEMORY {
             let mut magic = [0; 2];
             file.read_exact(&mut magic).and_then(|()| file.rewind()).map_err(unreadable)?;
-            return if magic == GZIP { gunzip(file, limits) } else { Ok(Self::Disk { file, len }) };
+            return if magic == GZIP {
+                gunzip(file, limits)
+            } else {
+                Ok(Self::Disk { file, len, trouble: OnceLock::new() })
+            };
         }
         // One read, into a buffer that is not zeroed again if the last file was as long.
         buffer.resize(len as usize, 0);
@@ -58,12 +71,26 @@ impl Bytes {
         }
         match self {
             Self::Memory(bytes) => Ok(Cow::Borrowed(&bytes[start as usize..start as usize + len])),
-            Self::Disk { file, .. } => {
+            Self::Disk { file, trouble, .. } => {
                 let mut file = file;
                 let mut piece = vec![0; len];
-                file.seek(SeekFrom::Start(start)).and_then(|_| file.read_exact(&mut piece)).map_err(unreadable)?;
+                file.seek(SeekFrom::Start(start)).and_then(|_| file.read_exact(&mut piece)).map_err(|error| {
+                    if is_outside(&error) {
+                        // The first is kept.
+                        let _ = trouble.set(copy(&error));
+                    }
+                    unreadable(error)
+                })?;
                 Ok(Cow::Owned(piece))
             }
+        }
+    }
+
+    /// The error of the system, if one has kept a part of the file from being read.
+    pub(super) fn trouble(&self) -> Option<&Error> {
+        match self {
+            Self::Memory(_) => None,
+            Self::Disk { trouble, .. } => trouble.get(),
         }
     }
 
@@ -76,7 +103,11 @@ impl Bytes {
     }
 }
 
-fn unreadable(error: std::io::Error) -> Reason {
+fn copy(error: &Error) -> Error {
+    error.raw_os_error().map_or_else(|| Error::from(error.kind()), Error::from_raw_os_error)
+}
+
+fn unreadable(error: Error) -> Reason {
     Reason::caused_by("cannot be read", error)
 }
 
@@ -111,7 +142,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("bytes");
         std::fs::write(&path, [1, 2, 3, 4]).expect("written");
-        let disk = Bytes::Disk { file: File::open(&path).expect("a file"), len: 4 };
+        let disk = Bytes::Disk { file: File::open(&path).expect("a file"), len: 4, trouble: OnceLock::new() };
         for bytes in [Bytes::Memory(vec![1, 2, 3, 4]), disk] {
             assert_eq!(bytes.get(1, 3).expect("bytes").as_ref(), [2, 3, 4]);
             assert_eq!(bytes.get(0, 2).expect("bytes").as_ref(), [1, 2]);

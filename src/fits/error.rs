@@ -1,6 +1,9 @@
 //! Errors of FITS files.
 
-use std::fmt::{self, Write as _};
+use std::{
+    fmt::{self, Write as _},
+    io,
+};
 
 use super::header::WrongKey;
 use crate::error::{Cause, Error};
@@ -18,6 +21,12 @@ pub struct FitsError {
 impl FitsError {
     pub(super) fn new(name: &str, hdu: Option<usize>, reason: Reason) -> Self {
         Self { name: name.to_owned(), hdu, reason }
+    }
+
+    /// The error of the system because of which the file could not be read, if it is none of the file: too many open files, a
+    /// failing disk. The file may be good.
+    pub fn outside(&self) -> Option<&io::Error> {
+        self.reason.cause.as_deref()?.downcast_ref::<io::Error>().filter(|error| is_outside(error))
     }
 
     /// What was found and what was expected, with all causes but without the name of the file: the reason of a reject, which
@@ -50,6 +59,27 @@ impl From<FitsError> for Error {
             None => data,
         }
     }
+}
+
+/// Whether an error is not one of the file that was to be read: of what is not there, not allowed, or not as long as it says, the
+/// next attempt will find the same.
+pub(super) fn is_outside(error: &io::Error) -> bool {
+    use io::ErrorKind::{
+        InvalidData, InvalidFilename, InvalidInput, IsADirectory, NotADirectory, NotFound, PermissionDenied,
+        UnexpectedEof,
+    };
+    let of_the_file = [
+        NotFound,
+        PermissionDenied,
+        UnexpectedEof,
+        InvalidData,
+        InvalidInput,
+        InvalidFilename,
+        IsADirectory,
+        NotADirectory,
+    ];
+    // A chain of links that leads in a circle has no name in stable Rust.
+    !of_the_file.contains(&error.kind()) && !error.to_string().contains("symbolic links")
 }
 
 /// Why something cannot be read, before it is known in which file: `is cut off: ...`.

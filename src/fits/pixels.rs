@@ -1,6 +1,6 @@
 //! The pixels of a plain image as float32: value = BZERO + BSCALE * stored, and BLANK is NaN.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use super::header::Header;
 
@@ -8,6 +8,8 @@ use super::header::Header;
 #[derive(Debug)]
 pub struct Image<'a> {
     pub(super) shape: Vec<usize>,
+    /// The first pixel that is there.
+    pub(super) first: usize,
     pub(super) pixels: PixelData<'a>,
 }
 
@@ -15,7 +17,7 @@ pub struct Image<'a> {
 #[derive(Debug)]
 pub(super) enum PixelData<'a> {
     Stored(Cow<'a, [u8]>, PixelFormat),
-    Decoded(Vec<f32>),
+    Decoded(Arc<Vec<f32>>),
 }
 
 impl Image<'_> {
@@ -32,8 +34,9 @@ impl Image<'_> {
     /// Copies `out.len()` pixels, starting with the pixel `start`, in the order of the file.
     ///
     /// # Panics
-    /// When the image has fewer pixels (see [`Self::shape`]).
+    /// When the image has fewer pixels (see [`Self::shape`]), or they are not in the part that was read.
     pub fn copy(&self, start: usize, out: &mut [f32]) {
+        let start = start - self.first;
         match &self.pixels {
             PixelData::Stored(bytes, format) => {
                 let size = format.bytes();
@@ -65,7 +68,7 @@ impl PixelFormat {
         Ok(Self { bitpix, scale, zero: header.number("BZERO")?.unwrap_or(0.0), blank })
     }
 
-    fn bytes(self) -> usize {
+    pub(super) fn bytes(self) -> usize {
         self.bitpix.unsigned_abs() as usize / 8
     }
 

@@ -14,25 +14,52 @@ const MAX_HEADER_BLOCKS: usize = 6400;
 /// The most HDUs of a file, more than any survey writes.
 const MAX_HDUS: usize = 100_000;
 
-/// All HDUs in order. The walk ends at the first one with an unusable header or cut-off data, which is listed as damaged.
+/// All HDUs in order. The walk ends at the first one with an unusable header or cut-off data, which is listed as damaged; so is
+/// what follows the last HDU, unless it is padding. (FITS 4.0 allows special records there, section 3.5, and deprecates them; an
+/// HDU whose first card is damaged looks the same.)
 pub(super) fn walk(bytes: &Bytes, limits: &Limits) -> Result<Vec<Hdu>, Reason> {
     check_magic(bytes)?;
     let mut hdus = Vec::new();
     let mut at = 0;
-    while at < bytes.len() && hdus.len() < MAX_HDUS {
-        // Padding and special records may follow the last HDU; they are ignored.
-        if at > 0 && bytes.get(at, 8).is_ok_and(|start| *start != *b"XTENSION") {
+    while at < bytes.len() {
+        if at > 0 && !bytes.get(at, 8).is_ok_and(|start| *start == *b"XTENSION") {
+            if let Some(damage) = not_padding(bytes, at)? {
+                hdus.push(damaged(hdus.len(), Header::default(), bytes.len(), damage));
+            }
+            break;
+        }
+        if hdus.len() == MAX_HDUS {
+            let damage = format!("is one too many: a file has at most {MAX_HDUS} HDUs");
+            hdus.push(damaged(hdus.len(), Header::default(), bytes.len(), damage));
             break;
         }
         let hdu = read_hdu(bytes, at, hdus.len(), limits);
         at = hdu.end();
-        let damaged = hdu.damage.is_some() && hdu.kind == HduKind::Damaged;
+        let is_last = hdu.damage.is_some() && hdu.kind == HduKind::Damaged;
         hdus.push(hdu);
-        if damaged {
+        if is_last {
             break;
         }
     }
     Ok(hdus)
+}
+
+/// What is wrong with the bytes after the last HDU; `None` for padding with zeros or blanks.
+fn not_padding(bytes: &Bytes, at: u64) -> Result<Option<String>, Reason> {
+    let rest = bytes.len() - at;
+    let mut from = at;
+    while from < bytes.len() {
+        let piece = bytes.get(from, (bytes.len() - from).min(1 << 20) as usize)?;
+        if piece.iter().any(|byte| ![0, b' '].contains(byte)) {
+            return Ok(Some(format!("is not an HDU: {rest} bytes that do not begin with `XTENSION`")));
+        }
+        from += piece.len() as u64;
+    }
+    Ok(None)
+}
+
+fn damaged(index: usize, header: Header, data_start: u64, damage: String) -> Hdu {
+    Hdu { index, kind: HduKind::Damaged, shape: Vec::new(), header, data_start, data_len: 0, damage: Some(damage) }
 }
 
 fn check_magic(bytes: &Bytes) -> Result<(), Reason> {
@@ -58,20 +85,12 @@ fn check_magic(bytes: &Bytes) -> Result<(), Reason> {
 }
 
 fn read_hdu(bytes: &Bytes, at: u64, index: usize, limits: &Limits) -> Hdu {
-    let damaged = |header, data_start, damage| Hdu {
-        index,
-        kind: HduKind::Damaged,
-        shape: Vec::new(),
-        header,
-        data_start,
-        data_len: 0,
-        damage: Some(damage),
-    };
+    let damaged = |header, data_start, damage| damaged(index, header, data_start, damage);
     let (header, data_start) = match read_header(bytes, at) {
         Ok(header) => header,
         Err(reason) => return damaged(Header::default(), bytes.len(), reason),
     };
-    let DataUnit { kind, axes, bytes: data_len } = match data_unit(&header, index == 0) {
+    let DataUnit { kind, axes, bytes: data_len, damage } = match data_unit(&header, index == 0) {
         Ok(unit) => unit,
         Err(reason) => return damaged(header, bytes.len(), reason),
     };
@@ -85,7 +104,7 @@ fn read_hdu(bytes: &Bytes, at: u64, index: usize, limits: &Limits) -> Hdu {
         );
     }
     let shape = if kind == HduKind::Compressed { image_shape(&header, "ZNAXIS") } else { Ok(axes) };
-    let shape = shape.and_then(|shape| bounded(shape, kind, limits));
+    let shape = shape.and_then(|shape| bounded(shape, kind, limits)).and_then(|shape| damage.map_or(Ok(shape), Err));
     let (shape, damage) = shape.map_or_else(|reason| (Vec::new(), Some(reason)), |shape| (shape, None));
     Hdu { index, kind, shape, header, data_start, data_len, damage }
 }
@@ -117,6 +136,8 @@ struct DataUnit {
     /// Slowest first.
     axes: Vec<usize>,
     bytes: u64,
+    /// Why it is not an image, though its length is known.
+    damage: Option<String>,
 }
 
 fn data_unit(header: &Header, primary: bool) -> Result<DataUnit, String> {
@@ -145,12 +166,14 @@ fn data_unit(header: &Header, primary: bool) -> Result<DataUnit, String> {
         u64::try_from(value).map_err(|_| format!("key `{key}` is {value}, expected 0 or more"))
     };
     let (pcount, gcount) = (count("PCOUNT", 0)?, count("GCOUNT", 1)?);
+    let damage = (kind == HduKind::Image && (pcount, gcount) != (0, 1))
+        .then(|| format!("has `PCOUNT` {pcount} and `GCOUNT` {gcount}, expected 0 and 1 in an image"));
     let bytes = pixels
         .and_then(|pixels| pixels.checked_add(pcount))
         .and_then(|elements| elements.checked_mul(gcount))
         .and_then(|elements| elements.checked_mul(bitpix.unsigned_abs() / 8))
         .ok_or_else(|| format!("has the shape {axes:?}, more than any file can hold"))?;
-    Ok(DataUnit { kind, axes, bytes })
+    Ok(DataUnit { kind, axes, bytes, damage })
 }
 
 /// The axes of `NAXIS` and `NAXISn` (or `ZNAXIS` and `ZNAXISn`), slowest first, which is the order of the pixels.

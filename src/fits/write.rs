@@ -51,6 +51,16 @@ impl Writer {
         file.resize(file.len().next_multiple_of(BLOCK), 0);
     }
 
+    /// A file that continues after these bytes, which [`as_bytes`](Self::as_bytes) gave.
+    pub fn continuing(bytes: Vec<u8>) -> Self {
+        Self { bytes }
+    }
+
+    /// The bytes so far.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// Whether nothing has been written.
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()

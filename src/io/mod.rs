@@ -1,7 +1,8 @@
-//! Bytes on disk: digests, atomic files, path expansion, Parquet footers.
+//! Bytes on disk: operations on files, digests, path expansion, Parquet footers.
 
+pub(crate) mod checked;
 pub mod digest;
-pub mod files;
+pub(crate) mod disk;
 pub mod parquet;
 pub mod paths;
 mod pattern;

@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::pattern::ShellPattern;
-use crate::error::{Code, Diagnostic};
+use crate::error::{Code, Diagnostic, Error};
 
 /// How paths become files of one format.
 #[derive(Debug, Clone, Copy)]
@@ -25,7 +25,7 @@ pub struct PathRules {
     /// Whether a folder also contributes the files of its subfolders.
     pub recursive: bool,
     /// The files of a folder that has an index, as a table of a run has. Such a folder is not listed.
-    pub indexed: fn(&Path) -> Option<Vec<PathBuf>>,
+    pub indexed: fn(&Path) -> Result<Option<Vec<PathBuf>>, Error>,
     /// Whether `@list.txt` names a text file with one path on each line.
     pub lists: bool,
     /// How patterns match.
@@ -112,7 +112,7 @@ impl PathRules {
     }
 
     fn list_folder(&self, folder: &Path) -> io::Result<Vec<PathBuf>> {
-        match (self.indexed)(folder) {
+        match (self.indexed)(folder).map_err(|error| io::Error::other(error.report()))? {
             Some(files) => Ok(files),
             None => files_in(folder, self.accepts, self.recursive),
         }
@@ -186,10 +186,10 @@ impl PathRules {
 }
 
 /// The files of a folder that `accepts` takes by their names, sorted; `recursive` includes those of its subfolders. Links to
-/// folders are not followed, since they can lead in a circle. A subfolder that cannot be read contributes no files.
+/// folders are not followed, since they can lead in a circle.
 ///
 /// # Errors
-/// When the folder itself cannot be read.
+/// When the folder or one of its subfolders cannot be read.
 pub fn files_in(folder: &Path, accepts: fn(&Path) -> bool, recursive: bool) -> io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder)? {
@@ -197,8 +197,9 @@ pub fn files_in(folder: &Path, accepts: fn(&Path) -> bool, recursive: bool) -> i
         let path = entry.path();
         if accepts(&path) {
             files.push(path);
-        } else if recursive && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            files.extend(files_in(&path, accepts, recursive).unwrap_or_default());
+        } else if recursive && entry.file_type()?.is_dir() {
+            let inner = files_in(&path, accepts, recursive);
+            files.extend(inner.map_err(|error| io::Error::other(format!("`{}`: {error}", path.display())))?);
         }
     }
     files.sort();
@@ -219,7 +220,7 @@ mod tests {
         accepts: is_parquet,
         accepted: "*.parquet",
         recursive: false,
-        indexed: |_| None,
+        indexed: |_| Ok(None),
         lists: false,
         patterns: PatternRules::Glob,
         resolve_links: true,

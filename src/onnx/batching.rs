@@ -21,12 +21,20 @@ pub(crate) enum Batching {
     Padded(usize),
 }
 
+/// The most pixels of a batch that a model may fix: 1 GiB of float32.
+const MAX_FIXED_PIXELS: usize = 1 << 28;
+
 impl Batching {
     /// The least restrictive grouping that is safe for a model: any size, else one size, else single images.
     pub(crate) fn choose(pool: &SessionPool, largest: usize) -> Result<Self> {
         let image_length = pool.image_length();
         let probe = probe_image(image_length);
         let candidates = match pool.fixed_batch {
+            Some(size) if size.saturating_mul(image_length) > MAX_FIXED_PIXELS => {
+                return Err(Error::data(format!(
+                    "the model has a fixed batch of {size} images of {image_length} pixels, expected at most {MAX_FIXED_PIXELS} pixels in all: export it with a dynamic batch"
+                )));
+            }
             Some(size) => vec![Self::Padded(size)],
             None => vec![Self::Any(largest), Self::Padded(largest), Self::Padded(1)],
         };

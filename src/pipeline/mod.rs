@@ -7,6 +7,8 @@
 
 mod builder;
 mod column_lifetimes;
+#[cfg(test)]
+mod crash_tests;
 mod diagnostic;
 mod document;
 mod draft;

@@ -14,12 +14,24 @@ use crate::batch::tensor_shape;
 /// Lists up to this length are written in full.
 const LONGEST: usize = 16;
 
-/// The batch with images (`[3x100x100]`) and long lists (`[256]`) replaced by their shapes.
+/// The batch with images (`[3x100x100]`) and long lists (`[256]`) replaced by their shapes, and without control characters: names
+/// come from files, and a terminal obeys them.
 pub(super) fn abbreviated(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
     map_columns(batch, |field, column| match column.data_type() {
         DataType::FixedSizeList(..) | DataType::List(_) | DataType::LargeList(_) => lists(field, column).map(Some),
-        _ => Ok(None),
+        kind if kind.is_primitive() || *kind == DataType::Boolean => Ok(None),
+        _ => texts(column, |_| None).map(Some),
     })
+}
+
+/// A text with control characters escaped, except for line breaks and tabs.
+fn harmless(text: String) -> String {
+    let harmful = |letter: char| letter.is_control() && !matches!(letter, '\n' | '\t');
+    if !text.contains(harmful) {
+        return text;
+    }
+    let escape = |letter: char| if harmful(letter) { letter.escape_default().collect() } else { letter.to_string() };
+    text.chars().map(escape).collect()
 }
 
 /// The batch with nested columns as text, for CSV.
@@ -76,7 +88,7 @@ fn texts(column: &ArrayRef, instead: impl Fn(usize) -> Option<String>) -> Result
         if column.is_null(row) {
             return Ok(None);
         }
-        instead(row).map_or_else(|| formatter.value(row).try_to_string(), Ok).map(Some)
+        instead(row).map_or_else(|| formatter.value(row).try_to_string().map(harmless), Ok).map(Some)
     };
     Ok(Arc::new((0..column.len()).map(text).collect::<Result<StringArray, _>>()?))
 }
@@ -85,4 +97,19 @@ fn texts(column: &ArrayRef, instead: impl Fn(usize) -> Option<String>) -> Result
 fn shape(field: &Field) -> Option<String> {
     let sizes = tensor_shape(field)?.into_iter().map(|size| size.to_string());
     Some(sizes.collect::<Vec<_>>().join("x"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escape_sequences_of_names_do_not_reach_a_terminal() {
+        let names: ArrayRef =
+            Arc::new(StringArray::from(vec![Some("\x1b[31mM 31\x07\u{9b}2J"), Some("a\tb\nc"), None]));
+        let batch = RecordBatch::try_from_iter([("object_id", names)]).expect("a batch");
+        let shown = abbreviated(&batch).expect("text");
+        let shown: Vec<Option<&str>> = shown.column(0).as_string::<i32>().iter().collect();
+        assert_eq!(shown, [Some("\\u{1b}[31mM 31\\u{7}\\u{9b}2J"), Some("a\tb\nc"), None]);
+    }
 }

@@ -33,9 +33,10 @@ mod aggregates;
 mod display;
 mod list_functions;
 mod output;
+mod part_reader;
 mod parts;
 
-use std::{collections::BTreeMap, fs, future::poll_fn, path::Path, sync::Arc};
+use std::{collections::BTreeMap, future::poll_fn, path::Path, sync::Arc};
 
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use datafusion::{
@@ -48,9 +49,10 @@ use tokio::runtime::{Builder, Runtime};
 
 pub use output::OutputFormat;
 
-use self::parts::Parts;
+use self::{part_reader::ReadErrors, parts::Parts};
 use crate::{
     error::{Error, did_you_mean, quoted_list},
+    io::disk,
     run,
 };
 
@@ -84,6 +86,8 @@ pub struct Run {
     context: SessionContext,
     tables: Vec<String>,
     runtime: Runtime,
+    /// Why a part could not be read.
+    errors: ReadErrors,
 }
 
 impl Run {
@@ -93,24 +97,37 @@ impl Run {
     /// When the folder is neither, when records or tables cannot be read, and when runs of a folder have tables of the same name
     /// with different columns.
     pub fn open(folder: &Path) -> Result<Self, Error> {
+        Self::open_with(folder, true)
+    }
+
+    /// The same, for those who know that their disk is good: what is read is not compared with its checksums.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_unchecked(folder: &Path) -> Result<Self, Error> {
+        Self::open_with(folder, false)
+    }
+
+    fn open_with(folder: &Path, check: bool) -> Result<Self, Error> {
         if !folder.is_dir() {
             return Err(Error::data(format!("there is no run directory `{}`", folder.display())));
         }
-        let tables = if run::is_run(folder) { tables_of_run(folder)? } else { tables_of_runs(folder)? };
+        let tables = if run::is_run(folder)? { tables_of_run(folder, check)? } else { tables_of_runs(folder, check)? };
         let failed = |error: std::io::Error| Error::environment("cannot start the query engine").caused_by(error);
         let runtime = Builder::new_current_thread().build().map_err(failed)?;
         let widest = tables.values().map(Parts::list_bytes).max().unwrap_or(0);
         let context =
             context(widest).map_err(|error| Error::environment("cannot start the query engine").caused_by(error))?;
         let names = tables.keys().cloned().collect();
+        let errors = ReadErrors::default();
         for (name, parts) in tables {
             // A bare reference is not parsed as SQL, so that labels keep their capitals.
             let reference = TableReference::bare(name);
             context
-                .register_table(reference, Arc::new(parts))
+                .register_table(reference, Arc::new(parts.noting(errors.clone())))
                 .map_err(|error| Error::bug("cannot register a table for queries").caused_by(error))?;
         }
-        Ok(Self { context, tables: names, runtime })
+        Ok(Self { context, tables: names, runtime, errors })
     }
 
     /// The names of the tables, sorted.
@@ -141,8 +158,8 @@ impl Run {
             })?;
             self.context.execute_logical_plan(plan).await?.execute_stream().await
         });
-        let stream = stream.map_err(|error| sql_error(&error, &query))?;
-        Ok(QueryRows { runtime: &self.runtime, stream, query })
+        let stream = stream.map_err(|error| query_error(&error, &query, &self.errors))?;
+        Ok(QueryRows { runtime: &self.runtime, stream, query, errors: &self.errors })
     }
 
     /// Reports an unknown table. This is the most common mistake, and DataFusion's message suggests no name.
@@ -167,9 +184,12 @@ impl Run {
     }
 }
 
-fn tables_of_run(run_dir: &Path) -> Result<BTreeMap<String, Parts>, Error> {
+fn tables_of_run(run_dir: &Path, check: bool) -> Result<BTreeMap<String, Parts>, Error> {
     let mut tables = BTreeMap::new();
-    for (name, parts) in run::tables(run_dir)? {
+    for (name, mut parts) in run::tables(run_dir)? {
+        if !check {
+            parts.iter_mut().for_each(|part| part.checksums.clear());
+        }
         if let Some(parts) = Parts::open(run_dir, &name, parts)? {
             tables.insert(name, parts);
         }
@@ -178,12 +198,14 @@ fn tables_of_run(run_dir: &Path) -> Result<BTreeMap<String, Parts>, Error> {
 }
 
 /// The tables of all runs in a folder.
-fn tables_of_runs(folder: &Path) -> Result<BTreeMap<String, Parts>, Error> {
-    let entries = fs::read_dir(folder).map_err(|error| Error::io("read", folder, error))?;
-    let mut runs = entries
-        .map(|entry| entry.map(|entry| entry.path()).map_err(|error| Error::io("read", folder, error)))
-        .collect::<Result<Vec<_>, _>>()?;
-    runs.retain(|path| run::is_run(path));
+fn tables_of_runs(folder: &Path, check: bool) -> Result<BTreeMap<String, Parts>, Error> {
+    let mut runs = Vec::new();
+    for name in disk::names(folder)? {
+        let path = folder.join(name);
+        if disk::is_folder(&path)? && run::is_run(&path)? {
+            runs.push(path);
+        }
+    }
     runs.sort();
     if runs.is_empty() {
         let folder = folder.display();
@@ -193,7 +215,7 @@ fn tables_of_runs(folder: &Path) -> Result<BTreeMap<String, Parts>, Error> {
     }
     let mut tables: BTreeMap<String, Parts> = BTreeMap::new();
     for run in runs {
-        for (name, parts) in tables_of_run(&run)? {
+        for (name, parts) in tables_of_run(&run, check)? {
             let all = match tables.remove(&name) {
                 Some(above) => above.and(parts)?,
                 None => parts,
@@ -233,6 +255,11 @@ fn statements(sql: &str) -> Result<Vec<Statement>, QueryError> {
     Ok(statements.into())
 }
 
+/// What was wrong: a part that could not be read, or else the query.
+fn query_error(error: &DataFusionError, query: &str, errors: &ReadErrors) -> QueryError {
+    errors.take().map_or_else(|| sql_error(error, query), QueryError::Run)
+}
+
 fn sql_error(error: &DataFusionError, query: &str) -> QueryError {
     QueryError::Sql(format!("{} (in the query `{query}`)", message_of(error)))
 }
@@ -258,6 +285,7 @@ pub struct QueryRows<'a> {
     runtime: &'a Runtime,
     stream: SendableRecordBatchStream,
     query: String,
+    errors: &'a ReadErrors,
 }
 
 impl QueryRows<'_> {
@@ -272,6 +300,6 @@ impl Iterator for QueryRows<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let next = self.runtime.block_on(poll_fn(|context| self.stream.as_mut().poll_next(context)))?;
-        Some(next.map_err(|error| sql_error(&error, &self.query)))
+        Some(next.map_err(|error| query_error(&error, &self.query, self.errors)))
     }
 }

@@ -1,7 +1,6 @@
 //! A table as a DataFusion provider: the Parquet parts of one or several runs, in row order.
 
 use std::{
-    fs,
     path::{Path, PathBuf},
     pin::Pin,
     sync::Arc,
@@ -20,13 +19,13 @@ use datafusion::{
     },
     execution::object_store::ObjectStoreUrl,
     logical_expr::Expr,
-    object_store::path::Path as ObjectPath,
     physical_plan::ExecutionPlan,
 };
 
+use super::part_reader::{PartReaders, ReadErrors};
 use crate::{
     error::{Error, Result},
-    io::parquet,
+    io::{parquet, paths::is_parquet},
     run::{TablePart, locate},
 };
 
@@ -39,6 +38,7 @@ pub(super) struct Parts {
     table: String,
     runs: Vec<RunParts>,
     schema: TableSchema,
+    errors: ReadErrors,
 }
 
 /// The parts of a table in one run.
@@ -51,12 +51,13 @@ struct RunParts {
 impl Parts {
     /// A table with these parts, or `None` if there are none. The schema and its metadata are read from the first part.
     pub(super) fn open(run_dir: &Path, table: &str, parts: Vec<TablePart>) -> Result<Option<Self>> {
+        // The files of other sinks (FITS) have no columns to ask for.
+        let parts: Vec<TablePart> = parts.into_iter().filter(|part| is_parquet(Path::new(&part.file))).collect();
         let Some(first) = parts.first() else { return Ok(None) };
-        let path = locate(run_dir, table, first);
-        let (_, footer) = parquet::open(&path)?;
+        let (_, footer) = parquet::open_checked(&locate(run_dir, table, first)?, &first.checksums)?;
         let schema = TableSchema::from(footer.schema().clone());
         let runs = vec![RunParts { run_dir: run_dir.to_owned(), parts }];
-        Ok(Some(Self { table: table.to_owned(), runs, schema }))
+        Ok(Some(Self { table: table.to_owned(), runs, schema, errors: ReadErrors::default() }))
     }
 
     /// Appends the same table of another run, which must have the same columns.
@@ -92,6 +93,11 @@ impl Parts {
         Ok(Self { schema: schema.build(), ..self })
     }
 
+    /// Notes why a part could not be read in `errors`.
+    pub(super) fn noting(self, errors: ReadErrors) -> Self {
+        Self { errors, ..self }
+    }
+
     /// The bytes of the fixed-size lists of a row. These are mainly images.
     pub(super) fn list_bytes(&self) -> usize {
         use arrow::datatypes::DataType::FixedSizeList;
@@ -103,12 +109,12 @@ impl Parts {
     }
 
     /// Locates the parts, at every query: the engine may have moved them from staging in the meantime.
-    fn files(&self) -> Result<Vec<PartitionedFile>, DataFusionError> {
+    fn files(&self, readers: &mut PartReaders) -> Result<Vec<PartitionedFile>, DataFusionError> {
         let several = !self.schema.table_partition_cols().is_empty();
         let file = |(run_dir, part): (&PathBuf, &TablePart)| {
-            let path = locate(run_dir, &self.table, part);
-            let mut file = PartitionedFile::new("", fs::metadata(&path)?.len());
-            file.object_meta.location = ObjectPath::from_absolute_path(path.canonicalize()?)?;
+            let path = locate(run_dir, &self.table, part).map_err(|error| self.errors.note(error))?;
+            let mut file = PartitionedFile::new("", part.bytes);
+            file.object_meta.location = readers.add(path, &part.checksums);
             let name = run_dir.file_name().unwrap_or_default().to_string_lossy();
             Ok(if several { file.with_partition_values(vec![ScalarValue::from(name.as_ref())]) } else { file })
         };
@@ -122,9 +128,13 @@ impl Parts {
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
         let options = state.table_options().parquet.clone();
-        let source = ParquetSource::new(self.schema.clone()).with_table_parquet_options(options);
+        let mut readers = PartReaders::new(self.errors.clone());
+        let files = self.files(&mut readers)?;
+        let source = ParquetSource::new(self.schema.clone())
+            .with_table_parquet_options(options)
+            .with_parquet_file_reader_factory(Arc::new(readers));
         let config = FileScanConfigBuilder::new(ObjectStoreUrl::local_filesystem(), Arc::new(source))
-            .with_file_group(FileGroup::new(self.files()?))
+            .with_file_group(FileGroup::new(files))
             .with_projection_indices(projection.cloned())?
             .with_limit(limit)
             .with_preserve_order(true)

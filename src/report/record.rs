@@ -42,7 +42,7 @@ impl Record {
         }
         let Some(record) = RunRecord::read(run_dir)? else {
             let several = fs::read_dir(run_dir)
-                .is_ok_and(|mut entries| entries.any(|entry| entry.is_ok_and(|entry| is_run(&entry.path()))));
+                .is_ok_and(|entries| entries.flatten().any(|entry| is_run(&entry.path()).unwrap_or(false)));
             let instead = if several { "; it is a folder of runs: report them one by one" } else { "" };
             return Err(Error::data(format!("`{shown}` is not a run directory: it has no `{RUN_RECORD}`{instead}")));
         };

@@ -17,4 +17,7 @@ pub struct SourceCheckpoint {
     pub finished_digest: String,
     /// The offset of every open split, by its id.
     pub offsets: BTreeMap<String, u64>,
+    /// What open splits held up to there, by their ids: 32 hexadecimal digits of a digest. Missing in format 1.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub contents: BTreeMap<String, String>,
 }

@@ -5,17 +5,18 @@
 
 use std::{
     collections::BTreeMap,
-    fs, io,
     path::{Path, PathBuf},
 };
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{COMMITS, Counts, Finding, STAGING, SourceCheckpoint, StageWork, TablePart, read_record};
+use super::{
+    COMMITS, Counts, Finding, STAGING, SourceCheckpoint, StageWork, TablePart, check_name, read_record, sealed,
+};
 use crate::{
     error::{Error, Result},
-    io::files::write_durably,
+    io::disk,
 };
 
 /// One commit. Counts, source and monitors are as of this commit; tables and findings are what it adds to the commit before, or
@@ -37,6 +38,9 @@ pub struct CommitRecord {
     pub limit: Option<u64>,
     /// Digests of the models, by label.
     pub models: BTreeMap<String, String>,
+    /// SHA-256 of files that stages read beside the stream, by their paths. Missing in format 1.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub inputs: BTreeMap<String, String>,
     /// How far the source was read. Records of format 0 have another field instead, and cannot be resumed.
     #[serde(default)]
     pub source: SourceCheckpoint,
@@ -45,7 +49,10 @@ pub struct CommitRecord {
     /// Work of every stage, in order.
     pub stages: Vec<StageWork>,
     /// The states of the monitors, by label.
-    pub monitors: BTreeMap<String, MonitorState>,
+    pub monitors: BTreeMap<String, StateFile>,
+    /// The states of the sinks that hold rows back, by label.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sinks: BTreeMap<String, StateFile>,
     /// Parts by table.
     pub tables: BTreeMap<String, Vec<TablePart>>,
     /// Findings.
@@ -54,9 +61,9 @@ pub struct CommitRecord {
     pub finished: bool,
 }
 
-/// The snapshot of a monitor, in a file beside the record.
+/// The snapshot of a stage, in a file beside the record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct MonitorState {
+pub struct StateFile {
     /// The name of the file.
     pub file: String,
     /// SHA-256 of its bytes.
@@ -64,14 +71,44 @@ pub struct MonitorState {
 }
 
 impl CommitRecord {
+    /// Reads a record; `None` if there is none of this number.
+    ///
+    /// # Errors
+    /// [`Error::Data`] when it is damaged, of a newer format, or names what is not in the run directory.
+    pub fn read(run_dir: &Path, commit: u64) -> Result<Option<Self>> {
+        let path = commit_path(run_dir, commit);
+        let Some(bytes) = disk::read_if_exists(&path)? else { return Ok(None) };
+        let record: Self = read_record(&path, &bytes, "commit record")?;
+        if record.commit != commit {
+            return Err(Error::data(format!("`{}` is the record of commit {}", path.display(), record.commit)));
+        }
+        record.check_names(&path)?;
+        Ok(Some(record))
+    }
+
+    /// The state files, by the label of their stage. No two stages have one label.
+    pub fn states(&self) -> impl Iterator<Item = (&String, &StateFile)> {
+        self.monitors.iter().chain(&self.sinks)
+    }
+
+    /// Refuses names that could lead out of the run directory.
+    fn check_names(&self, path: &Path) -> Result<()> {
+        let parts = self.tables.values().flatten().map(|part| &part.file);
+        let states = self.states().flat_map(|(label, state)| [label, &state.file]);
+        self.tables.keys().chain(parts).chain(states).try_for_each(|name| check_name(path, name))
+    }
+
     /// Writes the record into a run directory and makes it durable: the commit.
     ///
     /// # Errors
-    /// When the disk is full.
+    /// When the disk is full; [`Error::Data`] when a sink has given a file a name that no reader would accept.
     pub fn write(&self, run_dir: &Path) -> Result<()> {
+        self.check_names(&commit_path(run_dir, self.commit))?;
         let bytes = serde_json::to_vec(self)
             .map_err(|error| Error::bug("a commit record that is not JSON").caused_by(error))?;
-        write_durably(&commit_path(run_dir, self.commit), &bytes)
+        // A record of an older format stays one: those before it have no checksums either.
+        let bytes = if self.format >= 2 { sealed(bytes) } else { bytes };
+        disk::replace(&commit_path(run_dir, self.commit), &bytes)
     }
 }
 
@@ -85,17 +122,9 @@ pub fn commit_path(run_dir: &Path, commit: u64) -> PathBuf {
 /// # Errors
 /// When the folder cannot be read.
 pub fn commits(run_dir: &Path) -> Result<Vec<u64>> {
-    let folder = run_dir.join(COMMITS);
-    let entries = match fs::read_dir(&folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(Error::io("read", &folder, error)),
-    };
-    let mut numbers = Vec::new();
-    for entry in entries {
-        let name = entry.map_err(|error| Error::io("read", &folder, error))?.file_name();
-        numbers.extend(name.to_str().and_then(|name| name.strip_suffix(".json")?.parse::<u64>().ok()));
-    }
+    let names = disk::names(&run_dir.join(COMMITS))?;
+    let mut numbers: Vec<u64> =
+        names.iter().filter_map(|name| name.strip_suffix(".json")?.parse::<u64>().ok()).collect();
     numbers.sort_unstable();
     Ok(numbers)
 }
@@ -121,13 +150,9 @@ fn replay_once(run_dir: &Path) -> Result<Result<Vec<CommitRecord>, PathBuf>> {
     let Some(latest) = commits(run_dir)?.last().copied() else { return Ok(Ok(Vec::new())) };
     let mut records = Vec::new();
     for commit in (0..=latest).rev() {
-        let path = commit_path(run_dir, commit);
-        let bytes = match fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Err(path)),
-            Err(error) => return Err(Error::io("read", &path, error)),
+        let Some(record) = CommitRecord::read(run_dir, commit)? else {
+            return Ok(Err(commit_path(run_dir, commit)));
         };
-        let record: CommitRecord = read_record(&path, &bytes, "commit record")?;
         let done = record.checkpoint;
         records.push(record);
         if done {
@@ -153,10 +178,27 @@ pub fn tables(run_dir: &Path) -> Result<BTreeMap<String, Vec<TablePart>>> {
 }
 
 /// The path of a committed part: in its table, or still in staging.
-pub fn locate(run_dir: &Path, table: &str, part: &TablePart) -> PathBuf {
+///
+/// # Errors
+/// [`Error::Data`] when it is missing or not as long as it was.
+pub fn locate(run_dir: &Path, table: &str, part: &TablePart) -> Result<PathBuf> {
     let moved = run_dir.join(table).join(&part.file);
     let staged = run_dir.join(STAGING).join(table).join(&part.file);
-    if moved.exists() || !staged.exists() { moved } else { staged }
+    // The engine may move it between two looks.
+    for path in [&moved, &staged, &moved] {
+        match disk::size(path)? {
+            None => {}
+            Some(bytes) if bytes == part.bytes => return Ok(path.clone()),
+            Some(bytes) => {
+                return Err(Error::data(format!(
+                    "`{}` has {bytes} bytes, expected {} from the commit records: it is damaged",
+                    path.display(),
+                    part.bytes
+                )));
+            }
+        }
+    }
+    Err(Error::data(format!("`{}` is missing; the commit records name it", moved.display())))
 }
 
 /// The files of a table of a run, in the order of their rows; `None` when the run has no such table.
@@ -165,5 +207,5 @@ pub fn locate(run_dir: &Path, table: &str, part: &TablePart) -> PathBuf {
 /// When the records cannot be read.
 pub fn part_files(run_dir: &Path, table: &str) -> Result<Option<Vec<PathBuf>>> {
     let parts = tables(run_dir)?.remove(table);
-    Ok(parts.map(|parts| parts.iter().map(|part| locate(run_dir, table, part)).collect()))
+    parts.map(|parts| parts.iter().map(|part| locate(run_dir, table, part)).collect()).transpose()
 }

@@ -1,15 +1,15 @@
 //! The run record, `run.json`: what ran, on what, and what came of it.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{collections::BTreeMap, path::Path};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{FORMAT, Finding, RUN_RECORD, StageMetric, read_record};
+use super::{FORMAT, Finding, FormatOf, RUN_RECORD, StageMetric, check_name, read_record, sealed};
 use crate::{
     error::{Error, Result},
-    io::files::{write_atomically, write_durably},
+    io::disk,
 };
 
 /// The run record of a run directory, as of its last commit.
@@ -187,6 +187,7 @@ pub struct GraphNode {
 #[serde(default, deny_unknown_fields)]
 pub struct EngineSettings {
     /// Worker threads; 0 uses one per core.
+    #[schemars(range(min = 0, max = 1024))]
     pub threads: usize,
     /// The most rows of a batch; 0 uses the batch size that the scores work best with: 32, and 200 on a GPU.
     #[schemars(range(min = 0, max = 65536))]
@@ -234,34 +235,30 @@ impl RunRecord {
     /// [`Error::Data`] when it is damaged or of a newer format.
     pub fn read(run_dir: &Path) -> Result<Option<Self>> {
         let path = run_dir.join(RUN_RECORD);
-        match fs::read(&path) {
-            Ok(bytes) => read_record(&path, &bytes, "run record").map(Some),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(Error::io("read", &path, error)),
-        }
+        let Some(bytes) = disk::read_if_exists(&path)? else { return Ok(None) };
+        let record: Self = read_record(&path, &bytes, "run record")?;
+        let labels = record.graph.iter().map(|node| &node.label).chain(record.stages.iter().map(|stage| &stage.label));
+        labels.chain(record.tables.keys()).try_for_each(|label| check_name(&path, label))?;
+        Ok(Some(record))
     }
 
-    /// Writes the record, in one step. A reader sees the old one or the new.
+    /// Whether a run directory has a record of a newer format.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn is_newer(run_dir: &Path) -> Result<bool> {
+        let bytes = disk::read_if_exists(&run_dir.join(RUN_RECORD))?.unwrap_or_default();
+        Ok(serde_json::from_slice::<FormatOf>(&bytes).is_ok_and(|record| record.format > FORMAT))
+    }
+
+    /// Writes the record, in one step. A reader sees the old one or the new; when this returns, the new one is durable.
     ///
     /// # Errors
     /// When the disk is full.
     pub fn write(&self, run_dir: &Path) -> Result<()> {
-        write_atomically(&run_dir.join(RUN_RECORD), &self.to_bytes()?)
-    }
-
-    /// The same, and durable when it returns.
-    ///
-    /// # Errors
-    /// When the disk is full.
-    pub fn write_durably(&self, run_dir: &Path) -> Result<()> {
-        write_durably(&run_dir.join(RUN_RECORD), &self.to_bytes()?)
-    }
-
-    fn to_bytes(&self) -> Result<Vec<u8>> {
-        let mut bytes = serde_json::to_vec_pretty(&Self { format: FORMAT, ..self.clone() })
+        let bytes = serde_json::to_vec_pretty(&Self { format: FORMAT, ..self.clone() })
             .map_err(|error| Error::bug("a run record that is not JSON").caused_by(error))?;
-        bytes.push(b'\n');
-        Ok(bytes)
+        disk::replace(&run_dir.join(RUN_RECORD), &sealed(bytes))
     }
 
     /// The labels of the steps of one kind of a family, in the order of the document.

@@ -1,6 +1,6 @@
 //! Monitors: tables and findings computed from the stream, in its order.
 
-use std::{collections::BTreeMap, sync::Arc, time::Instant};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Instant};
 
 use arrow::{
     array::RecordBatch,
@@ -76,6 +76,11 @@ pub trait Monitor: Send {
     /// How many objects it has accepted and not finished, if it works on objects beside the stream.
     fn pending_objects(&self) -> Option<usize> {
         None
+    }
+
+    /// The files that it has read beside the stream: references, catalogues, constants. A resume with other content is refused.
+    fn input_files(&self) -> Vec<PathBuf> {
+        Vec::new()
     }
 
     /// Identifies the settings of a monitor that was not built from [`Settings`](super::Settings): equal digests promise an equal

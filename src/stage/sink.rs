@@ -5,7 +5,7 @@ use std::path::Path;
 use arrow::{array::RecordBatch, datatypes::Schema};
 
 use super::{ColumnRef, RunContext, TablePart};
-use crate::error::{Diagnostic, Result};
+use crate::error::{Diagnostic, Error, Result};
 
 /// Keeps rows. Files are written to a staging folder and become visible only when the engine publishes them, so a killed run
 /// leaves nothing half written.
@@ -19,8 +19,34 @@ pub trait Sink: Send {
     /// Takes rows.
     fn write(&mut self, batch: &RecordBatch) -> Result<()>;
 
-    /// Closes what was written since the last call and makes it durable. Returns the files, each in `staging`.
+    /// Makes durable what was written since the last call, except for rows that the snapshot holds. Returns the files, each in
+    /// `staging`, with names of letters, digits, `_`, `-`, `+` and `.`.
     fn prepare(&mut self) -> Result<Vec<TablePart>>;
+
+    /// After the last row: whatever was held back is written now.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    fn finish(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    /// The rows that are held back, for a file that is not full; empty if there are none. Files must not depend on where commits
+    /// fall, so a commit does not close them early.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    fn snapshot(&self) -> Result<Vec<u8>> {
+        Ok(Vec::new())
+    }
+
+    /// Continues from a snapshot that is not empty, after [`start`](Self::start).
+    ///
+    /// # Errors
+    /// When it is damaged, or another sink's.
+    fn restore(&mut self, _snapshot: &[u8]) -> Result<()> {
+        Err(Error::data("this sink has no snapshots"))
+    }
 
     /// Identifies the settings of a sink that was not built from [`Settings`](super::Settings). A run with a sink that has none
     /// cannot be resumed.

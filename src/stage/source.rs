@@ -14,7 +14,7 @@
 //! The engine promises: an offset is committed only together with everything that its rows caused (parts, rejects, monitor
 //! states), so each row counts exactly once, however often the process is killed.
 
-use std::time::Instant;
+use std::{path::PathBuf, time::Instant};
 
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use serde::{Deserialize, Serialize};
@@ -48,6 +48,11 @@ pub trait Source: Send {
         None
     }
 
+    /// The files that it has read beside the stream: references, catalogues, constants. A resume with other content is refused.
+    fn input_files(&self) -> Vec<PathBuf> {
+        Vec::new()
+    }
+
     /// Identifies the settings of a source that was not built from [`Settings`](super::Settings): equal digests promise equal
     /// rows. A run with a source that has none cannot be resumed.
     fn digest(&self) -> Option<String> {
@@ -69,6 +74,12 @@ pub struct Split {
 pub trait Reader: Send {
     /// The next rows, at most `max_rows` of them, or [`Read::Idle`] when none arrived before the deadline.
     fn next(&mut self, max_rows: usize, deadline: Instant) -> Result<Read>;
+
+    /// Identifies what the split holds up to the offset: equal for equal content, other when a file was replaced by one with other
+    /// rows. It is compared when the split is opened again at the offset. `None` if the split cannot change.
+    fn contents(&self) -> Option<u128> {
+        None
+    }
 
     /// The offset after everything that `next` returned: opening the split here yields the rows that follow. In a sequential
     /// source it counts rows, rejects included; in a live one it only grows.

@@ -1,5 +1,7 @@
 //! Transforms: columns of every row, or fewer rows.
 
+use std::path::PathBuf;
+
 use arrow::{
     array::RecordBatch,
     datatypes::{Field, Schema},
@@ -53,6 +55,11 @@ pub trait Transform: Send {
 
     /// A copy for another thread (after `start`).
     fn fork(&self) -> Box<dyn Transform>;
+
+    /// The files that it has read beside the stream: references, catalogues, constants. A resume with other content is refused.
+    fn input_files(&self) -> Vec<PathBuf> {
+        Vec::new()
+    }
 
     /// Identifies the settings of a transform that was not built from [`Settings`](super::Settings): equal digests promise equal
     /// columns. A run with a transform that has none cannot be resumed.

@@ -52,15 +52,19 @@ pub struct Band {
 }
 
 impl Survey {
+    /// The file that [`load`](Self::load) reads; `None` for the name of a preset.
+    pub fn file(name_or_path: &str) -> Option<&Path> {
+        (name_or_path != "lsst").then(|| Path::new(name_or_path))
+    }
+
     /// A preset by its name, or a file like `src/survey/lsst.yaml` by its path.
     ///
     /// # Errors
     /// [`Error::Environment`] when the file cannot be read, [`Error::Data`] when it is not a survey.
     pub fn load(name_or_path: &str) -> Result<Self> {
-        if name_or_path == "lsst" {
+        let Some(path) = Self::file(name_or_path) else {
             return Self::parse(LSST).map_err(|cause| Error::bug("the preset `lsst` is invalid").caused_by(cause));
-        }
-        let path = Path::new(name_or_path);
+        };
         let text = std::fs::read_to_string(path).map_err(|error| Error::io("read survey", path, error))?;
         Self::parse(&text).map_err(|cause| Error::data(format!("survey `{name_or_path}` is invalid")).caused_by(cause))
     }

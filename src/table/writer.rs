@@ -1,7 +1,6 @@
 //! Writes the Parquet parts of a table into its staging folder: streamed, bounded, durable when prepared.
 
 use std::{
-    fs::{self, File},
     io::{self, Write},
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
@@ -22,7 +21,10 @@ use parquet::{
 use crate::{
     batch,
     error::{Error, Result},
-    io::files::sync_folder,
+    io::{
+        checked::BlockSums,
+        disk::{self, NewFile},
+    },
     run::TablePart,
 };
 
@@ -63,7 +65,7 @@ impl TableWriter {
     /// # Errors
     /// When the folders cannot be made or read.
     pub fn new(schema: SchemaRef, staging: &Path, table: &Path, options: WriteOptions) -> Result<Self> {
-        fs::create_dir_all(staging).map_err(|error| Error::io("make", staging, error))?;
+        disk::create_folder(staging)?;
         let last = last_number(table)?;
         let properties = options.properties(&schema)?;
         Ok(Self {
@@ -119,7 +121,7 @@ impl TableWriter {
             self.closed.push(part.finish()?);
         }
         if !self.closed.is_empty() {
-            sync_folder(&self.staging)?;
+            disk::sync_folder(&self.staging)?;
         }
         Ok(std::mem::take(&mut self.closed))
     }
@@ -149,9 +151,9 @@ impl PartFile {
     /// When the file cannot be made.
     pub fn create(staging: &Path, name: String, schema: SchemaRef, properties: WriterProperties) -> Result<Self> {
         let path = staging.join(&name);
-        let file = File::create(&path).map_err(|error| Error::io("create", &path, error))?;
         let trouble = Trouble::default();
-        let watched = Watched { file, trouble: trouble.clone() };
+        let watched =
+            Watched { file: NewFile::create(&path)?, bytes: 0, sums: BlockSums::default(), trouble: trouble.clone() };
         let writer = ArrowWriter::try_new(watched, schema, Some(properties));
         let writer = writer.map_err(|error| trouble.explain(&path, error))?;
         Ok(Self { path, name, rows: 0, writer, trouble })
@@ -178,22 +180,15 @@ impl PartFile {
     /// [`Error::Environment`] when the disk is full.
     pub fn finish(mut self) -> Result<TablePart> {
         self.writer.finish().map_err(|error| self.trouble.explain(&self.path, error))?;
-        let file = &self.writer.inner().file;
-        file.sync_all().map_err(|error| Error::io("sync", &self.path, error))?;
-        let bytes = file.metadata().map_err(|error| Error::io("read", &self.path, error))?.len();
-        Ok(TablePart { file: self.name, rows: self.rows, bytes })
+        let Watched { file, bytes, sums, .. } = self.writer.inner();
+        file.sync()?;
+        Ok(TablePart { file: self.name, rows: self.rows, bytes: *bytes, checksums: sums.clone().finish() })
     }
 }
 
 /// The highest number of a part in a folder; compacted parts keep the number of their last one.
 fn last_number(table: &Path) -> Result<Option<u64>> {
-    let entries = match fs::read_dir(table) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(Error::io("read", table, error)),
-    };
-    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    Ok(names.filter_map(|name| part_number(&name)).max())
+    Ok(disk::names(table)?.iter().filter_map(|name| part_number(name)).max())
 }
 
 /// The number in the name of a part.
@@ -237,7 +232,10 @@ fn column_properties(builder: WriterPropertiesBuilder, field: &Field) -> WriterP
 
 /// A file that remembers why it could not be written: the Parquet writer does not always pass the reason on.
 struct Watched {
-    file: File,
+    file: NewFile,
+    /// How many bytes it has.
+    bytes: u64,
+    sums: BlockSums,
     trouble: Trouble,
 }
 
@@ -246,7 +244,10 @@ struct Trouble(Arc<Mutex<Option<io::Error>>>);
 
 impl Write for Watched {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file.write(bytes).inspect_err(|error| self.trouble.note(error))
+        let written = self.file.write(bytes).inspect_err(|error| self.trouble.note(error))?;
+        self.bytes += written as u64;
+        self.sums.update(&bytes[..written]);
+        Ok(written)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -273,6 +274,8 @@ impl Trouble {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::{self, File};
+
     use arrow::datatypes::Schema;
     use parquet::file::{
         reader::{FileReader, SerializedFileReader},

@@ -1,6 +1,6 @@
 //! Transforms that change the values of pixels in place: bands, size and unit of the image stay, and its companions come along.
 
-use std::ops::RangeInclusive;
+use std::{ops::RangeInclusive, path::PathBuf};
 
 use arrow::{
     array::RecordBatch,
@@ -21,6 +21,11 @@ use crate::{
 
 /// A change of the pixels of a row that depends on `N` quantities.
 pub(super) trait PixelOperation<const N: usize>: Clone + Send + 'static {
+    /// The files that it has read beside the stream.
+    fn input_files(&self) -> Vec<PathBuf> {
+        Vec::new()
+    }
+
     /// The keys and settings of the quantities.
     fn quantities(&self) -> [(&'static str, Option<&Quantity>); N];
 
@@ -100,6 +105,10 @@ impl<O: PixelOperation<N>, const N: usize> PixelTransform<O, N> {
 }
 
 impl<O: PixelOperation<N>, const N: usize> Transform for PixelTransform<O, N> {
+    fn input_files(&self) -> Vec<PathBuf> {
+        self.operation.input_files()
+    }
+
     fn required_columns(&self) -> Vec<ColumnRef> {
         let mut columns = vec![ColumnRef::new("image", &self.image)];
         for (key, quantity) in self.operation.quantities() {

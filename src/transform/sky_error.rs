@@ -6,6 +6,8 @@
 //! deviation of a normal distribution, with one draw for each object and band. Directions and draws depend on (run seed, object,
 //! label).
 
+use std::path::PathBuf;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -145,6 +147,10 @@ impl SkyErrorTransform {
 }
 
 impl PixelOperation<1> for SkyErrorTransform {
+    fn input_files(&self) -> Vec<PathBuf> {
+        Survey::file(&self.settings.survey).map(PathBuf::from).into_iter().collect()
+    }
+
     fn quantities(&self) -> [(&'static str, Option<&Quantity>); 1] {
         match &self.settings.fraction {
             Some(fraction) => [("fraction", Some(fraction))],

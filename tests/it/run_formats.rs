@@ -111,7 +111,7 @@ fn unfinished_runs_of_format_0_are_not_resumed_and_finished_ones_have_nothing_le
         let error = resume(pipeline("v0").set("maxiter", maxiter), dir.path()).unwrap_err();
         assert!(matches!(error, Error::Data { .. }), "{error:?}");
         assert!(error.to_string().contains("has format 0, this version of lucarne"), "{error}");
-        assert!(error.to_string().contains("resumes format 1"), "{error}");
+        assert!(error.to_string().contains("resumes formats 1 to 2"), "{error}");
     }
 }
 

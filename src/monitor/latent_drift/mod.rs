@@ -30,6 +30,8 @@ mod settings;
 mod table;
 mod windows;
 
+use std::path::PathBuf;
+
 use arrow::{
     array::RecordBatch,
     datatypes::{Schema, SchemaRef},
@@ -327,6 +329,10 @@ impl LatentDriftMonitor {
 }
 
 impl Monitor for LatentDriftMonitor {
+    fn input_files(&self) -> Vec<PathBuf> {
+        self.binding().map(|binding| binding.reference.files().to_vec()).unwrap_or_default()
+    }
+
     fn required_columns(&self) -> Vec<ColumnRef> {
         self.held_columns().into_iter().map(|(key, column)| ColumnRef::new(key, column)).collect()
     }

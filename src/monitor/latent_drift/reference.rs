@@ -52,6 +52,11 @@ struct ReferenceRow {
 }
 
 impl ReferenceTable {
+    /// Its files.
+    pub(super) fn files(&self) -> &[PathBuf] {
+        &self.files
+    }
+
     /// Finds the table that settings name. Reads footers and the column of domains. `model_sha256` is the digest of the model
     /// of the stream, if known.
     pub(super) fn find(settings: &LatentDrift, model_sha256: Option<&str>) -> Result<Self, Diagnostic> {

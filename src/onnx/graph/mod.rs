@@ -63,32 +63,47 @@ impl ModelGraph {
 
     /// Whether a value is the same for every image, and of a form that [`ModelGraph::constant`] reads.
     pub(super) fn is_constant(&self, name: &str) -> bool {
-        if self.initializers.contains_key(name) {
-            return true;
+        let (origin, _) = self.origin(name);
+        let producer = self.producers.get(origin).map(|&producer| &self.nodes[producer]);
+        self.initializers.contains_key(origin) || producer.is_some_and(|node| node.op_type == "Constant")
+    }
+
+    /// The value that a chain of `Identity` and `Cast` nodes begins with, and the types that it is cast to, first cast first. A
+    /// chain may be as long as the model, so it is not followed by calls.
+    fn origin<'a>(&'a self, name: &'a str) -> (&'a str, Vec<i64>) {
+        let (mut name, mut casts) = (name, Vec::new());
+        // A model that leads in a circle is not valid, and has no origin.
+        for _ in 0..self.nodes.len() {
+            let Some(&producer) = self.producers.get(name).filter(|_| !self.initializers.contains_key(name)) else {
+                break;
+            };
+            let node = &self.nodes[producer];
+            match node.op_type.as_str() {
+                "Identity" => {}
+                "Cast" => casts.push(node.int("to", 0)),
+                _ => break,
+            }
+            name = node.input.first().map_or("", String::as_str);
         }
-        let Some(&producer) = self.producers.get(name) else { return false };
-        let node = &self.nodes[producer];
-        match node.op_type.as_str() {
-            "Constant" => true,
-            "Cast" | "Identity" => node.input.first().is_some_and(|from| self.is_constant(from)),
-            _ => false,
-        }
+        casts.reverse();
+        (name, casts)
     }
 
     /// The numbers of a constant.
     pub(super) fn constant(&self, name: &str) -> Result<Constant, String> {
-        if let Some(tensor) = self.initializers.get(name) {
-            return Constant::read(tensor);
-        }
-        let producer = self.producers.get(name).map(|&producer| &self.nodes[producer]);
-        let node = producer.ok_or_else(|| format!("no node produces the value `{name}`"))?;
-        let from = node.input.first().map_or("", String::as_str);
-        match node.op_type.as_str() {
-            "Constant" => node.constant(),
-            "Identity" => self.constant(from),
-            "Cast" => self.constant(from)?.cast(node.int("to", 0)),
-            op => Err(format!("unsupported: the constant `{name}` is the output of {op}")),
-        }
+        let (origin, casts) = self.origin(name);
+        let constant = match self.initializers.get(origin) {
+            Some(tensor) => Constant::read(tensor)?,
+            None => {
+                let producer = self.producers.get(origin).map(|&producer| &self.nodes[producer]);
+                let node = producer.ok_or_else(|| format!("no node produces the value `{origin}`"))?;
+                match node.op_type.as_str() {
+                    "Constant" => node.constant()?,
+                    op => return Err(format!("unsupported: the constant `{origin}` is the output of {op}")),
+                }
+            }
+        };
+        casts.into_iter().try_fold(constant, Constant::cast)
     }
 }
 

@@ -12,6 +12,7 @@
 //! The server never resolves a path to a file, and no request changes anything.
 
 mod host_check;
+mod listener;
 mod metrics;
 mod server;
 mod status;

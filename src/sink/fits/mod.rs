@@ -4,14 +4,13 @@
 //! named after the column. The header carries what a reader needs to have the row back: `OBJECT`, `BANDS`, `BUNIT`, `PIXSCALE`,
 //! and the columns of text and numbers.
 //!
-//! A commit closes the file that is being filled, so which objects share a file depends on where commits fall. The rows, their order
-//! and their bytes do not.
+//! Files are filled in the order of the rows, whatever the batches and commits are: the objects of a file that is not full are held
+//! back, in the snapshot of the sink.
 
 mod header;
 
 use std::{
     collections::{BTreeMap, HashSet},
-    fs::File,
     io::Write,
     path::{Path, PathBuf},
 };
@@ -26,7 +25,11 @@ use crate::{
     batch::{self, ImageLayout, Images},
     error::{Code, Diagnostic, Error, Result},
     fits::Writer,
-    io::files::sync_folder,
+    io::{
+        checked::BlockSums,
+        disk::{self, NewFile},
+    },
+    run::snapshot,
     stage::{ColumnRef, RunContext, Settings, Sink, TablePart},
 };
 
@@ -160,12 +163,20 @@ struct FitsSink {
 /// The files that are written.
 struct FitsOutput {
     staging: PathBuf,
-    /// The file being filled; its name and rows.
+    /// Files that earlier commits published.
+    table: PathBuf,
+    /// The file being filled.
     writer: Writer,
-    name: String,
-    rows: u64,
+    open: OpenFile,
     /// Closed files since the last commit.
     closed: Vec<TablePart>,
+}
+
+/// What a snapshot says of the file being filled, beside its bytes.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct OpenFile {
+    name: String,
+    rows: u64,
 }
 
 impl Sink for FitsSink {
@@ -187,23 +198,22 @@ impl Sink for FitsSink {
         Ok(columns)
     }
 
-    fn start(&mut self, _run: &RunContext, staging: &Path, _table: &Path) -> Result<()> {
-        self.output = Some(FitsOutput::new(staging));
+    fn start(&mut self, _run: &RunContext, staging: &Path, table: &Path) -> Result<()> {
+        self.output = Some(FitsOutput::new(staging, table));
         Ok(())
     }
 
     fn write(&mut self, rows: &RecordBatch) -> Result<()> {
         let Self { settings, label, keys, output } = self;
-        let output =
-            output.as_mut().ok_or_else(|| Error::bug("the sink `fits` is written to before it has started"))?;
+        let output = output.as_mut().ok_or_else(not_started)?;
         let images: Vec<(&String, Images<'_>)> =
             settings.images.iter().map(|name| Ok((name, Images::of(rows, name)?))).collect::<Result<_>>()?;
         let several = settings.objects_per_file > 1;
         for row in 0..rows.num_rows() {
             let (id, origin) = (batch::object_id(rows, row)?, batch::origin(rows, row)?);
             let values = key_values(rows, row, keys)?;
-            if output.rows == 0 {
-                output.name = file_name(if several { label } else { id }, id, origin);
+            if output.open.rows == 0 {
+                output.open.name = file_name(if several { label } else { id }, id, origin);
                 if several || images.len() > 1 {
                     output.writer.image(&[], &[], &[]);
                 }
@@ -214,8 +224,8 @@ impl Sink for FitsSink {
                 let header = header(id, name, layout, &values);
                 output.writer.image(&[layout.bands.len(), layout.height, layout.width], pixels, &header);
             }
-            output.rows += 1;
-            if output.rows == settings.objects_per_file as u64 {
+            output.open.rows += 1;
+            if output.open.rows == settings.objects_per_file as u64 {
                 output.close()?;
             }
         }
@@ -223,35 +233,63 @@ impl Sink for FitsSink {
     }
 
     fn prepare(&mut self) -> Result<Vec<TablePart>> {
-        let output = self.output.as_mut();
-        let output = output.ok_or_else(|| Error::bug("the sink `fits` is committed before it has started"))?;
-        output.close()?;
+        let output = self.output.as_mut().ok_or_else(not_started)?;
         if !output.closed.is_empty() {
-            sync_folder(&output.staging)?;
+            disk::sync_folder(&output.staging)?;
         }
         Ok(std::mem::take(&mut output.closed))
     }
+
+    fn finish(&mut self) -> Result<()> {
+        self.output.as_mut().ok_or_else(not_started)?.close()
+    }
+
+    fn snapshot(&self) -> Result<Vec<u8>> {
+        let FitsOutput { writer, open, .. } = self.output.as_ref().ok_or_else(not_started)?;
+        if open.rows == 0 { Ok(Vec::new()) } else { snapshot::encode(Fits::NAME, open, writer.as_bytes()) }
+    }
+
+    fn restore(&mut self, snapshot: &[u8]) -> Result<()> {
+        let output = self.output.as_mut().ok_or_else(not_started)?;
+        let (open, bytes) = snapshot::decode(Fits::NAME, snapshot)?;
+        (output.open, output.writer) = (open, Writer::continuing(bytes.to_owned()));
+        Ok(())
+    }
+}
+
+fn not_started() -> Error {
+    Error::bug("the sink `fits` is used before it has started")
 }
 
 impl FitsOutput {
-    fn new(staging: &Path) -> Self {
-        Self { staging: staging.to_owned(), writer: Writer::new(), name: String::new(), rows: 0, closed: Vec::new() }
+    fn new(staging: &Path, table: &Path) -> Self {
+        Self {
+            staging: staging.to_owned(),
+            table: table.to_owned(),
+            writer: Writer::new(),
+            open: OpenFile::default(),
+            closed: Vec::new(),
+        }
     }
 
     /// Writes the file being filled, and makes its content durable.
     fn close(&mut self) -> Result<()> {
-        if self.rows == 0 {
+        let OpenFile { name, rows } = std::mem::take(&mut self.open);
+        if rows == 0 {
             return Ok(());
         }
         let bytes = std::mem::take(&mut self.writer).into_bytes();
-        let path = self.staging.join(&self.name);
-        let written = File::create(&path).and_then(|mut file| {
-            file.write_all(&bytes)?;
-            file.sync_all()
-        });
-        written.map_err(|error| Error::io("write", &path, error))?;
-        let file = std::mem::take(&mut self.name);
-        self.closed.push(TablePart { file, rows: std::mem::take(&mut self.rows), bytes: bytes.len() as u64 });
+        let (path, published) = (self.staging.join(&name), self.table.join(&name));
+        if disk::size(&path)?.is_some() || disk::size(&published)?.is_some() {
+            return Err(Error::data(format!(
+                "`{}` would be written twice: two rows have one `object_id` and one `origin`",
+                published.display()
+            )));
+        }
+        let mut file = NewFile::create(&path)?;
+        file.write_all(&bytes).map_err(|error| Error::io("write", &path, error))?;
+        file.sync()?;
+        self.closed.push(TablePart { file: name, rows, bytes: bytes.len() as u64, checksums: BlockSums::of(&bytes) });
         Ok(())
     }
 }

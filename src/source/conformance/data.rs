@@ -36,7 +36,8 @@ pub(super) fn folder() -> TempDir {
     parquet_file(&data.path().join("objects/a.parquet"), 0..7);
     parquet_file(&data.path().join("objects/b.parquet"), 7..12);
     parquet_file(&data.path().join("run/objects/part-00000001.parquet"), 0..9);
-    let part = TablePart { file: "part-00000001.parquet".into(), rows: 9, bytes: 1 };
+    let bytes = fs::metadata(data.path().join("run/objects/part-00000001.parquet")).unwrap().len();
+    let part = TablePart::new("part-00000001.parquet", 9, bytes);
     let tables = [("objects".to_owned(), vec![part])].into();
     CommitRecord { checkpoint: true, tables, ..CommitRecord::default() }.write(&data.path().join("run")).unwrap();
     lists(&data.path().join("lists/a.parquet"));

@@ -122,9 +122,10 @@ impl Catalogue {
         let (schema, _) = format.infer_schema(&file, None).map_err(failed)?;
         file.rewind().map_err(|error| self.unreadable(&error))?;
         let chosen = self.chosen(&schema)?;
-        // Keys are read as text, since `007` is not 7.
+        // Keys and labels are read as text, since `007` is not 7.
+        let label = self.columns.get(batch::LABEL);
         let as_text = |field: &Arc<Field>| {
-            if *field.name() == self.key {
+            if *field.name() == self.key || label == Some(field.name()) {
                 Field::new(field.name(), DataType::Utf8, true)
             } else {
                 field.as_ref().clone()

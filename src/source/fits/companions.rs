@@ -39,18 +39,37 @@ pub(super) fn role(header: &Header) -> HduRole {
     names.find_map(|name| of(&name)).unwrap_or(HduRole::Image)
 }
 
-/// The HDUs of a file that hold a companion.
-pub(super) fn companion_hdus(hdus: &[Hdu], wanted: Companion) -> Vec<&Hdu> {
-    let holds = |hdu: &&Hdu| {
-        let role = role(&hdu.header);
-        let is_wanted = match wanted {
-            Companion::Variance => matches!(role, HduRole::Variance(_)),
-            Companion::Mask => role == HduRole::Mask,
-            Companion::Psf => role == HduRole::Psf,
-        };
-        is_wanted && hdu.has_pixels()
-    };
-    hdus.iter().filter(holds).collect()
+/// The HDUs of a file that hold companions, by their indices.
+#[derive(Debug, Default)]
+pub(super) struct CompanionHdus {
+    variance: Vec<usize>,
+    mask: Vec<usize>,
+    psf: Vec<usize>,
+}
+
+impl CompanionHdus {
+    /// Those of a file.
+    pub(super) fn of(hdus: &[Hdu]) -> Self {
+        let mut found = Self::default();
+        for hdu in hdus.iter().filter(|hdu| hdu.has_pixels()) {
+            match role(&hdu.header) {
+                HduRole::Variance(_) => found.variance.push(hdu.index),
+                HduRole::Mask => found.mask.push(hdu.index),
+                HduRole::Psf => found.psf.push(hdu.index),
+                HduRole::Image | HduRole::Other => {}
+            }
+        }
+        found
+    }
+
+    /// Those that hold one companion.
+    pub(super) fn holding(&self, companion: Companion) -> &[usize] {
+        match companion {
+            Companion::Variance => &self.variance,
+            Companion::Mask => &self.mask,
+            Companion::Psf => &self.psf,
+        }
+    }
 }
 
 /// The planes of a companion, and the role of the first HDU that holds them.

@@ -57,7 +57,7 @@ const RULES: PathRules = PathRules {
     accepts: is_fits,
     accepted: "its files that end in .fits, .fit, .fts or .fz, and the first three with .gz, subfolders included",
     recursive: true,
-    indexed: |_| None,
+    indexed: |_| Ok(None),
     lists: true,
     patterns: PatternRules::Shell,
     resolve_links: false,
@@ -94,6 +94,10 @@ impl Source for FitsSource {
         Ok(schema)
     }
 
+    fn input_files(&self) -> Vec<PathBuf> {
+        self.settings.catalogue.iter().map(|catalogue| PathBuf::from(&catalogue.path)).collect()
+    }
+
     fn splits(&self) -> Result<Vec<Split>> {
         let one_row_per_file = matches!(self.settings.layout, Layout::Cube | Layout::HduPerBand);
         let split = |(index, files): (usize, &[PathBuf])| Split {
@@ -113,7 +117,7 @@ impl Source for FitsSource {
             return Err(changed());
         }
         let start = index * FILES_PER_SPLIT;
-        Ok(Box::new(FitsReader::open(plan.clone(), start..start + files.len(), offset)))
+        Ok(Box::new(FitsReader::open(plan.clone(), start..start + files.len(), offset)?))
     }
 }
 

@@ -1,10 +1,12 @@
 //! The objects of a file: which planes of which HDUs make each.
 
+use std::collections::HashSet;
+
 use super::{
     Companion, Fits, Layout,
     bands::{band_of, parse_bands, planes_word, select},
     companions::{
-        CompanionPlanes, HduRole, VarianceForm, companion_hdus, companion_planes, role, with_companions, wrong_number,
+        CompanionHdus, CompanionPlanes, HduRole, VarianceForm, companion_planes, role, with_companions, wrong_number,
     },
 };
 use crate::fits::{self, Hdu, HduKind};
@@ -53,45 +55,81 @@ pub(super) struct FileRow {
     pub object: Result<ObjectPlanes, String>,
 }
 
-/// The rows of a file, in order; an error when the rows cannot be identified, which makes the file one rejected row.
-pub(super) fn rows_of_file(
-    file: &fits::FitsFile,
-    settings: &Fits,
-    bands: Option<&[String]>,
-) -> Result<Vec<FileRow>, String> {
-    let images = image_hdus(file.hdus(), settings)?;
-    let layout = match settings.layout {
-        Layout::Auto if images.len() == 1 => Layout::Cube,
-        Layout::Auto if is_hdu_per_band(&images, bands) => Layout::HduPerBand,
-        Layout::Auto => Layout::HduPerObject,
-        Layout::Cube if images.len() > 1 => {
-            let found = images.len();
-            return Err(format!(
-                "has {found} image HDUs, expected one cube: name one in `hdu`, or read all with `layout: hdu_per_object`"
-            ));
-        }
-        layout => layout,
-    };
-    let context = FileContext { file, settings, bands };
-    if layout == Layout::HduPerBand {
-        images.iter().try_for_each(|hdu| usable(hdu))?;
-        let hdus = images.iter().map(|hdu| hdu.index).collect();
-        return Ok(vec![FileRow { hdus, entry: None, shares_file: false, object: context.object_of_hdus(&images) }]);
-    }
-    let mut rows = Vec::new();
-    for (number, hdu) in images.iter().enumerate() {
-        let entries = match axes(&hdu.shape) {
-            [entries, _, _, _] => Some(*entries),
-            _ => None,
+/// The rows of a file, in order. They are found one by one: the header of a cube of some bytes may promise millions.
+pub(super) struct FileRows {
+    layout: Layout,
+    /// The image HDUs.
+    images: Vec<usize>,
+    /// The HDUs of companions, by what they hold.
+    companions: CompanionHdus,
+    /// The next row: its image HDU among these, and its entry.
+    at: usize,
+    entry: usize,
+}
+
+impl FileRows {
+    /// The rows of a file; an error when they cannot be identified, which makes the file one rejected row.
+    pub(super) fn of(file: &fits::FitsFile, settings: &Fits, bands: Option<&[String]>) -> Result<Self, String> {
+        let images = image_hdus(file.hdus(), settings)?;
+        let layout = match settings.layout {
+            Layout::Auto if images.len() == 1 => Layout::Cube,
+            Layout::Auto if is_hdu_per_band(&images, bands) => Layout::HduPerBand,
+            Layout::Auto => Layout::HduPerObject,
+            Layout::Cube if images.len() > 1 => {
+                let found = images.len();
+                return Err(format!(
+                    "has {found} image HDUs, expected one cube: name one in `hdu`, or read all with `layout: hdu_per_object`"
+                ));
+            }
+            layout => layout,
         };
-        let shares_file = images.len() > 1 || entries.is_some();
-        for entry in 0..entries.unwrap_or(1) {
-            let place = ImageHdu { hdu, number, of: images.len(), entry, entries };
+        if layout == Layout::HduPerBand {
+            images.iter().try_for_each(|hdu| usable(hdu))?;
+        } else if images.iter().all(|hdu| entries(hdu) == Some(0)) {
+            let shapes: Vec<String> = images.iter().map(|hdu| format!("{:?}", hdu.shape)).collect();
+            return Err(format!("has no object: its images have the shapes {}", shapes.join(", ")));
+        }
+        let images = images.into_iter().map(|hdu| hdu.index).collect();
+        Ok(Self { layout, images, companions: CompanionHdus::of(file.hdus()), at: 0, entry: 0 })
+    }
+
+    /// The next row of the file that these are the rows of.
+    pub(super) fn next(&mut self, file: &fits::FitsFile, settings: &Fits, bands: Option<&[String]>) -> Option<FileRow> {
+        let hdus = file.hdus();
+        let context = FileContext { hdus, companions: &self.companions, settings, bands };
+        if self.layout == Layout::HduPerBand {
+            let images: Vec<&Hdu> = self.images.iter().filter_map(|index| hdus.get(*index)).collect();
+            let only = std::mem::replace(&mut self.at, 1) == 0;
+            return only.then(|| FileRow {
+                object: context.object_of_hdus(&images),
+                hdus: self.images.clone(),
+                entry: None,
+                shares_file: false,
+            });
+        }
+        loop {
+            let hdu = hdus.get(*self.images.get(self.at)?)?;
+            let entries = entries(hdu);
+            if self.entry >= entries.unwrap_or(1) {
+                (self.at, self.entry) = (self.at + 1, 0);
+                continue;
+            }
+            let entry = self.entry;
+            self.entry += 1;
+            let shares_file = self.images.len() > 1 || entries.is_some();
+            let place = ImageHdu { hdu, number: self.at, of: self.images.len(), entry, entries };
             let object = context.object_of_cube(&place, shares_file);
-            rows.push(FileRow { hdus: vec![hdu.index], entry: entries.map(|_| entry), shares_file, object });
+            return Some(FileRow { hdus: vec![hdu.index], entry: entries.map(|_| entry), shares_file, object });
         }
     }
-    Ok(rows)
+}
+
+/// How many objects a cube with four axes has; `None` for another image, which is one.
+fn entries(hdu: &Hdu) -> Option<usize> {
+    match axes(&hdu.shape) {
+        [entries, _, _, _] => Some(*entries),
+        _ => None,
+    }
 }
 
 /// The HDUs that hold images: those that `hdu` names, or those without another role.
@@ -158,10 +196,10 @@ fn axes(shape: &[usize]) -> &[usize] {
 fn is_hdu_per_band(images: &[&Hdu], bands: Option<&[String]>) -> bool {
     let are_flat = images.iter().all(|hdu| axes(&hdu.shape).len() == 2);
     let named: Vec<Option<String>> = images.iter().map(|hdu| band_of(&hdu.header, bands.is_some())).collect();
-    let are_distinct =
-        named.iter().all(Option::is_some) && (1..named.len()).all(|at| !named[..at].contains(&named[at]));
+    let distinct: HashSet<&Option<String>> = named.iter().collect();
+    let are_distinct = !distinct.contains(&None) && distinct.len() == named.len();
     let are_wanted = bands.is_some_and(|bands| {
-        let found = |band: &String| named.iter().filter(|name| name.as_ref() == Some(band)).count() == 1;
+        let found = |band: &String| named.iter().filter(|name| name.as_ref() == Some(band)).take(2).count() == 1;
         bands.len() > 1 && (bands.len() == images.len() || bands.iter().all(found))
     });
     are_flat && (are_wanted || (bands.is_none() && are_distinct))
@@ -219,9 +257,10 @@ impl ImageHdu<'_> {
     }
 }
 
-/// A file, and what its objects are read with.
+/// The HDUs of a file, and what its objects are read with.
 struct FileContext<'a> {
-    file: &'a fits::FitsFile,
+    hdus: &'a [Hdu],
+    companions: &'a CompanionHdus,
     settings: &'a Fits,
     bands: Option<&'a [String]>,
 }
@@ -229,14 +268,14 @@ struct FileContext<'a> {
 impl FileContext<'_> {
     /// The object in a cube, or in one entry of it.
     fn object_of_cube(&self, image: &ImageHdu<'_>, shares_file: bool) -> Result<ObjectPlanes, String> {
-        let Self { file, settings, bands } = self;
+        let Self { hdus, companions, settings, bands } = self;
         let header = &image.hdu.header;
         if settings.layout == Layout::Cube && image.entries.is_some() {
             return Err(format!("has the shape {:?}, expected [band, y, x]", image.hdu.shape));
         }
         let all = image.planes(image.hdu)?;
         let count = all.planes.len();
-        let primary = file.hdus().first().map(|hdu| &hdu.header);
+        let primary = hdus.first().map(|hdu| &hdu.header);
         let headers = || [Some(header), primary].into_iter().flatten();
         let named = match headers().find_map(|header| header.text("BANDS")) {
             Some(text) if count > 1 || !shares_file => Some(parse_bands(&text, count).ok_or_else(|| {
@@ -248,11 +287,11 @@ impl FileContext<'_> {
         };
         let selected = select(named, count, *bands)?;
         let companion = |wanted: Companion| {
-            let hdus = companion_hdus(file.hdus(), wanted);
-            let hdu = match hdus.len() {
-                1 => hdus[0],
-                found if found == image.of => hdus[image.number],
-                found => return Err(wrong_number(wanted, (found, "HDUs"), image.of)),
+            let found = companions.holding(wanted);
+            let hdu = match found.len() {
+                1 => &hdus[found[0]],
+                number if number == image.of => &hdus[found[image.number]],
+                number => return Err(wrong_number(wanted, (number, "HDUs"), image.of)),
             };
             let single = ImageHdu { hdu, number: 0, of: 1, entry: 0, entries: None };
             let all = if image.has_entries_of(hdu) { image.planes(hdu)? } else { single.planes(hdu)? };
@@ -264,19 +303,19 @@ impl FileContext<'_> {
 
     /// The object whose bands are HDUs.
     fn object_of_hdus(&self, images: &[&Hdu]) -> Result<ObjectPlanes, String> {
-        let Self { file, settings, bands } = self;
+        let Self { hdus, companions, settings, bands } = self;
         let all = plane_per_hdu(images)?;
         let named: Option<Vec<String>> = images.iter().map(|hdu| band_of(&hdu.header, true)).collect();
-        let primary = file.hdus().first().and_then(|hdu| hdu.header.text("BANDS"));
+        let primary = hdus.first().and_then(|hdu| hdu.header.text("BANDS"));
         let named = named.or_else(|| parse_bands(&primary?, images.len()));
         let selected = select(named, images.len(), *bands)?;
         let companion = |wanted: Companion| {
-            let hdus = companion_hdus(file.hdus(), wanted);
-            if hdus.len() != 1 && hdus.len() != images.len() {
-                return Err(wrong_number(wanted, (hdus.len(), "HDUs"), images.len()));
+            let found: Vec<&Hdu> = companions.holding(wanted).iter().map(|index| &hdus[*index]).collect();
+            if found.len() != 1 && found.len() != images.len() {
+                return Err(wrong_number(wanted, (found.len(), "HDUs"), images.len()));
             }
-            let role = hdus.first().map_or(HduRole::Other, |hdu| role(&hdu.header));
-            let planes = companion_planes(&plane_per_hdu(&hdus)?, images.len(), &selected.planes, wanted)?;
+            let role = found.first().map_or(HduRole::Other, |hdu| role(&hdu.header));
+            let planes = companion_planes(&plane_per_hdu(&found)?, images.len(), &selected.planes, wanted)?;
             Ok(CompanionPlanes { planes, role })
         };
         with_companions(settings, all.select(&selected.planes), selected.names.clone(), companion)

@@ -9,7 +9,7 @@ use super::{
     bands::quoted,
     catalogue::LoadedCatalogue,
     description::{Description, describe, unit_in_words},
-    objects::{FileRow, ObjectPlanes, rows_of_file},
+    objects::{FileRow, FileRows, ObjectPlanes},
     schema::{HeaderColumn, Layouts, schema},
 };
 use crate::{
@@ -124,11 +124,18 @@ impl FitsPlan {
     }
 }
 
+/// The most objects of a file to look at before it is read.
+const PROBED_OBJECTS: usize = 1000;
+
 /// The first object of a file that fits the settings. Its headers widen the types of the columns.
 fn probe(path: &Path, settings: &Fits, limits: &Limits, columns: &mut [HeaderColumn]) -> Result<Exemplar, String> {
     let file = fits::FitsFile::open(path, limits).map_err(|error| error.reason())?;
     let mut reason = None;
-    for row in rows_of_file(&file, settings, settings.bands.as_deref())? {
+    let bands = settings.bands.as_deref();
+    let mut rows = FileRows::of(&file, settings, bands)?;
+    // An object that fits is expected among the first ones, in a file of many.
+    for _ in 0..PROBED_OBJECTS {
+        let Some(row) = rows.next(&file, settings, bands) else { break };
         let described = row.object.as_ref().map_err(String::clone).and_then(|object| {
             let description = describe(&file, settings, object)?;
             Ok(Exemplar { object: object.clone(), description })

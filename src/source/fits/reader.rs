@@ -1,17 +1,28 @@
 //! Reads the rows of a split, file by file.
 
-use std::{ops::Range, sync::Arc, time::Instant};
+use std::{
+    io,
+    ops::Range,
+    path::Path,
+    sync::Arc,
+    thread::sleep,
+    time::{Duration, Instant},
+};
 
 use super::{
-    objects::{FileRow, rows_of_file},
+    objects::{FileRow, FileRows},
     plan::{FitsPlan, headers_of},
     rows::{NewRow, RowsBuilder},
 };
 use crate::{
-    error::Result,
+    error::{Error, Result},
     fits,
+    io::digest,
     stage::{Read, Reader, Reject},
 };
+
+/// How long to wait before a file that the system could not read is tried again.
+const PAUSES: [Duration; 3] = [Duration::from_millis(20), Duration::from_millis(200), Duration::from_secs(1)];
 
 /// A reader of the files of a split.
 pub(super) struct FitsReader {
@@ -25,13 +36,15 @@ pub(super) struct FitsReader {
     passed: u64,
     /// The offset at which the split was opened. Rows before it are passed but not read.
     start: u64,
+    /// A digest of the headers of the files so far.
+    contents: u128,
 }
 
 /// A file whose rows are being read.
 struct OpenFile {
     name: String,
     /// The remaining rows; for a file that cannot be read the reason, until it has been reported.
-    rows: Result<(fits::FitsFile, std::vec::IntoIter<FileRow>), Option<String>>,
+    rows: Result<(fits::FitsFile, FileRows), Option<String>>,
 }
 
 /// What a step through a file yields.
@@ -45,69 +58,105 @@ enum FileStep {
 }
 
 impl FitsReader {
-    pub(super) fn open(plan: Arc<FitsPlan>, files: Range<usize>, offset: u64) -> Self {
-        Self { plan, files, current: None, buffer: Vec::new(), passed: 0, start: offset }
+    /// Opens files and passes the rows before an offset.
+    pub(super) fn open(plan: Arc<FitsPlan>, files: Range<usize>, offset: u64) -> Result<Self> {
+        let mut reader = Self { plan, files, current: None, buffer: Vec::new(), passed: 0, start: offset, contents: 0 };
+        let mut rows = RowsBuilder::new(&reader.plan, 0);
+        while reader.passed < offset {
+            if matches!(reader.step(&mut rows, &mut Vec::new())?, FileStep::EndOfFile) && !reader.open_next()? {
+                break;
+            }
+        }
+        Ok(reader)
     }
 
     /// Opens the next file; false when there is none.
-    fn open_next(&mut self) -> bool {
+    fn open_next(&mut self) -> Result<bool> {
         if let Some(OpenFile { rows: Ok((file, _)), .. }) = self.current.take() {
             self.buffer = file.into_buffer();
         }
-        let Some(index) = self.files.next() else { return false };
-        let path = &self.plan.files[index];
-        let buffer = std::mem::take(&mut self.buffer);
-        let opened = fits::FitsFile::open_into(path, &self.plan.limits, buffer).map_err(|error| error.reason());
-        let rows = opened.and_then(|file| {
-            let rows = rows_of_file(&file, &self.plan.settings, Some(self.plan.bands()))?;
-            Ok((file, rows.into_iter()))
+        let Some(index) = self.files.next() else { return Ok(false) };
+        let path = self.plan.files[index].clone();
+        let rows = self.open_patiently(&path)?.map_err(|error| error.reason()).and_then(|file| {
+            let rows = FileRows::of(&file, &self.plan.settings, Some(self.plan.bands()))?;
+            Ok((file, rows))
         });
-        self.current = Some(OpenFile { name: path.display().to_string(), rows: rows.map_err(Some) });
-        true
+        let name = path.display().to_string();
+        let of_file = rows
+            .as_ref()
+            .map_or_else(|reason| digest::wide_number_of(&[reason.as_bytes()]), |(file, _)| digest_of(file));
+        self.contents =
+            digest::wide_number_of(&[&self.contents.to_le_bytes(), name.as_bytes(), &of_file.to_le_bytes()]);
+        self.current = Some(OpenFile { name, rows: rows.map_err(Some) });
+        Ok(true)
+    }
+
+    /// Opens a file. One that the system cannot read now is tried again; it is not its fault.
+    fn open_patiently(&mut self, path: &Path) -> Result<Result<fits::FitsFile, fits::FitsError>> {
+        let mut pause = PAUSES.iter();
+        loop {
+            let buffer = std::mem::take(&mut self.buffer);
+            let opened = fits::FitsFile::open_into(path, &self.plan.limits, buffer);
+            let outside = match &opened {
+                Ok(file) => file.trouble(),
+                Err(error) => error.outside(),
+            };
+            match (outside, pause.next()) {
+                (None, _) => return Ok(opened),
+                (Some(_), Some(pause)) => sleep(*pause),
+                (Some(trouble), None) => return Err(cannot_read(&path.display().to_string(), trouble)),
+            }
+        }
     }
 
     /// Reads one row; false at the end of the split.
-    fn read_row(&mut self, rows: &mut RowsBuilder, rejects: &mut Vec<Reject>) -> bool {
+    fn read_row(&mut self, rows: &mut RowsBuilder, rejects: &mut Vec<Reject>) -> Result<bool> {
         loop {
-            match self.step(rows, rejects) {
-                FileStep::Row => return true,
+            match self.step(rows, rejects)? {
+                FileStep::Row => return Ok(true),
                 FileStep::Skipped => {}
                 FileStep::EndOfFile => {
-                    if !self.open_next() {
-                        return false;
+                    if !self.open_next()? {
+                        return Ok(false);
                     }
                 }
             }
         }
     }
 
-    fn step(&mut self, rows: &mut RowsBuilder, rejects: &mut Vec<Reject>) -> FileStep {
+    fn step(&mut self, rows: &mut RowsBuilder, rejects: &mut Vec<Reject>) -> Result<FileStep> {
         let number = self.passed;
         let is_skipped = number < self.start;
         let reject =
             |object_id, origin, reason| Reject { row: number, object_id, origin, stage: "source".into(), reason };
-        let Some(OpenFile { name, rows: remaining }) = &mut self.current else { return FileStep::EndOfFile };
+        let Some(OpenFile { name, rows: remaining }) = &mut self.current else {
+            return Ok(FileStep::EndOfFile);
+        };
         match remaining {
             // A file that cannot be read is one row.
             Err(reason) => {
-                let Some(reason) = reason.take() else { return FileStep::EndOfFile };
+                let Some(reason) = reason.take() else { return Ok(FileStep::EndOfFile) };
                 if !is_skipped {
                     rejects.push(reject(None, name.clone(), reason));
                 }
             }
             Ok((file, found)) => {
-                let Some(found) = found.next() else { return FileStep::EndOfFile };
+                let next = found.next(file, &self.plan.settings, Some(self.plan.bands()));
+                let Some(found) = next else { return Ok(FileStep::EndOfFile) };
                 if !is_skipped {
                     let (id, origin) = identity(&self.plan, name, file, &found);
                     let row = NewRow { file, found: &found, id: &id, origin: &origin, number };
                     if let Err(reason) = rows.push(&self.plan, &row) {
+                        if let Some(trouble) = file.trouble() {
+                            return Err(cannot_read(name, trouble));
+                        }
                         rejects.push(reject(Some(id), origin, reason));
                     }
                 }
             }
         }
         self.passed += 1;
-        if is_skipped { FileStep::Skipped } else { FileStep::Row }
+        Ok(if is_skipped { FileStep::Skipped } else { FileStep::Row })
     }
 }
 
@@ -115,16 +164,30 @@ impl Reader for FitsReader {
     fn next(&mut self, max_rows: usize, _deadline: Instant) -> Result<Read> {
         let mut rows = RowsBuilder::new(&self.plan, max_rows);
         let mut rejects = Vec::new();
-        while rows.len() + rejects.len() < max_rows.max(1) && self.read_row(&mut rows, &mut rejects) {}
+        while rows.len() + rejects.len() < max_rows.max(1) && self.read_row(&mut rows, &mut rejects)? {}
         if rows.len() + rejects.len() == 0 {
             return Ok(Read::End);
         }
         Ok(Read::Batch { rows: rows.into_batch(&self.plan)?, rejects })
     }
 
+    fn contents(&self) -> Option<u128> {
+        Some(self.contents)
+    }
+
     fn offset(&self) -> u64 {
         self.passed.max(self.start)
     }
+}
+
+/// A digest of all headers of a file, which say how many objects it has.
+fn digest_of(file: &fits::FitsFile) -> u128 {
+    let cards: Vec<&[u8]> = file.hdus().iter().flat_map(|hdu| hdu.header.cards()).collect();
+    digest::wide_number_of(&cards)
+}
+
+fn cannot_read(name: &str, trouble: &io::Error) -> Error {
+    Error::environment(format!("cannot read `{name}`: {trouble}; resume when it can be read"))
 }
 
 /// The identity and the origin of a row. An origin is `file[hdus]`, or `file[hdu][entry]` in a cube with four axes.

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     batch::{self, ImageLayout},
     error::Result,
-    fits::{self, Image},
+    fits,
 };
 
 /// A column of pixels that grows by rows.
@@ -168,13 +168,15 @@ fn read(file: &fits::FitsFile, planes: &PlaneSet, out: &mut [f32], shape: [usize
     if planes.shape[0] < shape[0] || planes.shape[1] < shape[1] {
         out.fill(pad);
     }
-    let mut open: Option<(usize, Image<'_>)> = None;
-    for (plane, out) in planes.planes.iter().zip(out.chunks_exact_mut(shape[0] * shape[1])) {
-        if open.as_ref().is_none_or(|(hdu, _)| *hdu != plane.hdu) {
-            open = Some((plane.hdu, file.image(plane.hdu).map_err(|error| error.reason())?));
-        }
-        if let Some((_, image)) = &open {
-            cutout::copy(image, plane.plane * planes.shape[0] * planes.shape[1], planes.shape, out, shape);
+    let size = planes.shape[0] * planes.shape[1];
+    let mut out = out.chunks_exact_mut(shape[0] * shape[1]);
+    for of_hdu in planes.planes.chunk_by(|one, next| one.hdu == next.hdu) {
+        let numbers = || of_hdu.iter().map(|plane| plane.plane);
+        let (first, last) = (numbers().min().unwrap_or(0), numbers().max().unwrap_or(0));
+        let image =
+            file.image_part(of_hdu[0].hdu, &(first * size..(last + 1) * size)).map_err(|error| error.reason())?;
+        for (plane, out) in of_hdu.iter().zip(&mut out) {
+            cutout::copy(&image, plane.plane * size, planes.shape, out, shape);
         }
     }
     Ok(())

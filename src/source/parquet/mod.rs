@@ -168,8 +168,9 @@ const RULES: PathRules = PathRules {
 };
 
 /// The files of a folder that is a table of a run: those in the commit records, not those in the folder.
-fn table_of_run(folder: &Path) -> Option<Vec<PathBuf>> {
-    run::part_files(folder.parent()?, folder.file_name()?.to_str()?).ok().flatten()
+fn table_of_run(folder: &Path) -> Result<Option<Vec<PathBuf>>> {
+    let name = folder.file_name().and_then(|name| name.to_str());
+    folder.parent().zip(name).map_or(Ok(None), |(run_dir, table)| run::part_files(run_dir, table))
 }
 
 impl Parquet {
@@ -199,6 +200,7 @@ impl Parquet {
         let name = self.table.as_deref().unwrap_or("objects");
         let parts = run::part_files(Path::new(run), name).map_err(|error| vec![self.unreadable(&error)])?;
         parts.ok_or_else(|| {
+            // They were read a moment ago.
             let tables = run::tables(Path::new(run)).unwrap_or_default();
             vec![if tables.is_empty() {
                 let message = format!("`{run}` is not a run directory with a table `{name}`");

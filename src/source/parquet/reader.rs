@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs::File,
+    io::{self, Read as _, Seek, SeekFrom},
     path::{Path, PathBuf},
     sync::Arc,
     time::Instant,
@@ -22,7 +23,10 @@ use super::{columns::ColumnMapping, images::images};
 use crate::{
     batch::{self, OBJECT_ID, ORIGIN, ROW},
     error::{Error, Result},
-    io::parquet::{self as parquet_file, not_parquet},
+    io::{
+        digest,
+        parquet::{self as parquet_file, not_parquet},
+    },
     stage::{Read, Reader, Reject},
 };
 
@@ -35,6 +39,8 @@ pub(super) struct ParquetReader {
     columns: Arc<ColumnMapping>,
     /// The row of the file that comes next.
     offset: u64,
+    /// Identifies the file: its length and its end, where Parquet has its footer.
+    contents: u128,
     /// The file and its footer until the first batch is read, which sets the batch size.
     unread: Option<(File, ArrowReaderMetadata)>,
     batches: Option<ParquetRecordBatchReader>,
@@ -63,6 +69,19 @@ impl Reader for ParquetReader {
     fn offset(&self) -> u64 {
         self.offset
     }
+
+    fn contents(&self) -> Option<u128> {
+        Some(self.contents)
+    }
+}
+
+/// A digest of the length of a file and its last 64 KiB.
+fn end_of(mut file: &File) -> io::Result<u128> {
+    let length = file.metadata()?.len();
+    let mut end = Vec::new();
+    file.seek(SeekFrom::Start(length.saturating_sub(1 << 16)))?;
+    file.read_to_end(&mut end)?;
+    Ok(digest::wide_number_of(&[&length.to_le_bytes(), &end]))
 }
 
 impl ParquetReader {
@@ -70,7 +89,9 @@ impl ParquetReader {
     pub(super) fn open(path: &Path, columns: Arc<ColumnMapping>, offset: u64) -> Result<Self> {
         let (file, footer) = parquet_file::open(path)?;
         columns.check(path, footer.schema())?;
-        Ok(Self { path: path.to_owned(), columns, offset, unread: Some((file, footer)), batches: None, pending: None })
+        let contents = end_of(&file).map_err(|error| Error::io("read", path, error))?;
+        let unread = Some((file, footer));
+        Ok(Self { path: path.to_owned(), columns, offset, contents, unread, batches: None, pending: None })
     }
 
     /// The rest of the file, in batches of at most `max_rows` of the first call.

@@ -130,6 +130,14 @@ pub(super) enum ConstantsOrigin {
 }
 
 impl ConstantsOrigin {
+    /// The file that has them.
+    pub(super) fn file(&self) -> Option<&str> {
+        match self {
+            Self::Model { model: file, .. } | Self::File { file, .. } => Some(file),
+            Self::Explicit(_) | Self::PerImage { .. } => None,
+        }
+    }
+
     /// The constants; `None` if each image has its own.
     pub(super) fn read(&self) -> Result<Option<Stretch>, Diagnostic> {
         match self {

@@ -10,6 +10,8 @@ mod stretch_constants;
 #[cfg(test)]
 mod tests;
 
+use std::path::PathBuf;
+
 use arrow::{
     array::RecordBatch,
     datatypes::{Field, Schema},
@@ -180,6 +182,10 @@ fn electrons_per_njy(name: &str, layout: &ImageLayout, key: &str) -> Result<Vec<
 }
 
 impl Transform for AsinhStretchTransform {
+    fn input_files(&self) -> Vec<PathBuf> {
+        self.origin.file().map(PathBuf::from).into_iter().collect()
+    }
+
     fn role(&self) -> TransformRole {
         TransformRole::Stretch { image: self.image.clone() }
     }

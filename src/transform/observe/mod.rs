@@ -20,7 +20,7 @@ mod kernels;
 mod optics;
 mod settings;
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use arrow::{
     array::RecordBatch,
@@ -90,6 +90,10 @@ impl ObserveTransform {
 }
 
 impl Transform for ObserveTransform {
+    fn input_files(&self) -> Vec<PathBuf> {
+        Survey::file(&self.settings.survey).map(PathBuf::from).into_iter().collect()
+    }
+
     fn required_columns(&self) -> Vec<ColumnRef> {
         let mut columns = vec![ColumnRef::new("image", self.exposed_column())];
         columns.extend(self.settings.required_columns());

@@ -51,6 +51,7 @@ fn write(settings: sink::fits::Fits, batches: &[RecordBatch], staging: &Path) ->
     assert!(required.iter().any(|column| column.column == "image"));
     sink.start(&RunContext { seed: 1, threads: 1, batch_rows: 32, ..RunContext::default() }, staging, staging).unwrap();
     batches.iter().for_each(|rows| sink.write(rows).unwrap());
+    sink.finish().unwrap();
     let parts = sink.prepare().unwrap();
     assert_eq!(sink.prepare().unwrap(), [], "a part is returned once");
     for part in &parts {

@@ -227,6 +227,10 @@ fn joins_a_catalogue_by_identity_or_by_a_key() {
     assert_eq!(output.rows.column_by_name("ra").unwrap().as_primitive::<Float64Type>().value(0), 11.5);
     settings.catalogue = Some(Catalogue { key: "name".into(), header_key: Some("TARGET".into()), ..catalogue.clone() });
     assert_eq!(strings(&read(settings.clone()).rows, "label"), expected);
+    let columns = [("label".to_owned(), "id".to_owned())].into();
+    let by_name = Catalogue { key: "name".into(), header_key: Some("TARGET".into()), columns, ..catalogue.clone() };
+    settings.catalogue = Some(by_name);
+    assert_eq!(strings(&read(settings.clone()).rows, "label"), [Some("007".to_owned()), None, Some("9".to_owned())]);
     settings.catalogue = Some(Catalogue { key: "nam".into(), ..catalogue });
     let found = &read_in_batches(settings, 8).err().unwrap()[0];
     assert_eq!((found.code, found.help.as_deref()), (Code::UnknownColumn, Some("did you mean `name`?")));

@@ -16,7 +16,12 @@ use arrow::{
     array::{Array, ArrayRef, AsArray, FixedSizeListArray, Float32Array, RecordBatch, StringArray},
     datatypes::{DataType, Float32Type},
 };
-use lucarne::{pipeline::Pipeline, query::Run, report::Report};
+use lucarne::{
+    pipeline::Pipeline,
+    query::Run,
+    report::Report,
+    run::{RunRecord, RunState},
+};
 use parquet::arrow::ArrowWriter;
 
 /// A monitor of each kind that has a section. The label `window` is an SQL keyword.
@@ -166,9 +171,9 @@ fn shows_the_status_of_the_run_and_why_a_section_is_empty() {
         .replace("parquet: { paths: [\"${objects}\"] }", "simulated: { count: 8 }");
     Pipeline::from_yaml(without).run(&run).unwrap();
     assert!(page(&run).contains("The pipeline has no monitor of kind `latent_drift`"));
-    let record = run.join("run.json");
-    let text = fs::read_to_string(&record).unwrap().replace("\"state\": \"finished\"", "\"state\": \"running\"");
-    fs::write(&record, text).unwrap();
+    let mut record = RunRecord::read(&run).unwrap().unwrap();
+    record.state = RunState::Running;
+    record.write(&run).unwrap();
     assert!(page(&run).contains("<span class=\"state killed\">killed</span>"));
     let lock = File::open(run.join("_lock")).unwrap();
     lock.try_lock().unwrap();
