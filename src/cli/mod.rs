@@ -28,6 +28,8 @@ use std::{
 use clap::{ArgAction, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
+use crate::io::parquet::panics_are_contained;
+
 /// Stream galaxy cutouts through simulated survey observations and ONNX models, and measure how robust the scores are
 #[derive(Parser)]
 #[command(name = "lucarne", version, arg_required_else_help = true)]
@@ -79,6 +81,9 @@ pub fn main() -> ExitCode {
     };
     log(cli.verbose, cli.quiet);
     std::panic::set_hook(Box::new(|panic| {
+        if panics_are_contained() {
+            return;
+        }
         terminal::note(&format!("error: {panic}\n  = this is a bug in lucarne, please report it"));
     }));
     let exit = catch_unwind(AssertUnwindSafe(|| match &cli.command {

@@ -6,6 +6,7 @@ use std::{
     path::PathBuf,
     process::ExitCode,
     sync::atomic::{AtomicBool, Ordering},
+    thread,
 };
 
 use clap::{ValueEnum, builder::PossibleValue};
@@ -15,6 +16,11 @@ use crate::{
     error::{Error, Result},
     query::{OutputFormat, QueryError, Run},
 };
+
+/// The stack of a query; only what is used takes memory.
+const STACK_BYTES: usize = 256 << 20;
+/// The longest text of a query.
+const MAX_SQL_BYTES: usize = 256 << 10;
 
 /// The query that runs if the command line has none.
 const TABLES: &str = "select table_name, column_name, data_type from information_schema.columns \
@@ -68,7 +74,14 @@ impl Query {
             terminal::note("error: cannot write Parquet to a terminal; add `> FILE.parquet`");
             return Ok(ExitCode::from(2));
         }
-        match self.write_result(io::stdin(), BufWriter::new(io::stdout())) {
+        // A sum of thousands of terms is a tree as deep.
+        let query = || self.write_result(io::stdin(), BufWriter::new(io::stdout()));
+        let result = thread::scope(|scope| {
+            let thread = thread::Builder::new().name("lucarne-query".into()).stack_size(STACK_BYTES);
+            let thread = thread.spawn_scoped(scope, query).map_err(|error| Error::environment(error.to_string()))?;
+            thread.join().map_err(|_| QueryError::Run(Error::bug("the query panicked")))?
+        });
+        match result {
             Ok(()) => Ok(ExitCode::SUCCESS),
             Err(QueryError::Sql(message)) => {
                 terminal::note(&format!("error: {message}"));
@@ -80,6 +93,10 @@ impl Query {
 
     fn write_result(&self, input: impl Read, out: impl Write + Send) -> Result<(), QueryError> {
         let sql = self.text(input)?;
+        if sql.len() > MAX_SQL_BYTES {
+            let length = sql.len();
+            return Err(QueryError::Sql(format!("the query has {length} bytes, expected at most {MAX_SQL_BYTES}")));
+        }
         let closed = AtomicBool::new(false);
         let open = if self.no_checksums { Run::open_unchecked } else { Run::open };
         let result = open(&self.run)?.write(&sql, self.format, Pipe { out, closed: &closed });

@@ -7,6 +7,7 @@ use clap::Args;
 use super::{Exit, terminal};
 use crate::{
     error::{Error, Result},
+    io::disk,
     report,
 };
 
@@ -35,13 +36,19 @@ impl Report {
                 return Ok(Exit::Done);
             }
         }
-        let path = self.output.clone().unwrap_or_else(|| self.run.join("report.html"));
         let page = report.page()?;
-        if path.as_os_str() == "-" {
-            terminal::result(&page)?;
-        } else {
-            fs::write(&path, page).map_err(|error| Error::io("write", &path, error))?;
-            terminal::result(&format!("{}\n", path.display()))?;
+        match &self.output {
+            Some(path) if path.as_os_str() == "-" => terminal::result(&page)?,
+            Some(path) => {
+                fs::write(path, page).map_err(|error| Error::io("write", path, error))?;
+                terminal::result(&format!("{}\n", path.display()))?;
+            }
+            None => {
+                let path = self.run.join("report.html");
+                // A link in a run directory of somebody else must not lead to another file: it is replaced, not followed.
+                disk::replace(&path, page.as_bytes())?;
+                terminal::result(&format!("{}\n", path.display()))?;
+            }
         }
         Ok(Exit::Done)
     }

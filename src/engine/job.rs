@@ -23,6 +23,8 @@ pub struct Job {
     pub sinks: Vec<JobStage<dyn Sink>>,
     /// The schema after the last step: what monitors and sinks receive.
     pub output: SchemaRef,
+    /// The most bytes that the columns of one row take at any step, as far as the schemas say; 0 if that is not known.
+    pub row_bytes: usize,
     /// The seed of all random draws.
     pub seed: u64,
     /// The maximum number of rows to read from the source; `None` for all.

@@ -318,8 +318,10 @@ fn in_use(run_dir: &Path) -> Error {
 /// Whether a process works on a run directory now. The run record does not show it: a killed run leaves the record unchanged.
 pub fn is_running(run_dir: &Path) -> bool {
     // A shared lock that is released at once. A run that starts at this moment retries for longer than that.
-    let lock = File::open(run_dir.join(LOCK));
-    lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    // Opening a pipe would wait.
+    let path = run_dir.join(LOCK);
+    let lock = disk::size(&path).ok().flatten().and_then(|_| File::open(&path).ok());
+    lock.is_some_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
 /// Whether a folder is empty, except for the lock of a process that ended before it began.

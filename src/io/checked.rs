@@ -131,10 +131,11 @@ impl CheckedFile {
         let Checked { path, length: whole, blocks, .. } = self.0.as_ref();
         let end = start.checked_add(length as u64).filter(|end| end <= whole);
         let end = end.ok_or_else(|| Error::data(format!("`{}` is cut off", path.display())))?;
-        if blocks.is_empty() {
+        let (first, last) = (start / BLOCK as u64, end.div_ceil(BLOCK as u64));
+        let touched = blocks.get(first as usize..last as usize).unwrap_or_default();
+        if touched.iter().all(|(_, known)| known.load(Ordering::Relaxed)) {
             return self.read_unchecked(start, length);
         }
-        let (first, last) = (start / BLOCK as u64, end.div_ceil(BLOCK as u64));
         let from = first * BLOCK as u64;
         let bytes = self.read_unchecked(from, ((last * BLOCK as u64).min(*whole) - from) as usize)?;
         for (number, block) in (first..).zip(bytes.chunks(BLOCK)) {

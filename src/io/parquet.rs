@@ -1,6 +1,11 @@
 //! Opens Parquet files: the footer, and batches.
 
-use std::{fs::File, path::Path};
+use std::{
+    cell::Cell,
+    fs::File,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+};
 
 use parquet::{
     arrow::arrow_reader::{
@@ -18,9 +23,38 @@ use crate::error::{Error, Result};
 /// [`Error::Environment`] when the file cannot be opened, [`Error::Data`] when it is not Parquet.
 pub fn open(path: &Path) -> Result<(File, ArrowReaderMetadata)> {
     let file = disk::open(path)?;
-    let footer =
-        ArrowReaderMetadata::load(&file, ArrowReaderOptions::new()).map_err(|error| not_parquet(path, error))?;
+    let footer = footer(path, &file)?;
     Ok((file, footer))
+}
+
+/// Reads a footer. The libraries panic at some damaged ones (`unimplemented!`, a length that does not fit): that is damage too.
+fn footer(path: &Path, file: &impl ChunkReader) -> Result<ArrowReaderMetadata> {
+    let load = || ArrowReaderMetadata::load(file, ArrowReaderOptions::new());
+    contained(path, load)?.map_err(|error| not_parquet(path, error))
+}
+
+/// Calls a function of the libraries for Parquet and Arrow; a panic becomes an error of the file.
+///
+/// # Errors
+/// [`Error::Data`] after a panic.
+pub fn contained<T>(path: &Path, call: impl FnOnce() -> T) -> Result<T> {
+    QUIET.with(|quiet| quiet.set(quiet.get() + 1));
+    let result = catch_unwind(AssertUnwindSafe(call));
+    QUIET.with(|quiet| quiet.set(quiet.get() - 1));
+    result.map_err(|panic| {
+        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+        not_parquet(path, text.unwrap_or_else(|| "the library failed".into()))
+    })
+}
+
+/// Whether a panic of this thread is contained, and not to be printed as a bug.
+pub fn panics_are_contained() -> bool {
+    QUIET.with(|quiet| quiet.get() > 0)
+}
+
+thread_local! {
+    static QUIET: Cell<usize> = const { Cell::new(0) };
 }
 
 /// Opens a part of a table with its checksums, and reads its footer.
@@ -29,8 +63,7 @@ pub fn open(path: &Path) -> Result<(File, ArrowReaderMetadata)> {
 /// As [`open`]; [`Error::Data`] when it is damaged.
 pub(crate) fn open_checked(path: &Path, checksums: &str) -> Result<(CheckedFile, ArrowReaderMetadata)> {
     let file = CheckedFile::open(path, checksums)?;
-    let footer =
-        ArrowReaderMetadata::load(&file, ArrowReaderOptions::new()).map_err(|error| not_parquet(path, error))?;
+    let footer = footer(path, &file)?;
     Ok((file, footer))
 }
 
@@ -45,7 +78,7 @@ pub(crate) fn batches<F: ChunkReader + 'static>(
     batch_rows: usize,
 ) -> Result<ParquetRecordBatchReader> {
     let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, footer).with_batch_size(batch_rows);
-    builder.build().map_err(|error| not_parquet(path, error))
+    contained(path, || builder.build())?.map_err(|error| not_parquet(path, error))
 }
 
 /// Reads batches of at most `batch_rows` rows, all columns.

@@ -12,6 +12,9 @@ use crate::{
     io::disk,
 };
 
+/// The most steps of a pipeline: a report draws each.
+const MAX_STEPS: usize = 10_000;
+
 /// The run record of a run directory, as of its last commit.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[non_exhaustive]
@@ -237,6 +240,10 @@ impl RunRecord {
         let path = run_dir.join(RUN_RECORD);
         let Some(bytes) = disk::read_if_exists(&path)? else { return Ok(None) };
         let record: Self = read_record(&path, &bytes, "run record")?;
+        if record.graph.len() > MAX_STEPS {
+            let steps = record.graph.len();
+            return Err(Error::data(format!("`{}` has {steps} steps, expected at most {MAX_STEPS}", path.display())));
+        }
         let labels = record.graph.iter().map(|node| &node.label).chain(record.stages.iter().map(|stage| &stage.label));
         labels.chain(record.tables.keys()).try_for_each(|label| check_name(&path, label))?;
         Ok(Some(record))

@@ -8,12 +8,15 @@ use std::{
 use lucarne::{
     engine::{Stop, compact},
     error::Error,
+    fits,
     pipeline::Pipeline,
     query::{QueryError, Run},
     report::Report,
     run::{self, CommitRecord, TablePart, Verification, verify},
 };
 use tempfile::{TempDir, tempdir};
+
+use super::skip::skip;
 
 const RUN: &str = "
 source: { simulated: { count: 24, size: 8 } }
@@ -270,5 +273,77 @@ sink:
         assert!(error.contains("survey.yaml` is not the file that the run began with"), "{error}");
         fs::copy("src/survey/lsst.yaml", path("survey.yaml")).unwrap();
         assert_eq!(pipeline().resume().run(&run_dir).unwrap().counts.source, 12, "{file}");
+    }
+}
+
+/// A file of a case from an outside trial, if the cases are there.
+fn case(name: &str) -> Option<PathBuf> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/cases").join(name);
+    if !path.exists() {
+        skip(format!("cases of an outside trial: missing `../shared/cases/{name}`"));
+    }
+    path.exists().then_some(path)
+}
+
+#[test]
+fn damaged_parquet_files_are_refused_by_name_where_the_libraries_panic() {
+    for number in 0..12 {
+        let Some(path) = case(&format!("relia-parquet-panics/p{number}.parquet")) else { return };
+        let dir = tempdir().unwrap();
+        let source = format!("source: {{ parquet: {{ paths: ['{}'] }} }}", path.display());
+        let outcome =
+            Pipeline::from_yaml(format!("{source}\nsink: {{ objects: {{ parquet: {{}} }} }}")).run(dir.path());
+        match outcome {
+            Err(error @ (Error::Pipeline(_) | Error::Data { .. })) => {
+                let text = format!("{error:?} {}", error.report());
+                assert!(text.contains(&format!("p{number}.parquet")), "{text}");
+            }
+            other => panic!("`{}`: {other:?}", path.display()),
+        }
+    }
+}
+
+#[test]
+fn objects_that_cannot_be_found_are_rejects() {
+    let dir = tempdir().unwrap();
+    for (files, hdu, expected) in [
+        (&["relia-rows-vanish/zero4.fits", "relia-rows-vanish/ok.fits"][..], ", hdu: ['0']", [2, 1]),
+        (&["relia-rows-vanish/ok.fits", "relia-gcount-0-panics/gcount0.fits"], "", [2, 1]),
+        // 67 million objects in 65 kB: they are not listed before the first is read.
+        (&["relia-rows-vanish/ok.fits", "relia-stack-bomb/bomb.fits.gz"], "", [3, 2]),
+    ] {
+        let Some(files) = files.iter().map(|file| case(file)).collect::<Option<Vec<_>>>() else { return };
+        let paths: Vec<String> = files.iter().map(|file| format!("'{}'", file.display())).collect();
+        let yaml = format!(
+            "source: {{ fits: {{ paths: [{}], bands: [x, y], size: 4{hdu} }} }}
+sink: {{ objects: {{ parquet: {{}} }} }}",
+            paths.join(", ")
+        );
+        let counts = Pipeline::from_yaml(yaml).limit(3).overwrite().run(dir.path()).unwrap().counts;
+        assert_eq!([counts.source, counts.rejected], expected, "{files:?}");
+    }
+}
+
+#[test]
+fn a_rice_tile_that_is_cut_off_is_not_an_image() {
+    for kind in ["f32_RICE_1", "i16_RICE_1"] {
+        for (half, expected) in [("good", None), ("half", Some("ends after about"))] {
+            let Some(path) = case(&format!("relia-truncated-tiles-are-kept/{kind}_{half}.fits")) else { return };
+            let file = fits::FitsFile::open(&path, &fits::Limits::default()).unwrap();
+            let image = file.hdus().iter().find(|hdu| hdu.has_pixels()).unwrap().index;
+            let reason = file.image(image).err().map(|error| error.reason());
+            let matches = match (&reason, expected) {
+                (Some(reason), Some(expected)) => reason.contains(expected),
+                (reason, expected) => reason.is_none() && expected.is_none(),
+            };
+            assert!(matches, "{kind}_{half}: {reason:?}");
+        }
+    }
+    // Files at which cfitsio read past its buffer.
+    for name in ["len00264.fits", "m001.fits", "w5000_32.fits"] {
+        let Some(path) = case(&format!("relia-rice-out-of-bounds/{name}")) else { return };
+        let file = fits::FitsFile::open(&path, &fits::Limits::default()).unwrap();
+        let image = file.hdus().iter().find(|hdu| hdu.has_pixels()).unwrap().index;
+        assert!(file.image(image).is_err(), "{name}");
     }
 }

@@ -1,7 +1,11 @@
 //! The file for cfitsio: the keys of the image and the repacked table.
 
-use super::{CompressedTable, RepackedData, TileCompression};
-use crate::fits::{header::CardValue, structure::BLOCK, write::card};
+use super::{CompressedTable, RepackedData, TileCompression, rice::RicePacking};
+use crate::fits::{
+    header::{CardValue, Header},
+    structure::BLOCK,
+    write::card,
+};
 
 /// The bytes of a FITS file: an empty primary HDU and the repacked table.
 pub(super) fn assemble(table: &CompressedTable, packed: &RepackedData) -> Result<Vec<u8>, String> {
@@ -90,6 +94,30 @@ const BYTES_OF_FLOATS: Parameter = Parameter { name: "BYTEPIX", default: 4, allo
 const SCALE: Parameter = Parameter { name: "SCALE", default: 0, allowed: &[] };
 const SMOOTH: Parameter = Parameter { name: "SMOOTH", default: 0, allowed: &[0, 1] };
 
+impl Parameter {
+    /// The value in a header, where the parameter has a name or else its usual number.
+    fn value(&self, header: &Header, number: usize) -> Result<f64, String> {
+        let Self { name, default, allowed } = self;
+        let named = (1..=9).find(|number| header.text(&format!("ZNAME{number}")).is_some_and(|found| found == *name));
+        let key = format!("ZVAL{}", named.unwrap_or(number));
+        let value = if named.is_some() { header.number(&key)? } else { None }.unwrap_or(*default as f64);
+        if !allowed.is_empty() && !allowed.contains(&(value as i64)) {
+            return Err(format!("key `{key}` ({name}) is {value}, expected one of {allowed:?}"));
+        }
+        Ok(value)
+    }
+}
+
+/// The parameters of Rice compression.
+pub(super) fn rice_packing(header: &Header, bitpix: i64) -> Result<RicePacking, String> {
+    let bytes = if bitpix < 0 { BYTES_OF_FLOATS } else { BYTES_OF_INTEGERS };
+    let (block, bytes) = match TileCompression::of(header)? {
+        TileCompression::Rice => (BLOCK_SIZE.value(header, 1)?, bytes.value(header, 2)?),
+        _ => (BLOCK_SIZE.default as f64, bytes.default as f64),
+    };
+    Ok(RicePacking { block: block as usize, bytes: bytes as usize })
+}
+
 /// The parameters of the compression, in the order in which cfitsio expects them: it ignores their names.
 fn parameters(table: &CompressedTable, file: &mut Vec<u8>) -> Result<(), String> {
     let header = table.header;
@@ -99,13 +127,9 @@ fn parameters(table: &CompressedTable, file: &mut Vec<u8>) -> Result<(), String>
         TileCompression::Hcompress => &[SCALE, SMOOTH],
         TileCompression::Gzip | TileCompression::Plio => &[],
     };
-    for (number, Parameter { name, default, allowed }) in (1..).zip(known) {
-        let named = (1..=9).find(|number| header.text(&format!("ZNAME{number}")).is_some_and(|found| found == *name));
-        let key = format!("ZVAL{}", named.unwrap_or(number));
-        let value = if named.is_some() { header.number(&key)? } else { None }.unwrap_or(*default as f64);
-        if !allowed.is_empty() && !allowed.contains(&(value as i64)) {
-            return Err(format!("key `{key}` ({name}) is {value}, expected one of {allowed:?}"));
-        }
+    for (number, parameter) in (1..).zip(known) {
+        let Parameter { name, allowed, .. } = parameter;
+        let value = parameter.value(header, number)?;
         card(file, &format!("ZNAME{number}"), &CardValue::Text((*name).to_owned()));
         let value = if allowed.is_empty() { CardValue::Real(value) } else { CardValue::Integer(value as i64) };
         card(file, &format!("ZVAL{number}"), &value);

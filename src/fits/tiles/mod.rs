@@ -6,12 +6,14 @@
 
 mod assemble;
 mod columns;
+mod rice;
 mod shape;
 mod streams;
 
 use self::{
-    assemble::assemble,
+    assemble::{assemble, rice_packing},
     columns::{TileColumn, columns, element_bytes},
+    rice::RicePacking,
     shape::{tile_pixels, tile_shape},
     streams::{check, padding},
 };
@@ -47,6 +49,8 @@ struct CompressedTable<'a> {
     compression: TileCompression,
     /// `ZBITPIX`.
     bitpix: i64,
+    /// How Rice streams are packed.
+    rice: RicePacking,
     /// The axes of the image and of a tile, slowest first.
     shape: Vec<usize>,
     tile: Vec<usize>,
@@ -104,7 +108,8 @@ impl<'a> CompressedTable<'a> {
         if has("ZSCALE") != has("ZZERO") {
             return Err("has one of the columns `ZSCALE` and `ZZERO`, expected both or neither".into());
         }
-        Ok(Self { header, compression, bitpix, shape, tile, columns, row_bytes, rows })
+        let rice = rice_packing(header, bitpix)?;
+        Ok(Self { header, compression, bitpix, rice, shape, tile, columns, row_bytes, rows })
     }
 
     fn split<'d>(&self, data: &'d [u8]) -> Result<TableData<'d>, String> {

@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use super::{CompressedTable, TileColumn, TileCompression, element_bytes};
+use super::{CompressedTable, TileColumn, TileCompression, element_bytes, rice::check_rice};
 
 /// Rejects a stream on which a decoder would write or read outside of its buffers. `pixels` are the sides of the tile.
 pub(super) fn check(
@@ -29,7 +29,7 @@ pub(super) fn check(
             TileCompression::Gzip if bitpix == -32 => check_gzip(stream, &[4 * total]),
             // Old files store 16-bit images as 4-byte integers.
             TileCompression::Gzip => check_gzip(stream, &[4 * total, 2 * total, total]),
-            TileCompression::Rice => Ok(()),
+            TileCompression::Rice => check_rice(stream, table.rice, total),
         },
         "GZIP_COMPRESSED_DATA" if !stream.is_empty() => match bitpix {
             -32 | -64 => check_gzip(stream, &[bitpix.unsigned_abs() as usize / 8 * total]),
@@ -92,8 +92,8 @@ pub(super) fn padding(stream: &[u8], compression: TileCompression, pixels: &[usi
         TileCompression::Gzip => (0, 0),
         // An instruction may read the word after it.
         TileCompression::Plio => (4, 0),
-        // A block of at most 128 pixels begins within the stream. It takes at most 8 bytes per pixel if no byte is 0.
-        TileCompression::Rice => (8 * total.min(128) + 64, 0xff),
+        // The stream was checked to hold its pixels; the decoder looks a byte ahead.
+        TileCompression::Rice => (8, 0xff),
         // Each bit plane takes at most two bits per pixel (a quadtree, or the plain bits) and the levels of the tree; the signs
         // come once. The header was checked to exist.
         TileCompression::Hcompress => {
@@ -176,8 +176,7 @@ mod tests {
     fn padding_covers_what_a_decoder_can_read_past_the_end() {
         assert_eq!(padding(&[], TileCompression::Gzip, &[10, 10]), (0, 0));
         assert_eq!(padding(&[], TileCompression::Plio, &[10, 10]), (4, 0));
-        assert_eq!(padding(&[], TileCompression::Rice, &[10, 10]), (8 * 100 + 64, 0xff));
-        assert_eq!(padding(&[], TileCompression::Rice, &[10, 100]), (8 * 128 + 64, 0xff));
+        assert_eq!(padding(&[], TileCompression::Rice, &[10, 100]), (8, 0xff));
         let stream = hcompress(12, 16, [3, 9, 5]);
         assert_eq!(padding(&stream, TileCompression::Hcompress, &[12, 16]), (9 * (48 + 32) + 24 + 64, 0));
     }

@@ -4,9 +4,13 @@ mod bind;
 mod columns;
 mod images;
 
-use std::{collections::BTreeSet, mem::take, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    mem::take,
+    sync::Arc,
+};
 
-use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use serde_json::{Value as Json, json};
 
 use self::images::images_only;
@@ -73,6 +77,36 @@ struct BoundSinks {
     logical: Vec<LogicalSink>,
 }
 
+/// The most bytes that the lists of one row take at any step: mainly images. The step that makes a column has it and those that it
+/// reads at once.
+fn widest_row(source: &[Arc<Field>], steps: &[BoundStep]) -> usize {
+    let bytes = |field: &Field| match field.data_type() {
+        DataType::FixedSizeList(item, length) => {
+            item.data_type().primitive_width().unwrap_or(0) * usize::try_from(*length).unwrap_or(0)
+        }
+        _ => 0,
+    };
+    let mut alive: BTreeMap<&str, usize> = source.iter().map(|field| (field.name().as_str(), bytes(field))).collect();
+    let mut widest: usize = alive.values().sum();
+    for step in steps {
+        alive.extend(step.made.iter().map(|field| (field.name().as_str(), bytes(field))));
+        widest = widest.max(alive.values().sum());
+        step.step.drop_after.iter().for_each(|dropped| _ = alive.remove(dropped.as_str()));
+    }
+    widest
+}
+
+/// The mistake in a pipeline whose rows do not fit in memory one by one.
+fn too_large(row_bytes: usize, memory_mib: usize) -> Option<SpannedDiagnostic> {
+    let row_mib = row_bytes.div_ceil(1 << 20);
+    (row_mib > memory_mib).then(|| {
+        let message = format!("one row takes {row_mib} MiB with the images of its steps, `memory_mib` is {memory_mib}");
+        let mistake = Diagnostic::at("engine.memory_mib", Code::OutOfRange, message);
+        let help = "raise `memory_mib`, cut the images to a smaller size, or drop bands";
+        SpannedDiagnostic { at: None, mistake: mistake.help(help), related: None }
+    })
+}
+
 /// A monitor whose columns exist, to be bound once the final columns are known.
 struct PendingMonitor {
     place: Place,
@@ -134,7 +168,7 @@ impl Planner {
             description: draft.description.clone(),
             run: draft.run.clone(),
             source_kind: take(&mut self.source_kind),
-            source: source_fields,
+            source: source_fields.clone(),
             steps: self.steps.iter().map(logical_step).collect(),
             monitors: Vec::new(),
             sinks: logical_sinks,
@@ -166,6 +200,8 @@ impl Planner {
                 }
             }
         }
+        let row_bytes = widest_row(&source_fields, &self.steps);
+        self.diagnostics.extend(too_large(row_bytes, draft.engine.memory_mib));
         let (Some((source, _)), true) = (source, self.diagnostics.is_empty()) else { return Err(self.diagnostics) };
         let document = record(&draft);
         let job = Job {
@@ -175,6 +211,7 @@ impl Planner {
             monitors,
             sinks,
             output,
+            row_bytes,
             seed: draft.seed,
             limit: draft.limit,
             engine: draft.engine,

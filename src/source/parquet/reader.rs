@@ -13,6 +13,7 @@ use arrow::{
     array::{Array, ArrayRef, AsArray, RecordBatch, StringArray, UInt64Array},
     compute::cast,
     datatypes::DataType,
+    error::ArrowError,
 };
 use parquet::arrow::{
     ProjectionMask,
@@ -52,7 +53,7 @@ impl Reader for ParquetReader {
     fn next(&mut self, max_rows: usize, _deadline: Instant) -> Result<Read> {
         let rows = match self.pending.take() {
             Some(rows) => rows,
-            None => match self.batches(max_rows)?.next() {
+            None => match self.next_batch(max_rows)? {
                 Some(rows) => rows.map_err(|error| not_parquet(&self.path, error))?,
                 None => return Ok(Read::End),
             },
@@ -92,6 +93,13 @@ impl ParquetReader {
         let contents = end_of(&file).map_err(|error| Error::io("read", path, error))?;
         let unread = Some((file, footer));
         Ok(Self { path: path.to_owned(), columns, offset, contents, unread, batches: None, pending: None })
+    }
+
+    /// The next batch. Damaged pages make the libraries panic.
+    fn next_batch(&mut self, max_rows: usize) -> Result<Option<std::result::Result<RecordBatch, ArrowError>>> {
+        let path = self.path.clone();
+        let batches = parquet_file::contained(&path, || self.batches(max_rows))??;
+        parquet_file::contained(&path, || batches.next())
     }
 
     /// The rest of the file, in batches of at most `max_rows` of the first call.

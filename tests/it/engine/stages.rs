@@ -119,6 +119,7 @@ impl Recipe {
             monitors: vec![JobMonitor { stage: stage("windows", self.custom, monitor), table }],
             sinks: vec![stage("objects", false, sink)],
             output: Arc::new(schema),
+            row_bytes: 0,
             seed: self.seed,
             limit: self.limit,
             engine: self.engine.clone(),
