@@ -93,7 +93,7 @@ fn merge(dir: &RunDir, table: &str, parts: &[TablePart], commit: u64) -> Result<
         file.check_all()?;
         let rows = batch_rows(&footer);
         for batch in io::parquet::batches(&path, file, footer, rows)? {
-            part.write(&batch.map_err(|error| io::parquet::not_parquet(&path, error))?)?;
+            part.write(&batch?)?;
         }
     }
     let part = part.finish()?;

@@ -4,9 +4,13 @@ use std::{
     cell::Cell,
     fs::File,
     panic::{AssertUnwindSafe, catch_unwind},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
+use arrow::{
+    array::{RecordBatch, RecordBatchReader},
+    datatypes::SchemaRef,
+};
 use parquet::{
     arrow::arrow_reader::{
         ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
@@ -37,7 +41,7 @@ fn footer(path: &Path, file: &impl ChunkReader) -> Result<ArrowReaderMetadata> {
 ///
 /// # Errors
 /// [`Error::Data`] after a panic.
-pub fn contained<T>(path: &Path, call: impl FnOnce() -> T) -> Result<T> {
+fn contained<T>(path: &Path, call: impl FnOnce() -> T) -> Result<T> {
     QUIET.with(|quiet| quiet.set(quiet.get() + 1));
     let result = catch_unwind(AssertUnwindSafe(call));
     QUIET.with(|quiet| quiet.set(quiet.get() - 1));
@@ -76,16 +80,49 @@ pub(crate) fn batches<F: ChunkReader + 'static>(
     file: F,
     footer: ArrowReaderMetadata,
     batch_rows: usize,
-) -> Result<ParquetRecordBatchReader> {
-    let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, footer).with_batch_size(batch_rows);
-    contained(path, || builder.build())?.map_err(|error| not_parquet(path, error))
+) -> Result<Batches> {
+    Batches::of(path, ParquetRecordBatchReaderBuilder::new_with_metadata(file, footer).with_batch_size(batch_rows))
+}
+
+/// The batches of a file.
+pub struct Batches {
+    path: PathBuf,
+    reader: ParquetRecordBatchReader,
+}
+
+impl Batches {
+    /// The batches that a builder selects.
+    ///
+    /// # Errors
+    /// [`Error::Data`] when the file is damaged.
+    pub fn of<F: ChunkReader + 'static>(path: &Path, builder: ParquetRecordBatchReaderBuilder<F>) -> Result<Self> {
+        let reader = contained(path, || builder.build())?.map_err(|error| not_parquet(path, error))?;
+        Ok(Self { path: path.to_owned(), reader })
+    }
+
+    /// Their columns.
+    pub fn schema(&self) -> SchemaRef {
+        self.reader.schema()
+    }
+}
+
+impl Iterator for Batches {
+    type Item = Result<RecordBatch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let Self { path, reader } = self;
+        match contained(path, || reader.next()) {
+            Ok(rows) => Some(rows?.map_err(|error| not_parquet(path, error))),
+            Err(panic) => Some(Err(panic)),
+        }
+    }
 }
 
 /// Reads batches of at most `batch_rows` rows, all columns.
 ///
 /// # Errors
 /// As [`open`].
-pub fn read(path: &Path, batch_rows: usize) -> Result<ParquetRecordBatchReader> {
+pub fn read(path: &Path, batch_rows: usize) -> Result<Batches> {
     let (file, footer) = open(path)?;
     batches(path, file, footer, batch_rows)
 }

@@ -15,7 +15,7 @@ use super::{sample::LatentSample, settings::LatentDrift};
 use crate::{
     batch::OBJECT_ID,
     error::{Code, Diagnostic, Error, Result, quoted_list},
-    io::parquet::{not_parquet, open},
+    io::parquet::{Batches, open},
     monitor::kit::{
         bottom_k::{BottomK, SampleKey},
         score::{list_length, text},
@@ -203,9 +203,8 @@ impl ReferenceTable {
             let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, footer);
             let roots = columns.iter().filter_map(|column| builder.schema().index_of(column).ok());
             let mask = ProjectionMask::roots(builder.parquet_schema(), roots.collect::<Vec<_>>());
-            let batches = builder.with_projection(mask).build().map_err(|error| not_parquet(path, error))?;
-            for batch in batches {
-                call(&batch.map_err(|error| not_parquet(path, error))?)?;
+            for batch in Batches::of(path, builder.with_projection(mask))? {
+                call(&batch?)?;
             }
         }
         Ok(())

@@ -75,9 +75,9 @@ pub(super) fn all_tables(run_dir: &Path) -> Result<Tables> {
             let path = run::locate(run_dir, &table, &part)?;
             if part.file.ends_with(".parquet") {
                 let reader = parquet::read(&path, 1024)?;
-                batches.push(RecordBatch::new_empty(arrow::array::RecordBatchReader::schema(&reader)));
+                batches.push(RecordBatch::new_empty(reader.schema()));
                 for rows in reader {
-                    batches.push(rows.map_err(|error| parquet::not_parquet(&path, error))?);
+                    batches.push(rows?);
                 }
             } else {
                 tables.files.insert(format!("{table}/{}", part.file), crate::io::disk::read(&path)?);

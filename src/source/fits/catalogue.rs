@@ -142,9 +142,10 @@ impl Catalogue {
         let chosen = self.chosen(footer.schema())?;
         let projected = footer.schema().project(&chosen).map_err(|error| self.unreadable(&error))?;
         let mask = ProjectionMask::roots(footer.parquet_schema(), chosen);
-        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file, footer).with_projection(mask).build();
-        let reader = reader.map_err(|error| self.unreadable(&error))?;
-        concat(&Arc::new(projected), reader).map_err(|error| self.unreadable(&error))
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, footer).with_projection(mask);
+        let batches = parquet_file::Batches::of(path, builder).map_err(|error| Self::at_path(error.report()))?;
+        let batches = batches.map(|rows| rows.map_err(|error| ArrowError::ExternalError(error.into())));
+        concat(&Arc::new(projected), batches).map_err(|error| self.unreadable(&error))
     }
 
     fn unreadable(&self, reason: &dyn std::fmt::Display) -> Vec<Diagnostic> {

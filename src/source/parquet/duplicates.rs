@@ -18,7 +18,10 @@ use super::columns::ColumnMapping;
 use crate::{
     batch::{self, ORIGIN},
     error::{Error, Result},
-    io::{digest, parquet::not_parquet},
+    io::{
+        digest,
+        parquet::{Batches, not_parquet},
+    },
 };
 
 const BATCH_ROWS: usize = 8192;
@@ -96,17 +99,14 @@ fn identities_and_origins<'a>(
     columns.check(path, footer.schema())?;
     let roots = [&columns.identity, ORIGIN].into_iter().filter_map(|name| footer.schema().index_of(name).ok());
     let mask = ProjectionMask::roots(footer.parquet_schema(), roots);
-    let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file, footer)
-        .with_projection(mask)
-        .with_batch_size(BATCH_ROWS)
-        .build()
-        .map_err(|error| not_parquet(path, error))?;
+    let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, footer);
+    let batches = Batches::of(path, builder.with_projection(mask).with_batch_size(BATCH_ROWS))?;
     let text = move |rows: &RecordBatch, name: &str| -> Result<StringArray> {
         let text = cast(batch::column_of(rows, name)?, &DataType::Utf8).map_err(|error| not_parquet(path, error))?;
         Ok(text.as_string().clone())
     };
-    Ok(reader.map(move |rows| {
-        let rows = rows.map_err(|error| not_parquet(path, error))?;
+    Ok(batches.map(move |rows| {
+        let rows = rows?;
         Ok((text(&rows, &columns.identity)?, text(&rows, ORIGIN)?))
     }))
 }

@@ -13,11 +13,10 @@ use arrow::{
     array::{Array, ArrayRef, AsArray, RecordBatch, StringArray, UInt64Array},
     compute::cast,
     datatypes::DataType,
-    error::ArrowError,
 };
 use parquet::arrow::{
     ProjectionMask,
-    arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder},
+    arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReaderBuilder},
 };
 
 use super::{columns::ColumnMapping, images::images};
@@ -26,7 +25,7 @@ use crate::{
     error::{Error, Result},
     io::{
         digest,
-        parquet::{self as parquet_file, not_parquet},
+        parquet::{self as parquet_file, Batches, not_parquet},
     },
     stage::{Read, Reader, Reject},
 };
@@ -44,7 +43,7 @@ pub(super) struct ParquetReader {
     contents: u128,
     /// The file and its footer until the first batch is read, which sets the batch size.
     unread: Option<(File, ArrowReaderMetadata)>,
-    batches: Option<ParquetRecordBatchReader>,
+    batches: Option<Batches>,
     /// Rows that were read and not returned, when a later batch is smaller than the first.
     pending: Option<RecordBatch>,
 }
@@ -53,8 +52,8 @@ impl Reader for ParquetReader {
     fn next(&mut self, max_rows: usize, _deadline: Instant) -> Result<Read> {
         let rows = match self.pending.take() {
             Some(rows) => rows,
-            None => match self.next_batch(max_rows)? {
-                Some(rows) => rows.map_err(|error| not_parquet(&self.path, error))?,
+            None => match self.batches(max_rows)?.next() {
+                Some(rows) => rows?,
                 None => return Ok(Read::End),
             },
         };
@@ -95,15 +94,8 @@ impl ParquetReader {
         Ok(Self { path: path.to_owned(), columns, offset, contents, unread, batches: None, pending: None })
     }
 
-    /// The next batch. Damaged pages make the libraries panic.
-    fn next_batch(&mut self, max_rows: usize) -> Result<Option<std::result::Result<RecordBatch, ArrowError>>> {
-        let path = self.path.clone();
-        let batches = parquet_file::contained(&path, || self.batches(max_rows))??;
-        parquet_file::contained(&path, || batches.next())
-    }
-
     /// The rest of the file, in batches of at most `max_rows` of the first call.
-    fn batches(&mut self, max_rows: usize) -> Result<&mut ParquetRecordBatchReader> {
+    fn batches(&mut self, max_rows: usize) -> Result<&mut Batches> {
         if let Some((file, footer)) = self.unread.take() {
             let fields = self.columns.schema.fields().iter();
             let names = fields.filter_map(|field| self.columns.column_in_file(field));
@@ -112,13 +104,12 @@ impl ParquetReader {
                 names.filter_map(|name| footer.schema().index_of(name).ok()),
             );
             let (groups, skipped) = row_groups_from(&footer, self.offset);
-            let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file, footer)
+            let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, footer)
                 .with_projection(mask)
                 .with_row_groups(groups)
                 .with_offset(skipped)
-                .with_batch_size(max_rows)
-                .build();
-            self.batches = Some(reader.map_err(|error| not_parquet(&self.path, error))?);
+                .with_batch_size(max_rows);
+            self.batches = Some(Batches::of(&self.path, builder)?);
         }
         self.batches.as_mut().ok_or_else(|| Error::bug("a Parquet file is read after an error"))
     }
