@@ -36,6 +36,7 @@ pub(crate) struct BlockSums {
 
 impl BlockSums {
     /// The sums of a whole file.
+    #[cfg(any(test, feature = "fits"))]
     pub(crate) fn of(bytes: &[u8]) -> String {
         let mut sums = Self::default();
         sums.update(bytes);
@@ -158,6 +159,7 @@ impl CheckedFile {
     ///
     /// # Errors
     /// As [`read`](Self::read).
+    #[cfg(feature = "sql")]
     pub(crate) fn check_end(&self) -> Result<()> {
         let length = self.length().min(BLOCK as u64);
         self.read(self.length() - length, length as usize).map(drop)
