@@ -57,7 +57,7 @@ impl CommitLog {
             seed: job.seed,
             limit: job.limit,
             models: run_record.models.clone(),
-            inputs,
+            inputs: BTreeMap::new(),
             source: SourceProgress::new(&[], false).checkpoint(&[]),
             counts: Counts::default(),
             stages: Vec::new(),
@@ -72,12 +72,13 @@ impl CommitLog {
             last: past.map_or_else(first, |past| past.last.clone()),
             run_record,
             at: Instant::now(),
-            sizes: past.map(|past| past.sizes.clone()).unwrap_or_default(),
+            sizes: past.map(RecoveredState::sizes).unwrap_or_default(),
             findings: past.map(|past| past.findings.clone()).unwrap_or_default(),
             length: past.map_or(0, |past| past.log_length),
             checkpoint_parts: past.map_or(0, |past| past.checkpoint_parts),
             settled: true,
         };
+        log.last.inputs = inputs;
         // The run record comes first: it makes the folder a run directory and names the tables.
         log.write_run_record()?;
         disk::create_folder(&log.dir.commits())?;

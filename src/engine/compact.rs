@@ -28,10 +28,10 @@ pub struct Compaction {
 /// When the folder is not a run directory or is in use, or the disk is full.
 pub fn compact(run_dir: &Path, part_bytes: u64) -> Result<Compaction> {
     let (dir, past) = RunDir::open_existing(run_dir)?;
-    let Some(RecoveredState { last, findings, .. }) = past else { return Ok(Compaction::default()) };
-    dir.recover(&last)?;
+    let Some(past) = past else { return Ok(Compaction::default()) };
+    dir.recover(&past)?;
+    let RecoveredState { last, tables: old, findings, .. } = past;
     let commit = last.commit + 1;
-    let old = dir.all_parts()?;
     let mut done = Compaction::default();
     let mut tables = BTreeMap::new();
     for (table, parts) in &old {

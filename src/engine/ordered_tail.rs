@@ -107,7 +107,7 @@ impl OrderedTail {
         {
             if let Some(past) = past {
                 let missing = || Error::data(format!("the last commit has no state of monitor `{label}`"));
-                let snapshot = read_state(dir, past.last.monitors.get(&label).ok_or_else(missing)?)?;
+                let snapshot = past.last.monitors.get(&label).ok_or_else(missing)?.read(dir.path())?;
                 guarded(&label, custom, || monitor.restore(&snapshot))?;
             }
             let upstream = monitor.upstream().into_iter().map(|reference| reference.column).collect();
@@ -119,7 +119,7 @@ impl OrderedTail {
             disk::create_folder(&staging)?;
             guarded(label, *custom, || stage.start(run, &staging, &dir.table(label)))?;
             if let Some(state) = past.and_then(|past| past.last.sinks.get(label)) {
-                let snapshot = read_state(dir, state)?;
+                let snapshot = state.read(dir.path())?;
                 guarded(label, *custom, || stage.restore(&snapshot))?;
             }
         }
@@ -283,15 +283,6 @@ impl OrderedTail {
             "rows do not add up: {source} in, {written} written + {filtered} filtered + {rejected} rejected"
         )))
     }
-}
-
-fn read_state(dir: &RunDir, state: &StateFile) -> Result<Vec<u8>> {
-    let path = dir.commits().join(&state.file);
-    let snapshot = disk::read(&path)?;
-    if digest::of_bytes(&snapshot) != state.digest {
-        return Err(Error::data(format!("`{}` is not the state that the commit record names", path.display())));
-    }
-    Ok(snapshot)
 }
 
 /// Runs all monitors once, in order. Each receives the rows that its upstream monitors emitted in this round.

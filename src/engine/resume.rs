@@ -81,10 +81,12 @@ pub(super) fn input_digests(job: &Job) -> Result<BTreeMap<String, String>> {
     files.iter().map(|file| Ok((file.display().to_string(), digest::of_file(file)?))).collect()
 }
 
-/// Refuses to resume with other references, catalogues or constants.
+/// Refuses to resume with other references, catalogues or constants, with more of them or fewer.
 pub(super) fn check_inputs(last: &CommitRecord, inputs: &BTreeMap<String, String>) -> Result<()> {
-    let changed = last.inputs.iter().find(|(file, digest)| inputs.get(*file).is_some_and(|now| now != *digest));
-    changed.map_or(Ok(()), |(file, _)| {
+    // Records of format 1 do not know them.
+    let mut files = last.inputs.keys().chain(inputs.keys()).filter(|_| last.format >= 2);
+    let changed = files.find(|file| last.inputs.get(*file) != inputs.get(*file));
+    changed.map_or(Ok(()), |file| {
         Err(Error::data(format!(
             "cannot resume: `{file}` is not the file that the run began with; restore it, or begin again with overwrite"
         )))
@@ -142,6 +144,21 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_resume_needs_the_same_files_beside_the_stream() {
+        let inputs = |files: &[(&str, &str)]| -> BTreeMap<String, String> {
+            files.iter().map(|(file, digest)| ((*file).to_owned(), (*digest).to_owned())).collect()
+        };
+        let accepts = |format, now: &[(&str, &str)]| {
+            let last = CommitRecord { format, inputs: inputs(&[("a", "1"), ("b", "2")]), ..CommitRecord::default() };
+            check_inputs(&last, &inputs(now)).is_ok()
+        };
+        assert!(accepts(2, &[("a", "1"), ("b", "2")]));
+        for changed in [&[("a", "1"), ("b", "3")][..], &[("a", "1")], &[("a", "1"), ("b", "2"), ("c", "4")]] {
+            assert!(!accepts(2, changed) && accepts(1, changed), "{changed:?}");
+        }
+    }
 
     #[test]
     fn threads_and_batches_do_not_alter_the_digest_of_a_pipeline() {

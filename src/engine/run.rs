@@ -40,12 +40,17 @@ pub fn run(mut job: Job, options: &RunOptions, stop: &Stop, progress: &mut dyn F
     let (dir, past) = RunDir::open(&path, options.existing)?;
     let digest = pipeline_digest(&job.document);
     let before = if past.is_some() { dir.run_record_if_whole()? } else { None };
+    let sinks = job.sinks.iter().map(|sink| &sink.label);
+    let labels: Vec<String> = sinks.chain(job.monitors.iter().map(|monitor| &monitor.stage.label)).cloned().collect();
+    let tables: Vec<&str> = labels.iter().map(String::as_str).chain([REJECTS]).collect();
     if let Some(past) = &past {
         check_same(&past.last, &job, &digest, before.as_ref().map(|before| &before.document))?;
         if past.last.finished {
-            dir.recover(&past.last)?;
-            if let Some(record) = before {
-                run_record::finish(record, past).write(dir.path())?;
+            dir.recover(past)?;
+            // The process may have been killed between its last commit and its end.
+            if before.as_ref().is_none_or(|record| record.state != RunState::Finished) {
+                let new = || run_record::begin(&job, &digest, job.engine.threads, &tables, None);
+                run_record::finish(before.unwrap_or_else(new), past).write(dir.path())?;
             }
             return Ok(finished_before(&dir, past, begun));
         }
@@ -55,16 +60,13 @@ pub fn run(mut job: Job, options: &RunOptions, stop: &Stop, progress: &mut dyn F
     let context = start_stages(&mut job, stop)?;
     let splits: Arc<[Split]> = job.source.stage.splits()?.into();
     check_ids(&splits)?;
-    let sinks = job.sinks.iter().map(|sink| &sink.label);
-    let labels: Vec<String> = sinks.chain(job.monitors.iter().map(|monitor| &monitor.stage.label)).cloned().collect();
-    let tables: Vec<&str> = labels.iter().map(String::as_str).chain([REJECTS]).collect();
     let record = run_record::begin(&job, &digest, context.threads, &tables, before.as_ref());
     let inputs = input_digests(&job)?;
     match &past {
         Some(past) => {
             check_models(&past.last, &record.models)?;
             check_inputs(&past.last, &inputs)?;
-            dir.recover(&past.last)?;
+            dir.recover(past)?;
         }
         None => dir.clear(&tables)?,
     }
@@ -194,7 +196,7 @@ fn finished_before(dir: &RunDir, past: &RecoveredState, begun: Instant) -> Summa
     Summary {
         run_dir: dir.path().to_owned(),
         counts: past.last.counts,
-        tables: past.sizes.iter().map(|(table, size)| (table.clone(), size.rows)).collect(),
+        tables: past.sizes().into_iter().map(|(table, size)| (table, size.rows)).collect(),
         findings: past.findings.clone(),
         stages: past.last.stages.clone(),
         seconds: begun.elapsed().as_secs_f64(),

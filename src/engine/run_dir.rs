@@ -1,7 +1,7 @@
 //! The run directory: its lock, its content, and its recovery after a kill.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     fs::{File, TryLockError},
     io,
     path::{Path, PathBuf},
@@ -32,12 +32,22 @@ pub(super) struct RunDir {
 /// The state of a run at its last commit.
 pub(super) struct RecoveredState {
     pub(super) last: CommitRecord,
-    pub(super) sizes: BTreeMap<String, TableSize>,
+    /// All parts of all tables.
+    pub(super) tables: BTreeMap<String, Vec<TablePart>>,
     pub(super) findings: Vec<Finding>,
     /// Records from the latest checkpoint on.
     pub(super) log_length: usize,
     /// Parts that the checkpoint lists.
     pub(super) checkpoint_parts: usize,
+}
+
+impl RecoveredState {
+    /// The sizes of the tables.
+    pub(super) fn sizes(&self) -> BTreeMap<String, TableSize> {
+        let size =
+            |parts: &Vec<TablePart>| TableSize { rows: parts.iter().map(|part| part.rows).sum(), parts: parts.len() };
+        self.tables.iter().map(|(table, parts)| (table.clone(), size(parts))).collect()
+    }
 }
 
 impl RunDir {
@@ -100,8 +110,10 @@ impl RunDir {
         RunRecord::read(&self.path)
     }
 
-    /// The run record; `None` if there is none, or if it is damaged: a resume can do without, since the commit records have all
-    /// that it needs. One of a newer format is not damaged.
+    /// The run record; `None` if it is missing or damaged, because the commit records suffice for a resume.
+    ///
+    /// # Errors
+    /// [`Error::Data`] for a newer format.
     pub(super) fn run_record_if_whole(&self) -> Result<Option<RunRecord>> {
         match self.run_record() {
             Err(error @ Error::Data { .. }) if !RunRecord::is_newer(&self.path)? => {
@@ -116,24 +128,24 @@ impl RunDir {
         let mut log = replay(&self.path)?;
         let log_length = log.len();
         let checkpoint_parts = log.first().map_or(0, |record| record.tables.values().map(Vec::len).sum());
-        let mut sizes: BTreeMap<String, TableSize> = BTreeMap::new();
+        let mut tables: BTreeMap<String, Vec<TablePart>> = BTreeMap::new();
         let mut findings = Vec::new();
-        for record in &mut log {
-            findings.append(&mut record.findings.clone());
+        for record in &log {
+            findings.extend(record.findings.iter().cloned());
             for (table, parts) in &record.tables {
-                let size = sizes.entry(table.clone()).or_default();
-                size.rows += parts.iter().map(|part| part.rows).sum::<u64>();
-                size.parts += parts.len();
+                tables.entry(table.clone()).or_default().extend(parts.iter().cloned());
             }
         }
-        Ok(log.pop().map(|last| RecoveredState { last, sizes, findings, log_length, checkpoint_parts }))
+        Ok(log.pop().map(|last| RecoveredState { last, tables, findings, log_length, checkpoint_parts }))
     }
 
     /// Removes the files of an old run, and no other files.
     pub(super) fn clear(&self, tables: &[&str]) -> Result<()> {
         self.refuse_links()?;
-        // A record that cannot be read (damaged, or of a newer version) names no tables to remove.
-        let old = self.run_record().ok().flatten();
+        let old = readable(self.run_record())?.flatten();
+        // Both name the tables to remove; either may be damaged, or of a newer version.
+        let mut old_tables: BTreeSet<String> = old.iter().flat_map(|record| record.tables.keys().cloned()).collect();
+        old_tables.extend(readable(self.all_parts())?.into_iter().flat_map(BTreeMap::into_keys));
         if let Some(record) = &old {
             // The old run is over, even if this process is killed before all of it is removed.
             RunRecord { commits: 0, ..record.clone() }.write(&self.path)?;
@@ -147,7 +159,7 @@ impl RunDir {
             disk::remove_folder(&dropped)?;
         }
         disk::remove_folder(&self.path.join(STAGING))?;
-        for table in old.iter().flat_map(|record| record.tables.keys()) {
+        for table in &old_tables {
             disk::remove_folder(&self.table(table))?;
         }
         self.remove_temporaries(&self.path)?;
@@ -162,15 +174,17 @@ impl RunDir {
         disk::sync_folder(&self.path)
     }
 
-    /// Completes the last commit, and removes the files that it does not name. All parts of the run have to be there, as long as
-    /// they were.
-    pub(super) fn recover(&self, last: &CommitRecord) -> Result<()> {
+    /// Completes the last commit, and removes the files that it does not name.
+    ///
+    /// # Errors
+    /// [`Error::Data`] when a part of the run is missing or of another length.
+    pub(super) fn recover(&self, RecoveredState { last, tables, .. }: &RecoveredState) -> Result<()> {
         self.refuse_links()?;
         // The process that wrote the record may have ended before these names were durable.
         disk::sync_folder(&self.path)?;
         disk::sync_folder(&self.commits())?;
         self.publish(&last.tables)?;
-        for (table, parts) in &self.all_parts()? {
+        for (table, parts) in tables {
             parts.iter().try_for_each(|part| locate(&self.path, table, part).map(drop))?;
         }
         self.remove_staging()?;
@@ -234,11 +248,8 @@ impl RunDir {
     fn forget_before(&self, checkpoint: &CommitRecord) -> Result<()> {
         let older: Vec<u64> = commits(&self.path)?.into_iter().filter(|number| *number < checkpoint.commit).collect();
         for number in &older {
-            // A damaged one names nothing; the run does not need it any more.
-            let old = match CommitRecord::read(&self.path, *number) {
-                Err(error @ Error::Environment { .. }) => return Err(error),
-                old => old.ok().flatten().unwrap_or_default(),
-            };
+            // The run does not need it any more.
+            let old = readable(CommitRecord::read(&self.path, *number))?.flatten().unwrap_or_default();
             for (table, parts) in &old.tables {
                 let kept = checkpoint.tables.get(table).map(Vec::as_slice).unwrap_or_default();
                 let kept: HashSet<&str> = kept.iter().map(|part| part.file.as_str()).collect();
@@ -271,6 +282,14 @@ impl RunDir {
     }
 }
 
+/// What was read; `None` if it is damaged. An error of the system remains one.
+fn readable<T>(read: Result<T>) -> Result<Option<T>> {
+    match read {
+        Err(error @ Error::Environment { .. }) => Err(error),
+        read => Ok(read.ok()),
+    }
+}
+
 /// The lock of a run directory, held while its files are open; it ends with the process.
 struct Lock {
     _file: File,
@@ -281,7 +300,7 @@ struct Lock {
 impl Lock {
     fn of(run_dir: &Path) -> Result<Self> {
         let path = run_dir.join(LOCK);
-        // Something else than a file is refused: opening a pipe may take for ever.
+        // Opening a pipe can block.
         disk::size(&path)?;
         let file = File::options().create(true).truncate(false).write(true).open(&path);
         let file = file.map_err(|error| Error::io("open", &path, error))?;
@@ -318,7 +337,7 @@ fn in_use(run_dir: &Path) -> Error {
 /// Whether a process works on a run directory now. The run record does not show it: a killed run leaves the record unchanged.
 pub fn is_running(run_dir: &Path) -> bool {
     // A shared lock that is released at once. A run that starts at this moment retries for longer than that.
-    // Opening a pipe would wait.
+    // Opening a pipe can block.
     let path = run_dir.join(LOCK);
     let lock = disk::size(&path).ok().flatten().and_then(|_| File::open(&path).ok());
     lock.is_some_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))

@@ -67,12 +67,10 @@ pub(super) fn update(
     record.metrics = metrics(&commit.stages);
 }
 
-/// The record of a run that was killed between its last commit and its end.
+/// The record of a complete run.
 pub(super) fn finish(mut record: RunRecord, past: &RecoveredState) -> RunRecord {
-    if record.state != RunState::Finished {
-        update(&mut record, &past.last, &past.sizes, &past.findings);
-        (record.state, record.error) = (RunState::Finished, None);
-    }
+    update(&mut record, &past.last, &past.sizes(), &past.findings);
+    (record.state, record.error) = (RunState::Finished, None);
     record
 }
 

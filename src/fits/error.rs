@@ -23,10 +23,14 @@ impl FitsError {
         Self { name: name.to_owned(), hdu, reason }
     }
 
-    /// The error of the system because of which the file could not be read, if it is none of the file: too many open files, a
-    /// failing disk. The file may be good.
+    /// The error of the system, if it does not depend on the file: too many open files, a failing disk. The file may be good.
     pub fn outside(&self) -> Option<&io::Error> {
-        self.reason.cause.as_deref()?.downcast_ref::<io::Error>().filter(|error| is_outside(error))
+        self.io_error().filter(|error| is_outside(error))
+    }
+
+    /// The error of the system, whatever it is about.
+    pub fn io_error(&self) -> Option<&io::Error> {
+        self.reason.cause.as_deref()?.downcast_ref()
     }
 
     /// What was found and what was expected, with all causes but without the name of the file: the reason of a reject, which
@@ -61,8 +65,7 @@ impl From<FitsError> for Error {
     }
 }
 
-/// Whether an error is not one of the file that was to be read: of what is not there, not allowed, or not as long as it says, the
-/// next attempt will find the same.
+/// Whether an error does not depend on the file. A file that is missing, forbidden or cut off would fail again.
 pub(super) fn is_outside(error: &io::Error) -> bool {
     use io::ErrorKind::{
         InvalidData, InvalidFilename, InvalidInput, IsADirectory, NotADirectory, NotFound, PermissionDenied,

@@ -1,8 +1,8 @@
 //! The file operations of run directories. Engine, tables and sinks read, make and change files through this module alone, so that
-//! `engine/crash_tests/` can record every operation and make each of them fail.
+//! `pipeline/crash_tests/` can record every operation and make each of them fail.
 //!
-//! A name is durable when its folder is synced, content when its file is. What is said to exist or not was asked for with success:
-//! an error of the system is never taken for "no such file".
+//! A name is durable when its folder is synced, content when its file is. An error of the system is never mistaken for a missing
+//! file.
 
 use std::{
     fs::{self, File},
@@ -29,7 +29,7 @@ pub(crate) enum Operation<'a> {
     Stat(&'a Path),
 }
 
-/// Does an operation of the system; one that was interrupted by a signal is done again.
+/// Calls the system, and again while a signal interrupts the call.
 fn attempt<T>(operation: Operation<'_>, mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {
         match observe(operation).and_then(|()| call()) {
@@ -48,7 +48,7 @@ fn observe(_operation: Operation<'_>) -> io::Result<()> {
 #[cfg(test)]
 use self::observer::observe;
 
-/// Makes a folder and those above it; the name of each new one is durable.
+/// Creates a folder and those above it; the name of each new one is durable.
 ///
 /// # Errors
 /// When the disk is full or the place cannot be written.
@@ -62,7 +62,7 @@ pub(crate) fn create_folder(folder: &Path) -> Result<()> {
     }
     for new in missing.iter().rev() {
         match attempt(Operation::CreateFolder(new), || fs::create_dir(new)) {
-            // Another process may be as fast.
+            // Another process may create it at the same time.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && new.is_dir() => {}
             made => made.map_err(|error| Error::io("create", new, error))?,
         }
@@ -79,7 +79,7 @@ pub(crate) struct NewFile {
 }
 
 impl NewFile {
-    /// Makes a file that does not exist yet.
+    /// Creates a file that does not exist yet.
     ///
     /// # Errors
     /// When it exists, the disk is full, or the folder cannot be written.
@@ -163,7 +163,7 @@ pub(crate) fn rename(from: &Path, to: &Path) -> Result<()> {
 /// # Errors
 /// When it cannot be opened; [`Error::Data`] for a folder, a pipe or a device.
 pub(crate) fn open(path: &Path) -> Result<File> {
-    // A pipe would be waited for.
+    // Opening a pipe can block.
     let found =
         attempt(Operation::Stat(path), || fs::metadata(path)).map_err(|error| Error::io("open", path, error))?;
     if !found.is_file() {
@@ -176,10 +176,10 @@ fn not_a_file(path: &Path) -> Error {
     Error::data(format!("`{}` is not an ordinary file", path.display()))
 }
 
-/// The content of an ordinary file; `None` if there is no such file.
+/// The content of an ordinary file; `None` if the file is missing.
 ///
 /// # Errors
-/// [`Error::Data`] for a link, a pipe or a device: a run directory has none, and reading one may never end.
+/// [`Error::Data`] for a link, a pipe or a device: reading one may never end.
 pub(crate) fn read_if_exists(path: &Path) -> Result<Option<Vec<u8>>> {
     if size(path)?.is_none() {
         return Ok(None);
@@ -191,7 +191,7 @@ pub(crate) fn read_if_exists(path: &Path) -> Result<Option<Vec<u8>>> {
     });
     match read {
         Ok(_) => Ok(Some(content)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) if is_missing(&error) => Ok(None),
         Err(error) => Err(Error::io("read", path, error)),
     }
 }
@@ -199,12 +199,12 @@ pub(crate) fn read_if_exists(path: &Path) -> Result<Option<Vec<u8>>> {
 /// The content of an ordinary file that is expected to exist.
 ///
 /// # Errors
-/// As [`read_if_exists`], and when there is no such file.
+/// As [`read_if_exists`], and when the file is missing.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
     read_if_exists(path)?.ok_or_else(|| Error::io("read", path, io::ErrorKind::NotFound.into()))
 }
 
-/// The names in a folder; none if there is no such folder.
+/// The names in a folder; empty if the folder is missing.
 ///
 /// # Errors
 /// When the folder cannot be read.
@@ -214,15 +214,15 @@ pub(crate) fn names(folder: &Path) -> Result<Vec<String>> {
         fs::read_dir(folder)?.map(name).collect::<io::Result<Vec<String>>>()
     });
     match names {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) if is_missing(&error) => Ok(Vec::new()),
         names => names.map_err(|error| Error::io("read", folder, error)),
     }
 }
 
-/// The size of an ordinary file in bytes; `None` if there is no such file.
+/// The size of an ordinary file in bytes; `None` if the file is missing.
 ///
 /// # Errors
-/// [`Error::Data`] if something else has the name.
+/// [`Error::Data`] if it is a folder, a link, a pipe or a device.
 pub(crate) fn size(path: &Path) -> Result<Option<u64>> {
     match metadata(path)? {
         None => Ok(None),
@@ -238,7 +238,7 @@ pub(crate) fn size(path: &Path) -> Result<Option<u64>> {
 pub(crate) fn is_folder(path: &Path) -> Result<bool> {
     match attempt(Operation::Stat(path), || fs::metadata(path)) {
         Ok(metadata) => Ok(metadata.is_dir()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) if is_missing(&error) => Ok(false),
         Err(error) => Err(Error::io("read", path, error)),
     }
 }
@@ -254,21 +254,21 @@ pub(crate) fn is_link(path: &Path) -> Result<bool> {
 fn metadata(path: &Path) -> Result<Option<fs::Metadata>> {
     match attempt(Operation::Stat(path), || fs::symlink_metadata(path)) {
         Ok(metadata) => Ok(Some(metadata)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) if is_missing(&error) => Ok(None),
         Err(error) => Err(Error::io("read", path, error)),
     }
 }
 
-/// Removes a file, or the link itself; one that is gone is fine.
+/// Removes a file, or the link itself. A missing file is not an error.
 ///
 /// # Errors
 /// When the system refuses.
 pub(crate) fn remove_file(path: &Path) -> Result<()> {
     let removed = attempt(Operation::RemoveFile(path), || fs::remove_file(path));
-    unless_gone(removed).map_err(|error| Error::io("remove", path, error))
+    unless_missing(removed).map_err(|error| Error::io("remove", path, error))
 }
 
-/// Removes a folder and all that is in it; links in it are removed, not followed. One that is gone is fine.
+/// Removes a folder and its content; links in it are removed, not followed. A missing folder is not an error.
 ///
 /// # Errors
 /// When the system refuses.
@@ -282,11 +282,16 @@ pub(crate) fn remove_folder(folder: &Path) -> Result<()> {
         remove_folder(&folder.join(name))?;
     }
     let removed = attempt(Operation::RemoveFolder(folder), || fs::remove_dir(folder));
-    unless_gone(removed).map_err(|error| Error::io("remove", folder, error))
+    unless_missing(removed).map_err(|error| Error::io("remove", folder, error))
 }
 
-fn unless_gone(result: io::Result<()>) -> io::Result<()> {
-    result.or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
+/// Whether a path does not exist: the name, or a folder above it, which may be a file.
+fn is_missing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+fn unless_missing(result: io::Result<()>) -> io::Result<()> {
+    result.or_else(|error| if is_missing(&error) { Ok(()) } else { Err(error) })
 }
 
 /// The folder that holds a name; `.` for a bare name.

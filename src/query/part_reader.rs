@@ -120,7 +120,7 @@ impl AsyncFileReader for PartReader {
                 .with_column_index_policy(options.column_index_policy())
                 .with_offset_index_policy(options.offset_index_policy());
         }
-        // A damaged footer is told with its file, not as Parquet tells it.
+        // Names the file of a damaged footer, which errors of Parquet do not.
         let metadata = self.file.check_end().map_err(|error| ParquetError::External(self.errors.note(error).into()));
         let metadata = metadata.and_then(|()| reader.parse_and_finish(&self.file)).map(Arc::new);
         Box::pin(std::future::ready(metadata))

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    io::disk,
+    io::{digest, disk},
 };
 
 /// One commit. Counts, source and monitors are as of this commit; tables and findings are what it adds to the commit before, or
@@ -68,6 +68,21 @@ pub struct StateFile {
     pub file: String,
     /// SHA-256 of its bytes.
     pub digest: String,
+}
+
+impl StateFile {
+    /// The snapshot.
+    ///
+    /// # Errors
+    /// [`Error::Data`] when it is not the one that the record names.
+    pub fn read(&self, run_dir: &Path) -> Result<Vec<u8>> {
+        let path = run_dir.join(COMMITS).join(&self.file);
+        let snapshot = disk::read(&path)?;
+        if digest::of_bytes(&snapshot) == self.digest {
+            return Ok(snapshot);
+        }
+        Err(Error::data(format!("`{}` is not the state that the commit record names", path.display())))
+    }
 }
 
 impl CommitRecord {
@@ -180,15 +195,18 @@ pub fn tables(run_dir: &Path) -> Result<BTreeMap<String, Vec<TablePart>>> {
 /// The path of a committed part: in its table, or still in staging.
 ///
 /// # Errors
-/// [`Error::Data`] when it is missing or not as long as it was.
+/// [`Error::Data`] when it is missing, of another length, or behind a link.
 pub fn locate(run_dir: &Path, table: &str, part: &TablePart) -> Result<PathBuf> {
-    let moved = run_dir.join(table).join(&part.file);
-    let staged = run_dir.join(STAGING).join(table).join(&part.file);
+    let (folder, staging) = (run_dir.join(table), run_dir.join(STAGING).join(table));
     // The engine may move it between two looks.
-    for path in [&moved, &staged, &moved] {
-        match disk::size(path)? {
+    for folder in [&folder, &staging, &folder] {
+        if disk::is_link(folder)? {
+            return Err(Error::data(format!("`{}` is a symbolic link, expected a folder", folder.display())));
+        }
+        let path = folder.join(&part.file);
+        match disk::size(&path)? {
             None => {}
-            Some(bytes) if bytes == part.bytes => return Ok(path.clone()),
+            Some(bytes) if bytes == part.bytes => return Ok(path),
             Some(bytes) => {
                 return Err(Error::data(format!(
                     "`{}` has {bytes} bytes, expected {} from the commit records: it is damaged",
@@ -198,7 +216,7 @@ pub fn locate(run_dir: &Path, table: &str, part: &TablePart) -> Result<PathBuf> 
             }
         }
     }
-    Err(Error::data(format!("`{}` is missing; the commit records name it", moved.display())))
+    Err(Error::data(format!("`{}` is missing; the commit records name it", folder.join(&part.file).display())))
 }
 
 /// The files of a table of a run, in the order of their rows; `None` when the run has no such table.

@@ -4,9 +4,8 @@ use std::path::Path;
 
 use super::{commit::replay, locate};
 use crate::{
-    error::Result,
-    io::{checked::CheckedFile, digest, disk},
-    run::COMMITS,
+    error::{Error, Result},
+    io::checked::CheckedFile,
 };
 
 /// What a check of a run directory has found.
@@ -18,7 +17,7 @@ pub struct Verification {
     pub bytes: u64,
     /// Files of runs of format 1 and before, which have no checksums: only their lengths are known.
     pub unchecked: usize,
-    /// Every file that is missing or damaged, in a sentence.
+    /// A message for every file that is missing or damaged.
     pub damaged: Vec<String>,
 }
 
@@ -26,40 +25,40 @@ pub struct Verification {
 /// checksums. Reading the records checks these.
 ///
 /// # Errors
-/// When a record is missing or damaged: what the run holds is not known then.
+/// [`Error::Data`] when a record is missing or damaged, because what the run holds is not known then; [`Error::Environment`] when
+/// the system cannot read a file.
 pub fn verify(run_dir: &Path) -> Result<Verification> {
     let records = replay(run_dir)?;
     let mut found = Verification::default();
-    for record in &records {
-        for (table, parts) in &record.tables {
-            for part in parts {
-                let checked = locate(run_dir, table, part)
-                    .and_then(|path| CheckedFile::open(&path, &part.checksums))
-                    .and_then(|file| file.check_all());
-                found.add(checked, part.bytes, part.checksums.is_empty());
-            }
-        }
+    for (table, part) in records
+        .iter()
+        .flat_map(|record| &record.tables)
+        .flat_map(|(table, parts)| parts.iter().map(move |part| (table, part)))
+    {
+        let checked = locate(run_dir, table, part)
+            .and_then(|path| CheckedFile::open(&path, &part.checksums))
+            .and_then(|file| file.check_all())
+            .map(|()| part.bytes);
+        found.add(checked, !part.checksums.is_empty())?;
     }
     for (_, state) in records.last().iter().flat_map(|record| record.states()) {
-        let path = run_dir.join(COMMITS).join(&state.file);
-        let bytes = disk::read(&path).and_then(|bytes| {
-            let damaged = || crate::error::Error::data(format!("`{}` is damaged", path.display()));
-            if digest::of_bytes(&bytes) == state.digest { Ok(bytes.len() as u64) } else { Err(damaged()) }
-        });
-        found.add(bytes.as_ref().map(|_| ()).map_err(ToString::to_string), *bytes.as_ref().unwrap_or(&0), false);
+        found.add(state.read(run_dir).map(|snapshot| snapshot.len() as u64), true)?;
     }
     Ok(found)
 }
 
 impl Verification {
-    fn add(&mut self, checked: Result<(), impl ToString>, bytes: u64, unchecked: bool) {
+    /// Counts a file by its bytes, or notes its damage.
+    fn add(&mut self, checked: Result<u64>, has_checksums: bool) -> Result<()> {
         match checked {
+            Err(error @ Error::Environment { .. }) => return Err(error),
             Err(error) => self.damaged.push(error.to_string()),
-            Ok(()) if unchecked => self.unchecked += 1,
-            Ok(()) => {
+            Ok(_) if !has_checksums => self.unchecked += 1,
+            Ok(bytes) => {
                 self.files += 1;
                 self.bytes += bytes;
             }
         }
+        Ok(())
     }
 }

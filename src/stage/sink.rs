@@ -23,7 +23,7 @@ pub trait Sink: Send {
     /// `staging`, with names of letters, digits, `_`, `-`, `+` and `.`.
     fn prepare(&mut self) -> Result<Vec<TablePart>>;
 
-    /// After the last row: whatever was held back is written now.
+    /// Writes the remaining rows, after the last one of the stream.
     ///
     /// # Errors
     /// As [`write`](Self::write).
@@ -31,8 +31,8 @@ pub trait Sink: Send {
         Ok(())
     }
 
-    /// The rows that are held back, for a file that is not full; empty if there are none. Files must not depend on where commits
-    /// fall, so a commit does not close them early.
+    /// The rows of a file that is not full yet; empty if every file is full. Files must not depend on commits, so a commit does not
+    /// close them early.
     ///
     /// # Errors
     /// When it cannot be written.

@@ -58,8 +58,9 @@ impl Planner {
                 Some((JobStage { label, kind, custom, stage }, place))
             }
             Err(mistakes) => {
-                self.has_no_source = true;
+                // Its own mistakes do not follow from another step.
                 self.stage_mistakes(&place, "source", mistakes);
+                self.has_no_source = true;
                 None
             }
         }

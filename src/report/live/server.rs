@@ -26,7 +26,12 @@ use tokio::{
     time::timeout,
 };
 
-use super::{LiveStatus, RunState, host_check, listener::FewConnections, metrics, status::PageRevision};
+use super::{
+    LiveStatus, RunState, host_check,
+    listener::{ConnectionLimits, LimitedListener},
+    metrics,
+    status::PageRevision,
+};
 use crate::{
     error::{Error, Result},
     report::page,
@@ -202,7 +207,8 @@ impl LiveView {
 fn serve(runtime: Runtime, listener: tokio::net::TcpListener, routes: Router, stopped: watch::Receiver<()>) {
     let wait = |mut stopped: watch::Receiver<()>| async move { while stopped.changed().await.is_ok() {} };
     runtime.block_on(async {
-        let serving = axum::serve(FewConnections::new(listener), routes).with_graceful_shutdown(wait(stopped.clone()));
+        let serving = axum::serve(LimitedListener::new(listener, ConnectionLimits::default()), routes)
+            .with_graceful_shutdown(wait(stopped.clone()));
         let serving = tokio::spawn(serving.into_future());
         wait(stopped).await;
         // Slower connections are dropped.

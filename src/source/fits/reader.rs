@@ -99,6 +99,8 @@ impl FitsReader {
             let opened = fits::FitsFile::open_into(path, &self.plan.limits, buffer);
             let outside = match &opened {
                 Ok(file) => file.trouble(),
+                // Without its folder (a disk that was unmounted), all files would be missing.
+                Err(error) if path.parent().is_some_and(is_missing) => error.io_error(),
                 Err(error) => error.outside(),
             };
             match (outside, pause.next()) {
@@ -184,6 +186,11 @@ impl Reader for FitsReader {
 fn digest_of(file: &fits::FitsFile) -> u128 {
     let cards: Vec<&[u8]> = file.hdus().iter().flat_map(|hdu| hdu.header.cards()).collect();
     digest::wide_number_of(&cards)
+}
+
+/// Whether the folder of a file is missing; the empty path is the working folder.
+fn is_missing(folder: &Path) -> bool {
+    !folder.as_os_str().is_empty() && !folder.exists()
 }
 
 fn cannot_read(name: &str, trouble: &io::Error) -> Error {

@@ -237,6 +237,49 @@ fn joins_a_catalogue_by_identity_or_by_a_key() {
 }
 
 #[test]
+fn a_catalogue_without_its_columns_is_a_mistake_of_the_document() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("a.fits"), cube(2, 1.0)).unwrap();
+    let table = folder.path().join("objects.csv");
+    for content in ["", "id,class\n"] {
+        std::fs::write(&table, content).unwrap();
+        let document = format!(
+            "source: {{ fits: {{ paths: ['{}/a.fits'], bands: [g, r, i], size: 2,
+  catalogue: {{ path: '{}', key: name, columns: {{ label: class }} }} }} }}
+sink: {{ objects: {{ parquet: {{}} }} }}",
+            text(folder.path()),
+            text(&table)
+        );
+        let Err(lucarne::error::Error::Pipeline(mistakes)) = lucarne::pipeline::Pipeline::from_yaml(document).check()
+        else {
+            panic!("the catalogue has no column `name`")
+        };
+        assert!(mistakes.iter().any(|mistake| mistake.message.contains("has no column `name`")), "{mistakes:?}");
+    }
+}
+
+#[test]
+fn files_whose_folder_is_missing_end_the_run_and_a_missing_file_is_a_reject() {
+    let folder = tempfile::tempdir().unwrap();
+    let night = folder.path().join("night");
+    std::fs::create_dir(&night).unwrap();
+    for name in ["a", "b"] {
+        std::fs::write(night.join(format!("{name}.fits")), cube(2, 1.0)).unwrap();
+    }
+    let mut source = Fits::new([text(&night)]).build("source").unwrap();
+    source.bind().unwrap();
+    let split = source.splits().unwrap().remove(0);
+    let read = || source.open(&split, 0).unwrap().next(10, std::time::Instant::now());
+    std::fs::remove_file(night.join("a.fits")).unwrap();
+    let Read::Batch { rows, rejects } = read().unwrap() else { panic!("expected rows") };
+    assert_eq!((rows.num_rows(), rejects.len()), (1, 1));
+    std::fs::remove_dir_all(&night).unwrap();
+    let error = read().unwrap_err();
+    assert!(matches!(error, lucarne::error::Error::Environment { .. }), "{error:?}");
+    assert!(error.report().contains("resume when it can be read"), "{}", error.report());
+}
+
+#[test]
 fn a_split_continues_at_any_offset() {
     let folder = tempfile::tempdir().unwrap();
     for number in 0..70 {
