@@ -10,8 +10,10 @@ use serde::Deserialize;
 use super::{Card, FORMAT, KEY, first_format};
 use crate::{
     batch::Stretch,
-    io::digest,
-    onnx::wire::{GraphProto, ModelProto, ValueInfoProto},
+    onnx::{
+        external,
+        wire::{GraphProto, ModelProto, ValueInfoProto},
+    },
 };
 
 /// An ONNX file: its card and its digest.
@@ -20,7 +22,8 @@ use crate::{
 pub struct ModelFile {
     /// The card.
     pub card: Card,
-    /// The SHA-256 of the file, in hexadecimal.
+    /// The SHA-256 of the file, in hexadecimal. If it names other files for its numbers, it is the SHA-256 of the digests and names
+    /// of all of them, each followed by a NUL.
     pub digest: String,
 }
 
@@ -39,6 +42,14 @@ pub enum CardError {
     /// The file is not an ONNX model.
     #[error("`{0}` is not an ONNX model")]
     NotOnnx(String),
+    /// A file that the model names is missing, or not in its folder.
+    #[error("cannot use the model `{path}`: {reason}")]
+    Files {
+        /// The model.
+        path: String,
+        /// What is wrong with the other file.
+        reason: String,
+    },
     /// The metadata has no card.
     #[error("the model `{0}` has no card: its metadata has no key `{KEY}`")]
     NoCard(String),
@@ -134,8 +145,9 @@ impl ModelFile {
         let entry = entry.ok_or_else(|| CardError::NoCard(name.clone()))?;
         let mut card = Card::parse(&entry.value, &name)?;
         change(&mut card);
-        card.verify(&graph).map_err(|reason| CardError::Unusable { path: name, reason })?;
-        Ok(Self { card, digest: digest::of_bytes(&bytes) })
+        card.verify(&graph).map_err(|reason| CardError::Unusable { path: name.clone(), reason })?;
+        let digest = external::digest(path, &bytes).map_err(|reason| CardError::Files { path: name, reason })?;
+        Ok(Self { card, digest })
     }
 }
 

@@ -8,6 +8,8 @@ mod check;
 mod compact;
 mod explain;
 mod kinds;
+#[cfg(feature = "sql")]
+mod limited;
 mod pipeline;
 #[cfg(feature = "sql")]
 mod query;

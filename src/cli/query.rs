@@ -6,21 +6,22 @@ use std::{
     path::PathBuf,
     process::ExitCode,
     sync::atomic::{AtomicBool, Ordering},
-    thread,
+    time::Duration,
 };
 
 use clap::{ValueEnum, builder::PossibleValue};
 
-use super::terminal;
+use super::{
+    limited::{WorkLimits, limited},
+    terminal,
+};
 use crate::{
     error::{Error, Result},
-    query::{OutputFormat, QueryError, Run},
+    query::{OutputFormat, QueryError, QueryOptions, Run},
 };
 
-/// The stack of a query; only what is used takes memory.
+/// The stack of a query: a sum of a thousand terms is a tree as deep.
 const STACK_BYTES: usize = 256 << 20;
-/// The longest text of a query.
-const MAX_SQL_BYTES: usize = 256 << 10;
 
 /// The query that runs if the command line has none.
 const TABLES: &str = "select table_name, column_name, data_type from information_schema.columns \
@@ -31,7 +32,7 @@ const TABLES: &str = "select table_name, column_name, data_type from information
 /// Tables are named by the labels of sinks and monitors; rejected rows are in `rejects`. A folder of runs is queried as one run: each table
 /// has the rows of all runs, and a last column `run` with the name of the run. Functions on lists of numbers: l2_distance(a, b),
 /// array_argmax(a) (counted from 1), and those of DataFusion.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(super) struct Query {
     /// The run directory, or a folder of run directories
     pub run: PathBuf,
@@ -44,6 +45,12 @@ pub(super) struct Query {
     /// Do not compare what is read with its checksums
     #[arg(long)]
     pub no_checksums: bool,
+    /// Stop when the command takes more memory. Sorts, joins and groupings get half of it, and then spill to disk
+    #[arg(long, value_name = "MIB", default_value_t = 4096)]
+    pub memory_mib: u64,
+    /// Stop after this time. Without it, a query may take any time
+    #[arg(long, value_name = "S")]
+    pub max_seconds: Option<u64>,
     /// Select the output format
     #[arg(long, value_enum, default_value = "table")]
     pub format: OutputFormat,
@@ -74,32 +81,33 @@ impl Query {
             terminal::note("error: cannot write Parquet to a terminal; add `> FILE.parquet`");
             return Ok(ExitCode::from(2));
         }
-        // A sum of thousands of terms is a tree as deep.
-        let query = || self.write_result(io::stdin(), BufWriter::new(io::stdout()));
-        let result = thread::scope(|scope| {
-            let thread = thread::Builder::new().name("lucarne-query".into()).stack_size(STACK_BYTES);
-            let thread = thread.spawn_scoped(scope, query).map_err(|error| Error::environment(error.to_string()))?;
-            thread.join().map_err(|_| QueryError::Run(Error::bug("the query panicked")))?
-        });
-        match result {
+        let limits = WorkLimits {
+            what: "the query",
+            stack_bytes: STACK_BYTES,
+            memory_mib: self.memory_mib,
+            time: self.max_seconds.map(Duration::from_secs),
+        };
+        let query = self.clone();
+        let result = limited(limits, move || query.write_result(io::stdin(), BufWriter::new(io::stdout())));
+        match result? {
             Ok(()) => Ok(ExitCode::SUCCESS),
             Err(QueryError::Sql(message)) => {
                 terminal::note(&format!("error: {message}"));
                 Ok(ExitCode::from(2))
             }
-            Err(QueryError::Run(error)) => Err(error),
+            Err(error) => Err(error.into()),
         }
     }
 
     fn write_result(&self, input: impl Read, out: impl Write + Send) -> Result<(), QueryError> {
         let sql = self.text(input)?;
-        if sql.len() > MAX_SQL_BYTES {
-            let length = sql.len();
-            return Err(QueryError::Sql(format!("the query has {length} bytes, expected at most {MAX_SQL_BYTES}")));
-        }
         let closed = AtomicBool::new(false);
-        let open = if self.no_checksums { Run::open_unchecked } else { Run::open };
-        let result = open(&self.run)?.write(&sql, self.format, Pipe { out, closed: &closed });
+        let options = QueryOptions {
+            checksums: !self.no_checksums,
+            memory_bytes: usize::try_from(self.memory_mib).unwrap_or(usize::MAX).saturating_mul(1 << 19),
+            ..QueryOptions::default()
+        };
+        let result = Run::open_with(&self.run, options)?.write(&sql, self.format, Pipe { out, closed: &closed });
         if closed.load(Ordering::Relaxed) { Ok(()) } else { result }
     }
 
@@ -168,6 +176,8 @@ mod tests {
             sql: sql.map(Into::into),
             file: None,
             no_checksums: false,
+            memory_mib: 1024,
+            max_seconds: None,
             format: OutputFormat::Csv,
         };
         (run, query)
@@ -191,6 +201,8 @@ mod tests {
             sql: None,
             file: Some(file),
             no_checksums: false,
+            memory_mib: 1024,
+            max_seconds: None,
             format: OutputFormat::Json,
         };
         assert_eq!(result(&query, ""), "{\"c\":4}\n");
@@ -218,6 +230,8 @@ mod tests {
             sql: None,
             file: None,
             no_checksums: false,
+            memory_mib: 1024,
+            max_seconds: None,
             format: OutputFormat::Table,
         };
         let error = query.write_result(io::empty(), Vec::new()).expect_err("no run").to_string();

@@ -1,13 +1,27 @@
 //! FITS headers (FITS 4.0, section 4). The cards are kept as in the file and parsed when a key is looked up.
 
+use std::{cmp::Ordering, sync::OnceLock};
+
 /// Bytes of a card.
 pub(super) const CARD: usize = 80;
+/// Longer headers are looked up in their sorted names: that of an image with 999 axes is asked for as many keys.
+const FEW_CARDS: usize = 256;
 
 /// A header: its cards before `END`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct Header {
     cards: Vec<u8>,
+    /// The indices of the cards with a value, by their names, then by their order. Made when a long header is first asked.
+    sorted: OnceLock<Vec<u32>>,
 }
+
+impl PartialEq for Header {
+    fn eq(&self, other: &Self) -> bool {
+        self.cards == other.cards
+    }
+}
+
+impl Eq for Header {}
 
 /// The value of a card.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,7 +60,7 @@ impl CardValue {
 impl Header {
     /// A header of cards of 80 bytes, without `END`.
     pub(super) fn new(cards: Vec<u8>) -> Self {
-        Self { cards }
+        Self { cards, sorted: OnceLock::new() }
     }
 
     /// The cards, 80 bytes each.
@@ -57,7 +71,7 @@ impl Header {
     /// The value of a key; `None` if the key is missing or undefined. The first card of a key is used. Long strings (`CONTINUE`)
     /// are joined. Keys longer than eight characters are looked up as `HIERARCH`.
     pub fn get(&self, key: &str) -> Option<CardValue> {
-        let at = self.cards().position(|card| value_field(card, key).is_some())?;
+        let at = self.find(key)?;
         let mut cards = self.cards().skip(at);
         let field = value_field(cards.next()?, key)?;
         let Some(mut text) = quoted(field) else { return unquoted(field) };
@@ -70,6 +84,24 @@ impl Header {
             text.push_str(&more);
         }
         Some(CardValue::Text(text.trim_end().to_owned()))
+    }
+
+    /// The index of the first card with a key.
+    fn find(&self, key: &str) -> Option<usize> {
+        let cards = self.cards();
+        if cards.len() <= FEW_CARDS || key.starts_with("HIERARCH ") {
+            return self.cards().position(|card| value_field(card, key).is_some());
+        }
+        let name = |at: u32| name_of(&self.cards[at as usize * CARD..][..CARD]).unwrap_or_default();
+        let sorted = self.sorted.get_or_init(|| {
+            let named = |(at, card)| name_of(card).map(|_| at);
+            let mut sorted: Vec<u32> = (0..).zip(cards).filter_map(named).collect();
+            sorted.sort_by(|a, b| without_case(name(*a), name(*b)).then(a.cmp(b)));
+            sorted
+        });
+        let first = sorted.partition_point(|at| without_case(name(*at), key.as_bytes()) == Ordering::Less);
+        let at = *sorted.get(first)?;
+        (without_case(name(at), key.as_bytes()) == Ordering::Equal).then_some(at as usize)
     }
 
     /// A key of any type as text; `None` also if it is empty.
@@ -143,6 +175,21 @@ fn value_field<'a>(card: &'a [u8], key: &str) -> Option<&'a [u8]> {
     let same =
         key.len() <= 8 && name[..key.len()].eq_ignore_ascii_case(key) && name[key.len()..].trim_ascii().is_empty();
     (same && rest.starts_with(b"=")).then(|| rest[1..].trim_ascii_start())
+}
+
+/// The name of a card with a value: what [`value_field`] compares with a key.
+fn name_of(card: &[u8]) -> Option<&[u8]> {
+    let (name, rest) = card.split_at(8);
+    if name.starts_with(b"HIERARCH") {
+        let equals = rest.iter().position(|byte| *byte == b'=')?;
+        return Some(rest[..equals].trim_ascii());
+    }
+    rest.starts_with(b"=").then(|| name.trim_ascii_end())
+}
+
+/// The order of two names, in which case does not count.
+fn without_case(a: &[u8], b: &[u8]) -> Ordering {
+    a.iter().map(u8::to_ascii_uppercase).cmp(b.iter().map(u8::to_ascii_uppercase))
 }
 
 /// A string in quotes. A doubled quote is one quote; trailing blanks are not significant; the last quote may be missing.
@@ -225,6 +272,36 @@ mod tests {
         let header = header(&["HIERARCH ESO TEL AIRM = 1.25 / airmass"]);
         assert_eq!(header.get("ESO TEL AIRM"), Some(CardValue::Real(1.25)));
         assert_eq!(header.get("HIERARCH ESO TEL AIRM"), Some(CardValue::Real(1.25)));
+    }
+
+    #[test]
+    fn long_headers_are_read_as_short_ones() {
+        let few = [
+            "SIMPLE  =                    T / yes",
+            "COMMENT = not a value, but looks like one",
+            "object  = 'first'",
+            "OBJECT  = 'second'",
+            "HIERARCH ESO TEL AIRM = 1.25 / airmass",
+            "HIERARCH GAIN = 2.5",
+            "LONG    = 'one &'",
+            "CONTINUE  'two'",
+            "HISTORY  GAIN = 7",
+        ];
+        let mut many = few.map(str::to_owned).to_vec();
+        many.extend((0..2 * FEW_CARDS).rev().map(|number| format!("KEY{number:<5}= {number}")));
+        let many = header(&many.iter().map(String::as_str).collect::<Vec<_>>());
+        let few = header(&few);
+        for key in
+            ["SIMPLE", "OBJECT", "ESO TEL AIRM", "HIERARCH ESO TEL AIRM", "GAIN", "LONG", "COMMENT", "HISTORY", "X"]
+        {
+            assert_eq!(many.get(key), few.get(key), "{key}");
+        }
+        assert_eq!(many.get("gain"), Some(CardValue::Real(2.5)));
+        for number in [0, 7, 511] {
+            assert_eq!(many.get(&format!("KEY{number}")), Some(CardValue::Integer(number)));
+        }
+        assert_eq!(many.get("KEY512"), None);
+        assert_eq!(many.clone(), many);
     }
 
     #[test]

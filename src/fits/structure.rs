@@ -11,8 +11,9 @@ use super::{
 pub(super) const BLOCK: usize = 2880;
 /// The most blocks of a header: 18 MB.
 const MAX_HEADER_BLOCKS: usize = 6400;
-/// The most HDUs of a file, more than any survey writes.
+/// The most HDUs of a file, more than any survey writes, and the most bytes of their headers, which are kept in memory.
 const MAX_HDUS: usize = 100_000;
+const MAX_HEADER_BYTES: u64 = 512 << 20;
 
 /// All HDUs in order. The walk ends at the first one with an unusable header or cut-off data, which is listed as damaged; so is
 /// what follows the last HDU, unless it is padding. (FITS 4.0 allows special records there, section 3.5, and deprecates them; an
@@ -20,7 +21,7 @@ const MAX_HDUS: usize = 100_000;
 pub(super) fn walk(bytes: &Bytes, limits: &Limits) -> Result<Vec<Hdu>, Reason> {
     check_magic(bytes)?;
     let mut hdus = Vec::new();
-    let mut at = 0;
+    let (mut at, mut header_bytes) = (0, 0);
     while at < bytes.len() {
         if at > 0 && !bytes.get(at, 8).is_ok_and(|start| *start == *b"XTENSION") {
             if let Some(damage) = not_padding(bytes, at)? {
@@ -28,12 +29,14 @@ pub(super) fn walk(bytes: &Bytes, limits: &Limits) -> Result<Vec<Hdu>, Reason> {
             }
             break;
         }
-        if hdus.len() == MAX_HDUS {
-            let damage = format!("is one too many: a file has at most {MAX_HDUS} HDUs");
+        if hdus.len() == MAX_HDUS || header_bytes > MAX_HEADER_BYTES {
+            let most = format!("{MAX_HDUS} HDUs, and {} MiB of headers", MAX_HEADER_BYTES >> 20);
+            let damage = format!("is one too many: a file has at most {most}");
             hdus.push(damaged(hdus.len(), Header::default(), bytes.len(), damage));
             break;
         }
         let hdu = read_hdu(bytes, at, hdus.len(), limits);
+        header_bytes += hdu.header.cards().len() as u64 * CARD as u64;
         at = hdu.end();
         let is_last = hdu.damage.is_some() && hdu.kind == HduKind::Damaged;
         hdus.push(hdu);

@@ -4,10 +4,12 @@
 //! or more sessions on an execution provider ([`provider`], [`session`]). Its results must be bitwise independent of batch
 //! composition, which is checked when it is loaded ([`batching`]). Images that differ from one image in a few pixels are scored
 //! from what changes in every layer, where that pays ([`incremental`]); this needs the [`graph`] of the file, decoded from its
-//! protobuf messages ([`wire`]).
+//! protobuf messages ([`wire`]). Files beside the model belong to it ([`external`]).
 
 #[cfg(feature = "onnx")]
 mod batching;
+#[cfg_attr(not(feature = "onnx"), expect(dead_code, reason = "numbers are read for ONNX Runtime"))]
+pub(crate) mod external;
 #[cfg(feature = "onnx")]
 mod graph;
 #[cfg(feature = "onnx")]

@@ -14,6 +14,7 @@ use prost::bytes::Bytes;
 
 use super::{
     batching::Batching,
+    external,
     graph::{ModelGraph, cut_head},
     incremental::{Agreement, IncrementalModel, affine_head},
     pixel_patch::{IncrementalEvaluator, WholeImageEvaluator},
@@ -114,8 +115,10 @@ impl LoadedModel {
         })
     }
 
+    /// The bytes of the model, with all numbers inside.
     fn file(&self) -> Result<Bytes, String> {
-        fs::read(&self.path).map(Bytes::from).map_err(|error| error.to_string())
+        let file = fs::read(&self.path).map_err(|error| error.to_string())?;
+        external::inlined(&self.path, file.into())
     }
 }
 

@@ -31,12 +31,20 @@
 
 mod aggregates;
 mod display;
+mod limits;
 mod list_functions;
+mod options;
 mod output;
 mod part_reader;
 mod parts;
 
-use std::{collections::BTreeMap, future::poll_fn, path::Path, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    future::poll_fn,
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use datafusion::{
@@ -45,9 +53,12 @@ use datafusion::{
     prelude::{SQLOptions, SessionConfig, SessionContext},
     sql::parser::{DFParser, Statement},
 };
-use tokio::runtime::{Builder, Runtime};
+use tokio::{
+    runtime::{Builder, Runtime},
+    time::timeout_at,
+};
 
-pub use output::OutputFormat;
+pub use self::{options::QueryOptions, output::OutputFormat};
 
 use self::{part_reader::ReadErrors, parts::Parts};
 use crate::{
@@ -56,8 +67,6 @@ use crate::{
     run,
 };
 
-/// The most memory of sorts, joins and groupings before they spill to disk or fail.
-const MEMORY_BYTES: usize = 2 << 30;
 /// The approximate size of a batch of rows with images.
 const BATCH_BYTES: usize = 32 << 20;
 
@@ -67,6 +76,9 @@ pub enum QueryError {
     /// The query is wrong, as the message explains.
     #[error("{0}")]
     Sql(String),
+    /// The query took longer than [`QueryOptions::max_time`].
+    #[error("the query was stopped after {} s, the most that it may take", .0.as_secs_f64())]
+    TooLong(Duration),
     /// The run cannot be read, or the result cannot be written.
     #[error(transparent)]
     Run(#[from] Error),
@@ -76,6 +88,7 @@ impl From<QueryError> for Error {
     fn from(error: QueryError) -> Self {
         match error {
             QueryError::Sql(message) => Self::data(message),
+            QueryError::TooLong(_) => Self::environment(error.to_string()),
             QueryError::Run(error) => error,
         }
     }
@@ -88,6 +101,7 @@ pub struct Run {
     runtime: Runtime,
     /// Why a part could not be read.
     errors: ReadErrors,
+    options: QueryOptions,
 }
 
 impl Run {
@@ -97,27 +111,24 @@ impl Run {
     /// When the folder is neither, when records or tables cannot be read, and when runs of a folder have tables of the same name
     /// with different columns.
     pub fn open(folder: &Path) -> Result<Self, Error> {
-        Self::open_with(folder, true)
+        Self::open_with(folder, QueryOptions::default())
     }
 
-    /// The same, for those who know that their disk is good: what is read is not compared with its checksums.
+    /// The same, with other limits, or without the checks of what is read.
     ///
     /// # Errors
     /// As [`open`](Self::open).
-    pub fn open_unchecked(folder: &Path) -> Result<Self, Error> {
-        Self::open_with(folder, false)
-    }
-
-    fn open_with(folder: &Path, check: bool) -> Result<Self, Error> {
+    pub fn open_with(folder: &Path, options: QueryOptions) -> Result<Self, Error> {
         if !folder.is_dir() {
             return Err(Error::data(format!("there is no run directory `{}`", folder.display())));
         }
-        let tables = if run::is_run(folder)? { tables_of_run(folder, check)? } else { tables_of_runs(folder, check)? };
+        let read = if run::is_run(folder)? { tables_of_run } else { tables_of_runs };
+        let tables = read(folder, options.checksums)?;
         let failed = |error: std::io::Error| Error::environment("cannot start the query engine").caused_by(error);
-        let runtime = Builder::new_current_thread().build().map_err(failed)?;
+        let runtime = Builder::new_current_thread().enable_time().build().map_err(failed)?;
         let widest = tables.values().map(Parts::list_bytes).max().unwrap_or(0);
-        let context =
-            context(widest).map_err(|error| Error::environment("cannot start the query engine").caused_by(error))?;
+        let context = context(widest, options.memory_bytes)
+            .map_err(|error| Error::environment("cannot start the query engine").caused_by(error))?;
         let names = tables.keys().cloned().collect();
         let errors = ReadErrors::default();
         for (name, parts) in tables {
@@ -127,7 +138,7 @@ impl Run {
                 .register_table(reference, Arc::new(parts.noting(errors.clone())))
                 .map_err(|error| Error::bug("cannot register a table for queries").caused_by(error))?;
         }
-        Ok(Self { context, tables: names, runtime, errors })
+        Ok(Self { context, tables: names, runtime, errors, options })
     }
 
     /// The names of the tables, sorted.
@@ -137,8 +148,10 @@ impl Run {
 
     /// Runs one query. The rows are computed batch by batch, as they are read.
     ///
+    /// Planning a query whose expressions are nested a thousand deep, the most that is allowed, needs a large stack: 32 MiB.
+    ///
     /// # Errors
-    /// [`QueryError::Sql`] when the text is not exactly one valid query, or would change anything.
+    /// [`QueryError::Sql`] when the text is not exactly one valid query, would change anything, or is longer than 256 KiB.
     pub fn query(&self, sql: &str) -> Result<QueryRows<'_>, QueryError> {
         let mut statements = statements(sql)?;
         match (statements.pop(), statements.len()) {
@@ -148,6 +161,8 @@ impl Run {
     }
 
     fn rows(&self, statement: Statement) -> Result<QueryRows<'_>, QueryError> {
+        limits::check_depth(&statement).map_err(QueryError::Sql)?;
+        let deadline = self.options.max_time.and_then(|time| Some((Instant::now().checked_add(time)?, time)));
         let query = statement.to_string();
         self.check_tables(&statement)?;
         let stream = self.runtime.block_on(async {
@@ -159,7 +174,7 @@ impl Run {
             self.context.execute_logical_plan(plan).await?.execute_stream().await
         });
         let stream = stream.map_err(|error| query_error(&error, &query, &self.errors))?;
-        Ok(QueryRows { runtime: &self.runtime, stream, query, errors: &self.errors })
+        Ok(QueryRows { runtime: &self.runtime, stream, query, errors: &self.errors, deadline })
     }
 
     /// Reports an unknown table. This is the most common mistake, and DataFusion's message suggests no name.
@@ -226,20 +241,22 @@ fn tables_of_runs(folder: &Path, check: bool) -> Result<BTreeMap<String, Parts>,
     tables.into_iter().map(|(name, parts)| Ok((name, parts.naming_runs()?))).collect()
 }
 
-fn context(widest_row_bytes: usize) -> Result<SessionContext, DataFusionError> {
+fn context(widest_row_bytes: usize, memory_bytes: usize) -> Result<SessionContext, DataFusionError> {
     let batch_rows = (BATCH_BYTES / widest_row_bytes.max(1)).clamp(16, 8192);
     let config = SessionConfig::new()
         .with_batch_size(batch_rows)
         // A single partition keeps the order of the rows; there is only one thread.
         .with_target_partitions(1)
         .with_information_schema(true)
+        // They may have no end.
+        .set_bool("datafusion.execution.enable_recursive_ctes", false)
         // Read the columns of a filter first, and the others (images) only for matching rows.
         .set_bool("datafusion.execution.parquet.pushdown_filters", true)
         .set_bool("datafusion.execution.parquet.reorder_filters", true)
         .set_bool("datafusion.execution.parquet.skip_metadata", false)
         .set_bool("datafusion.execution.parquet.schema_force_view_types", false)
         .set_bool("datafusion.sql_parser.map_string_types_to_utf8view", false);
-    let runtime = RuntimeEnvBuilder::new().with_memory_limit(MEMORY_BYTES, 1.0).build_arc()?;
+    let runtime = RuntimeEnvBuilder::new().with_memory_limit(memory_bytes, 1.0).build_arc()?;
     let context = SessionContext::new_with_config_rt(config, runtime);
     list_functions::all().into_iter().for_each(|function| context.register_udf(function));
     aggregates::all().into_iter().for_each(|function| context.register_udaf(function));
@@ -248,6 +265,7 @@ fn context(widest_row_bytes: usize) -> Result<SessionContext, DataFusionError> {
 
 /// The statements of a text, separated by `;`.
 fn statements(sql: &str) -> Result<Vec<Statement>, QueryError> {
+    limits::check_length(sql).map_err(QueryError::Sql)?;
     let statements = DFParser::parse_sql(sql).map_err(|error| sql_error(&error, sql.trim()))?;
     if statements.is_empty() {
         return Err(QueryError::Sql("the query is empty".into()));
@@ -286,6 +304,8 @@ pub struct QueryRows<'a> {
     stream: SendableRecordBatchStream,
     query: String,
     errors: &'a ReadErrors,
+    /// When the query has to end, and how long it may take in all.
+    deadline: Option<(Instant, Duration)>,
 }
 
 impl QueryRows<'_> {
@@ -299,7 +319,14 @@ impl Iterator for QueryRows<'_> {
     type Item = Result<RecordBatch, QueryError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let next = self.runtime.block_on(poll_fn(|context| self.stream.as_mut().poll_next(context)))?;
+        let next = poll_fn(|context| self.stream.as_mut().poll_next(context));
+        let next = match self.deadline {
+            None => self.runtime.block_on(next),
+            Some((deadline, time)) => match self.runtime.block_on(async { timeout_at(deadline.into(), next).await }) {
+                Ok(next) if Instant::now() < deadline => next,
+                _ => return Some(Err(QueryError::TooLong(time))),
+            },
+        }?;
         Some(next.map_err(|error| query_error(&error, &self.query, self.errors)))
     }
 }

@@ -53,10 +53,7 @@ impl QueryResult {
             let batches = rows.collect::<Result<Vec<_>, _>>()?;
             Ok(concat_batches(&schema, &batches).map_err(Error::from)?)
         };
-        let rows = query().map_err(|error| match error {
-            QueryError::Sql(message) => Error::data(message),
-            QueryError::Run(error) => error,
-        })?;
+        let rows = query().map_err(Error::from)?;
         Ok(Self { sql, rows })
     }
 

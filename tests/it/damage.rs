@@ -1,4 +1,4 @@
-//! What becomes of a run whose files are damaged, or not its own.
+//! Damaged run directories and inputs, and those of others: refused by name, never answered with or followed.
 
 use std::{
     fs,
@@ -10,9 +10,9 @@ use lucarne::{
     error::Error,
     fits,
     pipeline::Pipeline,
-    query::{QueryError, Run},
+    query::{QueryError, QueryOptions, Run},
     report::Report,
-    run::{self, CommitRecord, TablePart, Verification, verify},
+    run::{self, CommitRecord, RunRecord, RunState, TablePart, Verification, verify},
 };
 use tempfile::{TempDir, tempdir};
 
@@ -25,6 +25,12 @@ sink:
   cutouts: { fits: { images: [image], objects_per_file: 5 } }
 engine: { commit_rows: 8, batch_rows: 4, commit_seconds: 1000 }
 ";
+
+fn unchecked() -> QueryOptions {
+    let mut options = QueryOptions::default();
+    options.checksums = false;
+    options
+}
 
 /// A finished run.
 fn finished() -> TempDir {
@@ -121,10 +127,10 @@ fn without_checksums_only_lengths_are_checked() {
     let dir = finished();
     let path = run::part_files(dir.path(), "objects").unwrap().unwrap().swap_remove(0);
     // Within the pixels, which Parquet does not check.
-    let opened = flipped(&path, 3, || Run::open_unchecked(dir.path()).map(|run| run.tables().to_vec()));
+    let opened = flipped(&path, 3, || Run::open_with(dir.path(), unchecked()).map(|run| run.tables().to_vec()));
     assert_eq!(opened.unwrap(), ["objects", "rejects"]);
     fs::OpenOptions::new().append(true).open(&path).unwrap().set_len(100).unwrap();
-    let error = Run::open_unchecked(dir.path()).err().unwrap().report();
+    let error = Run::open_with(dir.path(), unchecked()).err().unwrap().report();
     assert!(error.contains("has 100 bytes, expected"), "{error}");
 }
 
@@ -134,6 +140,20 @@ fn a_run_with_a_fits_sink_can_be_queried() {
     let run = Run::open(dir.path()).unwrap();
     assert_eq!(run.tables(), ["objects", "rejects"]);
     assert!(Report::open(dir.path()).unwrap().page().is_ok());
+}
+
+#[test]
+fn a_run_with_a_damaged_run_record_is_resumed_and_overwritten() {
+    let dir = finished();
+    let record = dir.path().join("run.json");
+    for damage in ["", "{}"] {
+        fs::write(&record, damage).unwrap();
+        assert!(Pipeline::from_yaml(RUN).resume().run(dir.path()).unwrap().already_finished);
+        let written = RunRecord::read(dir.path()).unwrap().unwrap();
+        assert_eq!((written.state, written.rows("objects")), (RunState::Finished, 24));
+        fs::write(&record, damage).unwrap();
+        assert_eq!(Pipeline::from_yaml(RUN).overwrite().run(dir.path()).unwrap().counts.source, 24);
+    }
 }
 
 /// Rewrites the last commit record with names of somebody else.
@@ -205,6 +225,14 @@ fn links_in_place_of_files_and_folders_are_refused_and_never_followed() {
         }
         assert_eq!(if is_folder { fs::read_dir(&moved).unwrap().count() } else { 1 }, before, "`{name}`");
     }
+    // Queries follow no link either.
+    let dir = finished();
+    let moved = outside.path().join("elsewhere");
+    fs::rename(dir.path().join("objects"), &moved).unwrap();
+    symlink(&moved, dir.path().join("objects")).unwrap();
+    let error = Run::open(dir.path()).err().unwrap().report();
+    assert!(error.contains("is a symbolic link, expected a folder"), "{error}");
+    assert_eq!(verify(dir.path()).unwrap().damaged.len(), 3, "the parts of `objects`");
     // The temporary of a record as a link to somebody's file.
     let dir = finished();
     let victim = outside.path().join("victim.txt");

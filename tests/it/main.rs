@@ -3,6 +3,8 @@
 
 mod conformance;
 mod damage;
+#[cfg(target_os = "linux")]
+mod descriptors;
 mod documents;
 mod engine;
 mod fits;

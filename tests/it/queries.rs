@@ -8,6 +8,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use arrow::{
@@ -18,7 +19,7 @@ use arrow::{
 };
 use lucarne::{
     batch::{ImageLayout, Unit, list_column, list_type},
-    query::{OutputFormat, QueryError, Run},
+    query::{OutputFormat, QueryError, QueryOptions, Run},
     run::{CommitRecord, TablePart},
     table::{TableWriter, WriteOptions},
 };
@@ -196,6 +197,25 @@ fn iterates_batches_in_row_order() {
     assert_eq!(names, (0..6).map(|row| format!("galaxy-{row}")).collect::<Vec<_>>());
     let latents = arrow::array::AsArray::as_fixed_size_list(&all["da_latent"]).values().clone();
     assert_eq!(arrow::array::AsArray::as_primitive::<Float32Type>(&latents).value(119), 19.0);
+}
+
+#[test]
+fn queries_without_end_are_refused_or_stopped() {
+    let folder = run_directory();
+    let mut options = QueryOptions::default();
+    options.max_time = Some(Duration::from_millis(300));
+    let run = Run::open_with(folder.path(), options).unwrap();
+    let error =
+        |sql: &str| run.query(sql).and_then(|rows| rows.collect::<Result<Vec<_>, _>>()).unwrap_err().to_string();
+    let recursive = error("with recursive t as (select 1 as n union all select n + 1 from t) select count(*) from t");
+    assert!(recursive.contains("not enabled"), "{recursive}");
+    assert!(error("select * from generate_series(1, 1000000000000)").contains("unknown table"));
+    let crossed =
+        vec!["objects"; 9].iter().zip('a'..).map(|(table, name)| format!("{table} {name}")).collect::<Vec<_>>();
+    let crossed = error(&format!("select count(*) from {}", crossed.join(", ")));
+    assert_eq!(crossed, "the query was stopped after 0.3 s, the most that it may take");
+    // The next query has its own time.
+    assert_eq!(run.query("select 1").unwrap().count(), 1);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use arrow::{
 };
 use lucarne::{
     batch::{ImageLayout, OBJECT_ID, ORIGIN, ROW, Stretch, Unit, list_column, list_values},
+    card::ModelFile,
     error::Code,
     score::onnx::{Device, Onnx, OnnxScorer},
     stage::{Rejects, RunContext, Scorer},
@@ -77,11 +78,33 @@ fn largest_difference(found: &[f32], expected: &[f32]) -> f32 {
 #[test]
 fn logits_and_latents_equal_those_of_onnxruntime_in_python() {
     let golden = golden();
-    for model in ["tiny.onnx", "fixed_batch.onnx"] {
-        let outputs = started(settings(model)).model().unwrap().evaluate(&golden.images.concat()).unwrap();
+    // The weights of `external.onnx` lie in a file beside it.
+    for model in ["tiny.onnx", "fixed_batch.onnx", "external.onnx"] {
+        let scorer = started(settings(model));
+        let outputs = scorer.model().unwrap().evaluate(&golden.images.concat()).unwrap();
+        let of_latents = scorer.model().unwrap().head(&golden.latents.concat()).unwrap();
+        assert!(largest_difference(&of_latents, &golden.logits.concat()) < 1e-5, "{model}");
         assert!(largest_difference(&outputs.logits, &golden.logits.concat()) < 1e-5, "{model}");
         assert!(largest_difference(&outputs.latents, &golden.latents.concat()) < 1e-5, "{model}");
     }
+}
+
+#[test]
+fn weights_beside_a_model_are_part_of_its_digest() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    for name in ["external.onnx", "external.onnx.data"] {
+        std::fs::copy(format!("tests/golden/onnx/{name}"), path(name)).unwrap();
+    }
+    let digest = || ModelFile::read(&path("external.onnx")).map(|file| file.digest).map_err(|error| error.to_string());
+    let before = digest().unwrap();
+    let mut weights = std::fs::read(path("external.onnx.data")).unwrap();
+    weights[100] ^= 1;
+    std::fs::write(path("external.onnx.data"), weights).unwrap();
+    assert_ne!(digest().unwrap(), before);
+    std::fs::remove_file(path("external.onnx.data")).unwrap();
+    let error = digest().unwrap_err();
+    assert!(error.contains("external.onnx.data`, which cannot be read"), "{error}");
 }
 
 #[test]

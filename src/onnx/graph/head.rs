@@ -61,7 +61,7 @@ mod tests {
     use ort::{session::Session, value::TensorRef};
 
     use super::*;
-    use crate::onnx::runtime;
+    use crate::onnx::{external, runtime};
 
     /// Logits and latents of the fixtures, from Python's onnxruntime.
     #[derive(serde::Deserialize)]
@@ -72,14 +72,15 @@ mod tests {
 
     fn head_of(path: &str, latent_length: usize) -> Result<Vec<u8>, String> {
         let vector = |name: &str, length| VectorOutput { name: name.into(), length };
-        cut_head(std::fs::read(path).unwrap().into(), &vector("latent", latent_length), &vector("logits", 3))
+        let model = external::inlined(path.as_ref(), std::fs::read(path).unwrap().into()).unwrap();
+        cut_head(model, &vector("latent", latent_length), &vector("logits", 3))
     }
 
     #[test]
     fn the_head_computes_the_logits_of_the_model() {
         let golden = std::fs::read_to_string("tests/golden/onnx/golden.json").unwrap();
         let golden: FixtureOutputs = serde_json::from_str(&golden).unwrap();
-        for model in ["tiny", "fixed_batch"] {
+        for model in ["tiny", "fixed_batch", "external"] {
             let head = head_of(&format!("tests/golden/onnx/{model}.onnx"), 6).unwrap();
             assert!(head.len() < 500, "{model}: weights that only the latent vector needs are left out");
             let environment = &runtime::runtime().unwrap().environment;

@@ -2,8 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    fs::{self, File},
-    io::Seek,
+    fs,
     path::Path,
     sync::Arc,
 };
@@ -96,18 +95,16 @@ impl Catalogue {
     }
 
     /// The indices of the columns to read, or diagnostics with the nearest names.
-    fn chosen(&self, schema: &Schema) -> Result<Vec<usize>, Vec<Diagnostic>> {
+    fn chosen(&self, names: &[&str]) -> Result<Vec<usize>, Vec<Diagnostic>> {
         let columns = self.columns.iter().map(|(name, from)| (format!("catalogue.columns.{name}"), from));
         let (mut found, mut diagnostics) = (Vec::new(), Vec::new());
         for (key, name) in columns.chain([("catalogue.key".to_owned(), &self.key)]) {
-            match schema.index_of(name) {
-                Ok(index) => found.push(index),
-                Err(_) => {
-                    let names = schema.fields().iter().map(|field| field.name().as_str());
-                    let message = format!("catalogue `{}` has no column `{name}`", self.path);
-                    let diagnostic = Diagnostic::at(&key, Code::UnknownColumn, message);
-                    diagnostics.push(diagnostic.suggest(name, names, "columns"));
-                }
+            if let Some(index) = names.iter().position(|found| found == name) {
+                found.push(index);
+            } else {
+                let message = format!("catalogue `{}` has no column `{name}`", self.path);
+                let diagnostic = Diagnostic::at(&key, Code::UnknownColumn, message);
+                diagnostics.push(diagnostic.suggest(name, names.iter().copied(), "columns"));
             }
         }
         found.sort_unstable();
@@ -115,13 +112,23 @@ impl Catalogue {
         if diagnostics.is_empty() { Ok(found) } else { Err(diagnostics) }
     }
 
+    /// Only the columns that are used are kept and looked at, of however many.
     fn read_csv(&self, path: &Path) -> Result<RecordBatch, Vec<Diagnostic>> {
+        let malformed = |error: csv::Error| self.unreadable(&error);
+        let mut file = csv::Reader::from_path(path).map_err(malformed)?;
+        let header = file.headers().map_err(malformed)?.clone();
+        let chosen = self.chosen(&header.iter().collect::<Vec<_>>())?;
+        let mut wanted = csv::Writer::from_writer(Vec::new());
+        wanted.write_record(chosen.iter().map(|column| &header[*column])).map_err(malformed)?;
+        let mut record = csv::ByteRecord::new();
+        while file.read_byte_record(&mut record).map_err(malformed)? {
+            wanted.write_record(chosen.iter().map(|column| &record[*column])).map_err(malformed)?;
+        }
+        let wanted = wanted.into_inner().map_err(|error| self.unreadable(&error))?;
+
         let failed = |error: ArrowError| self.unreadable(&error);
-        let mut file = File::open(path).map_err(|error| self.unreadable(&error))?;
         let format = Format::default().with_header(true);
-        let (schema, _) = format.infer_schema(&file, None).map_err(failed)?;
-        file.rewind().map_err(|error| self.unreadable(&error))?;
-        let chosen = self.chosen(&schema)?;
+        let (schema, _) = format.infer_schema(wanted.as_slice(), None).map_err(failed)?;
         // Keys and labels are read as text, since `007` is not 7.
         let label = self.columns.get(batch::LABEL);
         let as_text = |field: &Arc<Field>| {
@@ -132,14 +139,14 @@ impl Catalogue {
             }
         };
         let schema = Arc::new(Schema::new(schema.fields().iter().map(as_text).collect::<Vec<_>>()));
-        let projected = Arc::new(schema.project(&chosen).map_err(failed)?);
-        let reader = ReaderBuilder::new(schema).with_format(format).with_projection(chosen).build(file);
-        reader.and_then(|reader| concat(&projected, reader)).map_err(failed)
+        let reader = ReaderBuilder::new(schema.clone()).with_format(format).build(wanted.as_slice());
+        reader.and_then(|reader| concat(&schema, reader)).map_err(failed)
     }
 
     fn read_parquet(&self, path: &Path) -> Result<RecordBatch, Vec<Diagnostic>> {
         let (file, footer) = parquet_file::open(path).map_err(|error| Self::at_path(error.report()))?;
-        let chosen = self.chosen(footer.schema())?;
+        let chosen =
+            self.chosen(&footer.schema().fields().iter().map(|field| field.name().as_str()).collect::<Vec<_>>())?;
         let projected = footer.schema().project(&chosen).map_err(|error| self.unreadable(&error))?;
         let mask = ProjectionMask::roots(footer.parquet_schema(), chosen);
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, footer).with_projection(mask);

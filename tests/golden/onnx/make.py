@@ -105,6 +105,9 @@ def main():
     }
     for name, each in made.items():
         onnx.save(each, f"{name}.onnx")
+    # As exporters of PyTorch write it: the weights lie beside the model.
+    beside = "external.onnx.data"
+    onnx.save(model(initial), "external.onnx", save_as_external_data=True, location=beside, size_threshold=0)
     # Means on both sides of 0.5, so that `sometimes_nan` is so for some.
     means = np.array([0.35, 0.65, 0.6, 0.4, 0.7, 0.3, 0.55])
     images = (means[:, None, None, None] + rng.normal(0, 0.5, (7, BANDS, SIZE, SIZE))).astype(np.float32)
