@@ -39,13 +39,13 @@ fn attempt<T>(operation: Operation<'_>, mut call: impl FnMut() -> io::Result<T>)
     }
 }
 
-#[cfg(not(test))]
+#[cfg(not(all(test, feature = "fits")))]
 #[expect(clippy::unnecessary_wraps, reason = "the test's observer can fail")]
 fn observe(_operation: Operation<'_>) -> io::Result<()> {
     Ok(())
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "fits"))]
 use self::observer::observe;
 
 /// Creates a folder and those above it; the name of each new one is durable.
@@ -100,7 +100,7 @@ impl NewFile {
 
 impl Write for NewFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        #[cfg(test)]
+        #[cfg(all(test, feature = "fits"))]
         let bytes = &bytes[..observer::room(&self.path, bytes.len())];
         attempt(Operation::Write(&self.path, bytes), || self.file.write(bytes))
     }
@@ -300,7 +300,7 @@ fn parent(path: &Path) -> &Path {
 }
 
 /// Lets a test see the operations of its own thread, and fail them.
-#[cfg(test)]
+#[cfg(all(test, feature = "fits"))]
 pub(crate) mod observer {
     use std::{cell::RefCell, io, path::Path};
 

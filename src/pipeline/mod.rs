@@ -7,7 +7,7 @@
 
 mod builder;
 mod column_lifetimes;
-#[cfg(test)]
+#[cfg(all(test, feature = "fits"))]
 mod crash_tests;
 mod diagnostic;
 mod document;

@@ -2,7 +2,7 @@
 //!
 //! Every kind keeps the contract of [`stage::Sink`](crate::stage::Sink); `conformance` checks it for every example of every kind.
 
-#[cfg(test)]
+#[cfg(all(test, feature = "fits"))]
 mod conformance;
 #[cfg(feature = "fits")]
 pub mod fits;
