@@ -119,12 +119,11 @@ impl<T: ObjectTask> ObjectTasks<T> {
     /// Receives results until `until`, or until nothing is pending, and emits those that are next in order.
     fn collect(&mut self, until: Instant, out: &mut MonitorOutput) -> Result<()> {
         if let Some(workers) = &self.workers {
-            while let Some((number, rows)) = workers.next(until)? {
+            while !self.pending.is_empty()
+                && let Some((number, rows)) = workers.next(until)?
+            {
                 self.done.insert(number, rows);
                 emit_in_order(&mut self.pending, &mut self.done, out);
-                if self.pending.is_empty() {
-                    break;
-                }
             }
         }
         Ok(())
