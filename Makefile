@@ -20,7 +20,7 @@ SKIPPED := .lucarne/skipped
 # A machine with a driver of NVIDIA gets a command that can use the GPU.
 GPU := $(if $(shell command -v nvidia-smi 2>/dev/null),--features cuda)
 
-.PHONY: demo test no-skips build fmt lint deny small unit doc bless bench crash-states power-cuts mutants models test-training clean
+.PHONY: demo test no-skips build fmt lint deny small unit schedules doc bless bench crash-states power-cuts mutants models test-training clean
 
 demo: build
 	$(LUCARNE) run pipelines/01_first_light.yaml --overwrite
@@ -115,6 +115,13 @@ $(PEERS): benches/requirements.txt
 	$(PYTHON) -m venv .lucarne/bench
 	.lucarne/bench/bin/python -m pip install --quiet --only-binary=:all: --requirement benches/requirements.txt
 	touch $@
+
+# The concurrent parts of the engine under schedules that shuttle draws, each test under that many (tests/README.md). It has a
+# target folder of its own, because the flag would build everything again. The crate is not optimised: that takes longer than it saves.
+SCHEDULES ?= 100000
+schedules:
+	LUCARNE_SCHEDULES=$(SCHEDULES) RUSTFLAGS="--cfg shuttle" CARGO_TARGET_DIR=$(TARGET)/schedules CARGO_PROFILE_DEV_OPT_LEVEL=0 \
+		cargo test --locked --lib --no-default-features -- schedules
 
 # All states that a power loss may leave, of which `make test` tries some: seven minutes.
 crash-states:

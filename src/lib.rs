@@ -130,6 +130,7 @@ pub mod stage;
 pub mod stats;
 #[doc(hidden)]
 pub mod survey;
+mod sync;
 #[doc(hidden)]
 pub mod table;
 pub mod transform;

@@ -12,6 +12,8 @@ mod resume;
 mod run;
 mod run_dir;
 mod run_record;
+#[cfg(all(test, shuttle))]
+mod schedules;
 mod source_progress;
 mod source_thread;
 mod stage_works;

@@ -1,6 +1,8 @@
 //! Permits bound the memory of a run: every batch holds one, weighed in bytes, from the source until the batch is dropped.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
+
+use crate::sync::{Condvar, Mutex, MutexGuard};
 
 /// The permits of a run.
 pub(super) struct Permits {

@@ -4,14 +4,9 @@
 //! only when none has rows does the thread wait.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
-
-use crossbeam_channel::Sender;
 
 use super::{
     guard::guarded,
@@ -23,6 +18,10 @@ use super::{
 use crate::{
     error::{Error, Result},
     stage::{Read, Reader, Source, Split},
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        channel::Sender,
+    },
 };
 
 /// How long a reader may wait for rows before the thread checks whether it should stop.

@@ -6,17 +6,9 @@
 //! Every batch in flight holds a permit, and permits are given in the order of the batches. So the batch that is next in order
 //! always has one and no deadlock is possible; the channel from the workers needs no separate bound.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
-    thread::{self, JoinHandle},
-    time::Instant,
-};
+use std::{sync::Arc, time::Instant};
 
 use arrow::array::RecordBatch;
-use crossbeam_channel::{Receiver, RecvTimeoutError, bounded, unbounded};
 
 use super::{
     JobStage, Queues, Step,
@@ -30,6 +22,11 @@ use super::{
 use crate::{
     error::{Error, Result},
     stage::{Reject, Source, Split},
+    sync::{
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+        channel::{Receiver, RecvTimeoutError, bounded, unbounded},
+        thread::{self, JoinHandle},
+    },
 };
 
 /// The source and how to read it.
@@ -183,6 +180,11 @@ impl WorkerPool {
             bytes,
             bytes_bound,
         }
+    }
+
+    #[cfg(all(test, shuttle))]
+    pub(super) fn permits(&self) -> Arc<Permits> {
+        self.permits.clone()
     }
 
     fn spawn(&mut self, name: String, body: impl FnOnce() + Send + 'static) -> Result<()> {

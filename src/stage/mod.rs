@@ -12,10 +12,7 @@ mod sink;
 mod source;
 mod transform;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::Arc;
 
 pub use self::{
     monitor::{Monitor, MonitorOutput, Progress, RowsOut, Scorers, UpstreamSchemas},
@@ -27,6 +24,7 @@ pub use self::{
     transform::{Transform, TransformRole},
 };
 pub use crate::run::{Finding, TablePart};
+use crate::sync::atomic::{AtomicBool, Ordering};
 
 /// A column that a stage reads, and the setting that names it (for the caret; empty when no setting does).
 #[derive(Debug, Clone, PartialEq, Eq)]

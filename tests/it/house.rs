@@ -270,7 +270,9 @@ fn every_dependency_is_used() {
     };
     // `getrandom` is there for its features alone (Cargo.toml says why).
     assert_eq!(unused(section("dependencies"), &code(&["src"])), ["getrandom"]);
-    assert_eq!(unused(section("dev-dependencies"), &code(&["src", "tests", "benches"])), [] as [String; 0]);
+    for kind in ["dev-dependencies", "target.'cfg(shuttle)'.dev-dependencies"] {
+        assert_eq!(unused(section(kind), &code(&["src", "tests", "benches"])), [] as [String; 0]);
+    }
 }
 
 #[test]

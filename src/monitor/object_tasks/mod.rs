@@ -258,5 +258,7 @@ fn row_bytes(schema: &Schema) -> usize {
     schema.fields().iter().map(|field| bytes(field.data_type())).sum()
 }
 
+#[cfg(all(test, shuttle))]
+mod schedules;
 #[cfg(test)]
 mod tests;

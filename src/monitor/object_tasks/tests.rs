@@ -20,19 +20,19 @@ struct SlowCopy {
     panics_at: Option<u64>,
 }
 
-fn schema() -> SchemaRef {
+pub(super) fn schema() -> SchemaRef {
     Arc::new(Schema::new(vec![
         Field::new(OBJECT_ID, DataType::Utf8, false),
         Field::new("number", DataType::UInt64, false),
     ]))
 }
 
-fn rows(range: std::ops::Range<u64>) -> RecordBatch {
+pub(super) fn rows(range: std::ops::Range<u64>) -> RecordBatch {
     let ids = StringArray::from_iter_values(range.clone().map(|i| format!("object-{i}")));
     RecordBatch::try_new(schema(), vec![Arc::new(ids), Arc::new(UInt64Array::from_iter_values(range))]).expect("rows")
 }
 
-fn number(row: &RecordBatch) -> u64 {
+pub(super) fn number(row: &RecordBatch) -> u64 {
     row.column(1).as_primitive::<UInt64Type>().value(0)
 }
 

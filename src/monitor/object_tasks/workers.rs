@@ -3,21 +3,21 @@
 use std::{
     any::Any,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread::{self, JoinHandle},
+    sync::Arc,
     time::Instant,
 };
 
 use arrow::array::RecordBatch;
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 
 use super::{ObjectTask, RunContext};
 use crate::{
     error::{Error, Result},
     stage::Stop,
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        channel::{Receiver, RecvTimeoutError, Sender, unbounded},
+        thread::{self, JoinHandle},
+    },
 };
 
 /// The number of an object, and its row of the stream.
