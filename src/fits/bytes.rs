@@ -4,6 +4,7 @@ use std::{
     borrow::Cow,
     fs::File,
     io::{Error, Read, Seek, SeekFrom},
+    ops::Range,
     path::Path,
     sync::OnceLock,
 };
@@ -27,6 +28,26 @@ pub(super) enum Bytes {
         /// The first error of the system while it was read.
         trouble: OnceLock<Error>,
     },
+}
+
+/// A part of a file.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct BytesPart<'a> {
+    bytes: &'a Bytes,
+    start: u64,
+    len: u64,
+}
+
+impl<'a> BytesPart<'a> {
+    pub(super) fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// A range of its bytes.
+    pub(super) fn get(&self, range: Range<u64>) -> Result<Cow<'a, [u8]>, Reason> {
+        let len = usize::try_from(range.end - range.start).map_err(|_| Reason::from("is larger than the memory"))?;
+        self.bytes.get(self.start + range.start, len)
+    }
 }
 
 impl Bytes {
@@ -84,6 +105,11 @@ impl Bytes {
                 Ok(Cow::Owned(piece))
             }
         }
+    }
+
+    /// A part, which is read as needed. It has to lie within the file.
+    pub(super) fn part(&self, start: u64, len: u64) -> BytesPart<'_> {
+        BytesPart { bytes: self, start, len }
     }
 
     /// The error of the system, if one has kept a part of the file from being read.

@@ -1,4 +1,4 @@
-//! The effect of an archive on an image: it is quantised, tile-compressed and read back, by cfitsio itself.
+//! The effect of an archive on an image: it is quantised and tile-compressed by cfitsio itself, and read back.
 //!
 //! Float pixels become integers `round((x - zero) / step + dither)` with `step = noise / q`, where the noise of a tile is the
 //! least of three medians of absolute differences between pixels (2nd, 3rd and 5th order). Rice coding of the integers is
@@ -107,7 +107,7 @@ pub fn round_trip(image: &mut [f32], shape: &[usize], how: &Compression) -> Resu
         }
     }
     let file = cfitsio::compress(image, shape, how).map_err(CompressionError::Cfitsio)?;
-    // The file is read like any other: checked, repacked, decoded.
+    // The file is read like any other.
     let file = FitsFile::from_bytes("compressed", file, &Limits::default())?;
     let bytes = file.hdus().get(1).map_or(0, |hdu| hdu.header.integer("PCOUNT").ok().flatten().unwrap_or(0));
     file.image(1)?.copy(0, image);

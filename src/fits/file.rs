@@ -9,10 +9,10 @@ use std::{
 use super::{
     FitsError, Hdu, HduKind, Image, Limits,
     bytes::Bytes,
-    cfitsio,
     error::Reason,
     pixels::{PixelData, PixelFormat},
-    structure, tiles,
+    structure,
+    tiles::{self, DecodedPixels},
 };
 
 /// An open FITS file.
@@ -21,8 +21,17 @@ pub struct FitsFile {
     name: String,
     bytes: Bytes,
     hdus: Vec<Hdu>,
-    /// The last stack of compressed images that was decoded, by its HDU.
-    decoded: Mutex<Option<(usize, Arc<Vec<f32>>)>>,
+    /// The last tiles that have pixels of several parts.
+    decoded: Mutex<Option<DecodedPart>>,
+}
+
+/// Decoded pixels of an HDU.
+#[derive(Debug, Clone)]
+struct DecodedPart {
+    hdu: usize,
+    /// The number of the first one, in the order of the file.
+    first: usize,
+    pixels: Arc<Vec<f32>>,
 }
 
 impl FitsFile {
@@ -68,45 +77,33 @@ impl FitsFile {
     /// # Errors
     /// When there is no such HDU, or it is not an image with pixels, or damaged.
     pub fn image(&self, hdu: usize) -> Result<Image<'_>, FitsError> {
-        self.read(hdu, None, false)
+        self.read(hdu, None)
     }
 
-    /// The same, of which only some pixels are needed: of a plain image on disk, only these are read.
+    /// The same, of which only some pixels are needed: of a plain image on disk, only these are read, and of a compressed one only
+    /// the tiles that have some of them.
     ///
     /// # Errors
     /// As [`Self::image`], and when the image has fewer pixels.
     pub fn image_part(&self, hdu: usize, pixels: &Range<usize>) -> Result<Image<'_>, FitsError> {
-        self.read(hdu, Some(pixels), false)
+        self.read(hdu, Some(pixels))
     }
 
-    /// The same, decoded by cfitsio in any case. Slower; for comparison.
-    ///
-    /// # Errors
-    /// As [`Self::image`].
-    pub fn image_by_cfitsio(&self, hdu: usize) -> Result<Image<'_>, FitsError> {
-        self.read(hdu, None, true)
-    }
-
-    fn read(&self, index: usize, part: Option<&Range<usize>>, by_cfitsio: bool) -> Result<Image<'_>, FitsError> {
+    fn read(&self, index: usize, part: Option<&Range<usize>>) -> Result<Image<'_>, FitsError> {
         let missing = || {
             let count = self.hdus.len();
             Reason::from(format!("is missing: the file has {count} HDU{}", if count == 1 { "" } else { "s" }))
         };
         let hdu = self.hdus.get(index).ok_or_else(missing);
         hdu.and_then(|hdu| {
-            let (first, pixels) = self.pixels(hdu, part, by_cfitsio)?;
+            let (first, pixels) = self.pixels(hdu, part)?;
             Ok(Image { shape: hdu.shape.clone(), first, pixels })
         })
         .map_err(|reason| FitsError::new(&self.name, Some(index), reason))
     }
 
     /// The pixels of an image, and the number of the first of them.
-    fn pixels(
-        &self,
-        hdu: &Hdu,
-        part: Option<&Range<usize>>,
-        by_cfitsio: bool,
-    ) -> Result<(usize, PixelData<'_>), Reason> {
+    fn pixels(&self, hdu: &Hdu, part: Option<&Range<usize>>) -> Result<(usize, PixelData<'_>), Reason> {
         if let Some(damage) = &hdu.damage {
             return Err(damage.clone().into());
         }
@@ -114,45 +111,38 @@ impl FitsFile {
             let empty = if matches!(hdu.kind, HduKind::Image | HduKind::Compressed) { " without pixels" } else { "" };
             return Err(format!("is {}{empty}, expected an image", hdu.kind.name()).into());
         }
-        let data = |start, len: u64| {
-            usize::try_from(len)
-                .map_err(|_| Reason::from("is larger than the memory"))
-                .and_then(|len| self.bytes.get(start, len))
-        };
-        match hdu.kind {
-            HduKind::Compressed => {
-                // The objects of a stack share it.
-                let mut last = self.decoded.lock().unwrap_or_else(PoisonError::into_inner);
-                if let Some((index, pixels)) = last.as_ref()
-                    && *index == hdu.index
-                {
-                    return Ok((0, PixelData::Decoded(pixels.clone())));
-                }
-                let mut file = tiles::repack(&hdu.header, &data(hdu.data_start, hdu.data_len)?)?;
-                let pixels = Arc::new(cfitsio::image(&mut file, 1, &hdu.shape, true)?);
-                if hdu.shape.len() > 3 {
-                    *last = Some((hdu.index, pixels.clone()));
-                }
-                Ok((0, PixelData::Decoded(pixels)))
-            }
-            _ if by_cfitsio => {
-                let integers = hdu.header.integer("BITPIX")?.is_some_and(|bitpix| bitpix > 0);
-                let mut file = data(0, self.bytes.len())?.into_owned();
-                Ok((0, PixelData::Decoded(Arc::new(cfitsio::image(&mut file, hdu.index, &hdu.shape, integers)?))))
-            }
-            _ => {
-                let format = PixelFormat::of(&hdu.header)?;
-                let size = format.bytes() as u64;
-                let (first, start, len) = match part {
-                    Some(&Range { start, end }) if end as u64 * size <= hdu.data_len && start <= end => {
-                        (start, hdu.data_start + start as u64 * size, (end - start) as u64 * size)
-                    }
-                    Some(Range { end, .. }) => return Err(format!("has fewer than {end} pixels").into()),
-                    None => (0, hdu.data_start, hdu.data_len),
-                };
-                Ok((first, PixelData::Stored(data(start, len)?, format)))
-            }
+        if hdu.kind == HduKind::Compressed {
+            let DecodedPart { first, pixels, .. } = self.decoded(hdu, part)?;
+            return Ok((first, PixelData::Decoded(pixels)));
         }
+        let format = PixelFormat::of(&hdu.header)?;
+        let size = format.bytes() as u64;
+        let all = 0..(hdu.data_len / size) as usize;
+        let Range { start, end } = part.unwrap_or(&all).clone();
+        if end > all.end || start > end {
+            return Err(format!("has fewer than {end} pixels").into());
+        }
+        let data = self.bytes.part(hdu.data_start, hdu.data_len).get(start as u64 * size..end as u64 * size)?;
+        Ok((start, PixelData::Stored(data, format)))
+    }
+
+    /// The pixels of a compressed image, or of a part of it and what is in the same tiles.
+    fn decoded(&self, hdu: &Hdu, part: Option<&Range<usize>>) -> Result<DecodedPart, Reason> {
+        let last = || self.decoded.lock().unwrap_or_else(PoisonError::into_inner);
+        let has = |last: &DecodedPart, part: &Range<usize>| {
+            last.hdu == hdu.index && last.first <= part.start && part.end <= last.first + last.pixels.len()
+        };
+        if let Some(last) = last().as_ref().filter(|last| part.is_some_and(|part| has(last, part))) {
+            return Ok(last.clone());
+        }
+        let DecodedPixels { first, pixels } =
+            tiles::decode(&hdu.header, &self.bytes.part(hdu.data_start, hdu.data_len), part)?;
+        let decoded = DecodedPart { hdu: hdu.index, first, pixels: Arc::new(pixels) };
+        // Tiles that have more pixels have those of the next objects of a stack.
+        if part.is_some_and(|part| part.len() < decoded.pixels.len()) {
+            *last() = Some(decoded.clone());
+        }
+        Ok(decoded)
     }
 
     /// The error of the system because of which a part of the file could not be read, though the file may be good.

@@ -1,10 +1,9 @@
 //! FITS bytes to headers and images: files on disk or in memory, plain, gzipped or tile-compressed.
 //!
 //! The structure of a file and its plain images are read here, strictly: a shape is accepted only if its bytes exist, and never
-//! above [`Limits`]. Tile-compressed images (Rice, GZIP, HCOMPRESS, PLIO) are checked, repacked, and decoded by cfitsio.
+//! above [`Limits`]. Tile-compressed images (Rice, GZIP, HCOMPRESS, PLIO) are decoded here too (`tiles/`).
 //!
-//! cfitsio is given bytes in memory, never a file name. Its names are a language: `a.fits[1][col x]`, `!a.fits`, `ftp://...` or
-//! `-` select, filter, overwrite, download or read a pipe, so the name of a file could do anything.
+//! cfitsio writes compressed images, into memory ([`compress`]); it reads nothing but what tests compare with.
 
 mod bytes;
 mod cfitsio;
@@ -98,5 +97,7 @@ impl Hdu {
     }
 }
 
+#[cfg(test)]
+mod cfitsio_tests;
 #[cfg(test)]
 mod tests;

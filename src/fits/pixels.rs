@@ -13,7 +13,7 @@ pub struct Image<'a> {
     pub(super) pixels: PixelData<'a>,
 }
 
-/// Pixels as stored in the file, or as decoded by cfitsio.
+/// Pixels as stored in the file, or decoded.
 #[derive(Debug)]
 pub(super) enum PixelData<'a> {
     Stored(Cow<'a, [u8]>, PixelFormat),

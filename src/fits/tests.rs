@@ -170,24 +170,6 @@ fn parts_of_an_image_are_copied_from_any_start() {
 }
 
 #[test]
-fn plain_images_decoded_by_cfitsio_are_equal() {
-    for file in [
-        &include_bytes!("../../tests/golden/fits/u8.fits")[..],
-        include_bytes!("../../tests/golden/fits/i16.fits"),
-        include_bytes!("../../tests/golden/fits/f32.fits"),
-        include_bytes!("../../tests/golden/fits/f32_scaled.fits"),
-    ] {
-        let file = read(file.to_vec());
-        let (ours, theirs) = (file.image(0).expect("an image"), file.image_by_cfitsio(0).expect("an image"));
-        assert!(matches!(ours.pixels, pixels::PixelData::Stored(..)));
-        let pixels::PixelData::Decoded(theirs) = theirs.pixels else { panic!("not decoded by cfitsio") };
-        let ours = pixels(&file, 0);
-        assert!(ours.iter().any(|pixel| pixel.is_nan()) || file.hdus()[0].header.get("BLANK").is_none());
-        assert!(ours.iter().zip(theirs.iter()).all(|(a, b)| a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan())));
-    }
-}
-
-#[test]
 fn damaged_tables_of_tiles_are_rejected_by_the_name_of_their_key() {
     let rice = &include_bytes!("../../tests/golden/fits/rice_i2.fits")[..];
     let tiled = &include_bytes!("../../tests/golden/fits/rice_tiles.fits")[..];
@@ -215,7 +197,7 @@ fn damaged_tables_of_tiles_are_rejected_by_the_name_of_their_key() {
         (dithered, "ZVAL2", "2", "key `ZVAL2` (BYTEPIX) is 2, expected one of [4]"),
         (dithered, "TTYPE3", "'OTHER   '", "has one of the columns `ZSCALE` and `ZZERO`"),
         (gzip, "ZNAXIS1", "16", "tile 1, column `COMPRESSED_DATA`: decompresses to"),
-        (gzip, "ZNAXIS1", "18", "tile 1, column `COMPRESSED_DATA`: decompresses to 68 bytes or more, expected 72"),
+        (gzip, "ZNAXIS1", "18", "tile 1, column `COMPRESSED_DATA`: decompresses to 68 bytes, expected 72"),
     ] {
         // A tile of a row has the width of the image.
         let mut bytes = with(file, key, value);

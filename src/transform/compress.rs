@@ -1,6 +1,6 @@
 //! `compress`: what is lost when an image is stored as tile-compressed FITS.
 //!
-//! cfitsio compresses every band into a file in memory and reads it back. In each tile (a row; for HCOMPRESS the complete band)
+//! cfitsio compresses every band into a file in memory, which is read back. In each tile (a row; for HCOMPRESS the complete band)
 //! pixels become `round((x - zero) / step)` with `step = noise / quantize_level`, so each is wrong by up to half a step. If nothing
 //! else is lost, the noise grows by the factor `sqrt(1 + 1 / (12 quantize_level^2))`: 0.26 % at 4 and 4 % at 1. HCOMPRESS with an
 //! `hcompress_scale` also rounds the coefficients of its transform, to that multiple of the noise. With a dither the rounding is

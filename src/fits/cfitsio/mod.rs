@@ -1,12 +1,14 @@
-//! The decoders and encoders of cfitsio, and the only `unsafe` code of the crate. They work on bytes in memory, never on file names.
+//! The encoders of cfitsio, and the only `unsafe` code of the crate. They work on bytes in memory, never on file names: those are a
+//! language, in which `a.fits[1][col x]`, `!a.fits`, `ftp://...` or `-` select, filter, overwrite, download or read a pipe.
 //!
-//! The bundled cfitsio is compiled reentrant: one lock guards its table of open files (10,000 of them), its messages, the coder of
-//! HCOMPRESS and its decoder. Three things it does not guard, and they are handled here: the library is set up, and its table of
-//! dither values filled, before any thread can use them ([`ready`]); a handle stays on the thread that made it; and a file is
-//! written into our own memory (that of cfitsio, `mem://`, loses its address when two threads close and create at once).
+//! The bundled cfitsio is compiled reentrant: one lock guards its table of open files (10,000 of them), its messages, and the coder
+//! of HCOMPRESS. Three things it does not guard, and they are handled here: the library is set up, and its table of dither values
+//! filled, before any thread can use them ([`ready`]); a handle stays on the thread that made it; and a file is written into our
+//! own memory (that of cfitsio, `mem://`, loses its address when two threads close and create at once).
 #![allow(unsafe_code, reason = "cfitsio is C; every call has its proof beside it")]
 
-mod read;
+#[cfg(test)]
+pub(super) mod oracle;
 mod statistics;
 mod write;
 
@@ -17,7 +19,7 @@ use std::{
 
 use fitsio_sys::ffgerr;
 
-pub(super) use self::{read::image, statistics::statistics, write::compress};
+pub(super) use self::{statistics::statistics, write::compress};
 
 unsafe extern "C" {
     /// Registers the drivers; returns at once if that was done.

@@ -75,14 +75,14 @@ unsafe extern "C" fn grow(_: *mut c_void, size: usize) -> *mut c_void {
 }
 
 /// A file that is written into the memory of this thread.
-struct GrowingFile {
-    fits: *mut fitsfile,
+pub(super) struct GrowingFile {
+    pub(super) fits: *mut fitsfile,
     /// The address and size of the bytes, which cfitsio keeps up to date. They are in a box, which does not move.
     memory: *mut (*mut c_void, usize),
 }
 
 impl GrowingFile {
-    fn create() -> Result<Self, String> {
+    pub(super) fn create() -> Result<Self, String> {
         const START: usize = 20 * 2880;
         let start = FILE.with_borrow_mut(|file| {
             file.clear();
@@ -109,7 +109,7 @@ impl GrowingFile {
     }
 
     /// The bytes, after all of them are written.
-    fn close(mut self) -> Result<Vec<u8>, String> {
+    pub(super) fn close(mut self) -> Result<Vec<u8>, String> {
         let mut status = 0;
         // SAFETY: the handle is open, and null after this.
         unsafe { ffclos(std::mem::replace(&mut self.fits, ptr::null_mut()), &mut status) };

@@ -4,6 +4,7 @@
 in float32; here that is done in float64, as the standard has no opinion and cfitsio does it so.
 """
 
+import gzip
 import json
 import sys
 from pathlib import Path
@@ -53,6 +54,54 @@ with_nan[0, 2, 3] = np.nan
 packed("rice_float.fits", with_nan, "RICE_1", quantize_level=16, quantize_method=1, dither_seed=5)
 packed("rice_dither2.fits", np.where(floats < -3, 0, floats).astype("f4"), "RICE_1", quantize_level=16, quantize_method=2, dither_seed=11)
 packed("gzip_float.fits", with_nan, "GZIP_2", quantize_level=0)
+
+# A stack of cutouts, one of whose planes cannot be quantised; integers with BLANK; what cfitsio does not write.
+stack = rng.normal(0, 3, (3, 2, 8, 9)).astype("f4")
+stack[1, 0] = 2.5
+packed("rice_stack.fits", stack, "RICE_1", tile_shape=(1, 1, 8, 9), quantize_level=8, quantize_method=1, dither_seed=9999)
+packed("hcompress_stack.fits", stack, "HCOMPRESS_1", tile_shape=(1, 1, 8, 9), quantize_level=8, hcomp_scale=2, hcomp_smooth=1)
+packed("gzip2_stack.fits", np.where(stack > 5, np.nan, stack).astype("f4"), "GZIP_2", tile_shape=(2, 1, 3, 9), quantize_level=8)
+packed("gzip_double.fits", with_nan[0].astype("f8") * np.pi, "GZIP_1", quantize_level=0)
+blank = fits.CompImageHDU(ints.astype("i2"), compression_type="RICE_1", name="PACKED")
+blank.header["BLANK"] = int(ints[3, 4])
+fits.HDUList([fits.PrimaryHDU(), blank]).writeto(here / "rice_blank.fits", overwrite=True, output_verify="ignore")
+
+
+def table(name, bitpix, shape, method, columns, **keys):
+    """A table of tiles (a tile is a row of the image) from columns that are given."""
+    hdu = fits.BinTableHDU.from_columns([fits.Column(name=key, format=form, array=array) for key, form, array in columns])
+    axes = {"ZNAXIS": len(shape)} | {f"ZNAXIS{axis}": length for axis, length in enumerate(shape[::-1], 1)}
+    axes |= {f"ZTILE{axis}": length if axis == 1 else 1 for axis, length in enumerate(shape[::-1], 1)}
+    for key, value in ({"ZIMAGE": True, "ZCMPTYPE": method, "ZBITPIX": bitpix} | axes | keys).items():
+        hdu.header[key] = value
+    fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(here / name, overwrite=True)
+
+
+def streams(*tiles):
+    array = np.empty(len(tiles), dtype=object)
+    array[:] = [np.frombuffer(tile, "u1") if isinstance(tile, bytes) else np.asarray(tile) for tile in tiles]
+    return array
+
+
+def packed_bytes(numbers):
+    return gzip.compress(numbers.tobytes(), mtime=0)
+
+
+steps = np.array([[3, -1, 4, 1, -2147483647, 9], [2, 7, -7, -2147483647, 2, 8]], ">i4")
+raw = np.array([1.5, np.nan, -2.25, 0, 1e-3, 7], ">f4")
+nothing = np.array([], "f4")
+for name, column in (
+    ("uncompressed", ("UNCOMPRESSED_DATA", "QE()", streams(nothing, nothing, raw.astype("f4")))),
+    ("unquantised", ("GZIP_COMPRESSED_DATA", "QB()", streams(b"", b"", packed_bytes(raw)))),
+):
+    columns = [
+        ("ZZERO", "1D", np.array([10.0, -3.5, 0])),
+        column,
+        ("ZBLANK", "1J", np.array([-2147483647, -7, 0], "i4")),
+        ("COMPRESSED_DATA", "QB()", streams(packed_bytes(steps[0]), packed_bytes(steps[1]), b"")),
+        ("ZSCALE", "1D", np.array([0.1, 0.25, 0])),
+    ]
+    table(f"{name}.fits", -32, (3, 6), "GZIP_1", columns, ZQUANTIZ="NO_DITHER")
 
 expected = {"versions": {"astropy": astropy.__version__, "numpy": np.__version__, "python": sys.version.split()[0]}, "files": {}}
 for path in sorted(here.glob("*.fits")):

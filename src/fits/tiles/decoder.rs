@@ -1,0 +1,176 @@
+//! The stored pixels of a tile, by the kind of its stream.
+
+use super::{
+    gzip::{self, Gunzip},
+    hcompress::Hcompress,
+    plio, rice,
+    scaling::StoredPixels,
+    shape::TileBox,
+    table::{CompressedTable, StreamKind, TileCompression, TileStream},
+};
+
+/// Decodes tiles. Buffers are reused.
+pub(super) struct TileDecoder {
+    gunzip: Gunzip,
+    hcompress: Hcompress,
+    integers: Vec<i32>,
+    singles: Vec<f32>,
+    doubles: Vec<f64>,
+}
+
+impl TileDecoder {
+    pub(super) fn new() -> Self {
+        let (integers, singles, doubles) = (Vec::new(), Vec::new(), Vec::new());
+        Self { gunzip: Gunzip::new(), hcompress: Hcompress::default(), integers, singles, doubles }
+    }
+
+    /// Decodes a stream that holds exactly the pixels of a tile.
+    pub(super) fn decode(
+        &mut self,
+        table: &CompressedTable,
+        stream: &TileStream,
+        tile: &TileBox,
+    ) -> Result<StoredPixels<'_>, String> {
+        match stream.kind {
+            StreamKind::Compressed => self.compressed(table, stream, tile),
+            StreamKind::Uncompressed => self.uncompressed(table, stream, tile),
+            StreamKind::Gzipped => match table.bitpix {
+                -32 | -64 => expect_type(stream, b'B', "bytes").and_then(|()| self.floats(table, stream, tile, false)),
+                bitpix => Err(format!("is not used where `ZBITPIX` is {bitpix}")),
+            },
+        }
+        .map_err(|reason| format!("column `{}`: {reason}", stream.column.name))
+    }
+
+    fn compressed(
+        &mut self,
+        table: &CompressedTable,
+        stream: &TileStream,
+        tile: &TileBox,
+    ) -> Result<StoredPixels<'_>, String> {
+        let total = tile.pixels();
+        if let TileCompression::Plio = table.compression {
+            expect_type(stream, b'I', "the 16-bit words of PLIO")?;
+        } else {
+            expect_type(stream, b'B', "bytes")?;
+        }
+        if !table.holds_integers() {
+            return match table.compression {
+                TileCompression::Gzip { shuffled } => self.floats(table, stream, tile, shuffled),
+                _ => Err("has floats that are not quantised, which only gzip compresses".into()),
+            };
+        }
+        self.integers.resize(total, 0);
+        let integers = &mut self.integers[..total];
+        match table.compression {
+            TileCompression::Rice(packing) => rice::decode(stream.bytes, packing, integers)?,
+            TileCompression::Plio => plio::decode(stream.bytes, integers)?,
+            TileCompression::Hcompress { smooth } => {
+                let bits = if [8, 16].contains(&table.bitpix) { 32 } else { 64 };
+                self.hcompress.decode(stream.bytes, &tile.sides, bits, smooth, integers)?;
+            }
+            TileCompression::Gzip { shuffled } => {
+                // Quantised floats are integers of four bytes. Those of images can be larger than `ZBITPIX` says: cfitsio
+                // used to write all as four bytes.
+                let lengths: &[usize] = if table.bitpix < 0 { &[4 * total] } else { &[total, 2 * total, 4 * total] };
+                let bytes = self.gunzip.decode(stream.bytes, lengths)?;
+                match bytes.len() / total {
+                    1 => collect(integers, bytes.iter().map(|byte| i32::from(*byte))),
+                    2 if shuffled => {
+                        collect(integers, gzip::shuffled(bytes).map(|bytes| i16::from_be_bytes(bytes).into()))
+                    }
+                    2 => collect(integers, gzip::in_order(bytes).map(|bytes| i16::from_be_bytes(bytes).into())),
+                    _ if shuffled => collect(integers, gzip::shuffled(bytes).map(i32::from_be_bytes)),
+                    _ => collect(integers, gzip::in_order(bytes).map(i32::from_be_bytes)),
+                }
+            }
+            TileCompression::None => return Err("has a stream, though `ZCMPTYPE` is NOCOMPRESS".into()),
+        }
+        Ok(StoredPixels::Integers(&self.integers))
+    }
+
+    /// Floats that are not quantised, but compressed by gzip.
+    fn floats(
+        &mut self,
+        table: &CompressedTable,
+        stream: &TileStream,
+        tile: &TileBox,
+        shuffled: bool,
+    ) -> Result<StoredPixels<'_>, String> {
+        let total = tile.pixels();
+        if table.bitpix == -32 {
+            let bytes = self.gunzip.decode(stream.bytes, &[4 * total])?;
+            self.singles.resize(total, 0.0);
+            match shuffled {
+                true => collect(&mut self.singles, gzip::shuffled(bytes).map(f32::from_be_bytes)),
+                false => collect(&mut self.singles, gzip::in_order(bytes).map(f32::from_be_bytes)),
+            }
+            Ok(StoredPixels::Singles(&self.singles))
+        } else {
+            let bytes = self.gunzip.decode(stream.bytes, &[8 * total])?;
+            self.doubles.resize(total, 0.0);
+            match shuffled {
+                true => collect(&mut self.doubles, gzip::shuffled(bytes).map(f64::from_be_bytes)),
+                false => collect(&mut self.doubles, gzip::in_order(bytes).map(f64::from_be_bytes)),
+            }
+            Ok(StoredPixels::Doubles(&self.doubles))
+        }
+    }
+
+    fn uncompressed(
+        &mut self,
+        table: &CompressedTable,
+        stream: &TileStream,
+        tile: &TileBox,
+    ) -> Result<StoredPixels<'_>, String> {
+        let (total, bytes) = (tile.pixels(), stream.bytes);
+        let expect_pixels = |size: usize| match bytes.len() == size * total {
+            true => Ok(()),
+            false => Err(format!("holds {} pixels, expected {total}", bytes.len() / size)),
+        };
+        match (stream.column.letter, table.bitpix > 0) {
+            (b'B', true) => {
+                expect_pixels(1)?;
+                self.integers.resize(total, 0);
+                collect(&mut self.integers, bytes.iter().map(|byte| i32::from(*byte)));
+            }
+            (b'I', true) => {
+                expect_pixels(2)?;
+                self.integers.resize(total, 0);
+                collect(&mut self.integers, gzip::in_order(bytes).map(|bytes| i16::from_be_bytes(bytes).into()));
+            }
+            (b'J', true) => {
+                expect_pixels(4)?;
+                self.integers.resize(total, 0);
+                collect(&mut self.integers, gzip::in_order(bytes).map(i32::from_be_bytes));
+            }
+            (b'E', false) => {
+                expect_pixels(4)?;
+                self.singles.resize(total, 0.0);
+                collect(&mut self.singles, gzip::in_order(bytes).map(f32::from_be_bytes));
+                return Ok(StoredPixels::Singles(&self.singles));
+            }
+            (b'D', false) => {
+                expect_pixels(8)?;
+                self.doubles.resize(total, 0.0);
+                collect(&mut self.doubles, gzip::in_order(bytes).map(f64::from_be_bytes));
+                return Ok(StoredPixels::Doubles(&self.doubles));
+            }
+            (letter, _) => {
+                let (letter, bitpix) = (letter.escape_ascii(), table.bitpix);
+                return Err(format!("has elements of the type `{letter}`, which are not pixels of `ZBITPIX` {bitpix}"));
+            }
+        }
+        Ok(StoredPixels::Integers(&self.integers))
+    }
+}
+
+fn expect_type(stream: &TileStream, letter: u8, name: &str) -> Result<(), String> {
+    if stream.column.letter == letter { Ok(()) } else { Err(format!("has elements of another type, expected {name}")) }
+}
+
+fn collect<T>(out: &mut [T], values: impl Iterator<Item = T>) {
+    for (out, value) in out.iter_mut().zip(values) {
+        *out = value;
+    }
+}

@@ -1,0 +1,176 @@
+//! HCOMPRESS streams (FITS 4.0, section 10.4.4; White, Postman & Lattanzi 1992): the coefficients of an H-transform, divided by a
+//! scale and written bit plane by bit plane as quadtrees.
+
+mod coefficient;
+mod quadtree;
+mod smooth;
+mod transform;
+
+use std::num::Wrapping;
+
+use self::{
+    coefficient::Coefficient,
+    quadtree::Quadtree,
+    smooth::smooth,
+    transform::{ceil_log2, halves, invert_level, round_to},
+};
+use super::bit_reader::BitReader;
+
+/// The beginning of a stream.
+struct StreamHeader {
+    rows: usize,
+    columns: usize,
+    /// By which coefficients were divided; 0 and 1 are lossless.
+    scale: i32,
+    /// The first coefficient, which is not among the bit planes.
+    sum: i64,
+    /// The bit planes of the quadrants: of the coarse coefficients, of the differences in one direction, and in both.
+    planes: [u8; 3],
+}
+
+impl StreamHeader {
+    const BYTES: usize = 25;
+
+    /// Reads the header for a tile of these sides. Their order differs between writers.
+    fn of(stream: &[u8], sides: &[usize]) -> Result<Self, String> {
+        let head: &[u8; Self::BYTES] = stream.first_chunk().ok_or("is shorter than the header of HCOMPRESS")?;
+        let [0xdd, 0x99, head @ ..] = head else {
+            let found = stream[..2].escape_ascii();
+            return Err(format!("begins with `{found}`, expected `\\xdd\\x99`: not a stream of HCOMPRESS"));
+        };
+        let int = |at: usize| i32::from_be_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
+        let (rows, columns, scale) = (int(0), int(4), int(8));
+        let sum = head[12..20].iter().fold(0, |sum: u64, byte| sum << 8 | u64::from(*byte)) as i64;
+        let planes = [head[20], head[21], head[22]];
+        let long = |sides: &mut dyn Iterator<Item = i64>| {
+            let mut long: Vec<i64> = sides.filter(|side| *side != 1).collect();
+            long.sort_unstable();
+            long
+        };
+        let expected = long(&mut sides.iter().map(|side| *side as i64));
+        if expected != long(&mut [rows, columns].into_iter().map(i64::from)) {
+            return Err(format!("is an image of {rows} by {columns} pixels, expected {sides:?}"));
+        }
+        if scale < 0 {
+            return Err(format!("has the scale {scale}, expected 0 or more"));
+        }
+        Ok(Self { rows: rows as usize, columns: columns as usize, scale, sum, planes })
+    }
+
+    /// Whether 32 bits hold all coefficients of a valid stream, and what the transform computes of them.
+    fn is_narrow(&self, smooth: bool) -> bool {
+        let planes = self.planes.into_iter().max().unwrap_or(0);
+        let largest = u128::from(self.sum.unsigned_abs()).max(1 << planes.min(64)) * self.scale.max(1) as u128;
+        // Rounding adds up to twice the longer side. Four coefficients are added, and smoothing multiplies by 64 before.
+        let rounded = largest + 4 * self.rows.max(self.columns) as u128;
+        rounded < if smooth { 1 << 22 } else { 1 << 28 }
+    }
+}
+
+/// Decodes streams. Buffers are reused.
+#[derive(Default)]
+pub(super) struct Hcompress {
+    narrow: Transform<Wrapping<i32>>,
+    wide: Transform<Wrapping<i64>>,
+    quadtree: Quadtree,
+}
+
+impl Hcompress {
+    /// Decodes a stream that holds exactly the pixels of a tile of these sides. `bits` are those of the coefficients, 32 or 64:
+    /// sums of large 16-bit tiles wrap around in 32 bits as they did when they were written.
+    pub(super) fn decode(
+        &mut self,
+        stream: &[u8],
+        sides: &[usize],
+        bits: u32,
+        smooth: bool,
+        pixels: &mut [i32],
+    ) -> Result<(), String> {
+        let header = StreamHeader::of(stream, sides)?;
+        if header.planes.iter().any(|planes| u32::from(*planes) >= bits) {
+            return Err(format!("has {:?} bit planes, more than a number of {bits} bits has", header.planes));
+        }
+        if bits == 32 || header.is_narrow(smooth) {
+            self.narrow.decode(&header, &stream[StreamHeader::BYTES..], smooth, &mut self.quadtree, pixels)
+        } else {
+            self.wide.decode(&header, &stream[StreamHeader::BYTES..], smooth, &mut self.quadtree, pixels)
+        }
+    }
+}
+
+/// The coefficients of a tile, and the image as far as it is restored.
+#[derive(Default)]
+struct Transform<T> {
+    /// The quadrants, of which the first one has quadrants again.
+    coefficients: Vec<T>,
+    /// The image at the resolution of a level, and of the next one.
+    image: Vec<T>,
+    next: Vec<T>,
+}
+
+impl<T: Coefficient> Transform<T> {
+    fn decode(
+        &mut self,
+        header: &StreamHeader,
+        codes: &[u8],
+        is_smooth: bool,
+        quadtree: &mut Quadtree,
+        pixels: &mut [i32],
+    ) -> Result<(), String> {
+        let StreamHeader { rows, columns, .. } = *header;
+        self.coefficients.clear();
+        self.coefficients.resize(rows * columns, T::default());
+        self.read(header, codes, quadtree)?;
+        let levels = ceil_log2(rows.max(columns));
+        let first = self.coefficients[0];
+        self.image.clear();
+        self.image.push(if levels > 0 { round_to(first, levels + 1) } else { first });
+        for level in (0..levels).rev() {
+            let shape = [halves(rows, level), halves(columns, level)];
+            if is_smooth && header.scale > 1 {
+                smooth(&self.image, &mut self.coefficients, columns, shape, T::of((header.scale >> 1).into()));
+            }
+            self.next.resize(shape[0] * shape[1], T::default());
+            invert_level(&self.image, &self.coefficients, columns, shape, level, &mut self.next);
+            std::mem::swap(&mut self.image, &mut self.next);
+        }
+        for (out, pixel) in pixels.iter_mut().zip(&self.image) {
+            *out = pixel.truncated();
+        }
+        Ok(())
+    }
+
+    /// Reads the bit planes of the quadrants, the signs, and the first coefficient.
+    fn read(&mut self, header: &StreamHeader, codes: &[u8], quadtree: &mut Quadtree) -> Result<(), String> {
+        let StreamHeader { rows, columns, scale, sum, planes } = *header;
+        let mut bits = BitReader::new(codes);
+        let (upper, left) = (rows.div_ceil(2), columns.div_ceil(2));
+        let quadrants = [
+            (0, [upper, left], planes[0]),
+            (left, [upper, columns / 2], planes[1]),
+            (upper * columns, [rows / 2, left], planes[1]),
+            (upper * columns + left, [rows / 2, columns / 2], planes[2]),
+        ];
+        for (number, (start, shape, planes)) in (1..).zip(quadrants) {
+            for plane in (0..planes).rev() {
+                let end = (start + shape[0] * columns).min(rows * columns);
+                let quadrant = self.coefficients.get_mut(start..end).unwrap_or_default();
+                quadtree
+                    .read_plane(&mut bits, quadrant, columns, shape, plane)
+                    .map_err(|reason| format!("{reason} in bit plane {plane} of quadrant {number}"))?;
+            }
+        }
+        match bits.take(4) {
+            Some(0) => bits.align(),
+            Some(found) => return Err(format!("has the code {found} after its bit planes, expected 0")),
+            None => return Err("ends after its bit planes, expected signs".into()),
+        }
+        let scale = T::of(scale.max(1).into());
+        for coefficient in self.coefficients.iter_mut().filter(|coefficient| **coefficient != T::default()) {
+            let negative = bits.take(1).ok_or("ends within its signs")?;
+            *coefficient = if negative == 1 { -*coefficient } else { *coefficient } * scale;
+        }
+        self.coefficients[0] = T::of(sum) * scale;
+        bits.finish()
+    }
+}

@@ -1,0 +1,153 @@
+//! Bit planes as quadtrees: a code of four bits says which quarters of a square have ones. Only these have codes at the next level.
+
+use super::{
+    super::bit_reader::BitReader,
+    coefficient::Coefficient,
+    transform::{ceil_log2, halves},
+};
+
+/// Reads bit planes. Buffers are reused.
+#[derive(Default)]
+pub(super) struct Quadtree {
+    /// The codes of a level, a byte each, and of the next one.
+    codes: Vec<u8>,
+    next: Vec<u8>,
+}
+
+impl Quadtree {
+    /// Reads a bit plane into a quadrant whose rows are `stride` coefficients apart.
+    pub(super) fn read_plane<T: Coefficient>(
+        &mut self,
+        bits: &mut BitReader,
+        quadrant: &mut [T],
+        stride: usize,
+        shape: [usize; 2],
+        plane: u8,
+    ) -> Result<(), String> {
+        const DIRECT: u32 = 0;
+        const CODED: u32 = 15;
+        match bits.take(4).ok_or("ends")? {
+            DIRECT => self.read_direct(bits, shape)?,
+            CODED => self.read_coded(bits, shape)?,
+            other => return Err(format!("has the format {other}, expected {DIRECT} or {CODED},")),
+        }
+        let columns = shape[1].div_ceil(2);
+        if columns > 0 {
+            let one = T::of(1) << usize::from(plane);
+            for (codes, rows) in self.codes.chunks_exact(columns).zip(quadrant.chunks_mut(2 * stride)) {
+                insert(codes, rows, stride, shape[1], one);
+            }
+        }
+        Ok(())
+    }
+
+    /// The codes of the last level, written one after the other.
+    fn read_direct(&mut self, bits: &mut BitReader, [rows, columns]: [usize; 2]) -> Result<(), String> {
+        self.codes.resize(rows.div_ceil(2) * columns.div_ceil(2), 0);
+        for code in &mut self.codes {
+            *code = bits.take(4).ok_or("ends")? as u8;
+        }
+        Ok(())
+    }
+
+    /// The codes of all levels, in Huffman codes; from the last square of a level to the first.
+    fn read_coded(&mut self, bits: &mut BitReader, [rows, columns]: [usize; 2]) -> Result<(), String> {
+        self.codes.clear();
+        self.codes.push(huffman(bits).ok_or("ends")?);
+        for level in (1..ceil_log2(rows.max(columns))).rev() {
+            let [rows, columns] = [halves(rows, level).max(1), halves(columns, level).max(1)];
+            self.next.resize(rows * columns, 0);
+            let parents = self.codes.chunks_exact(columns.div_ceil(2));
+            let pairs = self.next.chunks_mut(2 * columns).zip(parents).rev();
+            for (pair, parents) in pairs {
+                let (upper, lower) = pair.split_at_mut(columns);
+                expand(bits, parents, lower, 0).ok_or("ends")?;
+                expand(bits, parents, upper, 2).ok_or("ends")?;
+            }
+            std::mem::swap(&mut self.codes, &mut self.next);
+        }
+        Ok(())
+    }
+}
+
+/// Reads the codes of a row, which are those of the left (the higher bit) and right squares of its parents.
+fn expand(bits: &mut BitReader, parents: &[u8], row: &mut [u8], shift: u32) -> Option<()> {
+    for (parent, squares) in parents.iter().zip(row.chunks_mut(2)).rev() {
+        let ones = parent >> shift;
+        if let Some(right) = squares.get_mut(1) {
+            *right = if ones & 1 == 1 { huffman(bits)? } else { 0 };
+        }
+        squares[0] = if ones & 2 == 2 { huffman(bits)? } else { 0 };
+    }
+    Some(())
+}
+
+/// Adds a bit to the coefficients of two rows.
+fn insert<T: Coefficient>(codes: &[u8], rows: &mut [T], stride: usize, columns: usize, one: T) {
+    let bit = |code: u8, bit: u32| if code >> bit & 1 == 1 { one } else { T::default() };
+    let (upper, lower) = rows.split_at_mut(stride.min(rows.len()));
+    for (code, squares) in codes.iter().zip(upper[..columns].chunks_mut(2)) {
+        squares[0] |= bit(*code, 3);
+        if let Some(right) = squares.get_mut(1) {
+            *right |= bit(*code, 2);
+        }
+    }
+    if let Some(lower) = lower.get_mut(..columns) {
+        for (code, squares) in codes.iter().zip(lower.chunks_mut(2)) {
+            squares[0] |= bit(*code, 1);
+            if let Some(right) = squares.get_mut(1) {
+                *right |= bit(*code, 0);
+            }
+        }
+    }
+}
+
+/// The Huffman codes of 0 to 15, and their bits.
+const CODES: [(usize, u32); 16] = [
+    (0b11_1110, 6),
+    (0b000, 3),
+    (0b001, 3),
+    (0b1000, 4),
+    (0b010, 3),
+    (0b1001, 4),
+    (0b1_1010, 5),
+    (0b1_1011, 5),
+    (0b011, 3),
+    (0b1_1100, 5),
+    (0b1010, 4),
+    (0b1_1101, 5),
+    (0b1011, 4),
+    (0b1_1110, 5),
+    (0b11_1111, 6),
+    (0b1100, 4),
+];
+
+/// The value and the length of the code at the beginning of six bits.
+const DECODED: [(u8, u8); 64] = {
+    let mut decoded = [(0, 0); 64];
+    let mut value = 0;
+    while value < CODES.len() {
+        let (code, bits) = CODES[value];
+        let first = code << (6 - bits);
+        let mut six = first;
+        while six < first + (1 << (6 - bits)) {
+            decoded[six] = (value as u8, bits as u8);
+            six += 1;
+        }
+        value += 1;
+    }
+    decoded
+};
+
+/// A code; `None` at the end.
+fn huffman(bits: &mut BitReader) -> Option<u8> {
+    if bits.loaded() < 6 {
+        bits.refill();
+    }
+    let (value, length) = DECODED[(bits.word() >> 58) as usize];
+    if u32::from(length) > bits.loaded() {
+        return None;
+    }
+    bits.consume(length.into());
+    Some(value)
+}

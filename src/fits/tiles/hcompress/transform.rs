@@ -1,0 +1,107 @@
+//! The inverse of the H-transform: each level doubles the resolution of an image by the differences of four neighbours.
+
+use super::coefficient::Coefficient;
+
+/// The smallest power of two that is not less than a number, as its exponent.
+pub(super) fn ceil_log2(number: usize) -> usize {
+    number.next_power_of_two().trailing_zeros() as usize
+}
+
+/// The length of a side after it was halved this often, rounded up.
+pub(super) fn halves(side: usize, times: usize) -> usize {
+    side.div_ceil(1 << times)
+}
+
+/// Rounds to a multiple of a power of two; halves away from zero.
+pub(super) fn round_to<T: Coefficient>(number: T, exponent: usize) -> T {
+    if exponent == 0 {
+        return number;
+    }
+    let unit = T::of(1) << exponent;
+    (number + (unit >> 1) + number.sign()) & -unit
+}
+
+/// Restores an image of a shape from one with half its sides and the coefficients of the level, whose rows are `stride` apart.
+///
+/// The sum of four pixels and their differences have common lowest bits, which are not stored: those of the differences are
+/// rounded away, and restored from the differences in both directions.
+pub(super) fn invert_level<T: Coefficient>(
+    image: &[T],
+    coefficients: &[T],
+    stride: usize,
+    [rows, columns]: [usize; 2],
+    level: usize,
+    out: &mut [T],
+) {
+    let (upper, left, right) = (rows.div_ceil(2), columns.div_ceil(2), columns / 2);
+    let row = |row: usize| &coefficients[row * stride..];
+    for (at, (sums, out)) in image.chunks_exact(left).zip(out.chunks_mut(2 * columns)).enumerate() {
+        let across = &row(at)[left..][..right];
+        let (top, bottom) = out.split_at_mut(columns);
+        if bottom.is_empty() {
+            invert_line(sums, across, level, top);
+        } else {
+            let down = &row(upper + at)[..left];
+            let both = &row(upper + at)[left..][..right];
+            invert_squares([sums, down, across, both], level, top, bottom);
+        }
+    }
+}
+
+/// Two rows of pixels from their sums and the differences down, across and in both directions.
+fn invert_squares<T: Coefficient>(from: [&[T]; 4], level: usize, top: &mut [T], bottom: &mut [T]) {
+    let [sums, down, across, both] = from;
+    let pairs = both.len();
+    // Sums are halved, and divided by four at the last level.
+    let shift = if level == 0 { 2 } else { 1 };
+    let (bit0, bit1) = (T::of(1) << level, T::of(2) << level);
+    let (top_pairs, top_rest) = top.as_chunks_mut::<2>();
+    let (bottom_pairs, bottom_rest) = bottom.as_chunks_mut::<2>();
+    let differences = down[..pairs].iter().zip(across).zip(both);
+    for (((sum, ((down, across), both)), top), bottom) in
+        sums[..pairs].iter().zip(differences).zip(top_pairs).zip(bottom_pairs)
+    {
+        let both = round_to(*both, level);
+        let low0 = both & bit0;
+        let down = towards_zero(round_to(*down, level + 1), low0);
+        let across = towards_zero(round_to(*across, level + 1), low0);
+        let low1 = (both ^ down ^ across) & bit1;
+        let sum = if *sum >= T::default() {
+            *sum + low0 - low1
+        } else if low0 == T::default() {
+            *sum + low1
+        } else {
+            *sum + low0 - low1
+        };
+        *top = [(sum - down - across + both) >> shift, (sum - down + across - both) >> shift];
+        *bottom = [(sum + down - across - both) >> shift, (sum + down + across + both) >> shift];
+    }
+    if let ([sum], [down], [top], [bottom]) = (&sums[pairs..], &down[pairs..], top_rest, bottom_rest) {
+        [*top, *bottom] = invert_pair(*sum, *down, level);
+    }
+}
+
+/// The last row of an image with an odd number of rows.
+fn invert_line<T: Coefficient>(sums: &[T], across: &[T], level: usize, out: &mut [T]) {
+    let (pairs, rest) = out.as_chunks_mut::<2>();
+    for ((sum, across), pair) in sums.iter().zip(across).zip(pairs) {
+        *pair = invert_pair(*sum, *across, level);
+    }
+    if let ([.., sum], [out]) = (sums, rest) {
+        *out = *sum >> if level == 0 { 2 } else { 1 };
+    }
+}
+
+/// Two pixels at the edge, which have no neighbours in the other direction.
+fn invert_pair<T: Coefficient>(sum: T, difference: T, level: usize) -> [T; 2] {
+    let shift = if level == 0 { 2 } else { 1 };
+    let difference = round_to(difference, level + 1);
+    let sum = towards_zero(sum, difference & (T::of(2) << level));
+    [(sum - difference) >> shift, (sum + difference) >> shift]
+}
+
+/// Subtracts from the absolute value.
+fn towards_zero<T: Coefficient>(number: T, amount: T) -> T {
+    let sign = number.sign();
+    number - ((amount ^ sign) - sign)
+}
