@@ -1,6 +1,6 @@
 //! The unit and the pixel scale of an object, by its headers and the settings.
 
-use super::{Fits, objects::ObjectPlanes, units};
+use super::{Fits, objects::ObjectPlanes, pixel_scale::pixel_scale_arcsec, units};
 use crate::{
     batch::Unit,
     fits::{self, Header},
@@ -24,7 +24,7 @@ pub(super) fn describe(file: &fits::FitsFile, settings: &Fits, object: &ObjectPl
     let first = object.image.planes.first().map_or(0, |plane| plane.hdu);
     let pixel_scale_arcsec = match settings.pixel_scale_arcsec {
         Some(scale) => Some(scale),
-        None => units::pixel_scale_arcsec(&headers(first).collect::<Vec<&Header>>())?,
+        None => pixel_scale_arcsec(&headers(first).collect::<Vec<&Header>>())?,
     };
     if let Some(points) = &settings.zero_point {
         if points.len() != 1 && points.len() != bands {

@@ -18,6 +18,7 @@ mod companions;
 mod cutout;
 mod description;
 mod objects;
+mod pixel_scale;
 mod plan;
 mod reader;
 mod row_keys;
