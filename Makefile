@@ -20,7 +20,7 @@ SKIPPED := .lucarne/skipped
 # A machine with a driver of NVIDIA gets a command that can use the GPU.
 GPU := $(if $(shell command -v nvidia-smi 2>/dev/null),--features cuda)
 
-.PHONY: demo test no-skips build fmt lint deny small unit schedules doc bless bench crash-states power-cuts mutants models test-training clean
+.PHONY: demo test no-skips build fmt lint deny small unit schedules few-schedules doc bless bench crash-states power-cuts mutants models test-training clean
 
 demo: build
 	$(LUCARNE) run pipelines/01_first_light.yaml --overwrite
@@ -30,7 +30,7 @@ demo: build
 build: $(ORT)
 	cargo build --release --locked $(GPU)
 
-test: no-skips fmt lint deny small unit doc
+test: no-skips fmt lint deny small unit few-schedules doc
 	@echo "Not run:"
 	@sort -u $(SKIPPED)
 	@grep -rhoE 'ignore = "[^"]*"' src tests | grep -v 'started by other tests' | sed 's/ignore = /ignored: /'
@@ -116,12 +116,13 @@ $(PEERS): benches/requirements.txt
 	.lucarne/bench/bin/python -m pip install --quiet --only-binary=:all: --requirement benches/requirements.txt
 	touch $@
 
-# The concurrent parts of the engine under schedules that shuttle draws, each test under that many (tests/README.md). It has a
-# target folder of its own, because the flag would build everything again. The crate is not optimised: that takes longer than it saves.
+# What threads of the engine share, under schedules that shuttle chooses: each test under `SCHEDULES` of them (tests/README.md). `make test`
+# tries some. The crate is not optimised here: that would take longer than it saves.
 SCHEDULES ?= 100000
-schedules:
-	LUCARNE_SCHEDULES=$(SCHEDULES) RUSTFLAGS="--cfg shuttle" CARGO_TARGET_DIR=$(TARGET)/schedules CARGO_PROFILE_DEV_OPT_LEVEL=0 \
-		cargo test --locked --lib --no-default-features -- schedules
+few-schedules: SCHEDULES = 2000
+schedules few-schedules:
+	LUCARNE_SCHEDULES=$(SCHEDULES) RUSTC_WORKSPACE_WRAPPER=$(abspath tests/with_shuttle.sh) CARGO_PROFILE_DEV_OPT_LEVEL=0 \
+		cargo test --locked --lib -- schedules
 
 # All states that a power loss may leave, of which `make test` tries some: seven minutes.
 crash-states:

@@ -1,7 +1,7 @@
 //! Per-object tasks under many schedules (`make schedules`).
 
 use std::{
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -21,6 +21,8 @@ struct CopyTask {
     panics: bool,
     /// The row that it works on until it is stopped.
     waits_at: Option<u64>,
+    /// The rows that it was called for.
+    calls: Arc<Mutex<Vec<u64>>>,
     /// Held by everything that runs: it is alone when all threads have ended.
     token: Arc<()>,
 }
@@ -43,6 +45,7 @@ impl ObjectTask for CopyTask {
     }
 
     fn run(&self, subject: &RecordBatch, stopped: &dyn Fn() -> bool) -> Result<Option<RecordBatch>> {
+        self.calls.lock().expect("no panic").push(number(subject));
         let mut rounds = below(3);
         while rounds > 0 || self.waits_at == Some(number(subject)) {
             if stopped() {
@@ -84,7 +87,7 @@ fn drain(monitor: &mut ObjectTasks<CopyTask>, may_stop: bool, emitted: &mut Vec<
 fn run(monitor: &mut ObjectTasks<CopyTask>, objects: u64, may_stop: bool, emitted: &mut Vec<u64>) -> Result<()> {
     let mut from = 0;
     while from < objects && !monitor.run.stop.requested() {
-        let to = objects.min(from + 1 + below(4) as u64);
+        let to = if one_in(4) { objects } else { objects.min(from + 1 + below(4) as u64) };
         let out = monitor.observe(&rows(from..to))?;
         emitted.extend(out.rows.iter().map(|out| number(&out.rows)));
         assert!(may_stop || monitor.pending.len() <= monitor.queue_capacity(), "the queue is bounded");
@@ -120,7 +123,7 @@ fn objects_are_emitted_in_order_and_once_for_every_schedule() {
         let stops = one_in(3).then(|| {
             let stop = monitor.run.stop.clone();
             thread::spawn(move || {
-                (0..below(20)).for_each(|_| yield_now());
+                (0..below(if objects > QUEUE_PER_THREAD { 300 } else { 20 })).for_each(|_| yield_now());
                 stop.request();
             })
         });
@@ -140,6 +143,9 @@ fn objects_are_emitted_in_order_and_once_for_every_schedule() {
         let snapshot = (stopped && outcome.is_ok()).then(|| (monitor.seen, monitor.snapshot().expect("a snapshot")));
         drop(monitor);
         assert_eq!(Arc::strong_count(&task.token), 1, "all threads have ended");
+        let mut calls = task.calls.lock().expect("no panic").clone();
+        calls.sort_unstable();
+        assert!(calls.is_sorted_by(|a, b| a < b), "one call for each object: {calls:?}");
         if let Some(thread) = stops {
             thread.join().expect("no panic");
         }
