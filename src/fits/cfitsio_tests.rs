@@ -179,9 +179,9 @@ fn floats(draws: &mut Draws, algorithm: i32) -> (TiledImage, Vec<f64>) {
 
 #[test]
 fn integers_have_the_bits_of_cfitsio() {
-    for (algorithm, least) in [(RICE, 400), (GZIP_1, 400), (GZIP_2, 400)] {
+    for (algorithm, least) in [(RICE, 150), (GZIP_1, 150), (GZIP_2, 150)] {
         let name = format!("integers {algorithm}");
-        let written = compare_written(&name, 800, |draws| integers(draws, algorithm));
+        let written = compare_written(&name, 300, |draws| integers(draws, algorithm));
         assert!(written >= least, "{name}: {written}");
     }
 }
@@ -200,16 +200,16 @@ fn masks_have_the_bits_of_cfitsio() {
         let pixels = (0..drawn.len()).map(|at| if kept(at) { drawn[at / 4 * 4].round() } else { 0.0 }).collect();
         (TiledImage { shape, tile, ..image }, pixels)
     };
-    let written = compare_written("masks", 400, draw);
-    assert!(written >= 200, "{written}");
+    let written = compare_written("masks", 200, draw);
+    assert!(written >= 100, "{written}");
 }
 
 #[test]
 fn floats_have_the_bits_of_cfitsio() {
     for algorithm in [RICE, GZIP_1, GZIP_2] {
         let name = format!("floats {algorithm}");
-        let written = compare_written(&name, 800, |draws| floats(draws, algorithm));
-        assert!(written >= 400, "{name}: {written}");
+        let written = compare_written(&name, 300, |draws| floats(draws, algorithm));
+        assert!(written >= 150, "{name}: {written}");
     }
 }
 
@@ -233,6 +233,69 @@ fn hcompress_has_the_bits_of_cfitsio() {
         let (scale, smooth) = (draws.one_of(&[0.0, 0.0, 1.0, 2.0, 4.5, 30.0, -7.0]), draws.below(2) == 0);
         (TiledImage { bitpix, shape, tile, algorithm: HCOMPRESS, level, dither, seed, scale, smooth }, pixels)
     };
-    let written = compare_written("hcompress", 1500, draw);
-    assert!(written >= 900, "{written}");
+    let written = compare_written("hcompress", 600, draw);
+    assert!(written >= 360, "{written}");
+}
+
+/// Prints how long an image takes here and with cfitsio: `cargo test --release -- --ignored speed_beside_cfitsio`.
+#[test]
+#[ignore = "a measurement"]
+fn speed_beside_cfitsio() {
+    use std::io::Write as _;
+
+    use cpu_time::ThreadTime;
+
+    for side in [64, 1024] {
+        for (name, bitpix, algorithm, dither) in [
+            ("Rice, 16 bits", 16, RICE, -1),
+            ("Rice, 32 bits", 32, RICE, -1),
+            ("Rice, floats", -32, RICE, -1),
+            ("Rice, floats, dithered", -32, RICE, 1),
+            ("GZIP_1, 16 bits", 16, GZIP_1, -1),
+            ("GZIP_2, 32 bits", 32, GZIP_2, -1),
+            ("GZIP_2, floats", -32, GZIP_2, -1),
+            ("PLIO", 16, PLIO, -1),
+            ("HCOMPRESS, 16 bits", 16, HCOMPRESS, -1),
+            ("HCOMPRESS, floats", -32, HCOMPRESS, -1),
+        ] {
+            let mut stream = Stream::new(1, name, "image");
+            let mut pixel = |at: usize| {
+                let radius = (at / side).abs_diff(side / 2).pow(2) + (at % side).abs_diff(side / 2).pow(2);
+                let value = 1000.0 + 4000.0 * (-(radius as f64).sqrt() / 8.0).exp() + 12.0 * stream.normal();
+                match bitpix {
+                    _ if algorithm == PLIO => f64::from(u8::from(value > 1020.0)),
+                    -32 => value,
+                    _ => value.round(),
+                }
+            };
+            let pixels: Vec<f64> = (0..side * side).map(&mut pixel).collect();
+            let (shape, tile) = (vec![side, side], vec![if algorithm == HCOMPRESS { side } else { 1 }, side]);
+            let (level, seed, scale, smooth) = (4.0, 1, 0.0, false);
+            let image = TiledImage { bitpix, shape, tile, algorithm, level, dither, seed, scale, smooth };
+            let bytes = oracle::write(&image, &pixels).expect("written");
+            assert_eq!(compare(name, bytes.clone()), [0, 1]);
+            let mut out = vec![0.0; side * side];
+            let mut ours = || {
+                let file = FitsFile::from_bytes(name, bytes.clone(), &Limits::default()).expect("a file");
+                file.image(1).expect("an image").copy(0, &mut out);
+            };
+            let theirs = || {
+                oracle::image(&mut bytes.clone(), 1, &[side, side], true).expect("an image");
+            };
+            let count = (1 << 22) / (side * side);
+            let per_pixel = |read: &mut dyn FnMut()| {
+                let runs = (0..5).map(|_| {
+                    let start = ThreadTime::now();
+                    (0..count).for_each(|_| read());
+                    start.elapsed().as_secs_f64() * 1e9 / (count * side * side) as f64
+                });
+                runs.fold(f64::INFINITY, f64::min)
+            };
+            let (ours, theirs) = (per_pixel(&mut ours), per_pixel(&mut || theirs()));
+            let ratio = theirs / ours;
+            let line =
+                format!("{side:4} {name:24} {ours:7.2} ns a pixel, cfitsio {theirs:7.2}: {ratio:.2} times as fast\n");
+            let _ = std::io::stderr().write_all(line.as_bytes());
+        }
+    }
 }
