@@ -166,6 +166,10 @@ impl From<WrongKey> for String {
 fn value_field<'a>(card: &'a [u8], key: &str) -> Option<&'a [u8]> {
     let (name, rest) = card.split_at(8);
     let key = key.as_bytes();
+    // Most cards are passed by their first letter.
+    if name[0] != b'H' && !key.first().is_some_and(|letter| letter.eq_ignore_ascii_case(&name[0])) {
+        return None;
+    }
     if name.starts_with(b"HIERARCH") {
         let equals = rest.iter().position(|byte| *byte == b'=')?;
         let found = rest[..equals].trim_ascii();

@@ -53,7 +53,8 @@ fn not_padding(bytes: &Bytes, at: u64) -> Result<Option<String>, Reason> {
     let mut from = at;
     while from < bytes.len() {
         let piece = bytes.get(from, (bytes.len() - from).min(1 << 20) as usize)?;
-        if piece.iter().any(|byte| ![0, b' '].contains(byte)) {
+        // All bits but the one of a blank, without a branch: files in memory can have much padding.
+        if piece.iter().fold(0, |bits, byte| bits | byte & !b' ') != 0 {
             return Ok(Some(format!("is not an HDU: {rest} bytes that do not begin with `XTENSION`")));
         }
         from += piece.len() as u64;

@@ -1,6 +1,9 @@
 //! Bits of a stream, the most significant bit of a byte first.
 
 /// A reader of bits. The next bits are at the top of a 64-bit word, which is filled from several bytes at once.
+///
+/// Loops keep it in registers. Therefore what is rare takes it by value and returns it: a reference would keep it in memory.
+#[derive(Clone, Copy)]
 pub(super) struct BitReader<'a> {
     bytes: &'a [u8],
     /// The first byte that is not in the word.
@@ -16,6 +19,7 @@ impl<'a> BitReader<'a> {
     }
 
     /// Fills the word with 56 bits or more, or with all that are left.
+    #[inline(always)]
     pub(super) fn refill(&mut self) {
         if let Some(bytes) = self.bytes.get(self.next..).and_then(|rest| rest.first_chunk()) {
             self.word |= u64::from_be_bytes(*bytes) >> self.loaded;
@@ -23,14 +27,20 @@ impl<'a> BitReader<'a> {
             self.next += bytes as usize;
             self.loaded += 8 * bytes;
         } else {
-            while self.loaded <= 56
-                && let Some(byte) = self.bytes.get(self.next)
-            {
-                self.word |= u64::from(*byte) << (56 - self.loaded);
-                self.next += 1;
-                self.loaded += 8;
-            }
+            *self = self.refilled_near_the_end();
         }
+    }
+
+    #[inline(never)]
+    fn refilled_near_the_end(mut self) -> Self {
+        let rest = &self.bytes[self.next..];
+        let mut padded = [0; 8];
+        padded[..rest.len()].copy_from_slice(rest);
+        self.word |= u64::from_be_bytes(padded) >> self.loaded;
+        let bytes = ((63 - self.loaded) / 8).min(rest.len() as u32);
+        self.next += bytes as usize;
+        self.loaded += 8 * bytes;
+        self
     }
 
     /// The valid bits of the word.
@@ -44,12 +54,14 @@ impl<'a> BitReader<'a> {
     }
 
     /// Passes bits that are loaded, fewer than 64.
+    #[inline(always)]
     pub(super) fn consume(&mut self, bits: u32) {
         self.word <<= bits;
         self.loaded -= bits;
     }
 
     /// A number of 32 bits or fewer; `None` if the stream ends before.
+    #[inline(always)]
     pub(super) fn take(&mut self, bits: u32) -> Option<u32> {
         if self.loaded < bits {
             self.refill();

@@ -10,6 +10,7 @@ use super::{
 };
 
 /// Decodes tiles. Buffers are reused.
+#[derive(Default)]
 pub(super) struct TileDecoder {
     gunzip: Gunzip,
     hcompress: Hcompress,
@@ -19,11 +20,6 @@ pub(super) struct TileDecoder {
 }
 
 impl TileDecoder {
-    pub(super) fn new() -> Self {
-        let (integers, singles, doubles) = (Vec::new(), Vec::new(), Vec::new());
-        Self { gunzip: Gunzip::new(), hcompress: Hcompress::default(), integers, singles, doubles }
-    }
-
     /// Decodes a stream that holds exactly the pixels of a tile.
     pub(super) fn decode(
         &mut self,

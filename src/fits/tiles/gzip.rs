@@ -6,16 +6,13 @@ use super::bit_reader::no_leftovers;
 
 /// Decompresses streams into one buffer. The state of the decompressor is reused: for a small tile, making it takes longer than
 /// decompressing.
+#[derive(Default)]
 pub(super) struct Gunzip {
-    state: Decompress,
+    state: Option<Decompress>,
     bytes: Vec<u8>,
 }
 
 impl Gunzip {
-    pub(super) fn new() -> Self {
-        Self { state: Decompress::new(false), bytes: Vec::new() }
-    }
-
     /// The bytes of a stream that has to decompress to one of these numbers of bytes, in ascending order.
     pub(super) fn decode(&mut self, stream: &[u8], lengths: &[usize]) -> Result<&[u8], String> {
         let damaged = |reason: &str| format!("cannot be decompressed as gzip: {reason}");
@@ -23,9 +20,10 @@ impl Gunzip {
         let most = lengths.last().copied().unwrap_or(0);
         // One more, by which a stream that is too long is recognised.
         self.bytes.resize(most + 1, 0);
-        self.state.reset(false);
-        let status = self.state.decompress(deflated, &mut self.bytes, FlushDecompress::Finish);
-        let (used, found) = (self.state.total_in() as usize, self.state.total_out() as usize);
+        let state = self.state.get_or_insert_with(|| Decompress::new(false));
+        state.reset(false);
+        let status = state.decompress(deflated, &mut self.bytes, FlushDecompress::Finish);
+        let (used, found) = (state.total_in() as usize, state.total_out() as usize);
         match status.map_err(|error| damaged(&error.to_string()))? {
             Status::StreamEnd if lengths.contains(&found) => {}
             _ if found > most => return Err(format!("decompresses to more than {most} bytes")),
@@ -96,13 +94,13 @@ mod tests {
     }
 
     fn unpacked(stream: &[u8], lengths: &[usize]) -> Result<Vec<u8>, String> {
-        Gunzip::new().decode(stream, lengths).map(<[u8]>::to_vec)
+        Gunzip::default().decode(stream, lengths).map(<[u8]>::to_vec)
     }
 
     #[test]
     fn streams_have_to_decompress_to_an_expected_length() {
         let packed = |length: usize| packed(&vec![1; length], GzBuilder::new());
-        let mut gunzip = Gunzip::new();
+        let mut gunzip = Gunzip::default();
         for (length, fits) in [
             (10_000, true),
             (20_000, true),

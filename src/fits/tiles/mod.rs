@@ -50,7 +50,7 @@ pub(super) fn decode(
 
     let first = part.pixels.start;
     let mut pixels = vec![0.0; part.pixels.len()];
-    let mut decoder = TileDecoder::new();
+    let mut decoder = TileDecoder::default();
     for (number, row) in part.tiles.zip(rows.chunks_exact(table.row_bytes)) {
         let tile = table.grid.tile_box(number);
         let (stored, mut scaling) = table

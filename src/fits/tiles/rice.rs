@@ -1,6 +1,8 @@
 //! Rice streams (FITS 4.0, section 10.4.1): the differences of neighbours, in blocks that share the number of bits that are stored
 //! as they are; the bits above them are counted in zeros.
 
+use multiversion::multiversion;
+
 use super::bit_reader::BitReader;
 
 /// How the pixels of a Rice stream are packed.
@@ -13,6 +15,7 @@ pub(super) struct RicePacking {
 }
 
 /// Decodes a stream that holds exactly these pixels.
+#[multiversion(targets("x86_64+lzcnt+bmi1+bmi2"))]
 pub(super) fn decode(stream: &[u8], packing: RicePacking, pixels: &mut [i32]) -> Result<(), String> {
     match packing.bytes {
         1 => decode_as(stream, packing.block, 3, 8, |pixel| i32::from(pixel as u8), pixels),
@@ -86,9 +89,19 @@ fn coded(bits: &mut BitReader, low: u32) -> Option<u64> {
         bits.consume(low);
         return Some(u64::from(zeros) << low | rest >> 1 >> (63 - low));
     }
-    // A long run of zeros, or the end of the stream. Its length is at most that of the stream in bits.
+    let (value, after) = long_coded(*bits, low)?;
+    *bits = after;
+    Some(value)
+}
+
+/// The same after many zeros, or at the end of the stream.
+#[cold]
+#[inline(never)]
+fn long_coded(mut bits: BitReader, low: u32) -> Option<(u64, BitReader)> {
+    // No more zeros than the stream has bits.
     let zeros = bits.take_unary()?;
-    Some(zeros.min(1 << 32) << low | u64::from(bits.take(low)?))
+    let value = zeros.min(1 << 32) << low | u64::from(bits.take(low)?);
+    Some((value, bits))
 }
 
 /// A difference is stored as twice its value, or, if it is negative, as one less than twice its absolute value.

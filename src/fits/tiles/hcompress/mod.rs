@@ -166,9 +166,22 @@ impl<T: Coefficient> Transform<T> {
             None => return Err("ends after its bit planes, expected signs".into()),
         }
         let scale = T::of(scale.max(1).into());
-        for coefficient in self.coefficients.iter_mut().filter(|coefficient| **coefficient != T::default()) {
-            let negative = bits.take(1).ok_or("ends within its signs")?;
-            *coefficient = if negative == 1 { -*coefficient } else { *coefficient } * scale;
+        // As many as a word has bits for certain. Which ones are zero, and have no sign, cannot be predicted: no branches.
+        for coefficients in self.coefficients.chunks_mut(56) {
+            bits.refill();
+            let mut word = bits.word();
+            let mut signs = 0;
+            for coefficient in coefficients {
+                let has_sign = u32::from(*coefficient != T::default());
+                let minus = T::of((word >> 63) as i64 & i64::from(has_sign));
+                *coefficient = ((*coefficient ^ -minus) + minus) * scale;
+                word <<= has_sign;
+                signs += has_sign;
+            }
+            if signs > bits.loaded() {
+                return Err("ends within its signs".into());
+            }
+            bits.consume(signs);
         }
         self.coefficients[0] = T::of(sum) * scale;
         bits.finish()

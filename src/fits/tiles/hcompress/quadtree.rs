@@ -33,9 +33,8 @@ impl Quadtree {
         }
         let columns = shape[1].div_ceil(2);
         if columns > 0 {
-            let one = T::of(1) << usize::from(plane);
             for (codes, rows) in self.codes.chunks_exact(columns).zip(quadrant.chunks_mut(2 * stride)) {
-                insert(codes, rows, stride, shape[1], one);
+                insert(codes, rows, stride, shape[1], plane);
             }
         }
         Ok(())
@@ -44,8 +43,18 @@ impl Quadtree {
     /// The codes of the last level, written one after the other.
     fn read_direct(&mut self, bits: &mut BitReader, [rows, columns]: [usize; 2]) -> Result<(), String> {
         self.codes.resize(rows.div_ceil(2) * columns.div_ceil(2), 0);
-        for code in &mut self.codes {
-            *code = bits.take(4).ok_or("ends")? as u8;
+        // As many as a word holds for certain.
+        for codes in self.codes.chunks_mut(14) {
+            let all = 4 * codes.len() as u32;
+            bits.refill();
+            if bits.loaded() < all {
+                return Err("ends".into());
+            }
+            let word = bits.word();
+            for (code, shift) in codes.iter_mut().zip((0..=60).rev().step_by(4)) {
+                *code = (word >> shift & 15) as u8;
+            }
+            bits.consume(all);
         }
         Ok(())
     }
@@ -82,23 +91,28 @@ fn expand(bits: &mut BitReader, parents: &[u8], row: &mut [u8], shift: u32) -> O
     Some(())
 }
 
-/// Adds a bit to the coefficients of two rows.
-fn insert<T: Coefficient>(codes: &[u8], rows: &mut [T], stride: usize, columns: usize, one: T) {
-    let bit = |code: u8, bit: u32| if code >> bit & 1 == 1 { one } else { T::default() };
-    let (upper, lower) = rows.split_at_mut(stride.min(rows.len()));
-    for (code, squares) in codes.iter().zip(upper[..columns].chunks_mut(2)) {
-        squares[0] |= bit(*code, 3);
-        if let Some(right) = squares.get_mut(1) {
-            *right |= bit(*code, 2);
-        }
+/// Adds a bit to the coefficients of two rows, of which the lower one can be missing.
+fn insert<T: Coefficient>(codes: &[u8], rows: &mut [T], stride: usize, columns: usize, plane: u8) {
+    if codes.iter().all(|code| *code == 0) {
+        return;
     }
+    let (upper, lower) = rows.split_at_mut(stride.min(rows.len()));
+    insert_row(codes, &mut upper[..columns], 2, plane);
     if let Some(lower) = lower.get_mut(..columns) {
-        for (code, squares) in codes.iter().zip(lower.chunks_mut(2)) {
-            squares[0] |= bit(*code, 1);
-            if let Some(right) = squares.get_mut(1) {
-                *right |= bit(*code, 0);
-            }
-        }
+        insert_row(codes, lower, 0, plane);
+    }
+}
+
+/// Adds a bit to the coefficients of a row: that of the left squares is above the one of the right squares.
+fn insert_row<T: Coefficient>(codes: &[u8], row: &mut [T], shift: u32, plane: u8) {
+    let bit = |code: u8, bit: u32| T::of((code >> bit & 1).into()) << usize::from(plane);
+    let (pairs, rest) = row.as_chunks_mut::<2>();
+    for ([left, right], code) in pairs.iter_mut().zip(codes) {
+        *left |= bit(*code, shift + 1);
+        *right |= bit(*code, shift);
+    }
+    if let ([last], [.., code]) = (rest, codes) {
+        *last |= bit(*code, shift + 1);
     }
 }
 
