@@ -7,7 +7,8 @@
 
 mod builder;
 mod column_lifetimes;
-#[cfg(all(test, feature = "fits"))]
+#[cfg(test)]
+#[cfg(feature = "fits")]
 mod crash_tests;
 mod diagnostic;
 mod document;

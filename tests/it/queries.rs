@@ -205,13 +205,14 @@ fn queries_without_end_are_refused_or_stopped() {
     let mut options = QueryOptions::default();
     options.max_time = Some(Duration::from_millis(300));
     let run = Run::open_with(folder.path(), options).unwrap();
-    let error =
-        |sql: &str| run.query(sql).and_then(|rows| rows.collect::<Result<Vec<_>, _>>()).unwrap_err().to_string();
+    let error = |sql: &str| {
+        let rows = run.query(sql).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+        rows.unwrap_err().to_string()
+    };
     let recursive = error("with recursive t as (select 1 as n union all select n + 1 from t) select count(*) from t");
     assert!(recursive.contains("not enabled"), "{recursive}");
     assert!(error("select * from generate_series(1, 1000000000000)").contains("unknown table"));
-    let crossed =
-        vec!["objects"; 9].iter().zip('a'..).map(|(table, name)| format!("{table} {name}")).collect::<Vec<_>>();
+    let crossed = ["objects"; 9].iter().zip('a'..).map(|(table, name)| format!("{table} {name}")).collect::<Vec<_>>();
     let crossed = error(&format!("select count(*) from {}", crossed.join(", ")));
     assert_eq!(crossed, "the query was stopped after 0.3 s, the most that it may take");
     // The next query has its own time.

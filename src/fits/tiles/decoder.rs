@@ -73,7 +73,7 @@ impl TileDecoder {
                 match bytes.len() / total {
                     1 => collect(integers, bytes.iter().map(|byte| i32::from(*byte))),
                     2 if shuffled => {
-                        collect(integers, gzip::shuffled(bytes).map(|bytes| i16::from_be_bytes(bytes).into()))
+                        collect(integers, gzip::shuffled(bytes).map(|bytes| i16::from_be_bytes(bytes).into()));
                     }
                     2 => collect(integers, gzip::in_order(bytes).map(|bytes| i16::from_be_bytes(bytes).into())),
                     _ if shuffled => collect(integers, gzip::shuffled(bytes).map(i32::from_be_bytes)),
