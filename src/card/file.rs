@@ -2,19 +2,26 @@
 //!
 //! Neither ONNX Runtime nor the weights are needed: only the outermost messages of the file are decoded.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    io::{Error, ErrorKind},
+    path::Path,
+};
 
-use prost::{Message, bytes::Bytes};
+use prost::bytes::Bytes;
 use serde::Deserialize;
 
 use super::{Card, FORMAT, KEY, first_format};
 use crate::{
     batch::Stretch,
     onnx::{
-        external,
-        wire::{GraphProto, ModelProto, ValueInfoProto},
+        DecodeModelError, decode_model, external,
+        wire::{GraphProto, ValueInfoProto},
     },
 };
+
+/// The most numbers of an image or a latent vector: 1 GiB.
+const MAX_NUMBERS: usize = 1 << 28;
 
 /// An ONNX file: its card and its digest.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,6 +55,14 @@ pub enum CardError {
         /// The model.
         path: String,
         /// What is wrong with the other file.
+        reason: String,
+    },
+    /// The file would take too much memory.
+    #[error("cannot use the model `{path}`: {reason}")]
+    Unreadable {
+        /// The file.
+        path: String,
+        /// What is too much.
         reason: String,
     },
     /// The metadata has no card.
@@ -89,7 +104,8 @@ impl Card {
         Ok(ModelFile::read(path)?.card)
     }
 
-    fn parse(text: &str, path: &str) -> Result<Self, CardError> {
+    /// Reads a card from JSON. The path is for messages.
+    pub(crate) fn parse(text: &str, path: &str) -> Result<Self, CardError> {
         let unusable = |reason: String| CardError::Unusable { path: path.to_owned(), reason };
         let CardVersion { format } = serde_json::from_str(text).map_err(|error| unusable(error.to_string()))?;
         match format {
@@ -111,6 +127,16 @@ impl Card {
         }
         if self.classes.len() < 2 || self.bands.is_empty() || self.size == 0 {
             return Err("it needs at least two classes, one band and a size".into());
+        }
+        let numbers = self.size.checked_mul(self.size).and_then(|pixels| pixels.checked_mul(self.bands.len()));
+        if numbers.is_none_or(|numbers| numbers > MAX_NUMBERS) {
+            let (bands, size) = (self.bands.len(), self.size);
+            return Err(format!(
+                "images of {bands}x{size}x{size} numbers are too large, expected at most {MAX_NUMBERS}"
+            ));
+        }
+        if let Some(length) = self.latent_size.filter(|length| !(1..=MAX_NUMBERS).contains(length)) {
+            return Err(format!("`latent_size` is {length}, expected 1 to {MAX_NUMBERS}"));
         }
         if self.latent.is_some() != self.latent_size.is_some() {
             return Err("`latent` and `latent_size` must be given together".into());
@@ -136,10 +162,22 @@ impl ModelFile {
     /// # Errors
     /// As [`Card::read`].
     pub fn read_with(path: &Path, change: impl FnOnce(&mut Card)) -> Result<Self, CardError> {
+        let read = fs::metadata(path).and_then(|metadata| match metadata.is_file() {
+            true => fs::read(path),
+            // A pipe may block, and a device never end.
+            false => Err(Error::new(ErrorKind::InvalidInput, "it is not an ordinary file")),
+        });
+        let bytes = read.map_err(|error| CardError::Read { path: path.display().to_string(), error })?;
+        Self::of_bytes(path, bytes.into(), change)
+    }
+
+    /// Reads the card of a file in memory. Files that it names lie beside the path.
+    pub(crate) fn of_bytes(path: &Path, bytes: Bytes, change: impl FnOnce(&mut Card)) -> Result<Self, CardError> {
         let name = path.display().to_string();
-        let bytes = fs::read(path).map_err(|error| CardError::Read { path: name.clone(), error })?;
-        let bytes = Bytes::from(bytes);
-        let model = ModelProto::decode(bytes.clone()).map_err(|_| CardError::NotOnnx(name.clone()))?;
+        let model = decode_model(bytes.clone()).map_err(|error| match error {
+            DecodeModelError::NotOnnx(_) => CardError::NotOnnx(name.clone()),
+            DecodeModelError::TooManyFields => CardError::Unreadable { path: name.clone(), reason: error.to_string() },
+        })?;
         let graph = model.graph.ok_or_else(|| CardError::NotOnnx(name.clone()))?;
         let entry = model.metadata_props.into_iter().find(|entry| entry.key == KEY);
         let entry = entry.ok_or_else(|| CardError::NoCard(name.clone()))?;

@@ -7,6 +7,9 @@ pub(super) const CARD: usize = 80;
 /// Longer headers are looked up in their sorted names: that of an image with 999 axes is asked for as many keys.
 const FEW_CARDS: usize = 256;
 
+/// The most cards that continue a string: 68 kB, as a header could be one string of 18 MB, which every row of a file would copy.
+const MAX_CONTINUED: usize = 1000;
+
 /// A header: its cards before `END`.
 #[derive(Debug, Clone, Default)]
 pub struct Header {
@@ -69,13 +72,13 @@ impl Header {
     }
 
     /// The value of a key; `None` if the key is missing or undefined. The first card of a key is used. Long strings (`CONTINUE`)
-    /// are joined. Keys longer than eight characters are looked up as `HIERARCH`.
+    /// are joined, up to 1,000 cards. Keys longer than eight characters are looked up as `HIERARCH`.
     pub fn get(&self, key: &str) -> Option<CardValue> {
         let at = self.find(key)?;
         let mut cards = self.cards().skip(at);
         let field = value_field(cards.next()?, key)?;
         let Some(mut text) = quoted(field) else { return unquoted(field) };
-        for card in cards {
+        for card in cards.take(MAX_CONTINUED) {
             if !text.ends_with('&') || !card.starts_with(b"CONTINUE  ") {
                 break;
             }
@@ -269,6 +272,16 @@ mod tests {
         let header = header(&["LONG    = 'one &'", "CONTINUE  'two &'", "CONTINUE  'three' / end", "NEXT    = 'x&'"]);
         assert_eq!(header.text("LONG").as_deref(), Some("one two three"));
         assert_eq!(header.text("NEXT").as_deref(), Some("x&"));
+    }
+
+    #[test]
+    fn joins_a_thousand_cards_and_no_more() {
+        let cards = |count: usize| {
+            let continued = std::iter::repeat_n("CONTINUE  'x&'", count);
+            header(&std::iter::once("LONG    = 'x&'").chain(continued).collect::<Vec<_>>())
+        };
+        assert_eq!(cards(MAX_CONTINUED - 1).text("LONG").map(|text| text.len()), Some(MAX_CONTINUED + 1));
+        assert_eq!(cards(5 * MAX_CONTINUED).text("LONG").map(|text| text.len()), Some(MAX_CONTINUED + 2));
     }
 
     #[test]

@@ -4,5 +4,6 @@ pub(crate) mod checked;
 pub mod digest;
 pub(crate) mod disk;
 pub mod parquet;
+mod parquet_depth;
 pub mod paths;
 mod pattern;

@@ -18,7 +18,11 @@ use parquet::{
     file::reader::ChunkReader,
 };
 
-use super::{checked::CheckedFile, disk};
+use super::{
+    checked::CheckedFile,
+    disk,
+    parquet_depth::{MAX_LEVELS, is_too_deep},
+};
 use crate::error::{Error, Result};
 
 /// Opens a Parquet file and reads its footer.
@@ -33,6 +37,9 @@ pub fn open(path: &Path) -> Result<(File, ArrowReaderMetadata)> {
 
 /// Reads a footer. The libraries panic at some damaged ones (`unimplemented!`, a length that does not fit): that is damage too.
 fn footer(path: &Path, file: &impl ChunkReader) -> Result<ArrowReaderMetadata> {
+    if is_too_deep(file) {
+        return Err(not_parquet(path, format!("its schema has more than {MAX_LEVELS} levels")));
+    }
     let load = || ArrowReaderMetadata::load(file, ArrowReaderOptions::new());
     contained(path, load)?.map_err(|error| not_parquet(path, error))
 }

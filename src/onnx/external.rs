@@ -12,13 +12,18 @@ use std::{
 
 use prost::{Message, bytes::Bytes};
 
-use super::wire::{ModelProto, StringStringEntryProto, TensorProto};
+use super::{
+    field_count::{check_fields, decode_model},
+    wire::{StringStringEntryProto, TensorProto},
+};
 use crate::io::digest;
 
 /// `TensorProto.DataLocation.EXTERNAL`.
 const EXTERNAL: i32 = 1;
 /// With this place ONNX Runtime takes the offset for an address in memory.
 const ADDRESS: &str = "*/_ORT_MEM_ADDR_/*";
+/// The most bytes of a protobuf message.
+const MAX_INLINED: usize = i32::MAX as usize;
 
 /// The digest of a model: that of its file, or of all its files if there are several.
 ///
@@ -41,6 +46,7 @@ pub(crate) fn digest(path: &Path, model: &Bytes) -> Result<String, String> {
 
 /// The files that a model names, by the place that it gives, sorted.
 fn files(path: &Path, model: &Bytes) -> Result<BTreeMap<String, PathBuf>, String> {
+    check_fields(model).map_err(|error| error.to_string())?;
     let tensors = ModelTensors::decode(model.clone()).map_err(|error| format!("it is not an ONNX model: {error}"))?;
     let mut files = BTreeMap::new();
     let graphs = tensors.graph.iter().map(GraphTensors::all).chain(tensors.functions.iter().map(FunctionTensors::all));
@@ -93,13 +99,18 @@ pub(super) fn inlined(path: &Path, model: Bytes) -> Result<Bytes, String> {
         return Ok(model);
     }
     let not_onnx = |error| format!("it is not an ONNX model: {error}");
-    let mut proto = ModelProto::decode(model).map_err(not_onnx)?;
+    let mut proto = decode_model(model).map_err(|error| error.to_string())?;
+    let mut bytes = 0;
     for encoded in proto.graph.iter_mut().flat_map(|graph| &mut graph.initializer) {
         let location = TensorLocation::decode(encoded.clone()).map_err(not_onnx)?;
         if location.data_location == EXTERNAL {
             let file = &files[location.value("location").unwrap_or_default()];
             let tensor = TensorProto::decode(encoded.clone()).map_err(not_onnx)?;
             let raw_data = location.read(file).map_err(|reason| format!("tensor `{}` {reason}", location.name))?;
+            bytes += raw_data.len();
+            if bytes > MAX_INLINED {
+                return Err(format!("unsupported: more than {MAX_INLINED} bytes of numbers in external files"));
+            }
             *encoded = TensorProto { raw_data, data_location: 0, ..tensor }.encode_to_vec().into();
         }
     }
@@ -237,7 +248,7 @@ impl TensorLocation {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::wire::ModelProto, *};
 
     fn entry(key: &str, value: &str) -> StringStringEntryProto {
         StringStringEntryProto { key: key.into(), value: value.into() }

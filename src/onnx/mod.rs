@@ -10,6 +10,9 @@
 mod batching;
 #[cfg_attr(not(feature = "onnx"), expect(dead_code, reason = "numbers are read for ONNX Runtime"))]
 pub(crate) mod external;
+mod field_count;
+#[cfg(all(feature = "onnx", any(test, fuzzing)))]
+pub(crate) mod fuzz;
 #[cfg(feature = "onnx")]
 mod graph;
 #[cfg(feature = "onnx")]
@@ -31,6 +34,7 @@ mod signature;
 #[cfg_attr(not(feature = "onnx"), expect(dead_code, reason = "cards need no nodes and tensors"))]
 pub(crate) mod wire;
 
+pub(crate) use self::field_count::{DecodeModelError, decode_model};
 #[cfg(feature = "onnx")]
 pub(crate) use self::{
     model::{LoadOptions, LoadedModel},

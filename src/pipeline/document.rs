@@ -63,10 +63,10 @@ pub(super) fn read(origin: &str, yaml: &str, arguments: &Arguments, kinds: Kinds
     for one in &arguments.configure {
         parameters::configure(&mut root, one, &mut draft.texts, &mut diagnostics);
     }
-    let known = parameters::parameters(root.get("parameters"), &arguments.set, &mut draft.texts, &mut diagnostics);
+    let mut known = parameters::parameters(root.get("parameters"), &arguments.set, &mut draft.texts, &mut diagnostics);
     if let Value::Map(entries) = &mut root.value {
         for entry in entries.iter_mut().filter(|entry| !["description", "parameters"].contains(&entry.key.as_str())) {
-            parameters::fill(&mut entry.node, &known, &mut diagnostics);
+            known.fill(&mut entry.node, &mut diagnostics);
         }
     }
     Reader { root: &root, diagnostics: &mut diagnostics, labels: HashMap::new() }.read(&mut draft, kinds);

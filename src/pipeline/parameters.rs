@@ -48,7 +48,7 @@ pub(super) fn parameters(
     set: &[Argument],
     texts: &mut Texts,
     diagnostics: &mut Vec<SpannedDiagnostic>,
-) -> Vec<Entry> {
+) -> Parameters {
     let declared = section.map_or(&[][..], |section| section.node.entries());
     if let Some(section) = section.filter(|section| !matches!(section.node.value, Value::Map(_) | Value::Null)) {
         let message = format!("`parameters` takes a map of names and values, found {}", section.node.kind_of_value());
@@ -67,26 +67,81 @@ pub(super) fn parameters(
             diagnostics.push(diagnostic.suggest(&one.name, &known, "parameters"));
         }
     }
-    let mut known: Vec<Entry> = Vec::new();
+    let mut known = Parameters { entries: Vec::new(), room: MAX_INSERTED };
     for entry in declared {
         let mut entry = given.iter().rev().find(|given| given.key == entry.key).unwrap_or(entry).clone();
-        fill(&mut entry.node, &known, diagnostics);
-        known.push(entry);
+        known.fill(&mut entry.node, diagnostics);
+        known.entries.push(entry);
     }
     known
 }
 
-/// Replaces the parameters in all scalars below a node.
-pub(super) fn fill(node: &mut Node, parameters: &[Entry], diagnostics: &mut Vec<SpannedDiagnostic>) {
-    match &mut node.value {
-        Value::List(items) => items.iter_mut().for_each(|item| fill(item, parameters, diagnostics)),
-        Value::Map(entries) => entries.iter_mut().for_each(|entry| fill(&mut entry.node, parameters, diagnostics)),
-        Value::Text(text) if text.contains("${") => {
-            let text = std::mem::take(text);
-            *node = filled(&text, node.at, parameters, diagnostics);
-        }
-        _ => {}
+/// The most that the values of parameters may add to a document: bytes of text, and [`VALUE_BYTES`] for each value. Parameters that use
+/// each other can grow without bound: ten that each insert the one before ten times would add 10^10 values.
+const MAX_INSERTED: usize = 1 << 20;
+const VALUE_BYTES: usize = 16;
+
+/// The parameters of a document, with their values.
+pub(super) struct Parameters {
+    entries: Vec<Entry>,
+    /// What may still be inserted.
+    room: usize,
+}
+
+impl Parameters {
+    /// Replaces the parameters in all scalars below a node.
+    pub(super) fn fill(&mut self, node: &mut Node, diagnostics: &mut Vec<SpannedDiagnostic>) {
+        self.fill_at(0, node, diagnostics);
     }
+
+    fn fill_at(&mut self, depth: usize, node: &mut Node, diagnostics: &mut Vec<SpannedDiagnostic>) {
+        match &mut node.value {
+            Value::List(items) => items.iter_mut().for_each(|item| self.fill_at(depth + 1, item, diagnostics)),
+            Value::Map(entries) => {
+                entries.iter_mut().for_each(|entry| self.fill_at(depth + 1, &mut entry.node, diagnostics));
+            }
+            Value::Text(text) if text.contains("${") => {
+                let text = std::mem::take(text);
+                *node = filled(&text, node.at, &self.entries, diagnostics);
+                self.check(depth, node, diagnostics);
+            }
+            _ => {}
+        }
+    }
+
+    /// Refuses a value that makes the document too large or too deep.
+    fn check(&mut self, depth: usize, node: &mut Node, diagnostics: &mut Vec<SpannedDiagnostic>) {
+        let (bytes, levels) = size(node);
+        let message = if bytes > self.room {
+            format!("the values of parameters take more than {MAX_INSERTED} bytes")
+        } else if depth + levels > tree::MAX_DEPTH {
+            format!("the value of a parameter makes the document deeper than {} levels", tree::MAX_DEPTH)
+        } else {
+            self.room -= bytes;
+            return;
+        };
+        // One is enough: all that follow would not fit either.
+        if self.room > 0 {
+            diagnostics.push(SpannedDiagnostic::new(node.at, Code::OutOfRange, message));
+        }
+        self.room = 0;
+        *node = Node { filled: Some(UNSET.to_owned()), ..Node::new(Value::Text(String::new()), node.at) };
+    }
+}
+
+/// The bytes that a node takes, and its levels.
+fn size(node: &Node) -> (usize, usize) {
+    let text = match &node.value {
+        Value::Text(text) => text.len(),
+        _ => 0,
+    };
+    let own = VALUE_BYTES + text + node.filled.as_ref().map_or(0, String::len);
+    let entries = node.entries().iter().map(|entry| (entry.key.len(), &entry.node));
+    let inner = node.items().iter().map(|item| (0, item)).chain(entries);
+    inner.fold((own, 1), |(bytes, levels), (key, node)| {
+        let (more, below) = size(node);
+        (bytes + key + more, levels.max(below + 1))
+    })
 }
 
 /// The node that a text with parameters stands for.
@@ -133,6 +188,10 @@ fn filled(text: &str, at: Span, parameters: &[Entry], diagnostics: &mut Vec<Span
             }
         }
         rest = &rest[start + end + 1..];
+        if written.len() > MAX_INSERTED {
+            // It is refused.
+            break;
+        }
     }
     written.push_str(rest);
     if let Some(node) = whole {
@@ -268,10 +327,10 @@ mod tests {
     fn run(yaml: &str, sets: &[Argument]) -> (serde_json::Value, Vec<String>) {
         let (mut root, mut texts, mut diagnostics) = (read(yaml), Texts::default(), Vec::new());
         texts.add("test.yaml", yaml);
-        let known = parameters(root.get("parameters"), sets, &mut texts, &mut diagnostics);
+        let mut known = parameters(root.get("parameters"), sets, &mut texts, &mut diagnostics);
         let Value::Map(entries) = &mut root.value else { panic!("a map") };
         let entry = entries.iter_mut().find(|entry| entry.key == "a").expect("a");
-        fill(&mut entry.node, &known, &mut diagnostics);
+        known.fill(&mut entry.node, &mut diagnostics);
         (entry.node.json(), diagnostics.into_iter().map(|diagnostic| diagnostic.mistake.message).collect())
     }
 
@@ -298,6 +357,28 @@ mod tests {
     fn reports_unknown_parameters_and_parameters_without_value() {
         let (_, diagnostics) = run("parameters: { n: ~ }\na: \"${n}\"", &[set("m", "7")]);
         assert_eq!(diagnostics, ["the document has no parameter `m`", "the parameter `n` has no value"]);
+    }
+
+    #[test]
+    fn parameters_that_multiply_each_other_are_refused() {
+        let tenfold =
+            |name: char, quote: &str| format!("[{}]", vec![format!("{quote}${{{name}}}{quote}"); 10].join(", "));
+        let mut lists = "parameters:\n  a: [1]\n".to_owned();
+        let mut texts = "parameters:\n  a: x\n".to_owned();
+        let mut deep = "parameters:\n  a: [1]\n".to_owned();
+        for (name, above) in ('b'..='k').zip('a'..) {
+            lists.push_str(&format!("  {name}: {}\n", tenfold(above, "\"")));
+            texts.push_str(&format!("  {name}: \"{}\"\n", format!("${{{above}}}").repeat(10)));
+            deep.push_str(&format!("  {name}: {}\"${{{above}}}\"{}\n", "[".repeat(30), "]".repeat(30)));
+        }
+        for (yaml, expected) in [
+            (lists, "the values of parameters take more than 1048576 bytes"),
+            (texts, "the values of parameters take more than 1048576 bytes"),
+            (deep, "the value of a parameter makes the document deeper than 64 levels"),
+        ] {
+            let (_, diagnostics) = run(&format!("{yaml}a: \"${{k}}\""), &[]);
+            assert_eq!(diagnostics, [expected]);
+        }
     }
 
     #[test]

@@ -11,6 +11,9 @@ use serde::{
 use serde_json::Number;
 use serde_saphyr::{DuplicateKeyPolicy, Location, Spanned};
 
+/// The most levels of a document. A pipeline has six; the limit keeps a deeper document from overflowing the stack.
+pub(super) const MAX_DEPTH: usize = 64;
+
 /// A place in a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Span {
@@ -78,8 +81,7 @@ pub(super) fn parse(yaml: &str, text: usize) -> Result<Node, SyntaxError> {
         leading_zero_numbers_as_strings: true,
         underscored_numbers_as_strings: true,
         with_snippet: false,
-        // A pipeline is six levels deep; the limit keeps a deeper document from overflowing the stack.
-        budget: serde_saphyr::budget! { max_depth: 64 },
+        budget: serde_saphyr::budget! { max_depth: MAX_DEPTH },
     };
     let mut node = serde_saphyr::from_str_with_options::<Option<Node>>(yaml, options)
         .map_err(|error| SyntaxError {

@@ -93,12 +93,18 @@ impl CommitRecord {
     pub fn read(run_dir: &Path, commit: u64) -> Result<Option<Self>> {
         let path = commit_path(run_dir, commit);
         let Some(bytes) = disk::read_if_exists(&path)? else { return Ok(None) };
-        let record: Self = read_record(&path, &bytes, "commit record")?;
+        let record = Self::parse(&path, &bytes)?;
         if record.commit != commit {
             return Err(Error::data(format!("`{}` is the record of commit {}", path.display(), record.commit)));
         }
-        record.check_names(&path)?;
         Ok(Some(record))
+    }
+
+    /// Reads a record from its bytes. The path is for messages.
+    pub(crate) fn parse(path: &Path, bytes: &[u8]) -> Result<Self> {
+        let record: Self = read_record(path, bytes, "commit record")?;
+        record.check_names(path)?;
+        Ok(record)
     }
 
     /// The state files, by the label of their stage. No two stages have one label.
@@ -119,11 +125,15 @@ impl CommitRecord {
     /// When the disk is full; [`Error::Data`] when a sink has given a file a name that no reader would accept.
     pub fn write(&self, run_dir: &Path) -> Result<()> {
         self.check_names(&commit_path(run_dir, self.commit))?;
+        disk::replace(&commit_path(run_dir, self.commit), &self.to_bytes()?)
+    }
+
+    /// The record as it is written.
+    pub(crate) fn to_bytes(&self) -> Result<Vec<u8>> {
         let bytes = serde_json::to_vec(self)
             .map_err(|error| Error::bug("a commit record that is not JSON").caused_by(error))?;
         // A record of an older format stays one: those before it have no checksums either.
-        let bytes = if self.format >= 2 { sealed(bytes) } else { bytes };
-        disk::replace(&commit_path(run_dir, self.commit), &bytes)
+        Ok(if self.format >= 2 { sealed(bytes) } else { bytes })
     }
 }
 

@@ -146,7 +146,7 @@ fn read_record<T: DeserializeOwned>(path: &Path, bytes: &[u8], what: &str) -> Re
 }
 
 /// Appends the last key of a record, `checksum`: the SHA-256 of all bytes before it.
-fn sealed(mut json: Vec<u8>) -> Vec<u8> {
+pub(crate) fn sealed(mut json: Vec<u8>) -> Vec<u8> {
     while json.last().is_some_and(|last| last.is_ascii_whitespace() || *last == b'}') {
         if json.pop() == Some(b'}') {
             break;

@@ -239,14 +239,19 @@ impl RunRecord {
     pub fn read(run_dir: &Path) -> Result<Option<Self>> {
         let path = run_dir.join(RUN_RECORD);
         let Some(bytes) = disk::read_if_exists(&path)? else { return Ok(None) };
-        let record: Self = read_record(&path, &bytes, "run record")?;
+        Self::parse(&path, &bytes).map(Some)
+    }
+
+    /// Reads a record from its bytes. The path is for messages.
+    pub(crate) fn parse(path: &Path, bytes: &[u8]) -> Result<Self> {
+        let record: Self = read_record(path, bytes, "run record")?;
         if record.graph.len() > MAX_STEPS {
             let steps = record.graph.len();
             return Err(Error::data(format!("`{}` has {steps} steps, expected at most {MAX_STEPS}", path.display())));
         }
         let labels = record.graph.iter().map(|node| &node.label).chain(record.stages.iter().map(|stage| &stage.label));
-        labels.chain(record.tables.keys()).try_for_each(|label| check_name(&path, label))?;
-        Ok(Some(record))
+        labels.chain(record.tables.keys()).try_for_each(|label| check_name(path, label))?;
+        Ok(record)
     }
 
     /// Whether a run directory has a record of a newer format.
@@ -263,9 +268,14 @@ impl RunRecord {
     /// # Errors
     /// When the disk is full.
     pub fn write(&self, run_dir: &Path) -> Result<()> {
+        disk::replace(&run_dir.join(RUN_RECORD), &self.to_bytes()?)
+    }
+
+    /// The record as it is written.
+    pub(crate) fn to_bytes(&self) -> Result<Vec<u8>> {
         let bytes = serde_json::to_vec_pretty(&Self { format: FORMAT, ..self.clone() })
             .map_err(|error| Error::bug("a run record that is not JSON").caused_by(error))?;
-        disk::replace(&run_dir.join(RUN_RECORD), &sealed(bytes))
+        Ok(sealed(bytes))
     }
 
     /// The labels of the steps of one kind of a family, in the order of the document.

@@ -7,7 +7,7 @@ use std::io::Cursor;
 
 use arrow::{
     array::RecordBatch,
-    ipc::{reader::StreamReader, writer::StreamWriter},
+    ipc::{reader::StreamReader, root_as_message, writer::StreamWriter},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -94,8 +94,40 @@ pub fn decode_rows(body: &[u8]) -> Result<Vec<RecordBatch>> {
     if body.is_empty() {
         return Ok(Vec::new());
     }
+    if !has_its_messages(body) {
+        return Err(Error::data("the rows of a snapshot are damaged: a message is longer than they are"));
+    }
     let damaged = |error| Error::data("the rows of a snapshot are damaged").caused_by(error);
     StreamReader::try_new(Cursor::new(body), None).and_then(Iterator::collect).map_err(damaged)
+}
+
+/// Whether the messages of an IPC stream are no longer than its bytes. The reader makes room for what a length says before it reads: 10 kB
+/// could take all memory. What is not a stream at all is left to the reader.
+fn has_its_messages(mut stream: &[u8]) -> bool {
+    loop {
+        let mut length = take(&mut stream, 4);
+        // Before its length, a message has this mark, except in the oldest streams.
+        if length == Some(&[0xFF; 4]) {
+            length = take(&mut stream, 4);
+        }
+        let length = length.and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_le_bytes);
+        if length == 0 {
+            return true;
+        }
+        let Some(metadata) = take(&mut stream, u64::from(length)) else { return false };
+        let Ok(message) = root_as_message(metadata) else { return true };
+        let body = u64::try_from(message.bodyLength()).unwrap_or(u64::MAX);
+        if take(&mut stream, body).is_none() {
+            return false;
+        }
+    }
+}
+
+/// Takes bytes off the front; `None` if there are fewer.
+fn take<'a>(bytes: &mut &'a [u8], length: u64) -> Option<&'a [u8]> {
+    let (taken, rest) = bytes.split_at_checked(usize::try_from(length).ok()?)?;
+    *bytes = rest;
+    Some(taken)
 }
 
 #[cfg(test)]
@@ -122,6 +154,23 @@ mod tests {
         assert_eq!((state.0.as_str(), state.1), ("a\nb", 3));
         assert_eq!(decode_rows(body).expect("read"), rows);
         assert!(decode_rows(&encode_rows(&[]).expect("written")).expect("read").is_empty());
+    }
+
+    #[test]
+    fn lengths_of_messages_are_checked_before_room_is_made_for_them() {
+        let field = Field::new("n", DataType::Int32, false);
+        let column: ArrayRef = Arc::new(Int32Array::from(vec![7; 100]));
+        let batch = RecordBatch::try_new(Arc::new(Schema::new(vec![field])), vec![column]).expect("a batch");
+        let bytes = encode_rows([&batch]).expect("written");
+        assert!(has_its_messages(&bytes) && has_its_messages(b"not a stream"));
+        for length in [i32::MAX, i32::MAX - 3] {
+            let mut long = bytes.clone();
+            long[4..8].copy_from_slice(&length.to_le_bytes());
+            let error = decode_rows(&long).expect_err("refused").to_string();
+            assert!(error.ends_with("a message is longer than they are"), "{error}");
+        }
+        // Cut off in its metadata, and in a body.
+        assert!(!has_its_messages(&bytes[..100]) && !has_its_messages(&bytes[..bytes.len() - 60]));
     }
 
     #[test]

@@ -93,7 +93,7 @@ impl Constant {
             ConstantData::Floats(values) => values.len(),
             ConstantData::Integers(values) => values.len(),
         };
-        if found != dims.iter().product::<usize>() {
+        if dims.iter().try_fold(1usize, |product, dim| product.checked_mul(*dim)) != Some(found) {
             return Err(format!("tensor `{name}` has {found} numbers, its shape is {dims:?}"));
         }
         Ok(Self { dims, data })

@@ -1,10 +1,11 @@
 //! The head of a model, from the latent vector to the logits, as an ONNX model.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use prost::{Message, bytes::Bytes};
 
 use super::super::{
+    decode_model,
     signature::VectorOutput,
     wire::{
         DimensionProto, ModelProto, TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto, data_type::FLOAT,
@@ -14,26 +15,30 @@ use super::super::{
 /// Cuts the head out of an ONNX file: the bytes of a model with the input `latent` and the output `logits`. Fails when the
 /// logits depend on more than the latent vector.
 pub(in crate::onnx) fn cut_head(file: Bytes, latent: &VectorOutput, logits: &VectorOutput) -> Result<Vec<u8>, String> {
-    let model = ModelProto::decode(file).map_err(|error| format!("not an ONNX model: {error}"))?;
+    let model = decode_model(file).map_err(|error| error.to_string())?;
     let mut graph = model.graph.ok_or("the model has no graph")?;
     let unreadable = |error| format!("the graph cannot be read: {error}");
     let nodes = graph.nodes().map_err(unreadable)?;
     let constants: Vec<String> =
         graph.initializers().map_err(unreadable)?.into_iter().map(|tensor| tensor.name).collect();
+    let constant_names: HashSet<&str> = constants.iter().map(String::as_str).collect();
+    let outputs = nodes.iter().enumerate().rev();
+    let producers: HashMap<&str, usize> =
+        outputs.flat_map(|(index, node)| node.output.iter().map(move |name| (name.as_str(), index))).collect();
 
     let mut kept = HashSet::new();
     let mut pending = vec![logits.name.as_str()];
     let mut used = HashSet::new();
     while let Some(name) = pending.pop() {
-        let is_constant = || constants.iter().any(|constant| constant == name);
-        if name.is_empty() || name == latent.name || !used.insert(name) || is_constant() {
+        if name.is_empty() || name == latent.name || !used.insert(name) || constant_names.contains(name) {
             continue;
         }
-        let Some(producer) = nodes.iter().position(|node| node.output.iter().any(|output| output == name)) else {
+        let Some(&producer) = producers.get(name) else {
             return Err(format!("`{}` depends on `{name}` besides `{}`", logits.name, latent.name));
         };
-        kept.insert(producer);
-        pending.extend(nodes[producer].input.iter().map(String::as_str));
+        if kept.insert(producer) {
+            pending.extend(nodes[producer].input.iter().map(String::as_str));
+        }
     }
     let mut index = 0..;
     graph.node.retain(|_| index.next().is_some_and(|i| kept.contains(&i)));

@@ -11,10 +11,16 @@ mod node;
 
 use std::collections::HashMap;
 
-use prost::{Message, bytes::Bytes};
+use prost::bytes::Bytes;
 
 pub(super) use self::{constant::Constant, head::cut_head};
-use super::wire::{ModelProto, NodeProto, TensorProto};
+use super::{
+    decode_model,
+    wire::{NodeProto, TensorProto},
+};
+
+/// The most nodes between a constant and its use.
+const MAX_CHAIN: usize = 64;
 
 /// The graph of a model.
 #[derive(Debug, Clone)]
@@ -30,7 +36,7 @@ impl ModelGraph {
     /// Reads the graph from the bytes of an ONNX file.
     pub(super) fn read(bytes: Bytes) -> Result<Self, String> {
         let not_onnx = |error| format!("not an ONNX model: {error}");
-        let model = ModelProto::decode(bytes).map_err(not_onnx)?;
+        let model = decode_model(bytes).map_err(|error| error.to_string())?;
         let graph = model.graph.ok_or("the model has no graph")?;
         if !graph.sparse_initializer.is_empty() {
             return Err("unsupported: sparse initialisers".into());
@@ -69,11 +75,10 @@ impl ModelGraph {
     }
 
     /// The value that a chain of `Identity` and `Cast` nodes begins with, and the types that it is cast to, first cast first. A
-    /// chain may be as long as the model, so it is not followed by calls.
+    /// longer chain than any exporter writes, or a circle, is followed for [`MAX_CHAIN`] nodes: that is not a constant.
     fn origin<'a>(&'a self, name: &'a str) -> (&'a str, Vec<i64>) {
         let (mut name, mut casts) = (name, Vec::new());
-        // A model that leads in a circle is not valid, and has no origin.
-        for _ in 0..self.nodes.len() {
+        for _ in 0..MAX_CHAIN {
             let Some(&producer) = self.producers.get(name).filter(|_| !self.initializers.contains_key(name)) else {
                 break;
             };

@@ -9,7 +9,21 @@ pub(super) struct LayerShape {
     pub(super) width: usize,
 }
 
+/// The most numbers of a layer, and of all layers of a model: 512 MiB.
+pub(super) const MAX_NUMBERS: usize = 1 << 27;
+
 impl LayerShape {
+    /// The shape, if a layer of it has numbers, and not more than fit in memory.
+    pub(super) fn checked(self) -> Result<Self, String> {
+        let Self { channels, height, width } = self;
+        let numbers =
+            channels.checked_next_multiple_of(8).and_then(|lanes| lanes.checked_mul(height)?.checked_mul(width));
+        match numbers {
+            Some(1..=MAX_NUMBERS) => Ok(self),
+            _ => Err(format!("unsupported: a layer of {channels}x{height}x{width} numbers")),
+        }
+    }
+
     /// A layer of one cell.
     pub(super) const fn vector(channels: usize) -> Self {
         Self { channels, height: 1, width: 1 }

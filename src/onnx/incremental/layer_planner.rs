@@ -77,6 +77,7 @@ struct LayerPlan {
 impl<'a> LayerPlanner<'a> {
     fn plan(graph: &'a ModelGraph, start: &StartValue, end: &str) -> Result<LayerPlan, String> {
         let StartValue { name, shape, is_flat } = *start;
+        shape.checked()?;
         let nodes = graph.between(name, end);
         let mut uses = HashMap::from([(end.to_owned(), 1)]);
         for name in nodes.iter().flat_map(|node| &node.input) {
@@ -88,6 +89,7 @@ impl<'a> LayerPlanner<'a> {
         planner.insert(name, LinearValue { is_flat, ..planner.value_of(0) });
         for node in nodes {
             let value = operators::apply(&mut planner, node)?;
+            value.shape.checked()?;
             let name = node.output.first().ok_or_else(|| format!("{} has no output", node.op_type))?;
             planner.insert(name, value);
         }
@@ -212,10 +214,12 @@ impl<'a> LayerPlanner<'a> {
     pub(super) fn dense(&mut self, value: LinearValue, dense: DenseMap, mut bias: Vec<f64>) -> LinearValue {
         let shape = LayerShape::vector(bias.len());
         let composed = |LinearTerm { layer, map }: &LinearTerm| {
-            let from = self.layers[*layer].epilogue.after;
-            let first = map.clone().into_dense(from)?;
-            let cheap = bias.len() <= dense.inputs && dense.weights.len() * first.inputs <= MAX_PRODUCT_WORK;
-            cheap.then(|| LinearTerm { layer: *layer, map: LinearMap::Dense(dense.after(&first)) })
+            let inputs = map.dense_inputs(self.layers[*layer].epilogue.after)?;
+            let work = dense.weights.len().saturating_mul(inputs);
+            if bias.len() > dense.inputs || work > MAX_PRODUCT_WORK {
+                return None;
+            }
+            Some(LinearTerm { layer: *layer, map: LinearMap::Dense(dense.after(map, inputs)?) })
         };
         let terms: Option<Vec<_>> =
             (value.shape.cells() == 1).then(|| value.terms.iter().map(composed).collect()).flatten();

@@ -1,6 +1,6 @@
 //! Linear maps between layers as the graph defines them, before they are packed for the kernels.
 
-use super::geometry::{LayerShape, SlidingWindow};
+use super::geometry::{LayerShape, Rect, SlidingWindow};
 
 /// A linear map from one layer to another. Following factors, such as those of a batch normalisation, are folded into it in
 /// double precision.
@@ -71,19 +71,23 @@ impl LinearMap {
         self
     }
 
-    /// This map as a matrix, if its output is one cell.
-    pub(super) fn into_dense(self, from: LayerShape) -> Option<DenseMap> {
-        let (inputs, cells) = (from.channels * from.cells(), from.cells());
+    /// The columns of this map as a matrix, if its output is one cell.
+    pub(super) fn dense_inputs(&self, from: LayerShape) -> Option<usize> {
         match self {
-            Self::Dense(dense) => Some(dense),
-            Self::Average(AverageMap { window, shares, scale }) if window == SlidingWindow::all(from) => {
-                let mut weights = vec![0.0; from.channels * inputs];
-                for (channel, scale) in scale.iter().enumerate() {
-                    weights[channel * inputs + channel * cells..][..cells].fill(scale * f64::from(shares[0]));
-                }
-                Some(DenseMap { weights, inputs })
-            }
+            Self::Dense(dense) => Some(dense.inputs),
+            Self::Average(average) if average.window == SlidingWindow::all(from) => Some(from.channels * from.cells()),
             _ => None,
+        }
+    }
+
+    /// The outputs that read a rectangle of the input; some may be outside the layer.
+    pub(super) fn readers(&self, rect: Rect) -> Rect {
+        match self {
+            Self::Scale(_) => rect,
+            Self::Convolution(ConvolutionMap { window, .. }) | Self::Average(AverageMap { window, .. }) => {
+                window.readers(rect)
+            }
+            Self::Dense(_) => Rect::cell_at(0, 0),
         }
     }
 
@@ -92,26 +96,45 @@ impl LinearMap {
         match self {
             Self::Scale(_) => to.channels * to.cells(),
             Self::Convolution(ConvolutionMap { window, group, .. }) => {
-                to.channels * to.cells() * from.channels / group * window.y.size * window.x.size
+                let window = window.y.size.saturating_mul(window.x.size);
+                (to.channels * to.cells()).saturating_mul(from.channels / group).saturating_mul(window)
             }
-            Self::Average(AverageMap { window, .. }) => to.channels * to.cells() * window.y.size * window.x.size,
+            Self::Average(AverageMap { window, .. }) => {
+                (to.channels * to.cells()).saturating_mul(window.y.size.saturating_mul(window.x.size))
+            }
             Self::Dense(DenseMap { weights, .. }) => weights.len(),
         }
     }
 }
 
 impl DenseMap {
-    /// The product of this matrix and another: this one is applied after `first`.
-    pub(super) fn after(&self, first: &Self) -> Self {
-        let mut weights = vec![0.0; self.weights.len() / self.inputs * first.inputs];
-        for (row, out) in self.weights.chunks_exact(self.inputs).zip(weights.chunks_exact_mut(first.inputs)) {
-            for (factor, row) in row.iter().zip(first.weights.chunks_exact(first.inputs)) {
-                for (out, weight) in out.iter_mut().zip(row) {
-                    *out += factor * weight;
+    /// The product of this matrix and a map that is applied before it, which as a matrix has `inputs` columns
+    /// ([`LinearMap::dense_inputs`]).
+    pub(super) fn after(&self, first: &LinearMap, inputs: usize) -> Option<Self> {
+        let mut weights = vec![0.0; self.weights.len() / self.inputs * inputs];
+        let rows = self.weights.chunks_exact(self.inputs).zip(weights.chunks_exact_mut(inputs));
+        match first {
+            LinearMap::Dense(first) => {
+                for (row, out) in rows {
+                    for (factor, row) in row.iter().zip(first.weights.chunks_exact(inputs)) {
+                        for (out, weight) in out.iter_mut().zip(row) {
+                            *out += factor * weight;
+                        }
+                    }
                 }
             }
+            // The matrix of an average has mostly zeros, and would be large: channels times inputs.
+            LinearMap::Average(AverageMap { shares, scale, .. }) => {
+                for (row, out) in rows {
+                    let cells = out.chunks_exact_mut(inputs / scale.len());
+                    for ((factor, scale), cells) in row.iter().zip(scale).zip(cells) {
+                        cells.fill(factor * (scale * f64::from(shares[0])));
+                    }
+                }
+            }
+            _ => return None,
         }
-        Self { weights, inputs: first.inputs }
+        Some(Self { weights, inputs })
     }
 
     /// The matrix times a vector.

@@ -32,7 +32,7 @@ pub(super) use self::{
     layer_planner::affine_head,
 };
 use self::{
-    geometry::{LayerShape, Rect, SlidingWindow},
+    geometry::{LayerShape, MAX_NUMBERS, Rect, SlidingWindow},
     kernel::{Activation, Epilogue},
     layer_planner::{LayerPlanner, LinearTerm, PlannedLayer},
     packed_map::PackedMap,
@@ -102,13 +102,14 @@ impl IncrementalModel {
                 logits.name, logits.length
             ));
         }
+        check_memory(&planned)?;
         let work = |layer: &PlannedLayer| {
             let work = |LinearTerm { layer: from, map }: &LinearTerm| {
                 map.work(planned[*from].epilogue.after, layer.epilogue.before)
             };
-            layer.terms.iter().map(work).sum::<usize>()
+            layer.terms.iter().map(work).fold(0, usize::saturating_add)
         };
-        let image = planned.iter().map(work).sum();
+        let image = planned.iter().map(work).fold(0, usize::saturating_add);
         let mut layers: Vec<PackedLayer> = Vec::with_capacity(planned.len());
         let mut differences_from: Vec<usize> = (0..planned.len()).collect();
         for (i, PlannedLayer { terms, bias, epilogue }) in planned.iter().enumerate() {
@@ -170,6 +171,21 @@ impl IncrementalModel {
         let terms = self.layers.iter().flat_map(|layer| &layer.terms);
         terms.map(|term| term.map.list_length(self.layers[term.from].epilogue.after)).max().unwrap_or(0)
     }
+}
+
+/// Refuses layers that would not fit in memory, with the sums around them that windows at the edge reach.
+fn check_memory(layers: &[PlannedLayer]) -> Result<(), String> {
+    let mut total = 0;
+    for PlannedLayer { terms, epilogue, .. } in layers {
+        let reached = terms.iter().map(|LinearTerm { layer, map }| map.readers(layers[*layer].epilogue.after.rect()));
+        let rect = reached.fold(epilogue.before.rect(), Rect::bounding);
+        total += rect.cells().saturating_mul(epilogue.before.lanes()).saturating_add(epilogue.after.length());
+        if total > MAX_NUMBERS {
+            let LayerShape { channels, height, width } = epilogue.before;
+            return Err(format!("unsupported: {total} numbers of layers up to one of {channels}x{height}x{width}"));
+        }
+    }
+    Ok(())
 }
 
 impl PackedLayer {

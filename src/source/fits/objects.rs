@@ -11,6 +11,10 @@ use super::{
 };
 use crate::fits::{self, Hdu, HduKind};
 
+/// The most bands of an object, more than spectral cubes have. Each takes a name, whatever the size of its plane, and names are compared
+/// with each other.
+const MAX_BANDS: usize = 1 << 14;
+
 /// A plane of an HDU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct PlaneIndex {
@@ -192,8 +196,17 @@ fn axes(shape: &[usize]) -> &[usize] {
     shape
 }
 
+/// Refuses more bands than an object may have.
+fn check_bands(found: usize) -> Result<(), String> {
+    let few = found <= MAX_BANDS;
+    few.then_some(()).ok_or_else(|| format!("has {found} bands, expected at most {MAX_BANDS}"))
+}
+
 /// Whether several image HDUs are the bands of one object, for `layout: auto`.
 fn is_hdu_per_band(images: &[&Hdu], bands: Option<&[String]>) -> bool {
+    if images.len() > MAX_BANDS {
+        return false;
+    }
     let are_flat = images.iter().all(|hdu| axes(&hdu.shape).len() == 2);
     let named: Vec<Option<String>> = images.iter().map(|hdu| band_of(&hdu.header, bands.is_some())).collect();
     let distinct: HashSet<&Option<String>> = named.iter().collect();
@@ -210,7 +223,10 @@ fn planes_of(hdu: &Hdu) -> Result<(usize, [usize; 2]), String> {
     usable(hdu)?;
     match *axes(&hdu.shape) {
         [height, width] => Ok((1, [height, width])),
-        [planes, height, width] | [_, planes, height, width] => Ok((planes, [height, width])),
+        [planes, height, width] | [_, planes, height, width] => {
+            check_bands(planes)?;
+            Ok((planes, [height, width]))
+        }
         _ => Err(format!("has the shape {:?}, expected [y, x] or [band, y, x]", hdu.shape)),
     }
 }
@@ -304,6 +320,7 @@ impl FileContext<'_> {
     /// The object whose bands are HDUs.
     fn object_of_hdus(&self, images: &[&Hdu]) -> Result<ObjectPlanes, String> {
         let Self { hdus, companions, settings, bands } = self;
+        check_bands(images.len())?;
         let all = plane_per_hdu(images)?;
         let named: Option<Vec<String>> = images.iter().map(|hdu| band_of(&hdu.header, true)).collect();
         let primary = hdus.first().and_then(|hdu| hdu.header.text("BANDS"));

@@ -153,7 +153,7 @@ impl ImageColumn {
             (Some(size), _) => (size, size),
             (None, None) => return Err(format!("column `{name}` does not give the shape of its images: set `size`")),
         };
-        let pixels = depth * height * width;
+        let pixels = depth.saturating_mul(height).saturating_mul(width);
         if pixels == 0 || length.is_some_and(|length| length != pixels) {
             let found = length.unwrap_or(0);
             return Err(format!("column `{name}` has {found} numbers per row, expected {depth} x {height} x {width}"));

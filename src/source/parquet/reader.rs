@@ -168,14 +168,14 @@ impl ParquetReader {
 
 /// The row groups from a row on, and how many rows of the first one precede it.
 fn row_groups_from(footer: &ArrowReaderMetadata, row: u64) -> (Vec<usize>, usize) {
-    let mut before = 0;
+    let mut before = 0u64;
     let groups = footer.metadata().row_groups();
     for (index, group) in groups.iter().enumerate() {
         let rows = u64::try_from(group.num_rows()).unwrap_or(0);
-        if row < before + rows {
+        if row < before.saturating_add(rows) {
             return ((index..groups.len()).collect(), usize::try_from(row - before).unwrap_or(usize::MAX));
         }
-        before += rows;
+        before = before.saturating_add(rows);
     }
     (Vec::new(), 0)
 }

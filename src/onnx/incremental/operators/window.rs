@@ -10,6 +10,11 @@ use super::{
 };
 use crate::onnx::wire::NodeProto;
 
+/// The longest side of a window, and the most padding.
+const MAX_WINDOW: i64 = 1 << 16;
+/// The largest stride: weights are packed once for each remainder of a position in both directions.
+const MAX_STRIDE: i64 = 64;
+
 pub(super) fn convolution(planner: &mut LayerPlanner, node: &NodeProto) -> Result<LinearValue, String> {
     let weights = planner.graph.constant(node.input(1)?)?;
     let &[outputs, inputs, height, width] = weights.dims.as_slice() else {
@@ -17,7 +22,8 @@ pub(super) fn convolution(planner: &mut LayerPlanner, node: &NodeProto) -> Resul
     };
     let value = spatial_input(planner, node)?;
     let group = usize::try_from(node.int("group", 1)).unwrap_or(0);
-    if group == 0 || outputs % group != 0 || inputs * group != value.shape.channels {
+    let fits = inputs.checked_mul(group) == Some(value.shape.channels);
+    if group == 0 || outputs == 0 || outputs % group != 0 || !fits {
         return Err(format!("Conv expects {inputs} channels in {group} groups, found {:?}", value.shape));
     }
     let (window, after) = window_of(node, value.shape, &[height as i64, width as i64])?;
@@ -89,6 +95,10 @@ fn window_of(node: &NodeProto, shape: LayerShape, size: &[i64]) -> Result<(Slidi
     };
     let size = <[i64; 2]>::try_from(size).map_err(|_| format!("unsupported: op {op} with a kernel of {size:?}"))?;
     let (strides, ceil) = (pair("strides")?, uses_ceil_mode(node));
+    if size.iter().chain(&pads).any(|number| *number > MAX_WINDOW) || strides.iter().any(|stride| *stride > MAX_STRIDE)
+    {
+        return Err(format!("unsupported: op {op} with kernel {size:?}, strides {strides:?}, pads {pads:?}"));
+    }
     let auto_pad = node.string("auto_pad").unwrap_or(b"NOTSET");
     let axis = |i: usize, length: usize| -> Result<(WindowAxis, usize), String> {
         let (size, stride, length) = (size[i], strides[i], length as i64);
@@ -118,5 +128,5 @@ fn window_of(node: &NodeProto, shape: LayerShape, size: &[i64]) -> Result<(Slidi
         Ok((axis, outputs as usize))
     };
     let ((y, height), (x, width)) = (axis(0, shape.height)?, axis(1, shape.width)?);
-    Ok((SlidingWindow { y, x }, LayerShape { height, width, ..shape }))
+    Ok((SlidingWindow { y, x }, LayerShape { height, width, ..shape }.checked()?))
 }

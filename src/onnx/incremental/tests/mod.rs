@@ -11,7 +11,10 @@ use super::{
     layer_planner::LayerPlanner,
 };
 use crate::onnx::{
-    graph::{ModelGraph, builder::GraphBuilder},
+    graph::{
+        ModelGraph,
+        builder::{AttributeValue, GraphBuilder},
+    },
     signature::{ModelSignature, VectorOutput},
 };
 
@@ -228,4 +231,62 @@ fn recognises_an_affine_head() {
     build.node("MatMul", &["bent", "w"], "logits", &[]);
     let why = affine_head(&build.read(), &vector("latent", 2), &vector("logits", 3)).unwrap_err();
     assert_eq!(why, "`logits` is not an affine function of `latent`");
+}
+
+/// The error of a model of one node over an image of 3x8x8 pixels and constants of the given shapes.
+fn refused(op: &str, constants: &[(&str, &[usize])], attributes: &[(&str, AttributeValue)]) -> String {
+    let mut build = GraphBuilder::default();
+    for (name, dims) in constants {
+        let count = dims.iter().try_fold(1usize, |product, dim| product.checked_mul(*dim)).unwrap_or(0);
+        build.constant(name, dims, vec![0.5; count]);
+    }
+    let inputs: Vec<&str> = std::iter::once("image").chain(constants.iter().map(|(name, _)| *name)).collect();
+    build.node(op, &inputs, "logits", attributes);
+    IncrementalModel::of(&build.read(), &signature(3, 8, 3)).expect_err("refused")
+}
+
+#[test]
+fn shapes_that_no_memory_holds_are_refused_before_they_are_made() {
+    const HUGE: i64 = 1 << 40;
+    let unsupported = |found: String| assert!(found.starts_with("unsupported: "), "{found}");
+    let (kernel, zero) = (("kernel_shape", AttributeValue::Ints(&[1, 1])), ("pads", AttributeValue::Ints(&[0; 4])));
+    unsupported(refused("MaxPool", &[], &[kernel, zero, ("strides", AttributeValue::Ints(&[HUGE, HUGE]))]));
+    unsupported(refused("Conv", &[("w", &[3, 3, 1, 1])], &[("strides", AttributeValue::Ints(&[i64::MAX, 1]))]));
+    let kernel = ("kernel_shape", AttributeValue::Ints(&[i64::MAX, i64::MAX]));
+    unsupported(refused("AveragePool", &[], &[kernel, ("pads", AttributeValue::Ints(&[i64::MAX - 1; 4]))]));
+    // 65,536 outputs in each direction.
+    let kernel = ("kernel_shape", AttributeValue::Ints(&[1 << 16, 1 << 16]));
+    unsupported(refused("MaxPool", &[], &[kernel, ("pads", AttributeValue::Ints(&[(1 << 16) - 1; 4]))]));
+    // No numbers, whose shape says how many channels come out.
+    let error = refused("Conv", &[("w", &[1 << 60, 0, 1, 1])], &[]);
+    assert!(error.starts_with("Conv expects 0 channels"), "{error}");
+    let error = refused("Conv", &[("w", &[1 << 33, 1 << 33, 1, 1])], &[]);
+    assert!(error.contains("`w` has 0 numbers"), "{error}");
+}
+
+/// A mean over all cells of an image, then a matrix: with many channels the mean as a matrix would take terabytes.
+#[test]
+fn a_mean_and_a_matrix_become_one_matrix_without_the_matrix_of_the_mean() {
+    let (channels, side) = (3, 5);
+    let mut build = GraphBuilder::default();
+    build.constant("w", &[channels, 2], (0..6).map(|weight| weight as f32 - 2.0).collect());
+    build.node("GlobalAveragePool", &["image"], "mean", &[]);
+    build.node("Flatten", &["mean"], "flat", &[]);
+    build.node("MatMul", &["flat", "w"], "logits", &[]);
+    let model = IncrementalModel::of(&build.read(), &signature(channels, side, 2)).expect("a model");
+    let image: Vec<f32> = (0..channels * side * side).map(|pixel| pixel as f32).collect();
+    // The means are 12, 37 and 62.
+    assert_eq!(model.base_image(&image).logits, [-2.0 * 12.0 + 2.0 * 62.0, -12.0 + 37.0 + 3.0 * 62.0]);
+
+    let many = 1 << 15;
+    let mut build = GraphBuilder::default();
+    build.constant("more", &[many, 3, 1, 1], vec![0.25; 3 * many]);
+    build.constant("w", &[many, 2], vec![0.5; 2 * many]);
+    build.node("Conv", &["image", "more"], "wide", &[]);
+    build.node("GlobalAveragePool", &["wide"], "mean", &[]);
+    build.node("Flatten", &["mean"], "flat", &[]);
+    build.node("MatMul", &["flat", "w"], "logits", &[]);
+    let model = IncrementalModel::of(&build.read(), &signature(3, side, 2)).expect("a model");
+    let logits = model.base_image(&[1.0; 75]).logits;
+    assert!(logits.iter().all(|logit| (logit / (0.75 * 0.5 * many as f32) - 1.0).abs() < 1e-4), "{logits:?}");
 }
