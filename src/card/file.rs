@@ -168,11 +168,11 @@ impl ModelFile {
             false => Err(Error::new(ErrorKind::InvalidInput, "it is not an ordinary file")),
         });
         let bytes = read.map_err(|error| CardError::Read { path: path.display().to_string(), error })?;
-        Self::of_bytes(path, bytes.into(), change)
+        Self::of_bytes(path, &bytes.into(), change)
     }
 
     /// Reads the card of a file in memory. Files that it names lie beside the path.
-    pub(crate) fn of_bytes(path: &Path, bytes: Bytes, change: impl FnOnce(&mut Card)) -> Result<Self, CardError> {
+    pub(crate) fn of_bytes(path: &Path, bytes: &Bytes, change: impl FnOnce(&mut Card)) -> Result<Self, CardError> {
         let name = path.display().to_string();
         let model = decode_model(bytes.clone()).map_err(|error| match error {
             DecodeModelError::NotOnnx(_) => CardError::NotOnnx(name.clone()),
@@ -184,7 +184,7 @@ impl ModelFile {
         let mut card = Card::parse(&entry.value, &name)?;
         change(&mut card);
         card.verify(&graph).map_err(|reason| CardError::Unusable { path: name.clone(), reason })?;
-        let digest = external::digest(path, &bytes).map_err(|reason| CardError::Files { path: name, reason })?;
+        let digest = external::digest(path, bytes).map_err(|reason| CardError::Files { path: name, reason })?;
         Ok(Self { card, digest })
     }
 }

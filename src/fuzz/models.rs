@@ -93,7 +93,7 @@ pub(super) const CARD: FuzzTarget = FuzzTarget {
 };
 
 fn read_model(bytes: &[u8]) {
-    match ModelFile::of_bytes(Path::new("model.onnx"), Bytes::copy_from_slice(bytes), |_| ()) {
+    match ModelFile::of_bytes(Path::new("model.onnx"), &Bytes::copy_from_slice(bytes), |_| ()) {
         Ok(file) => {
             assert!(file.card.classes.len() >= 2 && file.card.size > 0 && file.digest.len() == 64);
         }

@@ -105,7 +105,7 @@ fn start() -> QueryThread {
             let outcome = catch_unwind(AssertUnwindSafe(|| match run.query(&sql) {
                 Ok(rows) => drop(rows.schema()),
                 Err(QueryError::Sql(message)) => assert!(!message.is_empty()),
-                Err(QueryError::Run(error)) => panic!("{}: {error:?}", error.report()),
+                Err(error) => panic!("{error:?}"),
             }));
             if answer.send(outcome.is_ok()).is_err() {
                 break;
