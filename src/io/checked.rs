@@ -5,7 +5,7 @@
 
 use std::{
     fs::File,
-    io::{self, Read, Seek, SeekFrom},
+    io::{self, Read},
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
@@ -19,7 +19,7 @@ use parquet::{
     file::reader::{ChunkReader, Length},
 };
 
-use super::disk;
+use super::{disk, parquet as parquet_file};
 use crate::error::{Error, Result};
 
 /// Bytes of a block; the last one of a file may be shorter.
@@ -107,7 +107,11 @@ impl CheckedFile {
     /// # Errors
     /// When it cannot be opened; [`Error::Data`] when the checksums are not those of a file of this length.
     pub(crate) fn open(path: &Path, sums: &str) -> Result<Self> {
-        let file = disk::open(path)?;
+        Self::of(disk::open(path)?, path, sums)
+    }
+
+    /// A file that is open.
+    pub(super) fn of(file: File, path: &Path, sums: &str) -> Result<Self> {
         let length = file.metadata().map_err(|error| Error::io("read", path, error))?.len();
         let wrong = || Error::data(format!("`{}` does not have the length of its checksums", path.display()));
         let sum = |digits: &[u8]| u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok();
@@ -188,9 +192,17 @@ impl CheckedFile {
     fn read_unchecked(&self, start: u64, length: usize) -> Result<Vec<u8>> {
         let mut bytes = vec![0; length];
         let mut file = self.0.file.lock().unwrap_or_else(PoisonError::into_inner);
-        let read = file.seek(SeekFrom::Start(start)).and_then(|_| file.read_exact(&mut bytes));
-        read.map_err(|error| Error::io("read", &self.0.path, error))?;
+        disk::read_at(&self.0.path, &mut file, start, &mut bytes)?;
         Ok(bytes)
+    }
+
+    /// As [`read`](Self::read), for the libraries.
+    fn read_noted(&self, start: u64, length: usize) -> Result<Vec<u8>> {
+        self.read(start, length).inspect_err(|error| {
+            if matches!(error, Error::Environment { .. }) {
+                parquet_file::note(Error::environment(error.report()));
+            }
+        })
     }
 }
 
@@ -206,7 +218,7 @@ impl Read for CheckedReader {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         if self.piece.position() == self.piece.get_ref().len() as u64 {
             let length = self.file.length().saturating_sub(self.at).min(BLOCK as u64) as usize;
-            self.piece = io::Cursor::new(self.file.read(self.at, length).map_err(io::Error::other)?);
+            self.piece = io::Cursor::new(self.file.read_noted(self.at, length).map_err(io::Error::other)?);
             self.at += length as u64;
         }
         self.piece.read(out)
@@ -227,7 +239,7 @@ impl ChunkReader for CheckedFile {
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> ParquetResult<bytes::Bytes> {
-        self.read(start, length).map(Into::into).map_err(|error| ParquetError::External(error.into()))
+        self.read_noted(start, length).map(Into::into).map_err(|error| ParquetError::External(error.into()))
     }
 }
 

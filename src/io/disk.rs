@@ -6,7 +6,7 @@
 
 use std::{
     fs::{self, File},
-    io::{self, Read, Write},
+    io::{self, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
 };
 
@@ -170,6 +170,18 @@ pub(crate) fn open(path: &Path) -> Result<File> {
         return Err(not_a_file(path));
     }
     attempt(Operation::Read(path), || File::open(path)).map_err(|error| Error::io("open", path, error))
+}
+
+/// Reads bytes of an open file.
+///
+/// # Errors
+/// When the system cannot read, or the file ends before.
+pub(crate) fn read_at(path: &Path, file: &mut File, start: u64, bytes: &mut [u8]) -> Result<()> {
+    let read = attempt(Operation::Read(path), || {
+        file.seek(SeekFrom::Start(start))?;
+        file.read_exact(bytes)
+    });
+    read.map_err(|error| Error::io("read", path, error))
 }
 
 fn not_a_file(path: &Path) -> Error {

@@ -1,8 +1,9 @@
 //! Opens Parquet files: the footer, and batches.
 
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
     fs::File,
+    io::{self, BufReader, Read},
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
 };
@@ -15,7 +16,8 @@ use parquet::{
     arrow::arrow_reader::{
         ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
     },
-    file::reader::ChunkReader,
+    errors::{ParquetError, Result as ParquetResult},
+    file::reader::{ChunkReader, Length},
 };
 
 use super::{
@@ -29,10 +31,75 @@ use crate::error::{Error, Result};
 ///
 /// # Errors
 /// [`Error::Environment`] when the file cannot be opened, [`Error::Data`] when it is not Parquet.
-pub fn open(path: &Path) -> Result<(File, ArrowReaderMetadata)> {
-    let file = disk::open(path)?;
+pub fn open(path: &Path) -> Result<(ParquetFile, ArrowReaderMetadata)> {
+    let file = ParquetFile { file: disk::open(path)?, path: path.to_owned() };
     let footer = footer(path, &file)?;
     Ok((file, footer))
+}
+
+/// An open file whose failed reads stay errors of the environment.
+#[derive(Debug)]
+pub struct ParquetFile {
+    file: File,
+    path: PathBuf,
+}
+
+impl ParquetFile {
+    /// The file itself.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+}
+
+impl Length for ParquetFile {
+    fn len(&self) -> u64 {
+        self.file.len()
+    }
+}
+
+impl ChunkReader for ParquetFile {
+    type T = ParquetFileReader;
+
+    fn get_read(&self, start: u64) -> ParquetResult<ParquetFileReader> {
+        Ok(ParquetFileReader { reader: self.file.get_read(start)?, path: self.path.clone() })
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> ParquetResult<bytes::Bytes> {
+        self.file.get_bytes(start, length).map_err(|error| match error {
+            ParquetError::External(cause) => match cause.downcast::<io::Error>() {
+                Ok(error) => ParquetError::External(noted(&self.path, *error).into()),
+                Err(cause) => ParquetError::External(cause),
+            },
+            error => error,
+        })
+    }
+}
+
+/// Reads a [`ParquetFile`] from some place on.
+pub struct ParquetFileReader {
+    reader: BufReader<File>,
+    path: PathBuf,
+}
+
+impl Read for ParquetFileReader {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        self.reader.read(out).map_err(|error| noted(&self.path, error))
+    }
+}
+
+/// Notes that the system could not read a file; a file that ends too early is damaged instead.
+fn noted(path: &Path, error: io::Error) -> io::Error {
+    if matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::Interrupted) {
+        return error;
+    }
+    let copy = io::Error::new(error.kind(), error.to_string());
+    note(Error::io("read", path, error));
+    copy
+}
+
+/// Keeps an error of the environment for [`contained`]: the libraries for Parquet and Arrow pass on its text only.
+pub(super) fn note(error: Error) {
+    FAILED_READ.with(|failed| _ = failed.borrow_mut().get_or_insert(error));
 }
 
 /// Reads a footer. The libraries panic at some damaged ones (`unimplemented!`, a length that does not fit): that is damage too.
@@ -40,23 +107,31 @@ fn footer(path: &Path, file: &impl ChunkReader) -> Result<ArrowReaderMetadata> {
     if is_too_deep(file) {
         return Err(not_parquet(path, format!("its schema has more than {MAX_LEVELS} levels")));
     }
-    let load = || ArrowReaderMetadata::load(file, ArrowReaderOptions::new());
-    contained(path, load)?.map_err(|error| not_parquet(path, error))
+    contained(path, || ArrowReaderMetadata::load(file, ArrowReaderOptions::new()))
 }
 
 /// Calls a function of the libraries for Parquet and Arrow; a panic becomes an error of the file.
 ///
 /// # Errors
-/// [`Error::Data`] after a panic.
-fn contained<T>(path: &Path, call: impl FnOnce() -> T) -> Result<T> {
+/// [`Error::Environment`] when the system could not read, otherwise [`Error::Data`].
+fn contained<T, E: Into<crate::error::Cause>>(
+    path: &Path,
+    call: impl FnOnce() -> std::result::Result<T, E>,
+) -> Result<T> {
+    FAILED_READ.take();
     QUIET.with(|quiet| quiet.set(quiet.get() + 1));
     let result = catch_unwind(AssertUnwindSafe(call));
     QUIET.with(|quiet| quiet.set(quiet.get() - 1));
-    result.map_err(|panic| {
-        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-        let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-        not_parquet(path, text.unwrap_or_else(|| "the library failed".into()))
-    })
+    let error = match result {
+        Ok(Ok(value)) => return Ok(value),
+        Ok(Err(error)) => not_parquet(path, error),
+        Err(panic) => {
+            let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+            let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+            not_parquet(path, text.unwrap_or_else(|| "the library failed".into()))
+        }
+    };
+    Err(FAILED_READ.take().unwrap_or(error))
 }
 
 /// Whether a panic of this thread is contained, and not to be printed as a bug.
@@ -66,6 +141,8 @@ pub fn panics_are_contained() -> bool {
 
 thread_local! {
     static QUIET: Cell<usize> = const { Cell::new(0) };
+    /// The first read of this thread that failed within a call of the libraries.
+    static FAILED_READ: RefCell<Option<Error>> = const { RefCell::new(None) };
 }
 
 /// Opens a part of a table with its checksums, and reads its footer.
@@ -103,7 +180,7 @@ impl Batches {
     /// # Errors
     /// [`Error::Data`] when the file is damaged.
     pub fn of<F: ChunkReader + 'static>(path: &Path, builder: ParquetRecordBatchReaderBuilder<F>) -> Result<Self> {
-        let reader = contained(path, || builder.build())?.map_err(|error| not_parquet(path, error))?;
+        let reader = contained(path, || builder.build())?;
         Ok(Self { path: path.to_owned(), reader })
     }
 
@@ -118,10 +195,7 @@ impl Iterator for Batches {
 
     fn next(&mut self) -> Option<Self::Item> {
         let Self { path, reader } = self;
-        match contained(path, || reader.next()) {
-            Ok(rows) => Some(rows?.map_err(|error| not_parquet(path, error))),
-            Err(panic) => Some(Err(panic)),
-        }
+        contained(path, || reader.next().transpose()).transpose()
     }
 }
 
@@ -137,4 +211,61 @@ pub fn read(path: &Path, batch_rows: usize) -> Result<Batches> {
 /// A file that cannot be read as Parquet.
 pub fn not_parquet(path: &Path, error: impl Into<crate::error::Cause>) -> Error {
     Error::data(format!("cannot read `{}` as Parquet", path.display())).caused_by(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, sync::Arc};
+
+    use arrow::{
+        array::{ArrayRef, Int32Array},
+        datatypes::{DataType, Field, Schema},
+    };
+    use parquet::arrow::ArrowWriter;
+
+    use super::*;
+    use crate::io::checked::{BlockSums, CheckedFile};
+
+    fn part(folder: &Path) -> PathBuf {
+        let path = folder.join("part.parquet");
+        let schema = Arc::new(Schema::new(vec![Field::new("number", DataType::Int32, false)]));
+        let column: ArrayRef = Arc::new(Int32Array::from_iter_values(0..100_000));
+        let rows = RecordBatch::try_new(schema.clone(), vec![column]).expect("rows");
+        let mut writer = ArrowWriter::try_new(fs::File::create(&path).expect("room"), schema, None).expect("a writer");
+        writer.write(&rows).expect("room");
+        writer.close().expect("room");
+        path
+    }
+
+    /// A file of which every read fails: it is open for writing only.
+    fn unreadable(path: &Path) -> File {
+        File::options().write(true).open(path).expect("a file")
+    }
+
+    fn is_environment(error: &Error) -> bool {
+        matches!(error, Error::Environment { .. }) && error.report().contains("part.parquet`: ")
+    }
+
+    #[test]
+    fn a_read_that_fails_is_of_the_environment_and_a_file_that_is_cut_off_is_not() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = part(folder.path());
+        let (_, good) = open(&path).expect("Parquet");
+        let file = || ParquetFile { file: unreadable(&path), path: path.clone() };
+        assert!(is_environment(&footer(&path, &file()).expect_err("a failing disk")));
+        let mut rows = batches(&path, file(), good.clone(), 10).expect("a reader");
+        assert!(is_environment(&rows.next().expect("rows").expect_err("a failing disk")));
+
+        let bytes = fs::read(&path).expect("a file");
+        let checked = || CheckedFile::of(unreadable(&path), &path, &BlockSums::of(&bytes)).expect("checksums");
+        assert!(is_environment(&footer(&path, &checked()).expect_err("a failing disk")));
+        let mut rows = batches(&path, checked(), good.clone(), 10).expect("a reader");
+        assert!(is_environment(&rows.next().expect("rows").expect_err("a failing disk")));
+
+        fs::write(&path, &bytes[..1000]).expect("room");
+        let short = ParquetFile { file: File::open(&path).expect("a file"), path: path.clone() };
+        let mut rows = batches(&path, short, good, 10).expect("a reader");
+        assert!(matches!(rows.find_map(Result::err), Some(Error::Data { .. })));
+        assert!(matches!(open(&path), Err(Error::Data { .. })));
+    }
 }

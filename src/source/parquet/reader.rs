@@ -25,7 +25,7 @@ use crate::{
     error::{Error, Result},
     io::{
         digest,
-        parquet::{self as parquet_file, Batches, not_parquet},
+        parquet::{self as parquet_file, Batches, ParquetFile, not_parquet},
     },
     stage::{Read, Reader, Reject},
 };
@@ -42,7 +42,7 @@ pub(super) struct ParquetReader {
     /// Identifies the file: its length and its end, where Parquet has its footer.
     contents: u128,
     /// The file and its footer until the first batch is read, which sets the batch size.
-    unread: Option<(File, ArrowReaderMetadata)>,
+    unread: Option<(ParquetFile, ArrowReaderMetadata)>,
     batches: Option<Batches>,
     /// Rows that were read and not returned, when a later batch is smaller than the first.
     pending: Option<RecordBatch>,
@@ -89,7 +89,7 @@ impl ParquetReader {
     pub(super) fn open(path: &Path, columns: Arc<ColumnMapping>, offset: u64) -> Result<Self> {
         let (file, footer) = parquet_file::open(path)?;
         columns.check(path, footer.schema())?;
-        let contents = end_of(&file).map_err(|error| Error::io("read", path, error))?;
+        let contents = end_of(file.file()).map_err(|error| Error::io("read", path, error))?;
         let unread = Some((file, footer));
         Ok(Self { path: path.to_owned(), columns, offset, contents, unread, batches: None, pending: None })
     }
