@@ -247,6 +247,7 @@ impl RunDir {
 
     fn forget_before(&self, checkpoint: &CommitRecord) -> Result<()> {
         let older: Vec<u64> = commits(&self.path)?.into_iter().filter(|number| *number < checkpoint.commit).collect();
+        let mut emptied = BTreeSet::new();
         for number in &older {
             // The run does not need it any more.
             let old = readable(CommitRecord::read(&self.path, *number))?.flatten().unwrap_or_default();
@@ -255,9 +256,13 @@ impl RunDir {
                 let kept: HashSet<&str> = kept.iter().map(|part| part.file.as_str()).collect();
                 for part in parts.iter().filter(|part| !kept.contains(part.file.as_str())) {
                     disk::remove_file(&self.table(table).join(&part.file))?;
+                    emptied.insert(table.clone());
                 }
             }
         }
+        // A part that comes back after a power loss is removed by the next start only while its record exists. Programs that read the
+        // folder would read its rows twice.
+        emptied.iter().map(|table| self.table(table)).try_for_each(|folder| disk::sync_folder(&folder))?;
         // The oldest is removed last: while it exists, a later start finds what is left to remove.
         for number in older.iter().rev() {
             disk::remove_file(&commit_path(&self.path, *number))?;
