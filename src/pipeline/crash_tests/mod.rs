@@ -25,7 +25,7 @@ use self::{
     crash_states::{CrashState, crash_states},
     faults::{Fault, Faults},
     operation_log::{LoggedOperation, recorded},
-    workload::{FOUR_COMMITS, TEN_COMMITS, Tables, all_tables, compacted, pipeline},
+    workload::{FOUR_COMMITS, TEN_COMMITS, Tables, all_tables, compacted, pipeline, strays},
 };
 use crate::error::Error;
 
@@ -54,6 +54,10 @@ fn resumes(state: &CrashState, rows: u64, expected: &Tables, overwrite: bool) ->
     let left: Vec<_> = left.filter(|name| ["_staging", "_dropped"].iter().any(|rest| name == rest)).collect();
     if !left.is_empty() {
         return Err(format!("{}: {left:?} is left", state.name));
+    }
+    let strays = strays(&run_dir);
+    if !strays.is_empty() {
+        return Err(format!("{}: no record names {strays:?}", state.name));
     }
     if tables == *expected { Ok(()) } else { Err(format!("{}: other rows", state.name)) }
 }

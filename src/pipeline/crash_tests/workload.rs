@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
     time::Instant,
 };
@@ -88,6 +88,16 @@ pub(super) fn all_tables(run_dir: &Path) -> Result<Tables> {
         }
     }
     Ok(tables)
+}
+
+/// Files in the folders of tables that no record names. Programs that read a folder without the records would read their rows.
+pub(super) fn strays(run_dir: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for (table, parts) in run::tables(run_dir).expect("tables") {
+        let files = std::fs::read_dir(run_dir.join(table)).into_iter().flatten().flatten().map(|entry| entry.path());
+        found.extend(files.filter(|path| !parts.iter().any(|part| path.ends_with(&part.file))));
+    }
+    found
 }
 
 /// Rejects some rows and filters others.
