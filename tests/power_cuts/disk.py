@@ -1,7 +1,7 @@
 """A disk with a volatile cache, in memory: what POSIX promises to be durable, and nothing more.
 
 Content is durable once its file was synced, a name once its folder was. A rename between folders is durable once both folders were
-synced; it is there whole or not at all, as on every file system with a journal (`torn_renames` takes that away). What is not durable when the power fails may be
+synced; it is there whole or not at all, as on every file system with a journal. What is not durable when the power fails may be
 there or not: any subset of the names, and of every file any of its unsynced writes, torn at sectors of 512 bytes.
 """
 
@@ -102,9 +102,8 @@ class Change:
 
 
 class Disk:
-    def __init__(self, image, torn_renames=False):
+    def __init__(self, image):
         """A disk with the folders and files below `image`, all durable."""
-        self.torn_renames = torn_renames
         self.root = Folder()
         self.durable = {}
         self.changes = []
@@ -142,11 +141,7 @@ class Disk:
         old = new_folder.names.get(new_name)
         if isinstance(old, Folder) and old.names:
             raise OSError(errno.ENOTEMPTY, new_name)
-        if self.torn_renames and folder is not new_folder:
-            self.change((new_folder, new_name, node))
-            self.change((folder, name, None))
-        else:
-            self.change((folder, name, None), (new_folder, new_name, node))
+        self.change((folder, name, None), (new_folder, new_name, node))
 
     def sync_folder(self, folder):
         waiting = []
