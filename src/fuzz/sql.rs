@@ -98,7 +98,7 @@ fn start() -> QueryThread {
     let (answer, answers) = sync_channel(0);
     let work = move || {
         let folder = Scratch::new("sql");
-        let yaml = "source: { simulated: { count: 5, size: 4 } }\nsink: { objects: { parquet: { images: [image] } } }";
+        let yaml = "source: { simulated: { count: 5, size: 8 } }\nsink: { objects: { parquet: { images: [image] } } }";
         Pipeline::from_yaml(yaml).run(folder.path("run")).expect("a run");
         let run = Run::open(&folder.path("run")).expect("the run");
         for sql in next {

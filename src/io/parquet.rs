@@ -119,19 +119,24 @@ fn contained<T, E: Into<crate::error::Cause>>(
     call: impl FnOnce() -> std::result::Result<T, E>,
 ) -> Result<T> {
     FAILED_READ.take();
+    let error = match caught(call) {
+        Ok(Ok(value)) => return Ok(value),
+        Ok(Err(error)) => not_parquet(path, error),
+        Err(panic) => not_parquet(path, panic),
+    };
+    Err(FAILED_READ.take().unwrap_or(error))
+}
+
+/// Calls a function of the libraries for Parquet and Arrow; the error is the text of a panic, which damaged files cause.
+pub(crate) fn caught<T>(call: impl FnOnce() -> T) -> std::result::Result<T, String> {
     QUIET.with(|quiet| quiet.set(quiet.get() + 1));
     let result = catch_unwind(AssertUnwindSafe(call));
     QUIET.with(|quiet| quiet.set(quiet.get() - 1));
-    let error = match result {
-        Ok(Ok(value)) => return Ok(value),
-        Ok(Err(error)) => not_parquet(path, error),
-        Err(panic) => {
-            let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-            let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-            not_parquet(path, text.unwrap_or_else(|| "the library failed".into()))
-        }
-    };
-    Err(FAILED_READ.take().unwrap_or(error))
+    result.map_err(|panic| {
+        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+        text.unwrap_or_else(|| "the library failed".into())
+    })
 }
 
 /// Whether a panic of this thread is contained, and not to be printed as a bug.

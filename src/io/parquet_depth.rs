@@ -6,7 +6,7 @@
 use parquet::file::reader::ChunkReader;
 
 /// The most levels of a schema.
-pub(super) const MAX_LEVELS: usize = 100;
+pub(super) const MAX_LEVELS: usize = 32;
 
 /// Whether the schema of a file has more than [`MAX_LEVELS`] levels. `false` also for what is not Parquet, which the library reports.
 pub(super) fn is_too_deep(file: &impl ChunkReader) -> bool {
@@ -210,7 +210,7 @@ mod tests {
 
     #[test]
     fn counts_the_levels_of_a_schema() {
-        for depth in [0, 1, 7, 50] {
+        for depth in [0, 1, 7, 20] {
             // The root is a group, too.
             assert_eq!(levels(&nested(depth)), Some(depth + 1));
             assert!(!is_too_deep(&nested(depth)));
@@ -233,14 +233,14 @@ mod tests {
     #[test]
     fn refuses_a_schema_that_would_overflow_the_stack() {
         let file = |groups| bytes::Bytes::from(deep_footer(groups));
-        assert_eq!(levels(&file(40)), Some(41));
+        assert_eq!(levels(&file(20)), Some(21));
         assert!(!is_too_deep(&file(MAX_LEVELS - 1)));
         assert!(is_too_deep(&file(MAX_LEVELS)));
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("deep.parquet");
         std::fs::write(&path, deep_footer(100_000)).expect("room");
         let error = super::super::parquet::open(&path).expect_err("refused").report();
-        assert!(error.ends_with("deep.parquet` as Parquet: its schema has more than 100 levels"), "{error}");
+        assert!(error.ends_with("deep.parquet` as Parquet: its schema has more than 32 levels"), "{error}");
     }
 
     #[test]

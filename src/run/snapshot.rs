@@ -12,7 +12,10 @@ use arrow::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    io::parquet::caught,
+};
 
 /// The format of snapshots that this version writes and restores.
 pub const FORMAT: u32 = 1;
@@ -97,12 +100,13 @@ pub fn decode_rows(body: &[u8]) -> Result<Vec<RecordBatch>> {
     if !has_its_messages(body) {
         return Err(Error::data("the rows of a snapshot are damaged: a message is longer than they are"));
     }
-    let damaged = |error| Error::data("the rows of a snapshot are damaged").caused_by(error);
-    StreamReader::try_new(Cursor::new(body), None).and_then(Iterator::collect).map_err(damaged)
+    let damaged = || Error::data("the rows of a snapshot are damaged");
+    let rows = caught(|| StreamReader::try_new(Cursor::new(body), None).and_then(Iterator::collect));
+    rows.map_err(|panic| damaged().caused_by(panic))?.map_err(|error| damaged().caused_by(error))
 }
 
 /// Whether the messages of an IPC stream are no longer than its bytes. The reader makes room for what a length says before it reads: 10 kB
-/// could take all memory. What is not a stream at all is left to the reader.
+/// could take all memory.
 fn has_its_messages(mut stream: &[u8]) -> bool {
     loop {
         let mut length = take(&mut stream, 4);
@@ -162,7 +166,7 @@ mod tests {
         let column: ArrayRef = Arc::new(Int32Array::from(vec![7; 100]));
         let batch = RecordBatch::try_new(Arc::new(Schema::new(vec![field])), vec![column]).expect("a batch");
         let bytes = encode_rows([&batch]).expect("written");
-        assert!(has_its_messages(&bytes) && has_its_messages(b"not a stream"));
+        assert!(has_its_messages(&bytes) && !has_its_messages(b"not a stream"));
         for length in [i32::MAX, i32::MAX - 3] {
             let mut long = bytes.clone();
             long[4..8].copy_from_slice(&length.to_le_bytes());
