@@ -160,6 +160,16 @@ fn gunzip(packed: impl Read, limits: &Limits) -> Result<Bytes, Reason> {
 }
 
 #[cfg(test)]
+impl Bytes {
+    /// A file that stays on disk, however small.
+    pub(super) fn on_disk(path: &Path) -> Self {
+        let file = File::open(path).expect("a file");
+        let len = file.metadata().expect("a length").len();
+        Self::Disk { file, len, trouble: OnceLock::new() }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -168,8 +178,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("bytes");
         std::fs::write(&path, [1, 2, 3, 4]).expect("written");
-        let disk = Bytes::Disk { file: File::open(&path).expect("a file"), len: 4, trouble: OnceLock::new() };
-        for bytes in [Bytes::Memory(vec![1, 2, 3, 4]), disk] {
+        for bytes in [Bytes::Memory(vec![1, 2, 3, 4]), Bytes::on_disk(&path)] {
             assert_eq!(bytes.get(1, 3).expect("bytes").as_ref(), [2, 3, 4]);
             assert_eq!(bytes.get(0, 2).expect("bytes").as_ref(), [1, 2]);
             assert_eq!(bytes.get(4, 0).expect("no bytes").as_ref(), [0; 0]);

@@ -170,6 +170,52 @@ fn parts_of_an_image_are_copied_from_any_start() {
 }
 
 #[test]
+fn parts_of_a_compressed_stack_are_decoded_alone() {
+    let stacks = [
+        &include_bytes!("../../tests/golden/fits/rice_stack.fits")[..],
+        include_bytes!("../../tests/golden/fits/gzip2_stack.fits"),
+        include_bytes!("../../tests/golden/fits/hcompress_stack.fits"),
+    ];
+    let folder = tempfile::tempdir().expect("a folder");
+    for (number, bytes) in stacks.into_iter().enumerate() {
+        let file = read(bytes.to_vec());
+        let (all, object) = (pixels(&file, 1), 2 * 8 * 9);
+        let path = folder.path().join(format!("{number}.fits"));
+        std::fs::write(&path, bytes).expect("written");
+        let disk = bytes::Bytes::on_disk(&path);
+        let hdu = &file.hdus()[1];
+        for start in (0..all.len()).step_by(25).chain([all.len()]) {
+            for end in [start, start + 1, start + object, all.len()]
+                .into_iter()
+                .filter(|end| (start..=all.len()).contains(end))
+            {
+                let image = file.image_part(1, &(start..end)).expect("a part");
+                let mut part = vec![0.0; end - start];
+                image.copy(start, &mut part);
+                let expected: Vec<u32> = all[start..end].iter().map(|pixel| pixel.to_bits()).collect();
+                assert!(part.iter().map(|pixel| pixel.to_bits()).eq(expected.iter().copied()), "{start}..{end}");
+                let data = disk.part(hdu.data_start, hdu.data_len);
+                let read = tiles::decode(&hdu.header, &data, Some(&(start..end))).expect("a part");
+                let part = read.pixels[start - read.first..][..end - start].iter().map(|pixel| pixel.to_bits());
+                assert!(part.eq(expected), "{start}..{end} on disk");
+            }
+        }
+        let error = file.image_part(1, &(0..all.len() + 1)).expect_err("too many").reason();
+        assert_eq!(error, format!("has fewer than {} pixels", all.len() + 1));
+    }
+    // A damaged tile is an error of its own object only. The first stream of the heap is that of the first tile.
+    let mut bytes = stacks[0].to_vec();
+    let hdu = read(bytes.clone()).hdus()[1].clone();
+    let rows = 6 * 32;
+    bytes[hdu.data_start as usize + rows..][..40].fill(0xff);
+    let file = read(bytes);
+    let object = 2 * 8 * 9;
+    let reason = file.image_part(1, &(0..object)).expect_err("damaged").reason();
+    assert!(reason.starts_with("tile 1, column `COMPRESSED_DATA`: "), "{reason}");
+    assert!(file.image(1).is_err() && file.image_part(1, &(object..3 * object)).is_ok());
+}
+
+#[test]
 fn damaged_tables_of_tiles_are_rejected_by_the_name_of_their_key() {
     let rice = &include_bytes!("../../tests/golden/fits/rice_i2.fits")[..];
     let tiled = &include_bytes!("../../tests/golden/fits/rice_tiles.fits")[..];

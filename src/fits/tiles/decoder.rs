@@ -66,16 +66,16 @@ impl TileDecoder {
                 self.hcompress.decode(stream.bytes, &tile.sides, bits, smooth, integers)?;
             }
             TileCompression::Gzip { shuffled } => {
-                // Quantised floats are integers of four bytes. Those of images can be larger than `ZBITPIX` says: cfitsio
-                // used to write all as four bytes.
-                let lengths: &[usize] = if table.bitpix < 0 { &[4 * total] } else { &[total, 2 * total, 4 * total] };
-                let bytes = self.gunzip.decode(stream.bytes, lengths)?;
+                // Quantised floats are integers of four bytes, and so can be those of 8 and 16 bits: cfitsio used to write
+                // them so.
+                let own = table.bitpix.unsigned_abs() as usize / 8 * total;
+                let lengths = if table.bitpix < 0 { [4 * total; 2] } else { [own, 4 * total] };
+                let bytes = self.gunzip.decode(stream.bytes, &lengths)?;
+                let short = |bytes| i32::from(i16::from_be_bytes(bytes));
                 match bytes.len() / total {
                     1 => collect(integers, bytes.iter().map(|byte| i32::from(*byte))),
-                    2 if shuffled => {
-                        collect(integers, gzip::shuffled(bytes).map(|bytes| i16::from_be_bytes(bytes).into()));
-                    }
-                    2 => collect(integers, gzip::in_order(bytes).map(|bytes| i16::from_be_bytes(bytes).into())),
+                    2 if shuffled => collect(integers, gzip::shuffled(bytes).map(short)),
+                    2 => collect(integers, gzip::in_order(bytes).map(short)),
                     _ if shuffled => collect(integers, gzip::shuffled(bytes).map(i32::from_be_bytes)),
                     _ => collect(integers, gzip::in_order(bytes).map(i32::from_be_bytes)),
                 }

@@ -5,6 +5,8 @@
 
 mod bit_reader;
 mod columns;
+#[cfg(test)]
+mod damage_tests;
 mod decoder;
 mod dither;
 mod gzip;

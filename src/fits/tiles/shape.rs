@@ -21,6 +21,7 @@ pub(super) struct TileGrid {
 }
 
 /// A tile: its first pixel, and its sides. Tiles at the far edges are smaller.
+#[derive(Debug, Clone)]
 pub(super) struct TileBox {
     start: Axes,
     pub(super) sides: Axes,
@@ -86,9 +87,11 @@ impl TileGrid {
 
     /// The smallest part that has these pixels, and is complete along all axes but the slowest.
     pub(super) fn part(&self, pixels: &Range<usize>) -> TiledPart {
+        if pixels.is_empty() {
+            return TiledPart { tiles: 0..0, pixels: pixels.start..pixels.start };
+        }
         let (slice, side) = (self.strides[self.first], self.tile[self.first]);
-        let start = pixels.start / slice / side;
-        let end = if pixels.is_empty() { start } else { pixels.end.div_ceil(slice).div_ceil(side) };
+        let (start, end) = (pixels.start / slice / side, pixels.end.div_ceil(slice).div_ceil(side));
         let tiles = self.tiles_along(self.first) / self.shape[self.first].div_ceil(side);
         let last = (end * side).min(self.shape[self.first]);
         TiledPart { tiles: start * tiles..end * tiles, pixels: start * side * slice..last * slice }
