@@ -25,15 +25,18 @@ impl TileDecoder {
         &mut self,
         table: &CompressedTable,
         stream: &TileStream,
+        bytes: &[u8],
         tile: &TileBox,
     ) -> Result<StoredPixels<'_>, String> {
+        let letter = stream.column.letter;
+        let words = stream.kind == StreamKind::Compressed && table.compression == TileCompression::Plio;
+        let (expected, name) = if words { (b'I', "the 16-bit words of PLIO") } else { (b'B', "bytes") };
         match stream.kind {
-            StreamKind::Compressed => self.compressed(table, stream, tile),
-            StreamKind::Uncompressed => self.uncompressed(table, stream, tile),
-            StreamKind::Gzipped => match table.bitpix {
-                -32 | -64 => expect_type(stream, b'B', "bytes").and_then(|()| self.floats(table, stream, tile, false)),
-                bitpix => Err(format!("is not used where `ZBITPIX` is {bitpix}")),
-            },
+            StreamKind::Uncompressed => self.uncompressed(table, letter, bytes, tile),
+            _ if letter != expected => Err(format!("has elements of another type, expected {name}")),
+            StreamKind::Compressed => self.compressed(table, bytes, tile),
+            StreamKind::Gzipped if table.bitpix > 0 => Err(format!("is not used where `ZBITPIX` is {}", table.bitpix)),
+            StreamKind::Gzipped => self.floats(table, bytes, tile, false),
         }
         .map_err(|reason| format!("column `{}`: {reason}", stream.column.name))
     }
@@ -41,36 +44,28 @@ impl TileDecoder {
     fn compressed(
         &mut self,
         table: &CompressedTable,
-        stream: &TileStream,
+        bytes: &[u8],
         tile: &TileBox,
     ) -> Result<StoredPixels<'_>, String> {
         let total = tile.pixels();
-        if let TileCompression::Plio = table.compression {
-            expect_type(stream, b'I', "the 16-bit words of PLIO")?;
-        } else {
-            expect_type(stream, b'B', "bytes")?;
-        }
         if !table.holds_integers() {
             return match table.compression {
-                TileCompression::Gzip { shuffled } => self.floats(table, stream, tile, shuffled),
+                TileCompression::Gzip { shuffled } => self.floats(table, bytes, tile, shuffled),
                 _ => Err("has floats that are not quantised, which only gzip compresses".into()),
             };
         }
         self.integers.resize(total, 0);
         let integers = &mut self.integers[..total];
         match table.compression {
-            TileCompression::Rice(packing) => rice::decode(stream.bytes, packing, integers)?,
-            TileCompression::Plio => plio::decode(stream.bytes, integers)?,
-            TileCompression::Hcompress { smooth } => {
-                let bits = if [8, 16].contains(&table.bitpix) { 32 } else { 64 };
-                self.hcompress.decode(stream.bytes, &tile.sides, bits, smooth, integers)?;
-            }
+            TileCompression::Rice(packing) => rice::decode(bytes, packing, integers)?,
+            TileCompression::Plio => plio::decode(bytes, integers)?,
+            TileCompression::Hcompress(format) => self.hcompress.decode(bytes, &tile.sides, format, integers)?,
             TileCompression::Gzip { shuffled } => {
                 // Quantised floats are integers of four bytes, and so can be those of 8 and 16 bits: cfitsio used to write
                 // them so.
                 let own = table.bitpix.unsigned_abs() as usize / 8 * total;
                 let lengths = if table.bitpix < 0 { [4 * total; 2] } else { [own, 4 * total] };
-                let bytes = self.gunzip.decode(stream.bytes, &lengths)?;
+                let bytes = self.gunzip.decode(bytes, &lengths)?;
                 let short = |bytes| i32::from(i16::from_be_bytes(bytes));
                 match bytes.len() / total {
                     1 => collect(integers, bytes.iter().map(|byte| i32::from(*byte))),
@@ -80,7 +75,7 @@ impl TileDecoder {
                     _ => collect(integers, gzip::in_order(bytes).map(i32::from_be_bytes)),
                 }
             }
-            TileCompression::None => return Err("has a stream, though `ZCMPTYPE` is NOCOMPRESS".into()),
+            TileCompression::Uncompressed => return Err("has a stream, though `ZCMPTYPE` is NOCOMPRESS".into()),
         }
         Ok(StoredPixels::Integers(&self.integers))
     }
@@ -89,13 +84,13 @@ impl TileDecoder {
     fn floats(
         &mut self,
         table: &CompressedTable,
-        stream: &TileStream,
+        bytes: &[u8],
         tile: &TileBox,
         shuffled: bool,
     ) -> Result<StoredPixels<'_>, String> {
         let total = tile.pixels();
         if table.bitpix == -32 {
-            let bytes = self.gunzip.decode(stream.bytes, &[4 * total])?;
+            let bytes = self.gunzip.decode(bytes, &[4 * total])?;
             self.singles.resize(total, 0.0);
             match shuffled {
                 true => collect(&mut self.singles, gzip::shuffled(bytes).map(f32::from_be_bytes)),
@@ -103,7 +98,7 @@ impl TileDecoder {
             }
             Ok(StoredPixels::Singles(&self.singles))
         } else {
-            let bytes = self.gunzip.decode(stream.bytes, &[8 * total])?;
+            let bytes = self.gunzip.decode(bytes, &[8 * total])?;
             self.doubles.resize(total, 0.0);
             match shuffled {
                 true => collect(&mut self.doubles, gzip::shuffled(bytes).map(f64::from_be_bytes)),
@@ -113,18 +108,20 @@ impl TileDecoder {
         }
     }
 
+    /// Pixels in the type of their column.
     fn uncompressed(
         &mut self,
         table: &CompressedTable,
-        stream: &TileStream,
+        letter: u8,
+        bytes: &[u8],
         tile: &TileBox,
     ) -> Result<StoredPixels<'_>, String> {
-        let (total, bytes) = (tile.pixels(), stream.bytes);
+        let total = tile.pixels();
         let expect_pixels = |size: usize| match bytes.len() == size * total {
             true => Ok(()),
             false => Err(format!("holds {} pixels, expected {total}", bytes.len() / size)),
         };
-        match (stream.column.letter, table.bitpix > 0) {
+        match (letter, table.bitpix > 0) {
             (b'B', true) => {
                 expect_pixels(1)?;
                 self.integers.resize(total, 0);
@@ -159,10 +156,6 @@ impl TileDecoder {
         }
         Ok(StoredPixels::Integers(&self.integers))
     }
-}
-
-fn expect_type(stream: &TileStream, letter: u8, name: &str) -> Result<(), String> {
-    if stream.column.letter == letter { Ok(()) } else { Err(format!("has elements of another type, expected {name}")) }
 }
 
 fn collect<T>(out: &mut [T], values: impl Iterator<Item = T>) {

@@ -20,10 +20,7 @@ mod table;
 
 use std::ops::Range;
 
-use self::{
-    decoder::TileDecoder,
-    table::{CompressedTable, HeapPart},
-};
+use self::{decoder::TileDecoder, table::CompressedTable};
 use super::{bytes::BytesPart, error::Reason, header::Header};
 
 /// Decoded pixels of an image.
@@ -46,19 +43,16 @@ pub(super) fn decode(
     }
     let part = table.grid.part(wanted.unwrap_or(&(0..total)));
     let rows = data.get(table.rows(&part.tiles))?;
-    let span = table.heap_span(&rows);
-    let heap = data.get(table.heap.start + span.start..table.heap.start + span.end)?;
-    let heap = HeapPart { bytes: &heap, start: span.start };
-
     let first = part.pixels.start;
     let mut pixels = vec![0.0; part.pixels.len()];
     let mut decoder = TileDecoder::default();
     for (number, row) in part.tiles.zip(rows.chunks_exact(table.row_bytes)) {
+        let named = |reason: String| format!("tile {}, {reason}", number + 1);
         let tile = table.grid.tile_box(number);
-        let (stored, mut scaling) = table
-            .stream(row, &heap, &tile)
-            .and_then(|stream| Ok((decoder.decode(&table, &stream, &tile)?, table.scaling(number, row, &stream)?)))
-            .map_err(|reason| format!("tile {}, {reason}", number + 1))?;
+        let stream = table.stream(row, &tile).map_err(named)?;
+        let mut scaling = table.scaling(number, row, stream.kind).map_err(named)?;
+        let bytes = data.get(stream.place.clone())?;
+        let stored = decoder.decode(&table, &stream, &bytes, &tile).map_err(named)?;
         let (length, starts) = table.grid.runs(&tile);
         for (run, start) in starts.enumerate() {
             let out = &mut pixels[start - first..][..length];

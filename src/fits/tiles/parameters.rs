@@ -1,6 +1,6 @@
 //! The parameters of a compression (FITS 4.0, section 10.1.2): `ZNAMEn` and `ZVALn`.
 
-use super::rice::RicePacking;
+use super::{hcompress::HcompressFormat, rice::RicePacking};
 use crate::fits::header::Header;
 
 /// A parameter of a compression.
@@ -37,7 +37,7 @@ pub(super) fn rice_packing(header: &Header, bitpix: i64) -> Result<RicePacking, 
     Ok(RicePacking { block: BLOCK_SIZE.value(header)? as usize, bytes: bytes.value(header)? as usize })
 }
 
-/// Whether images of HCOMPRESS are smoothed.
-pub(super) fn is_smooth(header: &Header) -> Result<bool, String> {
-    SMOOTH.value(header).map(|value| value == 1)
+/// The format of HCOMPRESS streams.
+pub(super) fn hcompress_format(header: &Header, bitpix: i64) -> Result<HcompressFormat, String> {
+    Ok(HcompressFormat { wide: ![8, 16].contains(&bitpix), smooth: SMOOTH.value(header)? == 1 })
 }

@@ -5,7 +5,8 @@ use std::ops::Range;
 use super::{
     columns::{TileColumn, columns},
     dither::DitherPosition,
-    parameters::{is_smooth, rice_packing},
+    hcompress::HcompressFormat,
+    parameters::{hcompress_format, rice_packing},
     rice::RicePacking,
     scaling::TileScaling,
     shape::{TileBox, TileGrid},
@@ -16,15 +17,14 @@ use crate::fits::{header::Header, structure::image_shape};
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum TileCompression {
     Rice(RicePacking),
+    /// Whether the bytes of pixels are shuffled.
     Gzip {
         shuffled: bool,
     },
-    Hcompress {
-        smooth: bool,
-    },
+    Hcompress(HcompressFormat),
     Plio,
     /// Pixels are in `UNCOMPRESSED_DATA` only.
-    None,
+    Uncompressed,
 }
 
 impl TileCompression {
@@ -33,9 +33,9 @@ impl TileCompression {
             "RICE_1" | "RICE_ONE" => Self::Rice(rice_packing(header, bitpix)?),
             "GZIP_1" => Self::Gzip { shuffled: false },
             "GZIP_2" => Self::Gzip { shuffled: true },
-            "HCOMPRESS_1" => Self::Hcompress { smooth: is_smooth(header)? },
+            "HCOMPRESS_1" => Self::Hcompress(hcompress_format(header, bitpix)?),
             "PLIO_1" => Self::Plio,
-            "NOCOMPRESS" => Self::None,
+            "NOCOMPRESS" => Self::Uncompressed,
             other => {
                 return Err(format!(
                     "key `ZCMPTYPE` is `{}`, expected RICE_1, GZIP_1, GZIP_2, HCOMPRESS_1, PLIO_1 or NOCOMPRESS",
@@ -49,8 +49,6 @@ impl TileCompression {
 /// How floats became integers.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Quantisation {
-    /// They did not, or the image has integers.
-    None,
     /// They were rounded.
     Rounded,
     /// They were rounded after a dither was added.
@@ -62,17 +60,18 @@ enum Quantisation {
 }
 
 impl Quantisation {
-    fn of(header: &Header, bitpix: i64, has_scales: bool) -> Result<Self, String> {
+    /// `None` if the image has integers, or floats as they are. Floats without scales are not quantised, whatever the key says.
+    fn of(header: &Header, bitpix: i64, has_scales: bool) -> Result<Option<Self>, String> {
         let seed = integer_within(header, "ZDITHER0", 1, 10_000)?.unwrap_or(1) as usize;
         if bitpix > 0 || !has_scales {
-            return Ok(Self::None);
+            return Ok(None);
         }
-        match header.text("ZQUANTIZ").as_deref() {
-            Some("NONE") => Ok(Self::None),
-            Some("NO_DITHER") | None => Ok(Self::Rounded),
-            Some("SUBTRACTIVE_DITHER_1") => Ok(Self::Dithered { seed, exact_zero: false }),
-            Some("SUBTRACTIVE_DITHER_2") => Ok(Self::Dithered { seed, exact_zero: true }),
-            Some(other) => Err(format!(
+        match header.text("ZQUANTIZ").as_deref().unwrap_or("NO_DITHER") {
+            "NONE" => Ok(None),
+            "NO_DITHER" => Ok(Some(Self::Rounded)),
+            "SUBTRACTIVE_DITHER_1" => Ok(Some(Self::Dithered { seed, exact_zero: false })),
+            "SUBTRACTIVE_DITHER_2" => Ok(Some(Self::Dithered { seed, exact_zero: true })),
+            other => Err(format!(
                 "key `ZQUANTIZ` is `{}`, expected NO_DITHER, SUBTRACTIVE_DITHER_1 or SUBTRACTIVE_DITHER_2",
                 other.escape_debug()
             )),
@@ -95,9 +94,9 @@ pub(super) struct CompressedTable {
     pub(super) row_bytes: usize,
     /// The bytes of the heap in the data.
     pub(super) heap: Range<u64>,
-    /// The columns of streams.
-    streams: Vec<TileColumn>,
-    quantisation: Quantisation,
+    /// The columns of streams, in the order in which a tile is looked for.
+    streams: Vec<(StreamKind, TileColumn)>,
+    quantisation: Option<Quantisation>,
     zscale: TileNumber<f64>,
     zzero: TileNumber<f64>,
     zblank: TileNumber<i64>,
@@ -119,13 +118,8 @@ pub(super) enum StreamKind {
 pub(super) struct TileStream<'a> {
     pub(super) kind: StreamKind,
     pub(super) column: &'a TileColumn,
-    pub(super) bytes: &'a [u8],
-}
-
-/// The part of the heap that has the streams of some rows.
-pub(super) struct HeapPart<'a> {
-    pub(super) bytes: &'a [u8],
-    pub(super) start: u64,
+    /// Its bytes in the data of the HDU.
+    pub(super) place: Range<u64>,
 }
 
 const STREAMS: [(&str, StreamKind); 3] = [
@@ -181,7 +175,7 @@ impl CompressedTable {
             grid,
             row_bytes,
             heap: heap_start.ok_or("key `THEAP` lies outside of the data")?..data_bytes,
-            streams: STREAMS.iter().filter_map(|(name, _)| column(name)).collect(),
+            streams: STREAMS.iter().filter_map(|(name, kind)| Some((*kind, column(name)?))).collect(),
             zscale,
             zzero,
             zblank,
@@ -195,75 +189,61 @@ impl CompressedTable {
         (tiles.start * self.row_bytes) as u64..(tiles.end * self.row_bytes) as u64
     }
 
-    /// The bytes of the heap that have all streams of some rows. Pointers out of the heap are left out.
-    pub(super) fn heap_span(&self, rows: &[u8]) -> Range<u64> {
-        let bytes = self.heap.end - self.heap.start;
-        let streams = rows.chunks_exact(self.row_bytes).flat_map(|row| {
-            self.streams.iter().filter_map(move |column| column.stream(row, bytes).ok()).filter(|span| !span.is_empty())
-        });
-        streams.reduce(|all, span| all.start.min(span.start)..all.end.max(span.end)).unwrap_or(0..0)
-    }
-
     /// The stream of a tile: the compressed one, or if that is empty, the first one that is not.
-    pub(super) fn stream<'a>(
-        &'a self,
-        row: &[u8],
-        heap: &HeapPart<'a>,
-        tile: &TileBox,
-    ) -> Result<TileStream<'a>, String> {
+    pub(super) fn stream(&self, row: &[u8], tile: &TileBox) -> Result<TileStream<'_>, String> {
         // Rows that all point to the same bytes would multiply the time.
-        let most = 1024 + 16 * tile.pixels();
-        for column in &self.streams {
+        let most = 1024 + 16 * tile.pixels() as u64;
+        for (kind, column) in &self.streams {
             let named = |reason: String| format!("column `{}`: {reason}", column.name);
-            let span = column.stream(row, self.heap.end - self.heap.start).map_err(named)?;
-            if span.is_empty() {
+            let Range { start, end } = column.stream(row, self.heap.end - self.heap.start).map_err(named)?;
+            if start == end {
                 continue;
             }
-            let bytes = &heap.bytes[(span.start - heap.start) as usize..(span.end - heap.start) as usize];
-            if bytes.len() > most {
-                let (bytes, pixels) = (bytes.len(), tile.pixels());
+            if end - start > most {
+                let (bytes, pixels) = (end - start, tile.pixels());
                 return Err(named(format!("has {bytes} bytes, more than {pixels} pixels take: at most {most}")));
             }
-            let kind = STREAMS.iter().find(|(name, _)| *name == column.name);
-            let kind = kind.map_or(StreamKind::Compressed, |(_, kind)| *kind);
-            return Ok(TileStream { kind, column, bytes });
+            return Ok(TileStream { kind: *kind, column, place: self.heap.start + start..self.heap.start + end });
         }
         Err("has no stream, expected its pixels".into())
     }
 
     /// How the pixels of a tile are scaled.
-    pub(super) fn scaling(&self, number: usize, row: &[u8], stream: &TileStream) -> Result<TileScaling, String> {
-        let quantised = stream.kind == StreamKind::Compressed && self.quantisation != Quantisation::None;
+    ///
+    /// `BSCALE` and `BZERO` are those of all tiles. (cfitsio leaves them out where floats could not be quantised, and takes scales
+    /// of all tiles, which are keys, for none.)
+    pub(super) fn scaling(&self, number: usize, row: &[u8], kind: StreamKind) -> Result<TileScaling, String> {
+        let named = |column: &TileColumn, reason: String| format!("column `{}`: {reason}", column.name);
+        let is_compressed = kind == StreamKind::Compressed;
+        let quantisation = self.quantisation.filter(|_| is_compressed);
         let (mut scale, mut zero) = (self.scale, self.zero);
-        if quantised {
+        if quantisation.is_some() {
             let value = |number: &TileNumber<f64>, default: f64| match &number.column {
-                Some(column) => column.number(row).map_err(|reason| format!("column `{}`: {reason}", column.name)),
+                Some(column) => column.number(row).map_err(|reason| named(column, reason)),
                 None => Ok(number.key.unwrap_or(default)),
             };
             scale *= value(&self.zscale, 1.0)?;
             zero += value(&self.zzero, 0.0)? * self.scale;
-        } else if self.compression == TileCompression::Plio && stream.kind == StreamKind::Compressed && zero == 32_768.0
-        {
+        } else if is_compressed && self.compression == TileCompression::Plio && zero == 32_768.0 {
             // Unsigned 16-bit integers are stored as they are.
             zero = 0.0;
         }
         let blank = match &self.zblank.column {
-            Some(column) => Some(column.integer(row).map_err(|reason| format!("column `{}`: {reason}", column.name))?),
+            Some(column) => Some(column.integer(row).map_err(|reason| named(column, reason))?),
             None => self.zblank.key,
         };
-        let dither = match self.quantisation {
-            Quantisation::Dithered { seed, exact_zero } if quantised => {
+        let dither = match quantisation {
+            Some(Quantisation::Dithered { seed, exact_zero }) => {
                 Some((DitherPosition::of_tile(number, seed), exact_zero))
             }
             _ => None,
         };
-        let flush = stream.kind != StreamKind::Compressed || blank.is_some();
-        Ok(TileScaling { scale, zero, blank, dither, flush })
+        Ok(TileScaling { scale, zero, blank, dither, flush: !is_compressed || blank.is_some() })
     }
 
     /// Whether the compressed streams hold integers.
     pub(super) fn holds_integers(&self) -> bool {
-        self.bitpix > 0 || self.quantisation != Quantisation::None
+        self.bitpix > 0 || self.quantisation.is_some()
     }
 }
 

@@ -10,9 +10,9 @@ use std::num::Wrapping;
 
 use self::{
     coefficient::Coefficient,
-    quadtree::Quadtree,
+    quadtree::{Quadrant, Quadtree},
     smooth::smooth,
-    transform::{ceil_log2, halves, invert_level, round_to},
+    transform::{Level, ceil_log2, halves, invert_level, round_to},
 };
 use super::bit_reader::BitReader;
 
@@ -67,96 +67,109 @@ impl StreamHeader {
     }
 }
 
+/// The format of the streams of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct HcompressFormat {
+    /// Whether coefficients have 64 bits, or 32: sums of large 16-bit tiles wrap around as they did when they were written.
+    pub(super) wide: bool,
+    /// Whether images are smoothed.
+    pub(super) smooth: bool,
+}
+
 /// Decodes streams. Buffers are reused.
 #[derive(Default)]
 pub(super) struct Hcompress {
-    narrow: Transform<Wrapping<i32>>,
-    wide: Transform<Wrapping<i64>>,
-    quadtree: Quadtree,
+    narrow: HTransform<Wrapping<i32>>,
+    wide: HTransform<Wrapping<i64>>,
 }
 
 impl Hcompress {
-    /// Decodes a stream that holds exactly the pixels of a tile of these sides. `bits` are those of the coefficients, 32 or 64:
-    /// sums of large 16-bit tiles wrap around in 32 bits as they did when they were written.
+    /// Decodes a stream that holds exactly the pixels of a tile of these sides.
     pub(super) fn decode(
         &mut self,
         stream: &[u8],
         sides: &[usize],
-        bits: u32,
-        smooth: bool,
+        format: HcompressFormat,
         pixels: &mut [i32],
     ) -> Result<(), String> {
         let header = StreamHeader::of(stream, sides)?;
-        if header.planes.iter().any(|planes| u32::from(*planes) >= bits) {
+        let bits = if format.wide { 64 } else { 32 };
+        if header.planes.iter().any(|planes| *planes >= bits) {
             return Err(format!("has {:?} bit planes, more than a number of {bits} bits has", header.planes));
         }
-        if bits == 32 || header.is_narrow(smooth) {
-            self.narrow.decode(&header, &stream[StreamHeader::BYTES..], smooth, &mut self.quadtree, pixels)
+        let codes = &stream[StreamHeader::BYTES..];
+        if format.wide && !header.is_narrow(format.smooth) {
+            self.wide.decode(&header, codes, format.smooth, pixels)
         } else {
-            self.wide.decode(&header, &stream[StreamHeader::BYTES..], smooth, &mut self.quadtree, pixels)
+            self.narrow.decode(&header, codes, format.smooth, pixels)
         }
     }
 }
 
 /// The coefficients of a tile, and the image as far as it is restored.
 #[derive(Default)]
-struct Transform<T> {
+struct HTransform<T> {
+    quadtree: Quadtree,
     /// The quadrants, of which the first one has quadrants again.
     coefficients: Vec<T>,
-    /// The image at the resolution of a level, and of the next one.
+    /// The image at the resolution of a level, and of the next one. That of the last level is the pixels.
     image: Vec<T>,
     next: Vec<T>,
 }
 
-impl<T: Coefficient> Transform<T> {
+impl<T: Coefficient> HTransform<T> {
     fn decode(
         &mut self,
         header: &StreamHeader,
         codes: &[u8],
         is_smooth: bool,
-        quadtree: &mut Quadtree,
         pixels: &mut [i32],
     ) -> Result<(), String> {
-        let StreamHeader { rows, columns, .. } = *header;
+        let StreamHeader { rows, columns, scale, .. } = *header;
         self.coefficients.clear();
         self.coefficients.resize(rows * columns, T::default());
-        self.read(header, codes, quadtree)?;
+        self.read(header, codes)?;
         let levels = ceil_log2(rows.max(columns));
         let first = self.coefficients[0];
         self.image.clear();
         self.image.push(if levels > 0 { round_to(first, levels + 1) } else { first });
-        for level in (0..levels).rev() {
-            let shape = [halves(rows, level), halves(columns, level)];
-            if is_smooth && header.scale > 1 {
-                smooth(&self.image, &mut self.coefficients, columns, shape, T::of((header.scale >> 1).into()));
+        for number in (0..levels).rev() {
+            let level = Level { number, stride: columns, rows: halves(rows, number), columns: halves(columns, number) };
+            if is_smooth && scale > 1 {
+                smooth(&self.image, &mut self.coefficients, &level, T::of((scale >> 1).into()));
             }
-            self.next.resize(shape[0] * shape[1], T::default());
-            invert_level(&self.image, &self.coefficients, columns, shape, level, &mut self.next);
-            std::mem::swap(&mut self.image, &mut self.next);
+            if number == 0 {
+                invert_level(&self.image, &self.coefficients, &level, T::truncated, pixels);
+            } else {
+                self.next.resize(level.rows * level.columns, T::default());
+                invert_level(&self.image, &self.coefficients, &level, |pixel| pixel, &mut self.next);
+                std::mem::swap(&mut self.image, &mut self.next);
+            }
         }
-        for (out, pixel) in pixels.iter_mut().zip(&self.image) {
-            *out = pixel.truncated();
+        if levels == 0 {
+            pixels[0] = first.truncated();
         }
         Ok(())
     }
 
     /// Reads the bit planes of the quadrants, the signs, and the first coefficient.
-    fn read(&mut self, header: &StreamHeader, codes: &[u8], quadtree: &mut Quadtree) -> Result<(), String> {
+    fn read(&mut self, header: &StreamHeader, codes: &[u8]) -> Result<(), String> {
         let StreamHeader { rows, columns, scale, sum, planes } = *header;
         let mut bits = BitReader::new(codes);
         let (upper, left) = (rows.div_ceil(2), columns.div_ceil(2));
         let quadrants = [
-            (0, [upper, left], planes[0]),
-            (left, [upper, columns / 2], planes[1]),
-            (upper * columns, [rows / 2, left], planes[1]),
-            (upper * columns + left, [rows / 2, columns / 2], planes[2]),
+            (0, upper, left, planes[0]),
+            (left, upper, columns / 2, planes[1]),
+            (upper * columns, rows / 2, left, planes[1]),
+            (upper * columns + left, rows / 2, columns / 2, planes[2]),
         ];
-        for (number, (start, shape, planes)) in (1..).zip(quadrants) {
+        for (number, (start, rows, width, planes)) in (1..).zip(quadrants) {
+            let end = (start + rows * columns).min(self.coefficients.len());
+            let coefficients = self.coefficients.get_mut(start..end).unwrap_or_default();
+            let mut quadrant = Quadrant { coefficients, stride: columns, rows, columns: width };
             for plane in (0..planes).rev() {
-                let end = (start + shape[0] * columns).min(rows * columns);
-                let quadrant = self.coefficients.get_mut(start..end).unwrap_or_default();
-                quadtree
-                    .read_plane(&mut bits, quadrant, columns, shape, plane)
+                self.quadtree
+                    .read_plane(&mut bits, &mut quadrant, plane)
                     .map_err(|reason| format!("{reason} in bit plane {plane} of quadrant {number}"))?;
             }
         }

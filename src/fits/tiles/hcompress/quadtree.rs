@@ -6,6 +6,16 @@ use super::{
     transform::{ceil_log2, halves},
 };
 
+/// A quadrant of the coefficients of a tile.
+pub(super) struct Quadrant<'a, T> {
+    /// From its first coefficient to the end of its last row.
+    pub(super) coefficients: &'a mut [T],
+    /// Coefficients from a row to the next one.
+    pub(super) stride: usize,
+    pub(super) rows: usize,
+    pub(super) columns: usize,
+}
+
 /// Reads bit planes. Buffers are reused.
 #[derive(Default)]
 pub(super) struct Quadtree {
@@ -15,26 +25,26 @@ pub(super) struct Quadtree {
 }
 
 impl Quadtree {
-    /// Reads a bit plane into a quadrant whose rows are `stride` coefficients apart.
+    /// Reads a bit plane into a quadrant.
     pub(super) fn read_plane<T: Coefficient>(
         &mut self,
         bits: &mut BitReader,
-        quadrant: &mut [T],
-        stride: usize,
-        shape: [usize; 2],
+        quadrant: &mut Quadrant<T>,
         plane: u8,
     ) -> Result<(), String> {
         const DIRECT: u32 = 0;
         const CODED: u32 = 15;
+        let Quadrant { stride, rows, columns, .. } = *quadrant;
         match bits.take(4).ok_or("ends")? {
-            DIRECT => self.read_direct(bits, shape)?,
-            CODED => self.read_coded(bits, shape)?,
+            DIRECT => self.read_direct(bits, [rows, columns])?,
+            CODED => self.read_coded(bits, [rows, columns])?,
             other => return Err(format!("has the format {other}, expected {DIRECT} or {CODED},")),
         }
-        let columns = shape[1].div_ceil(2);
         if columns > 0 {
-            for (codes, rows) in self.codes.chunks_exact(columns).zip(quadrant.chunks_mut(2 * stride)) {
-                insert(codes, rows, stride, shape[1], plane);
+            let codes = self.codes.chunks_exact(columns.div_ceil(2));
+            for (codes, pair) in codes.zip(quadrant.coefficients.chunks_mut(2 * stride)) {
+                let (upper, lower) = pair.split_at_mut(stride.min(pair.len()));
+                insert(codes, &mut upper[..columns], lower.get_mut(..columns).unwrap_or_default(), plane);
             }
         }
         Ok(())
@@ -92,13 +102,9 @@ fn expand(bits: &mut BitReader, parents: &[u8], row: &mut [u8], shift: u32) -> O
 }
 
 /// Adds a bit to the coefficients of two rows, of which the lower one can be missing.
-fn insert<T: Coefficient>(codes: &[u8], rows: &mut [T], stride: usize, columns: usize, plane: u8) {
-    if codes.iter().all(|code| *code == 0) {
-        return;
-    }
-    let (upper, lower) = rows.split_at_mut(stride.min(rows.len()));
-    insert_row(codes, &mut upper[..columns], 2, plane);
-    if let Some(lower) = lower.get_mut(..columns) {
+fn insert<T: Coefficient>(codes: &[u8], upper: &mut [T], lower: &mut [T], plane: u8) {
+    if codes.iter().any(|code| *code != 0) {
+        insert_row(codes, upper, 2, plane);
         insert_row(codes, lower, 0, plane);
     }
 }

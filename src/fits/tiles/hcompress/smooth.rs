@@ -1,16 +1,11 @@
 //! Smoothing of an image that lost its small coefficients: differences are interpolated from the neighbouring sums, within the
 //! rounding of the scale, and only where the image rises or falls steadily.
 
-use super::coefficient::Coefficient;
+use super::{coefficient::Coefficient, transform::Level};
 
-/// Adjusts the coefficients of a level whose image has a shape. They change by at most `limit`.
-pub(super) fn smooth<T: Coefficient>(
-    image: &[T],
-    coefficients: &mut [T],
-    stride: usize,
-    [rows, columns]: [usize; 2],
-    limit: T,
-) {
+/// Adjusts the coefficients of a level, before which the image is this one. They change by at most `limit`.
+pub(super) fn smooth<T: Coefficient>(image: &[T], coefficients: &mut [T], level: &Level, limit: T) {
+    let Level { stride, rows, columns, .. } = *level;
     let (upper, left) = (rows.div_ceil(2), columns.div_ceil(2));
     // Squares that have neighbours on both sides, and whole neighbours at that.
     let (inner_rows, inner_columns) = (1..(rows.max(2) - 1) / 2, 1..(columns.max(2) - 1) / 2);

@@ -21,36 +21,51 @@ pub(super) fn round_to<T: Coefficient>(number: T, exponent: usize) -> T {
     (number + (unit >> 1) + number.sign()) & -unit
 }
 
-/// Restores an image of a shape from one with half its sides and the coefficients of the level, whose rows are `stride` apart.
+/// A level of the transform.
+pub(super) struct Level {
+    /// 0 is that of the image itself.
+    pub(super) number: usize,
+    /// Coefficients from a row to the next one.
+    pub(super) stride: usize,
+    /// The shape of the image at this level.
+    pub(super) rows: usize,
+    pub(super) columns: usize,
+}
+
+/// Restores the image of a level from that of the level before, and the coefficients of the level. `pixel` converts what is written.
 ///
 /// The sum of four pixels and their differences have common lowest bits, which are not stored: those of the differences are
 /// rounded away, and restored from the differences in both directions.
-pub(super) fn invert_level<T: Coefficient>(
+pub(super) fn invert_level<T: Coefficient, P>(
     image: &[T],
     coefficients: &[T],
-    stride: usize,
-    [rows, columns]: [usize; 2],
-    level: usize,
-    out: &mut [T],
+    level: &Level,
+    pixel: impl Fn(T) -> P + Copy,
+    out: &mut [P],
 ) {
+    let Level { number: level, stride, rows, columns } = *level;
     let (upper, left, right) = (rows.div_ceil(2), columns.div_ceil(2), columns / 2);
     let row = |row: usize| &coefficients[row * stride..];
     for (at, (sums, out)) in image.chunks_exact(left).zip(out.chunks_mut(2 * columns)).enumerate() {
         let across = &row(at)[left..][..right];
         let (top, bottom) = out.split_at_mut(columns);
         if bottom.is_empty() {
-            invert_line(sums, across, level, top);
+            invert_line(sums, across, level, pixel, top);
         } else {
             let down = &row(upper + at)[..left];
             let both = &row(upper + at)[left..][..right];
-            invert_squares([sums, down, across, both], level, top, bottom);
+            invert_squares([sums, down, across, both], level, pixel, [top, bottom]);
         }
     }
 }
 
 /// Two rows of pixels from their sums and the differences down, across and in both directions.
-fn invert_squares<T: Coefficient>(from: [&[T]; 4], level: usize, top: &mut [T], bottom: &mut [T]) {
-    let [sums, down, across, both] = from;
+fn invert_squares<T: Coefficient, P>(
+    [sums, down, across, both]: [&[T]; 4],
+    level: usize,
+    pixel: impl Fn(T) -> P,
+    [top, bottom]: [&mut [P]; 2],
+) {
     let pairs = both.len();
     // Sums are halved, and divided by four at the last level.
     let shift = if level == 0 { 2 } else { 1 };
@@ -73,22 +88,22 @@ fn invert_squares<T: Coefficient>(from: [&[T]; 4], level: usize, top: &mut [T], 
         } else {
             *sum + low0 - low1
         };
-        *top = [(sum - down - across + both) >> shift, (sum - down + across - both) >> shift];
-        *bottom = [(sum + down - across - both) >> shift, (sum + down + across + both) >> shift];
+        *top = [sum - down - across + both, sum - down + across - both].map(|sum| pixel(sum >> shift));
+        *bottom = [sum + down - across - both, sum + down + across + both].map(|sum| pixel(sum >> shift));
     }
     if let ([sum], [down], [top], [bottom]) = (&sums[pairs..], &down[pairs..], top_rest, bottom_rest) {
-        [*top, *bottom] = invert_pair(*sum, *down, level);
+        [*top, *bottom] = invert_pair(*sum, *down, level).map(pixel);
     }
 }
 
 /// The last row of an image with an odd number of rows.
-fn invert_line<T: Coefficient>(sums: &[T], across: &[T], level: usize, out: &mut [T]) {
+fn invert_line<T: Coefficient, P>(sums: &[T], across: &[T], level: usize, pixel: impl Fn(T) -> P, out: &mut [P]) {
     let (pairs, rest) = out.as_chunks_mut::<2>();
     for ((sum, across), pair) in sums.iter().zip(across).zip(pairs) {
-        *pair = invert_pair(*sum, *across, level);
+        *pair = invert_pair(*sum, *across, level).map(&pixel);
     }
     if let ([.., sum], [out]) = (sums, rest) {
-        *out = *sum >> if level == 0 { 2 } else { 1 };
+        *out = pixel(*sum >> if level == 0 { 2 } else { 1 });
     }
 }
 
