@@ -14,35 +14,41 @@ pub(super) struct RicePacking {
     pub(super) bytes: usize,
 }
 
+/// The codes at the beginning of blocks: 0 where all differences are zero, or 1 more than the number of bits that are stored as
+/// they are.
+#[derive(Clone, Copy)]
+struct BlockCodes {
+    /// Bits of a code, and of a pixel.
+    code_bits: u32,
+    pixel_bits: u32,
+    /// The code of a block whose differences are stored as they are.
+    uncoded: u32,
+}
+
 /// Decodes a stream that holds exactly these pixels.
 #[multiversion(targets("x86_64+lzcnt+bmi1+bmi2"))]
 pub(super) fn decode(stream: &[u8], packing: RicePacking, pixels: &mut [i32]) -> Result<(), String> {
+    let codes = |code_bits, pixel_bits, uncoded| BlockCodes { code_bits, pixel_bits, uncoded };
     match packing.bytes {
-        1 => decode_as(stream, packing.block, 3, 8, |pixel| i32::from(pixel as u8), pixels),
-        2 => decode_as(stream, packing.block, 4, 16, |pixel| i32::from(pixel as i16), pixels),
-        _ => decode_as(stream, packing.block, 5, 32, |pixel| pixel as i32, pixels),
+        1 => decode_as(stream, packing.block, codes(3, 8, 7), |pixel| i32::from(pixel as u8), pixels),
+        2 => decode_as(stream, packing.block, codes(4, 16, 15), |pixel| i32::from(pixel as i16), pixels),
+        _ => decode_as(stream, packing.block, codes(5, 32, 26), |pixel| pixel as i32, pixels),
     }
 }
 
-/// The same for pixels of a size. `code_bits` is the size of the code at the beginning of a block: 0 where all differences are
-/// zero, 1 more than the number of bits that are stored as they are, or (the largest one) that differences are not coded.
+/// The same for pixels of a size. Sums have 32 bits, of which a pixel is the lower ones.
 #[inline(always)]
 fn decode_as(
     stream: &[u8],
     block: usize,
-    code_bits: u32,
-    pixel_bits: u32,
+    codes: BlockCodes,
     truncated: impl Fn(u32) -> i32,
     pixels: &mut [i32],
 ) -> Result<(), String> {
+    let BlockCodes { code_bits, pixel_bits, uncoded } = codes;
     let mut bits = BitReader::new(stream);
     let total = pixels.len();
     let short = |at: usize| format!("ends after {at} of {total} pixels");
-    let uncoded = match pixel_bits {
-        8 => 7,
-        16 => 15,
-        _ => 26,
-    };
     let mut pixel = bits.take(pixel_bits).ok_or_else(|| short(0))?;
     for (number, block_pixels) in pixels.chunks_mut(block).enumerate() {
         let start = number * block;

@@ -81,13 +81,8 @@ fn invert_squares<T: Coefficient, P>(
         let down = towards_zero(round_to(*down, level + 1), low0);
         let across = towards_zero(round_to(*across, level + 1), low0);
         let low1 = (both ^ down ^ across) & bit1;
-        let sum = if *sum >= T::default() {
-            *sum + low0 - low1
-        } else if low0 == T::default() {
-            *sum + low1
-        } else {
-            *sum + low0 - low1
-        };
+        let is_even_below_zero = *sum < T::default() && low0 == T::default();
+        let sum = *sum + if is_even_below_zero { low1 } else { low0 - low1 };
         *top = [sum - down - across + both, sum - down + across - both].map(|sum| pixel(sum >> shift));
         *bottom = [sum + down - across - both, sum + down + across + both].map(|sum| pixel(sum >> shift));
     }
