@@ -134,11 +134,16 @@ fn data_bytes(hdu: &Hdu) -> u64 {
     let axes = key("NAXIS").unwrap_or(0);
     let lengths: Vec<u64> = (1..=axes).map(|axis| key(&format!("NAXIS{axis}")).unwrap_or(0)).collect();
     let groups = hdu.kind == HduKind::Groups;
+    // One axis of no length makes no data, however long the others are.
+    let product_of = |lengths: &[u64]| match lengths.contains(&0) {
+        true => 0,
+        false => lengths.iter().fold(1u64, |product, length| product.saturating_mul(*length)),
+    };
     let product = match lengths.as_slice() {
         [] | [_] if groups => 0,
         [] => 0,
-        [_, rest @ ..] if groups => rest.iter().product(),
-        all => all.iter().product(),
+        [_, rest @ ..] if groups => product_of(rest),
+        all => product_of(all),
     };
     let extension = hdu.index > 0 || groups;
     let (parameters, group_count) =
