@@ -101,7 +101,23 @@ impl Card {
     /// # Errors
     /// When the file cannot be read, is not an ONNX model, or has no usable card.
     pub fn read(path: &Path) -> Result<Self, CardError> {
-        Ok(ModelFile::read(path)?.card)
+        Self::of_bytes(path, &read_file(path)?, |_| ())
+    }
+
+    /// The card of a file in memory, changed before it is compared with the graph. The path is for messages.
+    fn of_bytes(path: &Path, bytes: &Bytes, change: impl FnOnce(&mut Self)) -> Result<Self, CardError> {
+        let name = path.display().to_string();
+        let model = decode_model(bytes.clone()).map_err(|error| match error {
+            DecodeModelError::NotOnnx(_) => CardError::NotOnnx(name.clone()),
+            DecodeModelError::TooManyFields => CardError::Unreadable { path: name.clone(), reason: error.to_string() },
+        })?;
+        let graph = model.graph.ok_or_else(|| CardError::NotOnnx(name.clone()))?;
+        let entry = model.metadata_props.into_iter().find(|entry| entry.key == KEY);
+        let entry = entry.ok_or_else(|| CardError::NoCard(name.clone()))?;
+        let mut card = Self::parse(&entry.value, &name)?;
+        change(&mut card);
+        card.verify(&graph).map_err(|reason| CardError::Unusable { path: name, reason })?;
+        Ok(card)
     }
 
     /// Reads a card from JSON. The path is for messages.
@@ -162,31 +178,24 @@ impl ModelFile {
     /// # Errors
     /// As [`Card::read`].
     pub fn read_with(path: &Path, change: impl FnOnce(&mut Card)) -> Result<Self, CardError> {
-        let read = fs::metadata(path).and_then(|metadata| match metadata.is_file() {
-            true => fs::read(path),
-            // A pipe may block, and a device never end.
-            false => Err(Error::new(ErrorKind::InvalidInput, "it is not an ordinary file")),
-        });
-        let bytes = read.map_err(|error| CardError::Read { path: path.display().to_string(), error })?;
-        Self::of_bytes(path, &bytes.into(), change)
+        Self::of_bytes(path, &read_file(path)?, change)
     }
 
     /// Reads the card of a file in memory. Files that it names lie beside the path.
     pub(crate) fn of_bytes(path: &Path, bytes: &Bytes, change: impl FnOnce(&mut Card)) -> Result<Self, CardError> {
-        let name = path.display().to_string();
-        let model = decode_model(bytes.clone()).map_err(|error| match error {
-            DecodeModelError::NotOnnx(_) => CardError::NotOnnx(name.clone()),
-            DecodeModelError::TooManyFields => CardError::Unreadable { path: name.clone(), reason: error.to_string() },
-        })?;
-        let graph = model.graph.ok_or_else(|| CardError::NotOnnx(name.clone()))?;
-        let entry = model.metadata_props.into_iter().find(|entry| entry.key == KEY);
-        let entry = entry.ok_or_else(|| CardError::NoCard(name.clone()))?;
-        let mut card = Card::parse(&entry.value, &name)?;
-        change(&mut card);
-        card.verify(&graph).map_err(|reason| CardError::Unusable { path: name.clone(), reason })?;
-        let digest = external::digest(path, bytes).map_err(|reason| CardError::Files { path: name, reason })?;
-        Ok(Self { card, digest })
+        let card = Card::of_bytes(path, bytes, change)?;
+        let unusable = |reason| CardError::Files { path: path.display().to_string(), reason };
+        Ok(Self { card, digest: external::digest(path, bytes).map_err(unusable)? })
     }
+}
+
+fn read_file(path: &Path) -> Result<Bytes, CardError> {
+    let bytes = fs::metadata(path).and_then(|metadata| match metadata.is_file() {
+        true => fs::read(path),
+        // A pipe may block, and a device never end.
+        false => Err(Error::new(ErrorKind::InvalidInput, "it is not an ordinary file")),
+    });
+    bytes.map(Bytes::from).map_err(|error| CardError::Read { path: path.display().to_string(), error })
 }
 
 #[cfg(test)]

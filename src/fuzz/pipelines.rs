@@ -1,7 +1,5 @@
 //! Pipeline documents: parsed, planned and bound, as `lucarne check` and `lucarne explain` do.
 
-use std::sync::OnceLock;
-
 use super::{
     FuzzTarget,
     scratch::Scratch,
@@ -86,19 +84,19 @@ sink: { objects: { parquet: { images: [image] } } }
 }
 
 fn document(bytes: &[u8]) {
-    static DATA: OnceLock<Scratch> = OnceLock::new();
+    thread_local! {
+        static DATA: Scratch = {
+            let data = Scratch::new("document");
+            data.write("model.onnx", &files(&["tests/golden/onnx"], &["tiny.onnx"]).pop().unwrap_or_default());
+            data
+        };
+    }
     let Ok(yaml) = std::str::from_utf8(bytes) else { return };
     // A document may name any file. Files outside of the repository, and walks over all of it, are no business of a test.
     if yaml.contains("..") || yaml.contains("**") || yaml.contains('@') || names_the_root(yaml) {
         return;
     }
-    let data = DATA.get_or_init(|| {
-        let data = Scratch::new("document");
-        let model = files(&["tests/golden/onnx"], &["tiny.onnx"]).pop().unwrap_or_default();
-        data.write("model.onnx", &model);
-        data
-    });
-    let yaml = yaml.replace(FOLDER, &format!("{}/", data.path("").display()));
+    let yaml = yaml.replace(FOLDER, &format!("{}/", DATA.with(|data| data.path("")).display()));
     let pipeline = Pipeline::from_yaml(yaml).set("n", "3").configure("source:count", "4");
     match pipeline.check() {
         Ok(plan) => {

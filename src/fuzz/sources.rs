@@ -3,8 +3,8 @@
 //! The path that a pipeline takes: bind, list splits, read batches. Nothing is kept but the promises of the contract.
 
 use std::{
-    path::Path,
-    sync::{Arc, OnceLock},
+    path::{Path, PathBuf},
+    sync::Arc,
     time::Instant,
 };
 
@@ -141,9 +141,13 @@ fn expect_data(result: Result<()>) {
     }
 }
 
-fn scratch() -> &'static Scratch {
-    static FOLDER: OnceLock<Scratch> = OnceLock::new();
-    FOLDER.get_or_init(|| Scratch::new("sources"))
+thread_local! {
+    static FOLDER: Scratch = Scratch::new("sources");
+}
+
+/// Writes a file into the folder of this thread, and returns its path.
+fn write(name: &str, bytes: &[u8]) -> PathBuf {
+    FOLDER.with(|folder| folder.write(name, bytes))
 }
 
 fn path(path: &Path) -> String {
@@ -152,7 +156,7 @@ fn path(path: &Path) -> String {
 
 #[cfg(feature = "fits")]
 fn fits(bytes: &[u8]) {
-    let file = path(&scratch().write("source.fits", bytes));
+    let file = path(&write("source.fits", bytes));
     let simple = json!({ "paths": [file], "max_megapixels": 1, "max_gunzipped_mib": 1 });
     let full = json!({
         "paths": [file], "max_megapixels": 1, "max_gunzipped_mib": 1, "size": 5, "nan": "fill", "masked": "fill",
@@ -192,19 +196,18 @@ fn fits_seeds() -> Vec<Vec<u8>> {
 /// Joins a catalogue to two objects: as CSV, and as Parquet if it may be that.
 #[cfg(feature = "fits")]
 fn catalogue(bytes: &[u8]) {
-    static OBJECTS: OnceLock<[String; 2]> = OnceLock::new();
-    let objects = OBJECTS.get_or_init(|| {
-        ["v0", "v1"].map(|id| {
+    thread_local! {
+        static OBJECTS: [String; 2] = ["v0", "v1"].map(|id| {
             let mut file = Writer::new();
             file.image(&[1, 2, 2], &[1.0; 4], &[("OBJECT".to_owned(), CardValue::Text(id.into()))]);
-            path(&scratch().write(&format!("{id}.fits"), file.as_bytes()))
-        })
-    });
+            path(&write(&format!("{id}.fits"), file.as_bytes()))
+        });
+    }
     let name = if bytes.starts_with(b"PAR1") { "catalogue.parquet" } else { "catalogue.csv" };
-    let table = path(&scratch().write(name, bytes));
+    let table = path(&write(name, bytes));
     let columns = json!({ "label": "morphology", "mag": "mag_r" });
     let catalogue = json!({ "path": table, "key": "name", "columns": columns });
-    expect_data(read_source("fits", json!({ "paths": objects, "catalogue": catalogue })));
+    expect_data(read_source("fits", json!({ "paths": OBJECTS.with(Clone::clone), "catalogue": catalogue })));
 }
 
 #[cfg(feature = "fits")]
@@ -235,7 +238,7 @@ fn catalogue_rows() -> RecordBatch {
 
 /// Reads all columns, and as the source of a pipeline.
 fn parquet(bytes: &[u8]) {
-    let file = scratch().write("source.parquet", bytes);
+    let file = write("source.parquet", bytes);
     let all = parquet_file::read(&file, ROWS).and_then(|batches| {
         let schema = batches.schema();
         batches.take(BATCHES).try_for_each(|batch| {

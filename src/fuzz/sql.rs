@@ -2,11 +2,8 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{
-        Mutex, OnceLock, PoisonError,
-        mpsc::{Receiver, SyncSender, sync_channel},
-    },
-    thread,
+    sync::mpsc::{Receiver, SyncSender, sync_channel},
+    thread::{self, JoinHandle},
 };
 
 use super::{
@@ -79,18 +76,30 @@ pub(super) const QUERY: FuzzTarget = FuzzTarget {
     mutations: 1_500,
 };
 
-/// Hands queries to the thread that holds the run.
+/// Hands queries to the thread that holds the run, and ends it when dropped.
 struct QueryThread {
-    queries: SyncSender<String>,
+    queries: Option<SyncSender<String>>,
     answers: Receiver<bool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for QueryThread {
+    fn drop(&mut self) {
+        self.queries = None;
+        // Its panics were answers.
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
 }
 
 fn query(bytes: &[u8]) {
-    static THREAD: OnceLock<Mutex<QueryThread>> = OnceLock::new();
+    thread_local! {
+        static THREAD: QueryThread = start();
+    }
     let Ok(sql) = std::str::from_utf8(bytes) else { return };
-    let thread = THREAD.get_or_init(|| Mutex::new(start())).lock().unwrap_or_else(PoisonError::into_inner);
-    thread.queries.send(sql.to_owned()).expect("the thread waits");
-    assert!(thread.answers.recv().expect("an answer"), "panicked at `{sql}`");
+    THREAD.with(|QueryThread { queries, answers, .. }| {
+        queries.as_ref().expect("open until it is dropped").send(sql.to_owned()).expect("the thread waits");
+        assert!(answers.recv().expect("an answer"), "panicked at `{sql}`");
+    });
 }
 
 fn start() -> QueryThread {
@@ -112,6 +121,6 @@ fn start() -> QueryThread {
             }
         }
     };
-    thread::Builder::new().name("fuzz-query".into()).stack_size(STACK_BYTES).spawn(work).expect("a thread");
-    QueryThread { queries, answers }
+    let thread = thread::Builder::new().name("fuzz-query".into()).stack_size(STACK_BYTES).spawn(work);
+    QueryThread { queries: Some(queries), answers, thread: Some(thread.expect("a thread")) }
 }

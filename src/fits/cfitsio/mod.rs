@@ -13,11 +13,12 @@ mod statistics;
 mod write;
 
 use std::{
-    ffi::{CStr, c_char, c_int, c_long},
+    ffi::{CStr, c_char, c_int, c_long, c_void},
+    ptr,
     sync::Once,
 };
 
-use fitsio_sys::ffgerr;
+use fitsio_sys::{ffclos, ffgerr, fitsfile};
 
 pub(super) use self::{statistics::statistics, write::compress};
 
@@ -52,6 +53,48 @@ fn check(status: c_int) -> Result<(), String> {
         CStr::from_ptr(text.as_ptr())
     };
     Err(format!("{} (cfitsio status {status})", message.to_string_lossy()))
+}
+
+/// An open file in memory.
+struct MemoryHandle {
+    fits: *mut fitsfile,
+    /// The address and size of the bytes. cfitsio keeps pointers to both, so they are in a box, which does not move.
+    memory: *mut (*mut c_void, usize),
+}
+
+impl MemoryHandle {
+    /// Opens a file of `size` bytes at an address by a call of cfitsio, which gets pointers to the handle, the address, the size, and
+    /// the status.
+    fn open(
+        address: *mut c_void,
+        size: usize,
+        call: impl FnOnce(*mut *mut fitsfile, *mut *mut c_void, *mut usize, *mut c_int),
+    ) -> Result<Self, String> {
+        let mut file = Self { fits: ptr::null_mut(), memory: Box::into_raw(Box::new((address, size))) };
+        let mut status = 0;
+        // SAFETY: `memory` was just made and is freed only after the file is closed.
+        let (address, size) = unsafe { (&raw mut (*file.memory).0, &raw mut (*file.memory).1) };
+        call(&raw mut file.fits, address, size, &raw mut status);
+        check(status)?;
+        if file.fits.is_null() {
+            return Err("cfitsio returned no file".into());
+        }
+        Ok(file)
+    }
+}
+
+impl Drop for MemoryHandle {
+    fn drop(&mut self) {
+        let mut status = 0;
+        // SAFETY: the handle is open or null, and is not used after this; `memory` was made by `Box::into_raw`, and cfitsio does
+        // not use it once the file is closed.
+        unsafe {
+            if !self.fits.is_null() {
+                ffclos(self.fits, &mut status);
+            }
+            drop(Box::from_raw(self.memory));
+        }
+    }
 }
 
 const _: () = assert!(size_of::<c_long>() == 8, "the bindings are those of a 64-bit system");

@@ -1,18 +1,18 @@
 //! What cfitsio reads and writes, for comparison in tests.
 
 use std::{
-    ffi::{c_int, c_long, c_void},
+    ffi::{c_int, c_long},
     marker::PhantomData,
     ptr,
 };
 
 use fitsio_sys::{
-    TBYTE, TDOUBLE, TFLOAT, TINT, TSHORT, TUSHORT, ffclos, ffcrim, ffgidm, ffgiszll, ffgpv, ffgsv, ffmahd, ffomem,
-    ffppx, fits_set_compression_type, fits_set_dither_seed, fits_set_hcomp_scale, fits_set_hcomp_smooth,
-    fits_set_quantize_level, fits_set_quantize_method, fits_set_tile_dim, fitsfile,
+    TBYTE, TDOUBLE, TFLOAT, TINT, TSHORT, TUSHORT, ffcrim, ffgidm, ffgiszll, ffgpv, ffgsv, ffmahd, ffomem, ffppx,
+    fits_set_compression_type, fits_set_dither_seed, fits_set_hcomp_scale, fits_set_hcomp_smooth,
+    fits_set_quantize_level, fits_set_quantize_method, fits_set_tile_dim,
 };
 
-use super::{check, ready, write::GrowingFile};
+use super::{MemoryHandle, check, ready, write::GrowingFile};
 
 /// The pixels of an HDU (counted from 0) of a FITS file in memory, as float32, in the order of the file.
 ///
@@ -23,13 +23,13 @@ pub(in crate::fits) fn image(
     shape: &[usize],
     blank_is_nan: bool,
 ) -> Result<Vec<f32>, String> {
-    let handle = MemoryFile::open(file)?;
+    let file = MemoryFile::open(file)?;
     let mut status = 0;
     let number = c_int::try_from(hdu + 1).map_err(|_| "has too many HDUs".to_owned())?;
     // SAFETY: the handle is open; a null pointer is allowed for the type of the HDU.
-    unsafe { ffmahd(handle.fits, number, ptr::null_mut(), &mut status) };
+    unsafe { ffmahd(file.handle.fits, number, ptr::null_mut(), &mut status) };
     check(status)?;
-    handle.expect_shape(shape)?;
+    file.expect_shape(shape)?;
     let pixels: usize = shape.iter().product();
     let mut out = vec![0f32; pixels];
     let mut undefined = if blank_is_nan { f32::NAN } else { 0.0 };
@@ -42,11 +42,11 @@ pub(in crate::fits) fn image(
     unsafe {
         let (undefined, out) = ((&raw mut undefined).cast(), out.as_mut_ptr().cast());
         if shape.len() <= 3 {
-            ffgpv(handle.fits, TFLOAT as c_int, 1, pixels as i64, undefined, out, &mut any_undefined, &mut status);
+            ffgpv(file.handle.fits, TFLOAT as c_int, 1, pixels as i64, undefined, out, &mut any_undefined, &mut status);
         } else {
             // The other call reads compressed images of three axes at most.
             let (one, last) = (ones.as_ptr().cast_mut(), lengths.as_ptr().cast_mut());
-            ffgsv(handle.fits, TFLOAT as c_int, one, last, one, undefined, out, &mut any_undefined, &mut status);
+            ffgsv(file.handle.fits, TFLOAT as c_int, one, last, one, undefined, out, &mut any_undefined, &mut status);
         }
     }
     check(status)?;
@@ -55,32 +55,20 @@ pub(in crate::fits) fn image(
 
 /// An open file in memory. It borrows the bytes for as long as cfitsio may read them.
 struct MemoryFile<'a> {
-    fits: *mut fitsfile,
-    /// The address and size of the bytes. cfitsio keeps pointers to both, so they are in a box, which does not move.
-    memory: *mut (*mut c_void, usize),
+    handle: MemoryHandle,
     _bytes: PhantomData<&'a mut [u8]>,
 }
 
 impl<'a> MemoryFile<'a> {
     fn open(file: &'a mut [u8]) -> Result<Self, String> {
         ready();
-        let mut fits = ptr::null_mut();
-        let mut status = 0;
-        let memory = Box::into_raw(Box::new((file.as_mut_ptr().cast::<c_void>(), file.len())));
         const READ_ONLY: c_int = 0;
-        // SAFETY: the name is a constant without any of cfitsio's syntax; the pointers to address and size point into
-        // `memory`, which is freed only after the file is closed, and the bytes live longer ('a). Opened read-only and without
-        // a function to reallocate, cfitsio neither writes to the bytes nor frees them.
-        unsafe {
-            let (address, size) = (&raw mut (*memory).0, &raw mut (*memory).1);
-            ffomem(&mut fits, c"memory".as_ptr(), READ_ONLY, address, size, 0, None, &mut status);
-        }
-        let handle = Self { fits, memory, _bytes: PhantomData };
-        check(status)?;
-        if fits.is_null() {
-            return Err("cfitsio returned no file".into());
-        }
-        Ok(handle)
+        // SAFETY: the name is a constant without any of cfitsio's syntax; the bytes live longer than the file ('a). Opened
+        // read-only and without a function to reallocate, cfitsio neither writes to the bytes nor frees them.
+        let handle = MemoryHandle::open(file.as_mut_ptr().cast(), file.len(), |fits, address, size, status| unsafe {
+            ffomem(fits, c"memory".as_ptr(), READ_ONLY, address, size, 0, None, status);
+        })?;
+        Ok(Self { handle, _bytes: PhantomData })
     }
 
     fn expect_shape(&self, shape: &[usize]) -> Result<(), String> {
@@ -89,8 +77,8 @@ impl<'a> MemoryFile<'a> {
         let mut lengths = [0i64; 16];
         // SAFETY: the handle is open, and `lengths` has room for 16 numbers, the most that the call is allowed to write.
         unsafe {
-            ffgidm(self.fits, &mut axes, &mut status);
-            ffgiszll(self.fits, lengths.len() as c_int, lengths.as_mut_ptr(), &mut status);
+            ffgidm(self.handle.fits, &mut axes, &mut status);
+            ffgiszll(self.handle.fits, lengths.len() as c_int, lengths.as_mut_ptr(), &mut status);
         }
         check(status)?;
         let found = lengths.iter().take(usize::try_from(axes).unwrap_or(0)).rev().map(|length| *length as usize);
@@ -98,20 +86,6 @@ impl<'a> MemoryFile<'a> {
             return Err(format!("has another shape in cfitsio than {shape:?}"));
         }
         Ok(())
-    }
-}
-
-impl Drop for MemoryFile<'_> {
-    fn drop(&mut self) {
-        let mut status = 0;
-        // SAFETY: the handle is open or (if opening failed) null, and is not used after this; `memory` was made by
-        // `Box::into_raw`, and cfitsio does not use it once the file is closed.
-        unsafe {
-            if !self.fits.is_null() {
-                ffclos(self.fits, &mut status);
-            }
-            drop(Box::from_raw(self.memory));
-        }
     }
 }
 
@@ -155,16 +129,16 @@ pub(in crate::fits) fn write(image: &TiledImage, pixels: &[f64]) -> Result<Vec<u
     // SAFETY: the handle is open for writing and on no other thread. `lengths`, `tile` and `first` have `axes` numbers each,
     // `bytes` has as many numbers of the type as the image has pixels, and all outlive the calls.
     unsafe {
-        fits_set_compression_type(file.fits, image.algorithm, &mut status);
-        fits_set_tile_dim(file.fits, axes, tile.as_mut_ptr(), &mut status);
-        fits_set_quantize_level(file.fits, image.level, &mut status);
-        fits_set_quantize_method(file.fits, image.dither, &mut status);
-        fits_set_dither_seed(file.fits, image.seed, &mut status);
-        fits_set_hcomp_scale(file.fits, image.scale, &mut status);
-        fits_set_hcomp_smooth(file.fits, image.smooth.into(), &mut status);
-        ffcrim(file.fits, image.bitpix, axes, lengths.as_mut_ptr(), &mut status);
+        fits_set_compression_type(file.0.fits, image.algorithm, &mut status);
+        fits_set_tile_dim(file.0.fits, axes, tile.as_mut_ptr(), &mut status);
+        fits_set_quantize_level(file.0.fits, image.level, &mut status);
+        fits_set_quantize_method(file.0.fits, image.dither, &mut status);
+        fits_set_dither_seed(file.0.fits, image.seed, &mut status);
+        fits_set_hcomp_scale(file.0.fits, image.scale, &mut status);
+        fits_set_hcomp_smooth(file.0.fits, image.smooth.into(), &mut status);
+        ffcrim(file.0.fits, image.bitpix, axes, lengths.as_mut_ptr(), &mut status);
         let (first, array) = (first.as_mut_ptr(), bytes.as_mut_ptr().cast());
-        ffppx(file.fits, datatype, first, pixels.len() as i64, array, &mut status);
+        ffppx(file.0.fits, datatype, first, pixels.len() as i64, array, &mut status);
     }
     check(status)?;
     file.close()

@@ -8,10 +8,10 @@ use std::{
 
 use fitsio_sys::{
     TFLOAT, ffclos, ffcrim, ffimem, ffppx, fits_set_compression_type, fits_set_dither_seed, fits_set_hcomp_scale,
-    fits_set_quantize_level, fits_set_quantize_method, fits_set_tile_dim, fitsfile,
+    fits_set_quantize_level, fits_set_quantize_method, fits_set_tile_dim,
 };
 
-use super::{check, ready};
+use super::{MemoryHandle, check, ready};
 use crate::fits::compress::{Algorithm, Compression, Dither};
 
 const RICE_1: c_int = 11;
@@ -47,15 +47,15 @@ pub(in crate::fits) fn compress(pixels: &[f32], shape: &[usize], how: &Compressi
     // outlive the calls. cfitsio copies `pixels.len()` float32, which is the type TFLOAT, out of the array before it changes
     // them: the cast to a mutable pointer replaces a missing `const`.
     unsafe {
-        fits_set_compression_type(file.fits, algorithm, &mut status);
-        fits_set_tile_dim(file.fits, axes, tile.as_mut_ptr(), &mut status);
-        fits_set_quantize_level(file.fits, how.quantize_level, &mut status);
-        fits_set_quantize_method(file.fits, dither, &mut status);
-        fits_set_dither_seed(file.fits, seed, &mut status);
-        fits_set_hcomp_scale(file.fits, scale, &mut status);
-        ffcrim(file.fits, FLOAT_IMG, axes, lengths.as_mut_ptr(), &mut status);
+        fits_set_compression_type(file.0.fits, algorithm, &mut status);
+        fits_set_tile_dim(file.0.fits, axes, tile.as_mut_ptr(), &mut status);
+        fits_set_quantize_level(file.0.fits, how.quantize_level, &mut status);
+        fits_set_quantize_method(file.0.fits, dither, &mut status);
+        fits_set_dither_seed(file.0.fits, seed, &mut status);
+        fits_set_hcomp_scale(file.0.fits, scale, &mut status);
+        ffcrim(file.0.fits, FLOAT_IMG, axes, lengths.as_mut_ptr(), &mut status);
         let array = pixels.as_ptr().cast_mut().cast();
-        ffppx(file.fits, TFLOAT as c_int, first.as_mut_ptr(), pixels.len() as i64, array, &mut status);
+        ffppx(file.0.fits, TFLOAT as c_int, first.as_mut_ptr(), pixels.len() as i64, array, &mut status);
     }
     check(status)?;
     file.close()
@@ -75,11 +75,7 @@ unsafe extern "C" fn grow(_: *mut c_void, size: usize) -> *mut c_void {
 }
 
 /// A file that is written into the memory of this thread.
-pub(super) struct GrowingFile {
-    pub(super) fits: *mut fitsfile,
-    /// The address and size of the bytes, which cfitsio keeps up to date. They are in a box, which does not move.
-    memory: *mut (*mut c_void, usize),
-}
+pub(super) struct GrowingFile(pub(super) MemoryHandle);
 
 impl GrowingFile {
     pub(super) fn create() -> Result<Self, String> {
@@ -89,45 +85,21 @@ impl GrowingFile {
             file.resize(START, 0);
             file.as_mut_ptr().cast::<c_void>()
         });
-        let mut fits = ptr::null_mut();
-        let mut status = 0;
-        let memory = Box::into_raw(Box::new((start, START)));
-        // SAFETY: the pointers to address and size point into `memory`, which is freed only after the file is closed. The
-        // address is that of the vector of this thread, which has as many bytes as stated, all of them zero; until the file is
-        // closed only `grow` changes the vector, and cfitsio takes the address that `grow` returns. cfitsio does not free the
-        // bytes when it closes the file.
-        unsafe {
-            let (address, size) = (&raw mut (*memory).0, &raw mut (*memory).1);
-            ffimem(&mut fits, address, size, START, Some(grow), &mut status);
-        }
-        let file = Self { fits, memory };
-        check(status)?;
-        if fits.is_null() {
-            return Err("cfitsio returned no file".into());
-        }
-        Ok(file)
+        // SAFETY: the address is that of the vector of this thread, which has as many bytes as stated, all of them zero; until the
+        // file is closed only `grow` changes the vector, and cfitsio takes the address that `grow` returns. cfitsio does not free
+        // the bytes when it closes the file.
+        MemoryHandle::open(start, START, |fits, address, size, status| unsafe {
+            ffimem(fits, address, size, START, Some(grow), status);
+        })
+        .map(Self)
     }
 
     /// The bytes, after all of them are written.
     pub(super) fn close(mut self) -> Result<Vec<u8>, String> {
         let mut status = 0;
         // SAFETY: the handle is open, and null after this.
-        unsafe { ffclos(std::mem::replace(&mut self.fits, ptr::null_mut()), &mut status) };
+        unsafe { ffclos(std::mem::replace(&mut self.0.fits, ptr::null_mut()), &mut status) };
         check(status)?;
         Ok(FILE.take())
-    }
-}
-
-impl Drop for GrowingFile {
-    fn drop(&mut self) {
-        let mut status = 0;
-        // SAFETY: the handle is open or null, and is not used after this; `memory` was made by `Box::into_raw`, and cfitsio does
-        // not use it once the file is closed.
-        unsafe {
-            if !self.fits.is_null() {
-                ffclos(self.fits, &mut status);
-            }
-            drop(Box::from_raw(self.memory));
-        }
     }
 }

@@ -28,7 +28,7 @@ pub(super) fn pixel_scale_arcsec(headers: &[&Header]) -> Result<Option<f64>, Str
             if nominal.is_none()
                 && let Some(side) = header.number(key)?
             {
-                nominal = Some((plausible(side, key)?, key));
+                nominal = Some((plausible(side, &format!("key `{key}`"))?, key));
             }
         }
     }
@@ -120,7 +120,7 @@ impl PixelMatrix {
         let [[a, b], [c, d]] = self.degrees.map(|row| row.map(|degrees| degrees * 3600.0));
         let (x, y) = (a.hypot(c), b.hypot(d));
         let keys = self.keys;
-        let side = plausible((a * d - b * c).abs().sqrt(), keys.trim_matches('`'));
+        let side = plausible((a * d - b * c).abs().sqrt(), keys);
         if x > 0.0 && y > 0.0 {
             if (x / y - 1.0).abs() > TOLERANCE {
                 let (x, y) = (rounded(x), rounded(y));
@@ -168,7 +168,7 @@ fn plausible(side: f64, keys: &str) -> Result<f64, String> {
     }
     let expected =
         format!("expected more than 0 and at most {MAX_ARCSEC}: set `pixel_scale_arcsec` if the header is wrong");
-    Err(format!("has pixels of {} arcsec by key `{keys}`, {expected}", rounded(side)))
+    Err(format!("has pixels of {} arcsec by {keys}, {expected}", rounded(side)))
 }
 
 /// Four digits, for messages.
@@ -245,8 +245,8 @@ mod tests {
         for (cards, expected) in [
             (cd(-0.2, 0.0, 0.0, 0.4), "has pixels of 0.2 by 0.4 arcsec by `CD`, expected square ones"),
             (cd(0.2, 0.1, 0.0, 0.173_205), "has axes at 60 degrees by `CD`, expected a right angle"),
-            (cd(-720.0, 0.0, 0.0, 720.0), "has pixels of 720 arcsec by key `CD`, expected more than 0 and at most 60"),
-            (cd(0.0, 0.0, 0.0, 0.0), "has pixels of 0 arcsec by key `CD`, expected more than 0"),
+            (cd(-720.0, 0.0, 0.0, 720.0), "has pixels of 720 arcsec by `CD`, expected more than 0 and at most 60"),
+            (cd(0.0, 0.0, 0.0, 0.0), "has pixels of 0 arcsec by `CD`, expected more than 0"),
             (on_sky(&[("CDELT1", CardValue::Real(1.0)), ("CUNIT1", text("Angstrom"))]), "key `CUNIT1` is `Angstrom`"),
         ] {
             let error = scale(&cards).expect_err("refused");
