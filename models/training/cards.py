@@ -13,7 +13,7 @@ from typing import Any
 from . import TrainingError
 
 KEY = "lucarne_card"
-FORMAT = 1
+FORMAT = 2
 """The format that is written, and the newest that is read. A card without a number has format 1."""
 
 
@@ -30,6 +30,10 @@ class Card:
     pixel_scale_arcsec: float
     domains: dict[str, dict[str, float]]
     """`{lo, hi}` of the stretch of every domain that the model may be shown."""
+    unit: str = "electron"
+    """The unit of the constants; cards of format 1 are for electrons."""
+    electrons_per_njy: dict[str, list[float]] = field(default_factory=dict)
+    """The exposures that the constants of domains are for, band by band, where they are known."""
     trained_on: list[str] = field(default_factory=list)
     """The domains whose images it was trained on."""
     input: str = "image"
@@ -52,7 +56,7 @@ class Card:
         """
         if not isinstance(value, dict):
             raise TrainingError(f"the card {origin} is not a mapping")
-        version = value.get("format", FORMAT)
+        version = value.get("format", 1)
         if version not in range(1, FORMAT + 1):
             raise TrainingError(f"the card {origin} has format {version}, this version reads up to {FORMAT}")
         missing = [one.name for one in _fields() if _is_required(one) and one.name not in value]

@@ -2,7 +2,7 @@
 
 use arrow::array::RecordBatch;
 
-use super::{ImageLayout, columns::missing, list_values};
+use super::{ImageLayout, columns::missing, list_values, mask_values};
 use crate::error::{Error, Result};
 
 /// The images of a column.
@@ -33,6 +33,34 @@ impl<'a> Images<'a> {
 
     /// One band of one image, `[y, x]`.
     pub fn plane(&self, row: usize, band: usize) -> &'a [f32] {
+        let plane = self.layout.plane();
+        &self.pixels[row * self.layout.pixels() + band * plane..][..plane]
+    }
+}
+
+/// The masks of a column: an integer for every pixel, 0 where the pixel counts.
+pub struct Masks<'a> {
+    /// The layout of the images that they belong to.
+    pub layout: ImageLayout,
+    /// All pixels, row after row.
+    pub pixels: &'a [u64],
+}
+
+impl<'a> Masks<'a> {
+    /// The masks of a column of a batch.
+    ///
+    /// # Errors
+    /// [`Error::Data`] when the column is missing or does not hold masks.
+    pub fn of(batch: &'a RecordBatch, column: &str) -> Result<Self> {
+        let field = batch.schema_ref().field_with_name(column).map_err(|_| missing(batch, column))?;
+        let found = || Error::data(format!("column `{column}` is {}, expected masks", field.data_type()));
+        let layout = ImageLayout::of_masks(field).ok_or_else(found)?;
+        let (pixels, _) = mask_values(batch, column)?;
+        Ok(Self { layout, pixels })
+    }
+
+    /// One band of one mask, `[y, x]`.
+    pub fn plane(&self, row: usize, band: usize) -> &'a [u64] {
         let plane = self.layout.plane();
         &self.pixels[row * self.layout.pixels() + band * plane..][..plane]
     }

@@ -3,7 +3,10 @@
 use arrow::datatypes::Field;
 use serde::{Deserialize, Serialize};
 
-use super::tensor::{list_type, tensor_metadata, tensor_shape};
+use super::tensor::{list_type, mask_type, tensor_metadata, tensor_shape};
+
+/// The unit of a mask in its metadata: each bit of an integer is a plane of the mask.
+const MASK_UNIT: &str = "bits";
 
 /// The unit of the pixels of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -15,6 +18,12 @@ pub enum Unit {
     /// Electrons collected in an exposure, sky subtracted.
     #[serde(rename = "electron")]
     Electron,
+    /// The square of [`Self::NanoJansky`]: variances.
+    #[serde(rename = "nJy2")]
+    NanoJansky2,
+    /// The square of [`Self::Electron`]: variances.
+    #[serde(rename = "electron2")]
+    Electron2,
     /// Arcsinh-stretched, about 0 to 1.
     #[serde(rename = "stretched")]
     Stretched,
@@ -29,13 +38,25 @@ impl Unit {
         match self {
             Self::NanoJansky => "nJy",
             Self::Electron => "electron",
+            Self::NanoJansky2 => "nJy2",
+            Self::Electron2 => "electron2",
             Self::Stretched => "stretched",
             Self::Unknown => "unknown",
         }
     }
 
+    /// The unit of variances of numbers in this unit.
+    #[must_use]
+    pub const fn squared(self) -> Self {
+        match self {
+            Self::NanoJansky => Self::NanoJansky2,
+            Self::Electron => Self::Electron2,
+            _ => Self::Unknown,
+        }
+    }
+
     fn parse(name: &str) -> Self {
-        [Self::NanoJansky, Self::Electron, Self::Stretched]
+        [Self::NanoJansky, Self::Electron, Self::NanoJansky2, Self::Electron2, Self::Stretched]
             .into_iter()
             .find(|unit| unit.name() == name)
             .unwrap_or(Self::Unknown)
@@ -114,6 +135,14 @@ impl ImageLayout {
         self.bands.len().saturating_mul(self.plane())
     }
 
+    /// The field of a column of masks of such images: an integer for every pixel, 0 where the pixel counts.
+    pub fn mask_field(&self, name: &str) -> Field {
+        let shape = ImageLayout { stretch: None, electrons_per_njy: None, ..self.clone() };
+        let mut metadata = shape.field(name).metadata().clone();
+        metadata.insert("unit".into(), MASK_UNIT.into());
+        Field::new(name, mask_type(self.pixels()), false).with_metadata(metadata)
+    }
+
     /// The field of a column of such images.
     pub fn field(&self, name: &str) -> Field {
         let mut metadata = tensor_metadata(&[self.bands.len(), self.height, self.width], &["band", "y", "x"]);
@@ -135,6 +164,16 @@ impl ImageLayout {
 
     /// The layout that a field describes; `None` if it is not an image.
     pub fn of(field: &Field) -> Option<Self> {
+        Self::described_by(field).filter(|layout| *field.data_type() == list_type(layout.pixels()))
+    }
+
+    /// The layout of the images whose masks a field holds; `None` if it does not hold masks.
+    pub fn of_masks(field: &Field) -> Option<Self> {
+        Self::described_by(field).filter(|layout| *field.data_type() == mask_type(layout.pixels()))
+    }
+
+    /// The layout in the metadata of a field.
+    fn described_by(field: &Field) -> Option<Self> {
         let shape = tensor_shape(field)?;
         let &[depth, height, width] = shape.as_slice() else { return None };
         let metadata = field.metadata();
@@ -150,8 +189,7 @@ impl ImageLayout {
                 .get("electrons_per_njy")
                 .and_then(|text| text.split(',').map(|part| part.parse().ok()).collect()),
         };
-        let is_image = layout.bands.len() == depth && layout.plane() > 0;
-        (is_image && *field.data_type() == list_type(layout.pixels())).then_some(layout)
+        (layout.bands.len() == depth && layout.plane() > 0).then_some(layout)
     }
 }
 
@@ -168,12 +206,22 @@ mod tests {
 
     #[test]
     fn a_layout_survives_its_field() {
-        for unit in [Unit::NanoJansky, Unit::Electron, Unit::Stretched, Unit::Unknown] {
+        let squares = [Unit::NanoJansky.squared(), Unit::Electron.squared()];
+        for unit in [Unit::NanoJansky, Unit::Electron, Unit::Stretched, Unit::Unknown].into_iter().chain(squares) {
             let layout = ImageLayout { unit, ..layout() };
             assert_eq!(ImageLayout::of(&layout.field("image")), Some(layout));
         }
         let plain = ImageLayout::new(["x"], 4, 1, Unit::Unknown);
         assert_eq!(ImageLayout::of(&plain.field("image")), Some(plain));
+    }
+
+    #[test]
+    fn a_mask_is_not_an_image() {
+        let field = layout().mask_field("image_mask");
+        let of_masks = ImageLayout::of_masks(&field).expect("a mask");
+        assert_eq!((of_masks.bands, of_masks.height, of_masks.width), (layout().bands, 2, 3));
+        assert_eq!(ImageLayout::of(&field), None);
+        assert_eq!(ImageLayout::of_masks(&layout().field("image")), None);
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! The columns that flow through a pipeline: their names, their Arrow types, and views of the images in them.
 //!
 //! An image column is a fixed-size list of float32, the pixels of `[band, y, x]` in C order, with the extension name
-//! `arrow.fixed_shape_tensor`. The metadata of its field describe the pixels ([`ImageLayout`]).
+//! `arrow.fixed_shape_tensor`. The metadata of its field describe the pixels ([`ImageLayout`]). The mask of an image has the same
+//! shape and holds uint64: bits go through no float.
 
 mod columns;
 mod identity;
@@ -12,9 +13,9 @@ mod tensor;
 pub use self::{
     columns::{column_of, keep_rows, object_id, origin, row_number, text_column, with_columns},
     identity::{identity_columns, identity_fields},
-    images::Images,
+    images::{Images, Masks},
     layout::{ImageLayout, Stretch, Unit},
-    tensor::{list_column, list_type, list_values, tensor_metadata, tensor_shape},
+    tensor::{list_column, list_type, list_values, mask_column, mask_type, mask_values, tensor_metadata, tensor_shape},
 };
 
 /// Number of the row in its split (uint64). Names that begin with `_` are internal: no sink keeps them.

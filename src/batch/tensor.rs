@@ -3,8 +3,8 @@
 use std::{collections::HashMap, sync::Arc};
 
 use arrow::{
-    array::{Array, ArrayRef, AsArray, FixedSizeListArray, Float32Array, RecordBatch},
-    datatypes::{DataType, Field, FieldRef, Float32Type},
+    array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, FixedSizeListArray, PrimitiveArray, RecordBatch},
+    datatypes::{DataType, Field, FieldRef, Float32Type, UInt64Type},
 };
 use serde::Deserialize;
 
@@ -39,11 +39,20 @@ pub fn tensor_shape(field: &Field) -> Option<Vec<usize>> {
 ///
 /// The items are nullable although none is ever null: pyarrow shows a list of non-null items as a plain list, not as a tensor.
 pub fn list_type(length: usize) -> DataType {
-    DataType::FixedSizeList(item(), i32::try_from(length).unwrap_or(i32::MAX))
+    list_type_of(DataType::Float32, length)
 }
 
-fn item() -> FieldRef {
-    Arc::new(Field::new("item", DataType::Float32, true))
+/// The Arrow type of a mask of `length` pixels: a list of uint64.
+pub fn mask_type(length: usize) -> DataType {
+    list_type_of(DataType::UInt64, length)
+}
+
+fn list_type_of(kind: DataType, length: usize) -> DataType {
+    DataType::FixedSizeList(item(kind), i32::try_from(length).unwrap_or(i32::MAX))
+}
+
+fn item(kind: DataType) -> FieldRef {
+    Arc::new(Field::new("item", kind, true))
 }
 
 /// A column of `values.len() / length` lists of `length` float32.
@@ -51,9 +60,22 @@ fn item() -> FieldRef {
 /// # Errors
 /// [`Error::Data`] when a list is longer than Arrow allows.
 pub fn list_column(values: Vec<f32>, length: usize) -> Result<ArrayRef> {
+    lists::<Float32Type>(values, length)
+}
+
+/// A column of `values.len() / length` masks of `length` pixels.
+///
+/// # Errors
+/// [`Error::Data`] when a mask is longer than Arrow allows.
+pub fn mask_column(values: Vec<u64>, length: usize) -> Result<ArrayRef> {
+    lists::<UInt64Type>(values, length)
+}
+
+fn lists<T: ArrowPrimitiveType>(values: Vec<T::Native>, length: usize) -> Result<ArrayRef> {
     let length =
         i32::try_from(length).map_err(|_| Error::data(format!("a list of {length} numbers is too long for Arrow")))?;
-    Ok(Arc::new(FixedSizeListArray::try_new(item(), length, Arc::new(Float32Array::from(values)), None)?))
+    let values = Arc::new(PrimitiveArray::<T>::new(values.into(), None));
+    Ok(Arc::new(FixedSizeListArray::try_new(item(T::DATA_TYPE), length, values, None)?))
 }
 
 /// The numbers of a float32 list column, row after row, and the length of a row.
@@ -61,11 +83,27 @@ pub fn list_column(values: Vec<f32>, length: usize) -> Result<ArrayRef> {
 /// # Errors
 /// [`Error::Data`] when the column is missing or of another type.
 pub fn list_values<'a>(batch: &'a RecordBatch, column: &str) -> Result<(&'a [f32], usize)> {
+    values_of::<Float32Type>(batch, column, "float32")
+}
+
+/// The integers of a column of masks, row after row, and the pixels of a mask.
+///
+/// # Errors
+/// [`Error::Data`] when the column is missing or of another type.
+pub fn mask_values<'a>(batch: &'a RecordBatch, column: &str) -> Result<(&'a [u64], usize)> {
+    values_of::<UInt64Type>(batch, column, "uint64")
+}
+
+fn values_of<'a, T: ArrowPrimitiveType>(
+    batch: &'a RecordBatch,
+    column: &str,
+    kind: &str,
+) -> Result<(&'a [T::Native], usize)> {
     let array = column_of(batch, column)?;
-    let wrong = || Error::data(format!("column `{column}` is {}, expected lists of float32", array.data_type()));
+    let wrong = || Error::data(format!("column `{column}` is {}, expected lists of {kind}", array.data_type()));
     let lists = array.as_fixed_size_list_opt().ok_or_else(wrong)?;
     let length = lists.value_length() as usize;
-    let values = lists.values().as_primitive_opt::<Float32Type>().ok_or_else(wrong)?.values();
+    let values = lists.values().as_primitive_opt::<T>().ok_or_else(wrong)?.values();
     // A sliced batch shares the values of all rows.
     let start = lists.value_offset(0) as usize;
     Ok((&values[start..start + lists.len() * length], length))

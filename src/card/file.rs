@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use super::{Card, FORMAT, KEY, first_format};
 use crate::{
-    batch::Stretch,
+    batch::{Stretch, Unit},
     onnx::{
         DecodeModelError, decode_model, external,
         wire::{GraphProto, ValueInfoProto},
@@ -157,6 +157,21 @@ impl Card {
         if self.latent.is_some() != self.latent_size.is_some() {
             return Err("`latent` and `latent_size` must be given together".into());
         }
+        if let Some(unit) =
+            Some(self.unit).filter(|unit| ![Unit::Electron, Unit::NanoJansky, Unit::Unknown].contains(unit))
+        {
+            return Err(format!("its unit is `{}`, expected `electron`, `nJy` or `unknown`", unit.name()));
+        }
+        for (domain, electrons) in &self.electrons_per_njy {
+            let are_usable =
+                electrons.len() == self.bands.len() && electrons.iter().all(|one| one.is_finite() && *one > 0.0);
+            if !are_usable || !self.domains.contains_key(domain) {
+                let bands = self.bands.len();
+                return Err(format!(
+                    "`electrons_per_njy` of `{domain}` must be those of a domain, {bands} numbers above 0"
+                ));
+            }
+        }
         if let Some((domain, _)) = self.domains.iter().find(|(_, Stretch { lo, hi })| !(lo < hi && *hi > 0.0)) {
             return Err(format!("the stretch of domain `{domain}` needs lo < hi and hi > 0"));
         }
@@ -236,7 +251,7 @@ mod tests {
         let path = write_test_model(folder.path(), &json!({ "format": 3, "classes": { "head": "dirichlet" } }));
         let error = Card::read(&path).expect_err("refused");
         let expected = format!(
-            "cannot use the model `{}`: model card format 3 is newer than this version, which reads up to 1",
+            "cannot use the model `{}`: model card format 3 is newer than this version, which reads up to 2",
             path.display()
         );
         assert_eq!(error.to_string(), expected);
@@ -253,6 +268,9 @@ mod tests {
             ("latent_size", json!(5), "must be given together"),
             ("domains", json!({ "y1": { "lo": 3.0, "hi": 2.0 } }), "the stretch of domain `y1`"),
             ("size", json!("large"), "invalid type: string"),
+            ("unit", json!("stretched"), "its unit is `stretched`"),
+            ("electrons_per_njy", json!({ "y1": [3.0] }), "`electrons_per_njy` of `y1`"),
+            ("electrons_per_njy", json!({ "y2": [3.0, 4.0] }), "`electrons_per_njy` of `y2`"),
         ] {
             let mut changed = card();
             changed[key] = value;

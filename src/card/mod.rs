@@ -12,21 +12,21 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::file::{CardError, ModelFile};
-use crate::batch::Stretch;
+use crate::batch::{Stretch, Unit};
 
 /// The metadata key of the card.
 pub const KEY: &str = "lucarne_card";
 
 /// The newest format of cards that this version reads. Cards without a number, such as those of the first models that were
-/// shipped, have format 1.
-pub const FORMAT: u32 = 1;
+/// shipped, have format 1. Format 2 says the unit of the constants, and the exposures that they are for.
+pub const FORMAT: u32 = 2;
 
 /// What a model was made for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Card {
     /// The format of the card.
     #[serde(default = "first_format")]
-    #[schemars(range(min = 1, max = 1))]
+    #[schemars(range(min = 1, max = 2))]
     pub format: u32,
     /// Class names, in the order of the logits.
     #[schemars(length(min = 2))]
@@ -41,6 +41,12 @@ pub struct Card {
     pub pixel_scale_arcsec: f64,
     /// The stretch of every domain that the model may be shown, whether it was trained on it or not.
     pub domains: BTreeMap<String, Stretch>,
+    /// The unit of the constants of the domains: `electron` (cards of format 1 always), `nJy`, or `unknown`.
+    #[serde(default = "electrons")]
+    pub unit: Unit,
+    /// Electrons per nJy of each band, by domain: the exposures that the constants are for, where the unit is `electron`.
+    #[serde(default)]
+    pub electrons_per_njy: BTreeMap<String, Vec<f64>>,
     /// The domains whose images it was trained on.
     #[serde(default)]
     pub trained_on: Vec<String>,
@@ -60,6 +66,10 @@ pub struct Card {
 
 const fn first_format() -> u32 {
     1
+}
+
+const fn electrons() -> Unit {
+    Unit::Electron
 }
 
 fn default_input() -> String {

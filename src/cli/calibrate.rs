@@ -81,6 +81,7 @@ impl Calibrate {
         let measured_on = format!("{} of {}", column, self.pipeline.path.display());
         let found = DomainConstants {
             unit: Some(layout.unit.name().to_owned()),
+            electrons_per_njy: layout.electrons_per_njy,
             images: Some(images),
             bands: Some(layout.bands),
             measured_on: Some(measured_on),

@@ -1,6 +1,7 @@
 //! An open FITS file.
 
 use std::{
+    borrow::Cow,
     ops::Range,
     path::Path,
     sync::{Arc, Mutex, PoisonError},
@@ -10,9 +11,10 @@ use super::{
     FitsError, Hdu, HduKind, Image, Limits,
     bytes::Bytes,
     error::Reason,
+    integers::{self, IntegerScaling},
     pixels::{PixelData, PixelFormat},
     structure,
-    tiles::{self, DecodedPixels},
+    tiles::{self, DecodedPixel, DecodedPixels},
 };
 
 /// An open FITS file.
@@ -21,18 +23,28 @@ pub struct FitsFile {
     name: String,
     bytes: Bytes,
     hdus: Vec<Hdu>,
-    /// The last tiles that have pixels of several parts.
-    decoded: Mutex<Option<DecodedPart>>,
+    /// The last tiles that have pixels of several parts, and those of a mask.
+    decoded: LastPart<f32>,
+    integers: LastPart<u64>,
 }
 
 /// Decoded pixels of an HDU.
-#[derive(Debug, Clone)]
-struct DecodedPart {
+#[derive(Debug)]
+struct DecodedPart<T> {
     hdu: usize,
     /// The number of the first one, in the order of the file.
     first: usize,
-    pixels: Arc<Vec<f32>>,
+    pixels: Arc<Vec<T>>,
 }
+
+impl<T> Clone for DecodedPart<T> {
+    fn clone(&self) -> Self {
+        Self { hdu: self.hdu, first: self.first, pixels: self.pixels.clone() }
+    }
+}
+
+/// The part that was decoded last.
+type LastPart<T> = Mutex<Option<DecodedPart<T>>>;
 
 impl FitsFile {
     /// Opens a file and reads its headers. The path is literal: no part of it is syntax.
@@ -63,7 +75,13 @@ impl FitsFile {
     fn of(name: &str, bytes: Result<Bytes, Reason>, limits: &Limits) -> Result<Self, FitsError> {
         bytes
             .and_then(|bytes| structure::walk(&bytes, limits).map(|hdus| (bytes, hdus)))
-            .map(|(bytes, hdus)| Self { name: name.to_owned(), bytes, hdus, decoded: Mutex::default() })
+            .map(|(bytes, hdus)| Self {
+                name: name.to_owned(),
+                bytes,
+                hdus,
+                decoded: Mutex::default(),
+                integers: Mutex::default(),
+            })
             .map_err(|reason| FitsError::new(name, None, reason))
     }
 
@@ -89,21 +107,52 @@ impl FitsFile {
         self.read(hdu, Some(pixels))
     }
 
-    fn read(&self, index: usize, part: Option<&Range<usize>>) -> Result<Image<'_>, FitsError> {
-        let missing = || {
-            let count = self.hdus.len();
-            Reason::from(format!("is missing: the file has {count} HDU{}", if count == 1 { "" } else { "s" }))
+    /// Some pixels of an image of integers, exactly. Negative integers are those of as many bits in two's complement, and an
+    /// undefined pixel has all bits. Floats are taken where they are integers up to 2^24.
+    ///
+    /// # Errors
+    /// As [`Self::image_part`], and when a pixel is not an integer.
+    pub fn integer_part(&self, hdu: usize, pixels: &Range<usize>) -> Result<Vec<u64>, FitsError> {
+        let read = || {
+            let hdu = self.hdu(hdu)?;
+            let bitpix = if hdu.kind == HduKind::Compressed { "ZBITPIX" } else { "BITPIX" };
+            if hdu.header.required(bitpix)? < 0 {
+                return self.integers_in_floats(hdu, pixels);
+            }
+            if hdu.kind == HduKind::Compressed {
+                let DecodedPart { first, pixels: decoded, .. } = self.decoded(&self.integers, hdu, Some(pixels))?;
+                return Ok(decoded[pixels.start - first..pixels.end - first].to_vec());
+            }
+            let (bytes, _, _) = self.stored(hdu, Some(pixels))?;
+            let mut integers = vec![0; pixels.len()];
+            IntegerScaling::of(&hdu.header)?.decode(&bytes, &mut integers);
+            Ok(integers)
         };
-        let hdu = self.hdus.get(index).ok_or_else(missing);
-        hdu.and_then(|hdu| {
-            let (first, pixels) = self.pixels(hdu, part)?;
-            Ok(Image { shape: hdu.shape.clone(), first, pixels })
-        })
-        .map_err(|reason| FitsError::new(&self.name, Some(index), reason))
+        read().map_err(|reason| FitsError::new(&self.name, Some(hdu), reason))
     }
 
-    /// The pixels of an image, and the number of the first of them.
-    fn pixels(&self, hdu: &Hdu, part: Option<&Range<usize>>) -> Result<(usize, PixelData<'_>), Reason> {
+    fn integers_in_floats(&self, hdu: &Hdu, part: &Range<usize>) -> Result<Vec<u64>, Reason> {
+        let (first, pixels) = self.pixels(hdu, Some(part))?;
+        let mut floats = vec![0.0; part.len()];
+        Image { shape: hdu.shape.clone(), first, pixels }.copy(part.start, &mut floats);
+        Ok(floats.into_iter().map(integers::of_float).collect::<Result<_, String>>()?)
+    }
+
+    fn read(&self, index: usize, part: Option<&Range<usize>>) -> Result<Image<'_>, FitsError> {
+        self.hdu(index)
+            .and_then(|hdu| {
+                let (first, pixels) = self.pixels(hdu, part)?;
+                Ok(Image { shape: hdu.shape.clone(), first, pixels })
+            })
+            .map_err(|reason| FitsError::new(&self.name, Some(index), reason))
+    }
+
+    /// An undamaged HDU with pixels.
+    fn hdu(&self, index: usize) -> Result<&Hdu, Reason> {
+        let hdu = self.hdus.get(index).ok_or_else(|| {
+            let count = self.hdus.len();
+            Reason::from(format!("is missing: the file has {count} HDU{}", if count == 1 { "" } else { "s" }))
+        })?;
         if let Some(damage) = &hdu.damage {
             return Err(damage.clone().into());
         }
@@ -111,10 +160,21 @@ impl FitsFile {
             let empty = if matches!(hdu.kind, HduKind::Image | HduKind::Compressed) { " without pixels" } else { "" };
             return Err(format!("is {}{empty}, expected an image", hdu.kind.name()).into());
         }
+        Ok(hdu)
+    }
+
+    /// The pixels of an image, and the number of the first of them.
+    fn pixels(&self, hdu: &Hdu, part: Option<&Range<usize>>) -> Result<(usize, PixelData<'_>), Reason> {
         if hdu.kind == HduKind::Compressed {
-            let DecodedPart { first, pixels, .. } = self.decoded(hdu, part)?;
+            let DecodedPart { first, pixels, .. } = self.decoded(&self.decoded, hdu, part)?;
             return Ok((first, PixelData::Decoded(pixels)));
         }
+        let (bytes, start, format) = self.stored(hdu, part)?;
+        Ok((start, PixelData::Stored(bytes, format)))
+    }
+
+    /// The bytes of pixels of a plain image, and the number of the first of them.
+    fn stored(&self, hdu: &Hdu, part: Option<&Range<usize>>) -> Result<(Cow<'_, [u8]>, usize, PixelFormat), Reason> {
         let format = PixelFormat::of(&hdu.header)?;
         let size = format.bytes() as u64;
         let all = 0..(hdu.data_len / size) as usize;
@@ -123,13 +183,18 @@ impl FitsFile {
             return Err(format!("has fewer than {end} pixels").into());
         }
         let data = self.bytes.part(hdu.data_start, hdu.data_len).get(start as u64 * size..end as u64 * size)?;
-        Ok((start, PixelData::Stored(data, format)))
+        Ok((data, start, format))
     }
 
     /// The pixels of a compressed image, or of a part of it and what is in the same tiles.
-    fn decoded(&self, hdu: &Hdu, part: Option<&Range<usize>>) -> Result<DecodedPart, Reason> {
-        let last = || self.decoded.lock().unwrap_or_else(PoisonError::into_inner);
-        let has = |last: &DecodedPart, part: &Range<usize>| {
+    fn decoded<T: DecodedPixel>(
+        &self,
+        last: &LastPart<T>,
+        hdu: &Hdu,
+        part: Option<&Range<usize>>,
+    ) -> Result<DecodedPart<T>, Reason> {
+        let last = || last.lock().unwrap_or_else(PoisonError::into_inner);
+        let has = |last: &DecodedPart<T>, part: &Range<usize>| {
             last.hdu == hdu.index && last.first <= part.start && part.end <= last.first + last.pixels.len()
         };
         if let Some(last) = last().as_ref().filter(|last| part.is_some_and(|part| has(last, part))) {

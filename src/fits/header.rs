@@ -71,6 +71,11 @@ impl Header {
         self.cards.chunks_exact(CARD)
     }
 
+    /// The names of the cards with a value, in the order of the file.
+    pub fn keys(&self) -> impl Iterator<Item = String> {
+        self.cards().filter_map(name_of).map(|name| String::from_utf8_lossy(name).into_owned())
+    }
+
     /// The value of a key; `None` if the key is missing or undefined. The first card of a key is used. Long strings (`CONTINUE`)
     /// are joined, up to 1,000 cards. Keys longer than eight characters are looked up as `HIERARCH`.
     pub fn get(&self, key: &str) -> Option<CardValue> {

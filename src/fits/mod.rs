@@ -11,6 +11,7 @@ pub mod compress;
 mod error;
 mod file;
 mod header;
+mod integers;
 mod pixels;
 mod structure;
 mod tiles;
@@ -67,6 +68,11 @@ impl HduKind {
         }
     }
 }
+
+/// The keys with the constants `lo` and `hi` of an arcsinh stretch, in files that lucarne wrote.
+pub const STRETCH_KEYS: [&str; 2] = ["STRETCHL", "STRETCHH"];
+/// The start of the keys with the electrons of 1 nJy in each band, numbered from 1, in files that lucarne wrote.
+pub const ELECTRONS_KEY: &str = "EPERNJY";
 
 /// A header and data unit.
 #[derive(Debug, Clone)]

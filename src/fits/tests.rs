@@ -195,7 +195,8 @@ fn parts_of_a_compressed_stack_are_decoded_alone() {
                 let expected: Vec<u32> = all[start..end].iter().map(|pixel| pixel.to_bits()).collect();
                 assert!(part.iter().map(|pixel| pixel.to_bits()).eq(expected.iter().copied()), "{start}..{end}");
                 let data = disk.part(hdu.data_start, hdu.data_len);
-                let read = tiles::decode(&hdu.header, &data, Some(&(start..end))).expect("a part");
+                let read: tiles::DecodedPixels<f32> =
+                    tiles::decode(&hdu.header, &data, Some(&(start..end))).expect("a part");
                 let part = read.pixels[start - read.first..][..end - start].iter().map(|pixel| pixel.to_bits());
                 assert!(part.eq(expected), "{start}..{end} on disk");
             }

@@ -1,8 +1,8 @@
-//! Writes FITS: float32 images with keys, as bytes in memory.
+//! Writes FITS: images of float32 or integers with keys, as bytes in memory.
 
 use super::{header::CardValue, structure::BLOCK};
 
-/// A file of float32 images: the first is the primary HDU, the others are extensions.
+/// A file of images: the first is the primary HDU, the others are extensions.
 #[derive(Debug, Default)]
 pub struct Writer {
     bytes: Vec<u8>,
@@ -14,7 +14,7 @@ impl Writer {
         Self::default()
     }
 
-    /// Appends an image with its axes (slowest first; an HDU without pixels has none) and further keys.
+    /// Appends an image of float32 with its axes (slowest first; an HDU without pixels has none) and further keys.
     ///
     /// Keys longer than eight characters become `HIERARCH` cards, texts longer than a card are continued in `CONTINUE` cards.
     /// Characters outside ASCII become `?`.
@@ -22,7 +22,28 @@ impl Writer {
     /// # Panics
     /// When the number of pixels is not the product of the axes.
     pub fn image(&mut self, shape: &[usize], pixels: &[f32], keys: &[(String, CardValue)]) {
-        assert_eq!(if shape.is_empty() { 0 } else { shape.iter().product() }, pixels.len(), "pixels fill the axes");
+        self.header(shape, (-32, pixels.len()), keys);
+        self.data(pixels.iter().map(|pixel| pixel.to_be_bytes()));
+    }
+
+    /// The same for integers: of 32 bits where all fit, else of 64, with the `BZERO` of the standard for unsigned ones.
+    ///
+    /// # Panics
+    /// As [`Self::image`].
+    pub fn integers(&mut self, shape: &[usize], pixels: &[u64], keys: &[(String, CardValue)]) {
+        let most = pixels.iter().copied().max().unwrap_or(0);
+        if let (Ok(_), pixels) = (i32::try_from(most), pixels) {
+            self.header(shape, (32, pixels.len()), keys);
+            return self.data(pixels.iter().map(|pixel| (*pixel as i32).to_be_bytes()));
+        }
+        let zero = [("BZERO".to_owned(), CardValue::Real(9_223_372_036_854_775_808.0))];
+        self.header(shape, (64, pixels.len()), &[&zero[..], keys].concat());
+        self.data(pixels.iter().map(|pixel| (pixel ^ 1 << 63).to_be_bytes()));
+    }
+
+    /// Appends a header: the bits of a pixel and the number of pixels, then further keys.
+    fn header(&mut self, shape: &[usize], (bitpix, pixels): (i64, usize), keys: &[(String, CardValue)]) {
+        assert_eq!(if shape.is_empty() { 0 } else { shape.iter().product() }, pixels, "pixels fill the axes");
         let primary = self.bytes.is_empty();
         let file = &mut self.bytes;
         if primary {
@@ -30,7 +51,7 @@ impl Writer {
         } else {
             card(file, "XTENSION", &CardValue::Text("IMAGE".into()));
         }
-        card(file, "BITPIX", &CardValue::Integer(-32));
+        card(file, "BITPIX", &CardValue::Integer(bitpix));
         card(file, "NAXIS", &CardValue::Integer(shape.len() as i64));
         for (axis, length) in (1..).zip(shape.iter().rev()) {
             card(file, &format!("NAXIS{axis}"), &CardValue::Integer(*length as i64));
@@ -46,8 +67,12 @@ impl Writer {
         }
         file.extend_from_slice(format!("{:<80}", "END").as_bytes());
         file.resize(file.len().next_multiple_of(BLOCK), b' ');
-        file.reserve(4 * pixels.len() + BLOCK);
-        file.extend(pixels.iter().flat_map(|pixel| pixel.to_be_bytes()));
+    }
+
+    fn data<const N: usize>(&mut self, pixels: impl ExactSizeIterator<Item = [u8; N]>) {
+        let file = &mut self.bytes;
+        file.reserve(N * pixels.len() + BLOCK);
+        file.extend(pixels.flatten());
         file.resize(file.len().next_multiple_of(BLOCK), 0);
     }
 
@@ -165,6 +190,18 @@ mod tests {
         let found = cards(&"K".repeat(65), &CardValue::Integer(123_456));
         assert_eq!(found, [format!("HIERARCH {}", "K".repeat(65))]);
         assert_eq!(cards(&"K".repeat(90), &CardValue::Integer(1)), [format!("HIERARCH {}", "K".repeat(71))]);
+    }
+
+    #[test]
+    fn integers_are_read_back_exactly() {
+        for (pixels, bitpix) in [([0, 1, 5, 1 << 30], 32), ([0, 1 << 31, 1 << 53 | 1, u64::MAX - 1], 64)] {
+            let mut file = Writer::new();
+            file.integers(&[2, 2], &pixels, &[]);
+            let fits = FitsFile::from_bytes("memory", file.into_bytes(), &Limits::default()).expect("a file");
+            assert_eq!(fits.hdus()[0].header.get("BITPIX"), Some(CardValue::Integer(bitpix)));
+            assert_eq!(fits.integer_part(0, &(0..4)).expect("integers"), pixels);
+            assert_eq!(fits.integer_part(0, &(1..3)).expect("integers"), pixels[1..3]);
+        }
     }
 
     #[test]

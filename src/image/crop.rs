@@ -20,7 +20,7 @@ impl CopiedSpan {
 
 /// Copies the centre of a plane of the size `from` = (height, width) into one of the size `to`. Output pixels without an input
 /// pixel become `pad`.
-pub fn centre(plane: &[f32], from: (usize, usize), to: (usize, usize), pad: f32, out: &mut [f32]) {
+pub fn centre<T: Copy>(plane: &[T], from: (usize, usize), to: (usize, usize), pad: T, out: &mut [T]) {
     let ((from_height, from_width), (to_height, to_width)) = (from, to);
     let rows = CopiedSpan::centred(from_height, to_height);
     let columns = CopiedSpan::centred(from_width, to_width);

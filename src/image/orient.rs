@@ -18,7 +18,7 @@ impl Orientation {
     }
 
     /// Orients a plane of the size `from` = (height, width). `out` is as long as `plane`.
-    pub fn lay(self, plane: &[f32], from: (usize, usize), out: &mut [f32]) {
+    pub fn lay<T: Copy>(self, plane: &[T], from: (usize, usize), out: &mut [T]) {
         let (height, width) = from;
         let (rows, columns) = self.size(from);
         // The index of the input pixel of an output pixel. Along an output row it grows by a constant step.

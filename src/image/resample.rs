@@ -128,16 +128,16 @@ impl Resampling {
         transpose(&wide, height, out);
     }
 
-    /// The greatest of the input numbers that contribute to an output pixel: for masks.
-    pub fn maximum(&self, plane: &[f32], out: &mut [f32]) {
-        let mut line = vec![0.0; self.width];
+    /// The union of the bits of the input pixels that contribute to an output pixel: for masks.
+    pub fn union(&self, plane: &[u64], out: &mut [u64]) {
+        let mut line = vec![0; self.width];
         for ((start, weights), out) in self.rows.pixels().zip(out.chunks_exact_mut(self.size().1)) {
-            line.fill(f32::NEG_INFINITY);
+            line.fill(0);
             for (row, _) in plane[start * self.width..].chunks_exact(self.width).zip(weights) {
-                line.iter_mut().zip(row).for_each(|(most, pixel)| *most = most.max(*pixel));
+                line.iter_mut().zip(row).for_each(|(bits, pixel)| *bits |= pixel);
             }
             for ((start, weights), out) in self.columns.pixels().zip(out) {
-                *out = line[start..start + weights.len()].iter().copied().fold(f32::NEG_INFINITY, f32::max);
+                *out = line[start..start + weights.len()].iter().fold(0, |bits, pixel| bits | pixel);
             }
         }
     }
@@ -259,17 +259,18 @@ mod tests {
     }
 
     #[test]
-    fn variances_use_squared_weights_and_masks_the_maximum() {
+    fn variances_use_squared_weights_and_masks_the_union_of_bits() {
         let resampling = Resampling::new(ResamplingKernel::Area, (1, 3), 1.5);
         assert_eq!(resampling.size(), (1, 2));
         let mut out = [0.0; 2];
         // One row of 3 is thinner than an output pixel of 1.5: all of it counts.
         resampling.of_variance().plane(&[4.0, 8.0, 16.0], &mut out);
         assert_eq!(out, [4.0 + 0.25 * 8.0, 0.25 * 8.0 + 16.0]);
-        resampling.maximum(&[0.0, 2.0, 1.0], &mut out);
-        assert_eq!(out, [2.0, 2.0]);
-        resampling.maximum(&[0.0, 0.0, 1.0], &mut out);
-        assert_eq!(out, [0.0, 1.0]);
+        let mut bits = [7; 2];
+        resampling.union(&[1, 4, 1 << 40], &mut bits);
+        assert_eq!(bits, [5, 1 << 40 | 4]);
+        resampling.union(&[0, 0, 1], &mut bits);
+        assert_eq!(bits, [0, 1]);
     }
 
     proptest! {

@@ -172,7 +172,7 @@ impl PixelOperation<3> for CosmicRays {
                 let track = track::Track { start: from, displacement: ray.path, charge: ray.electrons };
                 track.add_to(pixels, width, |pixel| {
                     if let Some(mask) = &mut mask {
-                        mask[pixel] = 1.0;
+                        mask[pixel] |= 1;
                     }
                 });
             }
@@ -225,7 +225,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        batch::list_values,
+        batch::mask_values,
         transform::{
             conformance::keeps_its_promises,
             fixtures::{apply_to_image, first_diagnostic, noise_images, test_rows},
@@ -280,16 +280,16 @@ mod tests {
     fn hits_one_band_of_an_object_by_default_and_flags_the_pixels() {
         let settings = json!({ "count": 50, "flag": true });
         let (before, after, out) = apply_to_image("cosmic_rays", settings, noise_images(12, 1.0));
-        let mask = list_values(&out, "made_mask").expect("a mask").0;
+        let mask = mask_values(&out, "made_mask").expect("a mask").0;
         let mut bands = [0; 3];
         for row in 0..12 {
             let hit: Vec<usize> =
-                (0..3).filter(|band| (0..400).any(|i| mask[row * 1200 + band * 400 + i] == 1.0)).collect();
+                (0..3).filter(|band| (0..400).any(|i| mask[row * 1200 + band * 400 + i] == 1)).collect();
             assert_eq!(hit.len(), 1);
             bands[hit[0]] += 1;
         }
         assert!(bands.iter().all(|count| *count > 0), "{bands:?}");
-        assert!(mask.iter().zip(before.iter().zip(&after)).all(|(mask, (a, b))| (*mask == 1.0) == (b > a)));
+        assert!(mask.iter().zip(before.iter().zip(&after)).all(|(mask, (a, b))| (*mask == 1) == (b > a)));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! `crop`: the centre of an image, cut out or padded to a size.
 //!
 //! The centre of n pixels is pixel n/2, rounded down, before and after. Pixels outside the image are 0 or NaN; in the companion
-//! `<image>_variance` they are the same, and in `<image>_mask` they are 1, bad. The PSF is kept as it is.
+//! `<image>_variance` they are the same, and in `<image>_mask` they are 1: they do not count. The PSF is kept as it is.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -111,11 +111,12 @@ impl GeometricOperation for CropTransform {
     fn map_plane(&self, role: ImagePlaneRole, plane: &[f32], out: &mut [f32]) {
         match role {
             ImagePlaneRole::Psf => out.copy_from_slice(plane),
-            ImagePlaneRole::Mask => crop::centre(plane, self.from, self.to, 1.0, out),
-            ImagePlaneRole::Image | ImagePlaneRole::Variance => {
-                crop::centre(plane, self.from, self.to, self.pad, out);
-            }
+            _ => crop::centre(plane, self.from, self.to, self.pad, out),
         }
+    }
+
+    fn map_mask(&self, plane: &[u64], out: &mut [u64]) {
+        crop::centre(plane, self.from, self.to, 1, out);
     }
 }
 
@@ -124,7 +125,7 @@ mod tests {
     use serde_json::json;
 
     use crate::{
-        batch::{ImageLayout, list_values},
+        batch::{ImageLayout, list_values, mask_values},
         error::Code,
         stage::Rejects,
         transform::fixtures::{bind_kind, first_diagnostic, test_layout, test_rows},
@@ -142,8 +143,9 @@ mod tests {
         assert_eq!(layout("made"), ImageLayout { height: 12, width: 4, ..test_layout() });
         assert_eq!((layout("made_variance").height, layout("made_psf").height), (12, 5));
         let values = |column| list_values(&out, column).expect("images").0;
+        let mask = mask_values(&out, "made_mask").expect("masks").0;
         // Row 0 of the result is above the image: no flux, and bad. Row 1 is row 0 of the image from column 2 on.
-        assert_eq!((&values("made")[..4], &values("made_mask")[..4]), (&[0.0; 4][..], &[1.0; 4][..]));
+        assert_eq!((&values("made")[..4], &mask[..4]), (&[0.0; 4][..], &[1; 4][..]));
         assert_eq!(values("made")[4..8], list_values(&batch, "image").expect("images").0[2..6]);
         assert_eq!(values("made_psf"), list_values(&batch, "image_psf").expect("images").0);
     }

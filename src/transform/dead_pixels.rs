@@ -2,7 +2,7 @@
 //!
 //! Every pixel is dead with a given probability, independently, and a given number of columns is dead from end to end; a dead pixel
 //! holds a given value. Which pixels are dead depends on (run seed, object, label), and differs by band, because each band has its
-//! own exposures. The companion mask is set to 1, bad, there.
+//! own exposures. Bit 0 of the companion mask is set there: the pixel does not count.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -87,7 +87,7 @@ impl PixelOperation<3> for DeadPixels {
             let mut kill = |pixel: usize| {
                 pixels[pixel] = value;
                 if let Some(mask) = &mut mask {
-                    mask[pixel] = 1.0;
+                    mask[pixel] |= 1;
                 }
             };
             for column in distinct(columns.round() as usize, width, draws) {
@@ -121,7 +121,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        batch::list_values,
+        batch::mask_values,
         transform::fixtures::{apply_to_image, first_diagnostic, noise_images, test_rows},
     };
 
@@ -129,14 +129,14 @@ mod tests {
     fn the_given_fraction_is_dead_and_marked_in_the_mask() {
         let settings = json!({ "fraction": 0.03, "value": 99 });
         let (before, after, out) = apply_to_image("dead_pixels", settings, noise_images(40, 1.0));
-        let mask = list_values(&out, "made_mask").expect("a mask").0;
+        let mask = mask_values(&out, "made_mask").expect("a mask").0;
         let dead = after.iter().filter(|pixel| **pixel == 99.0).count() as f64;
         let n = before.len() as f64;
         // Four standard deviations of a share.
         assert!((dead / n - 0.03).abs() < 4.0 * (0.03 * 0.97 / n).sqrt(), "{dead} of {n}");
         let marked = after.iter().zip(&before).zip(mask);
-        assert!(marked.clone().all(|((a, b), mask)| if *mask == 1.0 { *a == 99.0 } else { a == b }));
-        assert_eq!(mask.iter().sum::<f32>(), dead as f32);
+        assert!(marked.clone().all(|((a, b), mask)| if *mask == 1 { *a == 99.0 } else { a == b }));
+        assert_eq!(mask.iter().sum::<u64>(), dead as u64);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use arrow::datatypes::{Field, Schema};
 
 use crate::{
-    batch::ImageLayout,
+    batch::{ImageLayout, Unit},
     error::{Code, Diagnostic, Error, Result, quoted_list},
     survey::preset::{NAMES, Survey},
 };
@@ -67,6 +67,22 @@ pub(super) fn band_not_in_image(key: &str, band: &str, bands: &[String]) -> Diag
 pub(super) fn wrong_unit(image: &str, layout: &ImageLayout, expected: &str) -> Diagnostic {
     let message = format!("image `{image}` is in unit `{}`; expected {expected}", layout.unit.name());
     Diagnostic::at("image", Code::WrongColumn, message)
+}
+
+/// A variance in another unit than the square of that of its image. One whose unit is not known is believed.
+pub(super) fn check_variance(
+    key: &str,
+    name: &str,
+    variance: &ImageLayout,
+    image: &ImageLayout,
+) -> Result<(), Diagnostic> {
+    let expected = image.unit.squared();
+    if variance.unit == expected || variance.unit == Unit::Unknown || expected == Unit::Unknown {
+        return Ok(());
+    }
+    let (found, expected) = (variance.unit.name(), expected.name());
+    let message = format!("`{name}` is in unit `{found}`; expected `{expected}`, the square of the unit of the image");
+    Err(Diagnostic::at(key, Code::WrongColumn, message))
 }
 
 /// An image whose pixel scale is needed and not known.

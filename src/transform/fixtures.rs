@@ -12,7 +12,9 @@ use serde_json::Value;
 
 use super::KINDS;
 use crate::{
-    batch::{ImageLayout, LABEL, OBJECT_ID, ORIGIN, ROW, Stretch, Unit, list_column, list_values, with_columns},
+    batch::{
+        ImageLayout, LABEL, OBJECT_ID, ORIGIN, ROW, Stretch, Unit, list_column, list_values, mask_column, with_columns,
+    },
     error::Diagnostic,
     random::Stream,
     stage::{Kind, Rejects, RunContext, Transform},
@@ -61,6 +63,11 @@ pub(super) fn test_rows(rows: usize) -> RecordBatch {
     let column = |layout: &ImageLayout, name: &str, pixels: Vec<f32>| {
         (layout.field(name), list_column(pixels, layout.pixels()).unwrap())
     };
+    let variance = |of: &ImageLayout| ImageLayout { unit: of.unit.squared(), ..of.clone() };
+    let mask = |name: &str, salt: u32| {
+        let bits = (0..rows * layout.pixels()).map(|i| u64::from(noise(i, salt) > 7.5)).collect();
+        (layout.mask_field(name), mask_column(bits, layout.pixels()).unwrap())
+    };
     let electrons =
         |gain: [f64; 3]| ImageLayout { unit: Unit::Electron, electrons_per_njy: Some(gain.to_vec()), ..layout.clone() };
     let stretched = |lo, hi| ImageLayout { unit: Unit::Stretched, stretch: Some(Stretch { lo, hi }), ..layout.clone() };
@@ -78,14 +85,14 @@ pub(super) fn test_rows(rows: usize) -> RecordBatch {
         (Field::new(LABEL, DataType::Utf8, true), Arc::new(StringArray::from_iter(labels))),
         (Field::new("magnitude_r", DataType::Float64, true), Arc::new(Float64Array::from_iter(magnitudes))),
         column(&layout, "image", with_nan(pixels(&|i| noise(i, 17) * noise(i, 99) - 2.0), 3)),
-        column(&layout, "image_variance", pixels(&|i| noise(i, 5))),
-        column(&layout, "image_mask", pixels(&|i| f64::from(u8::from(noise(i, 3) > 7.5)))),
+        column(&variance(&layout), "image_variance", pixels(&|i| noise(i, 5))),
+        mask("image_mask", 3),
         column(&psf, "image_psf", psfs()),
         (Field::new("gain", DataType::Float64, true), Arc::new(Float64Array::from_iter(gains))),
         column(&electrons([30.0, 40.0, 50.0]), "y10_sky", with_nan(pixels(&|i| 40.0 * noise(i, 7) - 150.0), 5)),
         column(&electrons([3.0, 4.0, 5.0]), "y1_sky", pixels(&|i| 12.0 * noise(i, 8) - 45.0)),
-        column(&electrons([3.0, 4.0, 5.0]), "y1_sky_variance", pixels(&|i| 10.0 * noise(i, 9))),
-        column(&electrons([3.0, 4.0, 5.0]), "y1_sky_mask", pixels(&|i| f64::from(u8::from(noise(i, 10) > 7.5)))),
+        column(&variance(&electrons([3.0, 4.0, 5.0])), "y1_sky_variance", pixels(&|i| 10.0 * noise(i, 9))),
+        mask("y1_sky_mask", 10),
         column(&psf, "y1_sky_psf", psfs()),
         column(&stretched(-1136.0, 23822.0), "y10", pixels(&|i| noise(i, 11) / 8.5)),
         column(&stretched(-367.0, 2388.0), "y1", pixels(&|i| noise(i, 12) / 8.5)),
@@ -126,8 +133,11 @@ pub(super) fn noise_images(rows: usize, sigma: f64) -> RecordBatch {
     let batch = square_images(&(0..rows).map(row).collect::<Vec<_>>(), 20);
     let layout = ImageLayout::of(batch.schema().field_with_name("image").unwrap()).unwrap();
     let flat = |value: f32| list_column(vec![value; rows * pixels], pixels).unwrap();
-    let companions =
-        [(layout.field("image_variance"), flat((sigma * sigma) as f32)), (layout.field("image_mask"), flat(0.0))];
+    let variance = ImageLayout { unit: layout.unit.squared(), ..layout.clone() };
+    let companions = [
+        (variance.field("image_variance"), flat((sigma * sigma) as f32)),
+        (layout.mask_field("image_mask"), mask_column(vec![0; rows * pixels], pixels).unwrap()),
+    ];
     with_columns(&batch, companions).unwrap()
 }
 

@@ -10,7 +10,7 @@ use super::{
     image_planes::ImagePlaneRole,
 };
 use crate::{
-    batch::{ImageLayout, Images, list_column, with_columns},
+    batch::{ImageLayout, Images, Masks, list_column, mask_column, with_columns},
     error::{Code, Diagnostic, Result},
     stage::{ColumnRef, Rejects, Transform},
 };
@@ -20,8 +20,11 @@ pub(super) trait GeometricOperation: Clone + Send + 'static {
     /// The layout of the result for a role; keeps what [`map_plane`](Self::map_plane) needs. The image is bound first.
     fn bind(&mut self, role: ImagePlaneRole, from: &ImageLayout) -> Result<ImageLayout, Vec<Diagnostic>>;
 
-    /// Fills a plane of the result.
+    /// Fills a plane of the result, which is not that of a mask.
     fn map_plane(&self, role: ImagePlaneRole, plane: &[f32], out: &mut [f32]);
+
+    /// Fills a plane of the mask of the result.
+    fn map_mask(&self, plane: &[u64], out: &mut [u64]);
 }
 
 /// The transform of a [`GeometricOperation`]: makes `<label>`, and `<label>_variance` and so on where the image has them.
@@ -69,7 +72,7 @@ impl<O: GeometricOperation> Transform for GeometricTransform<O> {
             let made = self.operation.bind(role, &companion)?;
             self.outputs.push((role, made));
         }
-        Ok(self.outputs.iter().map(|(role, layout)| layout.field(&role.column(&self.label))).collect())
+        Ok(self.outputs.iter().map(|(role, layout)| role.field(layout, &self.label)).collect())
     }
 
     fn apply(&mut self, batch: RecordBatch, _: &mut Rejects) -> Result<RecordBatch> {
@@ -78,13 +81,25 @@ impl<O: GeometricOperation> Transform for GeometricTransform<O> {
         }
         let mut columns = Vec::new();
         for (role, to) in &self.outputs {
-            let images = Images::of(&batch, &role.column(&self.image))?;
-            let mut out = vec![0.0; batch.num_rows() * to.pixels()];
-            let planes = images.pixels.chunks_exact(images.layout.plane());
-            for (plane, out) in planes.zip(out.chunks_exact_mut(to.plane())) {
-                self.operation.map_plane(*role, plane, out);
-            }
-            columns.push((to.field(&role.column(&self.label)), list_column(out, to.pixels())?));
+            let (name, pixels) = (role.column(&self.image), batch.num_rows() * to.pixels());
+            let column = if *role == ImagePlaneRole::Mask {
+                let masks = Masks::of(&batch, &name)?;
+                let mut out = vec![0; pixels];
+                let planes = masks.pixels.chunks_exact(masks.layout.plane());
+                planes
+                    .zip(out.chunks_exact_mut(to.plane()))
+                    .for_each(|(plane, out)| self.operation.map_mask(plane, out));
+                mask_column(out, to.pixels())?
+            } else {
+                let images = Images::of(&batch, &name)?;
+                let mut out = vec![0.0; pixels];
+                let planes = images.pixels.chunks_exact(images.layout.plane());
+                for (plane, out) in planes.zip(out.chunks_exact_mut(to.plane())) {
+                    self.operation.map_plane(*role, plane, out);
+                }
+                list_column(out, to.pixels())?
+            };
+            columns.push((role.field(to, &self.label), column));
         }
         with_columns(&batch, columns)
     }

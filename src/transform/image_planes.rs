@@ -1,6 +1,6 @@
 //! The columns that belong to an image: the image itself and its companions.
 
-use arrow::datatypes::Schema;
+use arrow::datatypes::{Field, Schema};
 
 use crate::batch::ImageLayout;
 
@@ -11,7 +11,7 @@ pub(super) enum ImagePlaneRole {
     Image,
     /// `<image>_variance`: the variance of every pixel.
     Variance,
-    /// `<image>_mask`: 0 where the pixel is good.
+    /// `<image>_mask`: an integer for every pixel, 0 where the pixel counts.
     Mask,
     /// `<image>_psf`: the point spread function, a small image with pixels of the same size.
     Psf,
@@ -33,6 +33,13 @@ impl ImagePlaneRole {
 
     /// The layout of the column in this role, if there is one.
     pub(super) fn find(self, input: &Schema, image: &str) -> Option<ImageLayout> {
-        input.field_with_name(&self.column(image)).ok().and_then(ImageLayout::of)
+        let field = input.field_with_name(&self.column(image)).ok()?;
+        if self == Self::Mask { ImageLayout::of_masks(field) } else { ImageLayout::of(field) }
+    }
+
+    /// The field of a column in this role for an image of a name.
+    pub(super) fn field(self, layout: &ImageLayout, image: &str) -> Field {
+        let name = self.column(image);
+        if self == Self::Mask { layout.mask_field(&name) } else { layout.field(&name) }
     }
 }

@@ -84,14 +84,19 @@ impl GeometricOperation for OrientTransform {
         let size = if role == ImagePlaneRole::Psf { self.psf } else { self.image };
         self.orientation.lay(plane, size, out);
     }
+
+    fn map_mask(&self, plane: &[u64], out: &mut [u64]) {
+        self.orientation.lay(plane, self.image, out);
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use arrow::array::RecordBatch;
     use serde_json::json;
 
     use crate::{
-        batch::{ImageLayout, list_values},
+        batch::{ImageLayout, list_values, mask_values},
         error::Code,
         stage::Rejects,
         transform::fixtures::{bind_kind, first_diagnostic, test_layout, test_rows},
@@ -104,12 +109,17 @@ mod tests {
         let mut turn = bind_kind("orient", settings, &batch.schema()).expect("bound");
         let out = turn.apply(batch.clone(), &mut Rejects::default()).expect("turned");
         let layout = ImageLayout { height: 8, width: 10, ..test_layout() };
-        for (made, of) in [("made", "image"), ("made_mask", "image_mask")] {
-            assert_eq!(ImageLayout::of(out.schema().field_with_name(made).expect("a column")), Some(layout.clone()));
-            let (made, of) = (list_values(&out, made).expect("images").0, list_values(&batch, of).expect("images").0);
-            // Band r, [y, x] = [2, 9], comes from [9, 8 - 1 - 2].
-            assert_eq!(made[80 + 2 * 10 + 9], of[80 + 9 * 8 + 5]);
-        }
+        // Band r, [y, x] = [2, 9], comes from [9, 8 - 1 - 2].
+        let (to, from) = (80 + 2 * 10 + 9, 80 + 9 * 8 + 5);
+        let schema = out.schema();
+        let field = |name| schema.field_with_name(name).expect("a column");
+        assert_eq!(ImageLayout::of(field("made")), Some(layout.clone()));
+        let image = |batch: &RecordBatch, name| list_values(batch, name).expect("images").0.to_vec();
+        assert_eq!(image(&out, "made")[to], image(&batch, "image")[from]);
+        let shape = ImageLayout::of_masks(field("made_mask")).expect("masks");
+        assert_eq!((shape.height, shape.width), (8, 10));
+        let mask = |batch: &RecordBatch, name| mask_values(batch, name).expect("masks").0.to_vec();
+        assert_eq!(mask(&out, "made_mask")[to], mask(&batch, "image_mask")[from]);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::{
     quantity::{BoundQuantity, Quantity, QuantityRules, QuantityValues, bind_all},
 };
 use crate::{
-    batch::{ImageLayout, Images, Unit, list_column, object_id, with_columns},
+    batch::{ImageLayout, Images, Masks, Unit, list_column, mask_column, object_id, with_columns},
     error::{Code, Diagnostic, Result},
     random::Stream,
     stage::{ColumnRef, Rejects, RunContext, Transform},
@@ -56,7 +56,7 @@ pub(super) struct PixelRow<'a> {
     pub(super) layout: &'a ImageLayout,
     pub(super) image: &'a mut [f32],
     pub(super) variance: Option<&'a mut [f32]>,
-    pub(super) mask: Option<&'a mut [f32]>,
+    pub(super) mask: Option<&'a mut [u64]>,
     pub(super) psf: Option<&'a mut [f32]>,
 }
 
@@ -136,7 +136,7 @@ impl<O: PixelOperation<N>, const N: usize> Transform for PixelTransform<O, N> {
             self.operation.bind_psf(psf);
         }
         self.planes = planes;
-        Ok(self.planes.iter().map(|(role, layout)| layout.field(&role.column(&self.label))).collect())
+        Ok(self.planes.iter().map(|(role, layout)| role.field(layout, &self.label)).collect())
     }
 
     fn start(&mut self, run: &RunContext) -> Result<()> {
@@ -150,16 +150,20 @@ impl<O: PixelOperation<N>, const N: usize> Transform for PixelTransform<O, N> {
         let mut values: [Vec<f64>; N] = std::array::from_fn(|_| vec![0.0; layout.bands.len()]);
         // By role; empty where the image has no such companion.
         let mut columns: [Vec<f32>; 4] = Default::default();
+        let mut masks = Vec::new();
         for (role, _) in &self.planes {
-            columns[*role as usize] = Images::of(&batch, &role.column(&self.image))?.pixels.to_vec();
+            let name = role.column(&self.image);
+            if *role == ImagePlaneRole::Mask {
+                masks = Masks::of(&batch, &name)?.pixels.to_vec();
+            } else {
+                columns[*role as usize] = Images::of(&batch, &name)?.pixels.to_vec();
+            }
         }
         let rows = batch.num_rows();
         let mut bad = Vec::new();
         for row in 0..rows {
-            let [image, variance, mask, psf] = columns.each_mut().map(|column| {
-                let length = column.len() / rows;
-                column.get_mut(row * length..(row + 1) * length).filter(|pixels| !pixels.is_empty())
-            });
+            let [image, variance, _, psf] = columns.each_mut().map(|column| row_of(column, row, rows));
+            let mask = row_of(&mut masks, row, rows);
             let Some(image) = image else { continue };
             let mut draws = Stream::new(self.seed, object_id(&batch, row)?, &self.label);
             let mut pixels = PixelRow { layout, image, variance, mask, psf };
@@ -169,8 +173,12 @@ impl<O: PixelOperation<N>, const N: usize> Transform for PixelTransform<O, N> {
         }
         let mut made = Vec::new();
         for (role, layout) in &self.planes {
-            let pixels = std::mem::take(&mut columns[*role as usize]);
-            made.push((layout.field(&role.column(&self.label)), list_column(pixels, layout.pixels())?));
+            let column = if *role == ImagePlaneRole::Mask {
+                mask_column(std::mem::take(&mut masks), layout.pixels())?
+            } else {
+                list_column(std::mem::take(&mut columns[*role as usize]), layout.pixels())?
+            };
+            made.push((role.field(layout, &self.label), column));
         }
         rejects.take(with_columns(&batch, made)?, &self.label, &bad)
     }
@@ -178,6 +186,12 @@ impl<O: PixelOperation<N>, const N: usize> Transform for PixelTransform<O, N> {
     fn fork(&self) -> Box<dyn Transform> {
         Box::new(self.clone())
     }
+}
+
+/// The pixels of a row of some; `None` of an empty column.
+fn row_of<T>(column: &mut [T], row: usize, rows: usize) -> Option<&mut [T]> {
+    let length = column.len() / rows;
+    column.get_mut(row * length..(row + 1) * length).filter(|pixels| !pixels.is_empty())
 }
 
 /// The numbers of all quantities in all bands for a row, or why it is rejected.

@@ -2,8 +2,8 @@
 //!
 //! An output pixel is the sum of the parts of input pixels that it covers (`area`), or the interpolated surface brightness times its
 //! own area (`lanczos`); see [`crate::image::resample`]. The result has floor(n old / new) pixels on a side, and the same centre. The
-//! variance is that of independent pixels (weights squared), although neighbours become correlated; a mask pixel is the maximum of
-//! those it touches; the PSF is resampled like the image. NaN stays where it is.
+//! variance is that of independent pixels (weights squared), although neighbours become correlated; a mask pixel has the bits of all
+//! that it touches; the PSF is resampled like the image. NaN stays where it is.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -141,7 +141,13 @@ impl GeometricOperation for ResampleTransform {
 
     fn map_plane(&self, role: ImagePlaneRole, plane: &[f32], out: &mut [f32]) {
         for (_, resampling) in self.resamplings.iter().filter(|(known, _)| *known == role) {
-            if role == ImagePlaneRole::Mask { resampling.maximum(plane, out) } else { resampling.plane(plane, out) }
+            resampling.plane(plane, out);
+        }
+    }
+
+    fn map_mask(&self, plane: &[u64], out: &mut [u64]) {
+        for (_, resampling) in self.resamplings.iter().filter(|(role, _)| *role == ImagePlaneRole::Mask) {
+            resampling.union(plane, out);
         }
     }
 }
@@ -152,7 +158,7 @@ mod tests {
     use serde_json::json;
 
     use crate::{
-        batch::{ImageLayout, Unit, list_column, list_values},
+        batch::{ImageLayout, Unit, list_column, list_values, mask_column, mask_values, with_columns},
         error::Code,
         stage::Rejects,
         transform::fixtures::{bind_kind, first_diagnostic, test_layout, test_rows},
@@ -172,8 +178,21 @@ mod tests {
             let four = of[80] + of[81] + of[88] + of[89];
             assert!((made[20] - four).abs() < 1e-4, "{} {four}", made[20]);
         }
-        let (made, of) = (values("made_mask").expect("images").0, values("image_mask").expect("images").0);
-        assert_eq!(made[20], of[80].max(of[81]).max(of[88]).max(of[89]));
+    }
+
+    #[test]
+    fn a_pixel_twice_as_large_has_the_bits_of_four() {
+        let mut bits = vec![0; test_layout().pixels()];
+        (bits[80], bits[81], bits[89]) = (1, 1 << 40, 4);
+        let column = mask_column(bits, test_layout().pixels()).expect("masks");
+        let rows = test_rows(1);
+        let image = rows.schema().index_of("image").expect("a column");
+        let bare = rows.project(&[0, 1, 2, image]).expect("a batch");
+        let batch = with_columns(&bare, [(test_layout().mask_field("image_mask"), column)]).expect("a batch");
+        let settings = json!({ "image": "image", "pixel_scale_arcsec": 0.4 });
+        let mut resample = bind_kind("resample", settings, &batch.schema()).expect("bound");
+        let out = resample.apply(batch, &mut Rejects::default()).expect("resampled");
+        assert_eq!(mask_values(&out, "made_mask").expect("masks").0[20], 1 << 40 | 5);
     }
 
     #[test]
@@ -207,12 +226,11 @@ mod tests {
     #[test]
     fn rejects_a_mask_of_another_size_than_its_image() {
         let small = ImageLayout { height: 4, ..test_layout() };
-        let columns = [("image", test_layout()), ("image_mask", small)];
-        let fields = columns.iter().map(|(name, layout)| layout.field(name)).collect::<Vec<_>>();
-        let arrays = columns
-            .iter()
-            .map(|(_, layout)| list_column(vec![0.0; layout.pixels()], layout.pixels()).expect("a column"));
-        let batch = RecordBatch::try_new(Schema::new(fields).into(), arrays.collect()).expect("a batch");
+        let fields = vec![test_layout().field("image"), small.mask_field("image_mask")];
+        let pixels = |layout: &ImageLayout| layout.pixels();
+        let image = list_column(vec![0.0; pixels(&test_layout())], pixels(&test_layout())).expect("a column");
+        let mask = mask_column(vec![0; pixels(&small)], pixels(&small)).expect("a column");
+        let batch = RecordBatch::try_new(Schema::new(fields).into(), vec![image, mask]).expect("a batch");
         let settings = json!({ "image": "image", "pixel_scale_arcsec": 0.3 });
         let mistake = first_diagnostic("resample", settings, &batch.schema());
         assert!(mistake.message.contains("`image_mask` is 4x8 pixels"), "{mistake}");

@@ -334,16 +334,16 @@ fn damaged_parquet_files_are_refused_by_name_where_the_libraries_panic() {
 #[test]
 fn objects_that_cannot_be_found_are_rejects() {
     let dir = tempdir().unwrap();
-    for (files, hdu, expected) in [
+    for (files, settings, expected) in [
         (&["relia-rows-vanish/zero4.fits", "relia-rows-vanish/ok.fits"][..], ", hdu: ['0']", [2, 1]),
         (&["relia-rows-vanish/ok.fits", "relia-gcount-0-panics/gcount0.fits"], "", [3, 2]),
         // 67 million objects in 65 kB: they are not listed before the first is read.
-        (&["relia-rows-vanish/ok.fits", "relia-stack-bomb/bomb.fits.gz"], "", [3, 2]),
+        (&["relia-rows-vanish/ok.fits", "relia-stack-bomb/bomb.fits.gz"], ", axes: [object, band, y, x]", [3, 2]),
     ] {
         let Some(files) = files.iter().map(|file| case(file)).collect::<Option<Vec<_>>>() else { return };
         let paths: Vec<String> = files.iter().map(|file| format!("'{}'", file.display())).collect();
         let yaml = format!(
-            "source: {{ fits: {{ paths: [{}], bands: [x, y], size: 4{hdu} }} }}
+            "source: {{ fits: {{ paths: [{}], bands: [x, y], size: 4{settings} }} }}
 sink: {{ objects: {{ parquet: {{}} }} }}",
             paths.join(", ")
         );

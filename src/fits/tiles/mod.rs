@@ -20,22 +20,48 @@ mod table;
 
 use std::ops::Range;
 
-use self::{decoder::TileDecoder, table::CompressedTable};
-use super::{bytes::BytesPart, error::Reason, header::Header};
+use self::{
+    decoder::TileDecoder,
+    scaling::{StoredPixels, TileScaling},
+    table::CompressedTable,
+};
+use super::{bytes::BytesPart, error::Reason, header::Header, integers::IntegerScaling};
 
 /// Decoded pixels of an image.
-pub(super) struct DecodedPixels {
+pub(super) struct DecodedPixels<T> {
     /// The number of the first one, in the order of the file.
     pub(super) first: usize,
-    pub(super) pixels: Vec<f32>,
+    pub(super) pixels: Vec<T>,
+}
+
+/// A type that pixels are decoded to.
+pub(super) trait DecodedPixel: Copy + Default {
+    /// Converts the next pixels of a tile.
+    fn convert(scaling: &mut TileScaling, stored: StoredPixels, out: &mut [Self]) -> Result<(), String>;
+}
+
+impl DecodedPixel for f32 {
+    fn convert(scaling: &mut TileScaling, stored: StoredPixels, out: &mut [Self]) -> Result<(), String> {
+        scaling.convert(stored, out);
+        Ok(())
+    }
+}
+
+impl DecodedPixel for u64 {
+    fn convert(scaling: &mut TileScaling, stored: StoredPixels, out: &mut [Self]) -> Result<(), String> {
+        let StoredPixels::Integers(stored) = stored else { return Err("has floats, expected integers".into()) };
+        let integers = IntegerScaling::new(scaling.scale, scaling.zero, scaling.blank, scaling.bits)?;
+        out.iter_mut().zip(stored).for_each(|(out, stored)| *out = integers.value(i64::from(*stored)));
+        Ok(())
+    }
 }
 
 /// Decodes an image, or the tiles that have some of its pixels.
-pub(super) fn decode(
+pub(super) fn decode<T: DecodedPixel>(
     header: &Header,
     data: &BytesPart,
     wanted: Option<&Range<usize>>,
-) -> Result<DecodedPixels, Reason> {
+) -> Result<DecodedPixels<T>, Reason> {
     let table = CompressedTable::of(header, data.len())?;
     let total = table.grid.shape().iter().product();
     if let Some(Range { end, .. }) = wanted.filter(|wanted| wanted.end > total || wanted.start > wanted.end) {
@@ -44,7 +70,7 @@ pub(super) fn decode(
     let part = table.grid.part(wanted.unwrap_or(&(0..total)));
     let rows = data.get(table.rows(&part.tiles))?;
     let first = part.pixels.start;
-    let mut pixels = vec![0.0; part.pixels.len()];
+    let mut pixels = vec![T::default(); part.pixels.len()];
     let mut decoder = TileDecoder::default();
     for (number, row) in part.tiles.zip(rows.chunks_exact(table.row_bytes)) {
         let named = |reason: String| format!("tile {}, {reason}", number + 1);
@@ -56,7 +82,7 @@ pub(super) fn decode(
         let (length, starts) = table.grid.runs(&tile);
         for (run, start) in starts.enumerate() {
             let out = &mut pixels[start - first..][..length];
-            scaling.convert(stored.run(run * length, length), out);
+            T::convert(&mut scaling, stored.run(run * length, length), out).map_err(named)?;
         }
     }
     Ok(DecodedPixels { first, pixels })

@@ -9,7 +9,7 @@ const ZERO: i32 = -2_147_483_646;
 
 /// The pixels of a tile as they are stored.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum StoredPixels<'a> {
+pub(in crate::fits) enum StoredPixels<'a> {
     Integers(&'a [i32]),
     Singles(&'a [f32]),
     Doubles(&'a [f64]),
@@ -28,9 +28,11 @@ impl StoredPixels<'_> {
 
 /// How the pixels of a tile are scaled.
 #[derive(Debug, Clone)]
-pub(super) struct TileScaling {
+pub(in crate::fits) struct TileScaling {
     pub(super) scale: f64,
     pub(super) zero: f64,
+    /// Bits of a pixel of the image.
+    pub(super) bits: u32,
     /// The integer that is undefined.
     pub(super) blank: Option<i64>,
     /// The dither of the next pixel, and whether [`ZERO`] is exactly 0.

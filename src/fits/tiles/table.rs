@@ -238,7 +238,8 @@ impl CompressedTable {
             }
             _ => None,
         };
-        Ok(TileScaling { scale, zero, blank, dither, flush: !is_compressed || blank.is_some() })
+        let bits = u32::try_from(self.bitpix.unsigned_abs()).unwrap_or(64);
+        Ok(TileScaling { scale, zero, bits, blank, dither, flush: !is_compressed || blank.is_some() })
     }
 
     /// Whether the compressed streams hold integers.

@@ -9,14 +9,14 @@ use arrow::{
 use crate::{
     batch::{self, ImageLayout, Unit},
     error::Result,
-    fits::CardValue,
+    fits::{CardValue, ELECTRONS_KEY, STRETCH_KEYS},
     io::digest,
 };
 
 /// Keys that belong to the image; columns cannot use them.
-pub(super) const IMAGE_KEYS: [&str; 18] = [
+pub(super) const IMAGE_KEYS: [&str; 21] = [
     "SIMPLE", "XTENSION", "BITPIX", "NAXIS", "NAXIS1", "NAXIS2", "NAXIS3", "EXTEND", "PCOUNT", "GCOUNT", "END",
-    "EXTNAME", "BSCALE", "BZERO", "OBJECT", "BANDS", "BUNIT", "PIXSCALE",
+    "EXTNAME", "EXTTYPE", "EXTVER", "BSCALE", "BZERO", "BLANK", "OBJECT", "BANDS", "BUNIT", "PIXSCALE",
 ];
 
 /// A header key and the column that fills it.
@@ -40,15 +40,37 @@ pub(super) fn file_name(stem: &str, id: &str, origin: &str) -> String {
     format!("{kept}.{}.fits", &digest[..12])
 }
 
+/// An image of an object, to be described in a header.
+pub(super) struct DescribedImage<'a> {
+    pub id: &'a str,
+    pub column: &'a str,
+    pub layout: &'a ImageLayout,
+    /// Whether it is a mask.
+    pub is_mask: bool,
+    /// The number of its object in a file of several, from 1.
+    pub version: Option<u64>,
+}
+
+impl DescribedImage<'_> {
+    /// What the HDU is for, in the words of LSST.
+    fn role(&self) -> &'static str {
+        match self.layout.unit {
+            _ if self.is_mask => "MASK",
+            Unit::NanoJansky2 | Unit::Electron2 => "VARIANCE",
+            _ if self.column.ends_with("_variance") => "VARIANCE",
+            _ if self.column.ends_with("_psf") => "PSF",
+            _ => "IMAGE",
+        }
+    }
+}
+
 /// The keys of an image of an object.
-pub(super) fn header(
-    id: &str,
-    column: &str,
-    layout: &ImageLayout,
-    keys: &[(String, CardValue)],
-) -> Vec<(String, CardValue)> {
+pub(super) fn header(image: &DescribedImage<'_>, keys: &[(String, CardValue)]) -> Vec<(String, CardValue)> {
+    let DescribedImage { id, column, layout, version, .. } = image;
     let text = |key: &str, value: &str| (key.to_owned(), CardValue::Text(value.to_owned()));
-    let mut header = vec![text("EXTNAME", column), text("OBJECT", id), text("BANDS", &layout.bands.join(","))];
+    let mut header = vec![text("EXTNAME", column), text("EXTTYPE", image.role())];
+    header.extend(version.map(|version| ("EXTVER".to_owned(), CardValue::Integer(version as i64))));
+    header.extend([text("OBJECT", id), text("BANDS", &layout.bands.join(","))]);
     if layout.unit != Unit::Unknown {
         header.push(text("BUNIT", layout.unit.name()));
     }
@@ -56,8 +78,12 @@ pub(super) fn header(
         header.push(("PIXSCALE".into(), CardValue::Real(scale)));
     }
     if let Some(stretch) = layout.stretch {
-        header.push(("STRETCHL".into(), CardValue::Real(stretch.lo)));
-        header.push(("STRETCHH".into(), CardValue::Real(stretch.hi)));
+        let [lo, hi] = STRETCH_KEYS;
+        header.push((lo.into(), CardValue::Real(stretch.lo)));
+        header.push((hi.into(), CardValue::Real(stretch.hi)));
+    }
+    for (band, electrons) in (1..).zip(layout.electrons_per_njy.iter().flatten()) {
+        header.push((format!("{ELECTRONS_KEY}{band}"), CardValue::Real(*electrons)));
     }
     header.extend_from_slice(keys);
     header

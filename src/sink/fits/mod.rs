@@ -1,8 +1,8 @@
 //! `fits`: cutouts as FITS files.
 //!
-//! Every image column becomes an HDU of float32: the primary HDU for a single column of a single object, otherwise an extension
-//! named after the column. The header carries what a reader needs to have the row back: `OBJECT`, `BANDS`, `BUNIT`, `PIXSCALE`,
-//! and the columns of text and numbers.
+//! Every image column becomes an HDU of float32, a mask one of integers: the primary HDU for a single column of a single object,
+//! otherwise an extension named after the column. The header carries what a reader needs to have the row back: `EXTTYPE`, `EXTVER`
+//! (the number of the object in a file of several), `OBJECT`, `BANDS`, `BUNIT`, `PIXSCALE`, and the columns of text and numbers.
 //!
 //! Files are filled in the order of the rows, whatever the batches and commits are: the objects of a file that is not full are held
 //! back, in the snapshot of the sink.
@@ -19,10 +19,10 @@ use arrow::{array::RecordBatch, datatypes::Schema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use self::header::{IMAGE_KEYS, KeyColumn, file_name, fits_in_key, header, key_values};
+use self::header::{DescribedImage, IMAGE_KEYS, KeyColumn, file_name, fits_in_key, header, key_values};
 use super::unknown_column;
 use crate::{
-    batch::{self, ImageLayout, Images},
+    batch::{self, ImageLayout, Images, Masks},
     error::{Code, Diagnostic, Error, Result},
     fits::Writer,
     io::{
@@ -110,7 +110,7 @@ impl Fits {
         for (index, image) in self.images.iter().enumerate() {
             let path = format!("images.{index}");
             match input.field_with_name(image) {
-                Ok(field) if ImageLayout::of(field).is_some() => {}
+                Ok(field) if ImageLayout::of(field).or_else(|| ImageLayout::of_masks(field)).is_some() => {}
                 Ok(_) => {
                     let message = format!("column `{image}` is not an image");
                     diagnostics.push(Diagnostic::at(&path, Code::WrongColumn, message).help("name image columns only"));
@@ -206,8 +206,8 @@ impl Sink for FitsSink {
     fn write(&mut self, rows: &RecordBatch) -> Result<()> {
         let Self { settings, label, keys, output } = self;
         let output = output.as_mut().ok_or_else(not_started)?;
-        let images: Vec<(&String, Images<'_>)> =
-            settings.images.iter().map(|name| Ok((name, Images::of(rows, name)?))).collect::<Result<_>>()?;
+        let images: Vec<(&String, Planes<'_>)> =
+            settings.images.iter().map(|name| Ok((name, Planes::of(rows, name)?))).collect::<Result<_>>()?;
         let several = settings.objects_per_file > 1;
         for row in 0..rows.num_rows() {
             let (id, origin) = (batch::object_id(rows, row)?, batch::origin(rows, row)?);
@@ -218,11 +218,19 @@ impl Sink for FitsSink {
                     output.writer.image(&[], &[], &[]);
                 }
             }
-            for (name, images) in &images {
-                let layout = &images.layout;
-                let pixels = &images.pixels[row * layout.pixels()..][..layout.pixels()];
-                let header = header(id, name, layout, &values);
-                output.writer.image(&[layout.bands.len(), layout.height, layout.width], pixels, &header);
+            let version = several.then_some(output.open.rows + 1);
+            for (column, planes) in &images {
+                let (layout, is_mask) = match planes {
+                    Planes::Image(images) => (&images.layout, false),
+                    Planes::Mask(masks) => (&masks.layout, true),
+                };
+                let header = header(&DescribedImage { id, column, layout, is_mask, version }, &values);
+                let shape = [layout.bands.len(), layout.height, layout.width];
+                let pixels = row * layout.pixels()..(row + 1) * layout.pixels();
+                match planes {
+                    Planes::Image(images) => output.writer.image(&shape, &images.pixels[pixels], &header),
+                    Planes::Mask(masks) => output.writer.integers(&shape, &masks.pixels[pixels], &header),
+                }
             }
             output.open.rows += 1;
             if output.open.rows == settings.objects_per_file as u64 {
@@ -254,6 +262,20 @@ impl Sink for FitsSink {
         let (open, bytes) = snapshot::decode(Fits::NAME, snapshot)?;
         (output.open, output.writer) = (open, Writer::continuing(bytes.to_owned()));
         Ok(())
+    }
+}
+
+/// The planes of a column.
+enum Planes<'a> {
+    Image(Images<'a>),
+    Mask(Masks<'a>),
+}
+
+impl<'a> Planes<'a> {
+    fn of(rows: &'a RecordBatch, column: &str) -> Result<Self> {
+        let is_mask =
+            rows.schema_ref().field_with_name(column).is_ok_and(|field| ImageLayout::of_masks(field).is_some());
+        if is_mask { Masks::of(rows, column).map(Self::Mask) } else { Images::of(rows, column).map(Self::Image) }
     }
 }
 

@@ -3,8 +3,9 @@
 use std::collections::HashSet;
 
 use super::{
-    Fits,
+    Axis, Bands, Fits, MaskPlane,
     schema::{IMAGE, MASK, PSF, VARIANCE},
+    units::{Measure, PixelUnit},
 };
 use crate::{
     batch,
@@ -31,7 +32,17 @@ fn check_paths_and_bands(settings: &Fits, diagnostics: &mut Vec<Diagnostic>) {
     if settings.size == Some(0) {
         refuse("size", Code::OutOfRange, "`size` is 0, expected at least 1 pixel", "the side of the images in pixels");
     }
-    let Some(bands) = &settings.bands else { return };
+    let axes = settings.axes.as_deref().unwrap_or(&[Axis::Y, Axis::X]);
+    let count = |axis: Axis| axes.iter().filter(|own| **own == axis).count();
+    if [Axis::Y, Axis::X].map(count) != [1, 1] || count(Axis::Object) > 1 || count(Axis::Band) > 1 {
+        refuse(
+            "axes",
+            Code::OutOfRange,
+            "`axes` must have `y` and `x` once, `object` and `band` at most once",
+            "`axes: [y, x, band]`",
+        );
+    }
+    let Some(bands) = settings.bands.as_ref().map(Bands::names) else { return };
     let distinct: HashSet<&String> = bands.iter().collect();
     if bands.is_empty() || distinct.len() != bands.len() {
         refuse("bands", Code::OutOfRange, "`bands` must name one band or more, each once", "`bands: [g, r, i]`");
@@ -46,21 +57,37 @@ fn check_flux_and_scale(settings: &Fits, diagnostics: &mut Vec<Diagnostic>) {
     let mut refuse = |key: &str, code, message: String, help: &str| {
         diagnostics.push(Diagnostic::at(key, code, message).help(help));
     };
-    let points = settings.zero_point.as_deref();
-    if let (Some(points), Some(bands)) = (points, &settings.bands)
-        && points.len() != 1
-        && points.len() != bands.len()
-    {
-        let message = format!("`zero_point` has {} values for {} bands", points.len(), bands.len());
-        refuse("zero_point", Code::OutOfRange, message, ONE_PER_BAND);
+    for (name, setting) in settings.photometry() {
+        let count = setting.count();
+        if let Some(bands) = &settings.bands
+            && count != 1
+            && count != bands.len()
+        {
+            refuse(
+                name,
+                Code::OutOfRange,
+                format!("`{name}` has {count} values for {} bands", bands.len()),
+                ONE_PER_BAND,
+            );
+        }
+        let is_usable = |number: &f64| number.is_finite() && (name == "zero_point" || *number > 0.0);
+        if count == 0 || !setting.numbers().iter().all(is_usable) {
+            let range = if name == "zero_point" { "finite values" } else { "finite values above 0" };
+            refuse(name, Code::OutOfRange, format!("`{name}` must have {range}, at least one"), ONE_PER_BAND);
+        }
+        let unit = settings.unit.as_deref().and_then(PixelUnit::parse).map(|unit| unit.measure);
+        if matches!(unit, Some(Measure::Flux { .. } | Measure::SurfaceBrightness { .. })) {
+            let message = format!("`unit` and `{name}` both give the unit of the pixels");
+            refuse("unit", Code::Conflict, message, "leave one out");
+        }
     }
-    if points.is_some_and(|points| points.is_empty() || points.iter().any(|point| !point.is_finite())) {
-        let message = "`zero_point` must have finite values, at least one".to_owned();
-        refuse("zero_point", Code::OutOfRange, message, ONE_PER_BAND);
+    if settings.photometry().count() > 1 {
+        let message = "`zero_point` and `flux_at_zero_magnitude` both say what a count is".to_owned();
+        refuse("flux_at_zero_magnitude", Code::Conflict, message, "leave one out");
     }
-    if settings.unit.is_some() && settings.zero_point.is_some() {
-        let message = "`unit` and `zero_point` both give the unit of the pixels".to_owned();
-        refuse("unit", Code::Conflict, message, "leave one out");
+    if settings.blank.iter().any(|number| !number.is_finite()) {
+        let message = "`blank` must have finite numbers".to_owned();
+        refuse("blank", Code::OutOfRange, message, "pixels that are not finite follow `nan` anyway");
     }
     if let Some(scale) = settings.pixel_scale_arcsec.filter(|scale| !(scale.is_finite() && *scale > 0.0)) {
         let message = format!("`pixel_scale_arcsec` is {scale}, expected more than 0");
@@ -69,9 +96,23 @@ fn check_flux_and_scale(settings: &Fits, diagnostics: &mut Vec<Diagnostic>) {
 }
 
 fn check_mask(settings: &Fits, diagnostics: &mut Vec<Diagnostic>) {
-    if settings.mask_bits.is_some() && settings.masked.is_none() {
-        let diagnostic = Diagnostic::at("mask_bits", Code::Conflict, "`mask_bits` has no effect without `masked`");
-        diagnostics.push(diagnostic.help("`masked: reject` or `masked: fill`"));
+    let mut refuse = |key: &str, code, message: &str, help: &str| {
+        diagnostics.push(Diagnostic::at(key, code, message).help(help));
+    };
+    if settings.mask_bits.is_some() && !settings.reads_mask() {
+        let help = "`companions: [mask]`, `masked: reject` or `masked: fill`";
+        refuse("mask_bits", Code::Conflict, "`mask_bits` has no effect without a mask", help);
+    }
+    if settings.mask_bits.is_some() && settings.bad.is_some() {
+        refuse("mask_bits", Code::Conflict, "`bad` and `mask_bits` both choose planes of the mask", "leave one out");
+    }
+    let is_bit = |plane: &MaskPlane| !matches!(plane, MaskPlane::Bit(64..));
+    if settings.bad.as_ref().is_some_and(|bad| bad.is_empty() || !bad.iter().all(is_bit)) {
+        let help = "`bad: [BAD, SAT]` or `bad: [0, 1]`";
+        refuse("bad", Code::OutOfRange, "`bad` must name planes of a mask, or bits from 0 to 63", help);
+    }
+    if settings.pad.is_some() && settings.size.is_none() {
+        refuse("pad", Code::Conflict, "`pad` has no effect without `size`", "set `size`, the side of the images");
     }
 }
 

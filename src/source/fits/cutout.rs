@@ -2,11 +2,27 @@
 
 use crate::fits::Image;
 
-/// Copies a plane of `height` by `width` pixels that begins at pixel `start` of an image into the middle of `out` (`rows` by
-/// `columns`): pixel n/2 stays pixel n/2. Pixels of `out` outside the plane keep their values.
-pub(super) fn copy(image: &Image<'_>, start: usize, plane: [usize; 2], out: &mut [f32], [rows, columns]: [usize; 2]) {
-    let [height, width] = plane;
-    if plane == [rows, columns] {
+/// Where a plane lies in an image.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct PlaneView {
+    /// The number of its first pixel.
+    pub start: usize,
+    /// Rows and columns, pixels.
+    pub shape: [usize; 2],
+    /// Pixels of the image from a row to the next, and from a column to the next.
+    pub strides: [usize; 2],
+}
+
+/// Copies a plane into the middle of `out` (`rows` by `columns`): pixel n/2 stays pixel n/2. Pixels of `out` outside the plane keep
+/// their values.
+pub(super) fn copy(image: &Image<'_>, plane: PlaneView, out: &mut [f32], [rows, columns]: [usize; 2]) {
+    let PlaneView { start, shape: [height, width], strides } = plane;
+    if strides != [width, 1] {
+        let mut pixels = vec![0.0; (height - 1) * strides[0] + (width - 1) * strides[1] + 1];
+        image.copy(start, &mut pixels);
+        return place(&pixels, plane, out, [rows, columns]);
+    }
+    if plane.shape == [rows, columns] {
         return image.copy(start, out);
     }
     let (from_y, to_y, count_y) = overlap(height, rows);
@@ -15,6 +31,28 @@ pub(super) fn copy(image: &Image<'_>, start: usize, plane: [usize; 2], out: &mut
         let at = (to_y + y) * columns + to_x;
         image.copy(start + (from_y + y) * width + from_x, &mut out[at..at + count_x]);
     }
+}
+
+/// The same for pixels in memory, which begin with the first one of the plane.
+pub(super) fn place<T: Copy>(pixels: &[T], plane: PlaneView, out: &mut [T], [rows, columns]: [usize; 2]) {
+    let (from_y, to_y, count_y) = overlap(plane.shape[0], rows);
+    let (from_x, to_x, count_x) = overlap(plane.shape[1], columns);
+    for y in 0..count_y {
+        let out = &mut out[(to_y + y) * columns + to_x..][..count_x];
+        let from = (from_y + y) * plane.strides[0] + from_x * plane.strides[1];
+        let pixels = pixels[from..].iter().step_by(plane.strides[1]);
+        out.iter_mut().zip(pixels).for_each(|(out, pixel)| *out = *pixel);
+    }
+}
+
+/// Whether a pixel of `rows` by `columns` comes from a plane of a shape, rather than from padding.
+pub(super) fn inside(shape: [usize; 2], [rows, columns]: [usize; 2]) -> impl Fn(usize) -> bool + Clone {
+    let within = |have, want| {
+        let (_, to, count) = overlap(have, want);
+        to..to + count
+    };
+    let (y, x) = (within(shape[0], rows), within(shape[1], columns));
+    move |index| y.contains(&(index / columns % rows)) && x.contains(&(index % columns))
 }
 
 /// The first common pixel of axes of `have` and `want` pixels with the same middle, counted in either axis, and their number.
@@ -53,8 +91,26 @@ mod tests {
         file.image(&plane, &pixels, &[]);
         let fits = FitsFile::from_bytes("memory", file.into_bytes(), &Limits::default()).expect("a file");
         let mut cutout = vec![-1.0; out[0] * out[1]];
-        copy(&fits.image(0).expect("an image"), 0, plane, &mut cutout, out);
+        let whole = PlaneView { start: 0, shape: plane, strides: [plane[1], 1] };
+        copy(&fits.image(0).expect("an image"), whole, &mut cutout, out);
+        let mut placed = vec![-1.0; out[0] * out[1]];
+        place(&pixels, whole, &mut placed, out);
+        assert_eq!(placed, cutout);
+        let inside = inside(plane, out);
+        assert!(cutout.iter().enumerate().all(|(index, pixel)| inside(index) == (*pixel >= 0.0)));
         cutout
+    }
+
+    #[test]
+    fn planes_whose_bands_are_interleaved_are_taken_apart() {
+        let mut file = Writer::new();
+        let pixels: Vec<f32> = (0..24).map(|pixel| pixel as f32).collect();
+        file.image(&[3, 4, 2], &pixels, &[]);
+        let fits = FitsFile::from_bytes("memory", file.into_bytes(), &Limits::default()).expect("a file");
+        let mut cutout = vec![-1.0; 6];
+        let second = PlaneView { start: 1, shape: [3, 4], strides: [8, 2] };
+        copy(&fits.image(0).expect("an image"), second, &mut cutout, [3, 2]);
+        assert_eq!(cutout, [3.0, 5.0, 11.0, 13.0, 19.0, 21.0]);
     }
 
     #[test]

@@ -5,28 +5,34 @@
 //! and from the first file whose headers fit them, never from pixels. Later objects that differ (a missing image or band, another
 //! shape or pixel scale) are rejected rows; a file that cannot be read is one rejected row.
 //!
-//! Images in counts become nJy by value * 10^(0.4 * (31.4 - zero point)), other images by their `BUNIT`.
+//! Images in counts become nJy by value * 10^(0.4 * (31.4 - zero point)), other images by their `BUNIT`. What headers say and
+//! settings contradict, or what can be read in two ways, is refused with the keys that say it.
 //!
 //! A split is a group of files. Its id has the number of the group, a digest of the names of its files, and the first name. Files
 //! that are renamed, removed or inserted are noticed on a resume; files may be appended, which changes the id of the last group
 //! unless it was full. A file that is replaced under the same name is not noticed.
 
+mod axes;
 mod bands;
 mod catalogue;
 mod check;
 mod companions;
 mod cutout;
 mod description;
+mod image_hdus;
+mod mask_planes;
 mod objects;
 mod pixel_scale;
 mod plan;
 mod reader;
+mod roles;
 mod row_keys;
 mod row_pixels;
 mod rows;
 mod schema;
 mod settings;
 mod units;
+mod zero_point;
 
 use std::{
     path::{Path, PathBuf},
@@ -36,8 +42,12 @@ use std::{
 use arrow::datatypes::SchemaRef;
 
 pub use self::{
+    axes::Axis,
+    bands::Bands,
     catalogue::Catalogue,
-    settings::{Companion, Fits, Layout, Policy},
+    mask_planes::MaskPlane,
+    settings::{Companion, EmptyBand, Fits, Layout, Policy},
+    zero_point::{NumberKey, NumbersOrKey, OneOrMany},
 };
 use self::{plan::FitsPlan, reader::FitsReader};
 use crate::{

@@ -3,39 +3,13 @@
 use std::collections::HashSet;
 
 use super::{
-    Companion, Fits, Layout,
-    bands::{band_of, parse_bands, planes_word, select},
-    companions::{
-        CompanionHdus, CompanionPlanes, HduRole, VarianceForm, companion_planes, role, with_companions, wrong_number,
-    },
+    Fits, Layout,
+    axes::{Axes, PlaneSet},
+    bands::{Bands, band_of, bands_of_cube, parse_bands, select},
+    companions::{BareObject, CompanionHdus, VarianceForm},
+    image_hdus::ImageHdus,
 };
-use crate::fits::{self, Hdu, HduKind};
-
-/// The most bands of an object, more than spectral cubes have. Each takes a name, whatever the size of its plane, and names are compared
-/// with each other.
-const MAX_BANDS: usize = 1 << 14;
-
-/// A plane of an HDU.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct PlaneIndex {
-    pub hdu: usize,
-    /// Its number among the planes of the HDU.
-    pub plane: usize,
-}
-
-/// The planes of one image, one per band.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct PlaneSet {
-    pub planes: Vec<PlaneIndex>,
-    /// Rows and columns of a plane, pixels.
-    pub shape: [usize; 2],
-}
-
-impl PlaneSet {
-    fn select(&self, planes: &[usize]) -> Self {
-        Self { planes: planes.iter().map(|plane| self.planes[*plane]).collect(), shape: self.shape }
-    }
-}
+use crate::fits::{self, Hdu};
 
 /// The planes of an object.
 #[derive(Debug, Clone)]
@@ -43,7 +17,8 @@ pub(super) struct ObjectPlanes {
     pub image: PlaneSet,
     pub bands: Vec<String>,
     pub variance: Option<(PlaneSet, VarianceForm)>,
-    pub mask: Option<PlaneSet>,
+    /// The parts of the mask, whose bits follow each other; none without a mask.
+    pub mask: Vec<PlaneSet>,
     pub psf: Option<PlaneSet>,
 }
 
@@ -51,7 +26,7 @@ pub(super) struct ObjectPlanes {
 pub(super) struct FileRow {
     /// The HDUs of its image.
     pub hdus: Vec<usize>,
-    /// Its entry in a cube with four axes.
+    /// Its entry in a cube with an axis of objects.
     pub entry: Option<usize>,
     /// Whether the file has other objects, which the keys of the primary header then describe too.
     pub shares_file: bool,
@@ -64,7 +39,8 @@ pub(super) struct FileRows {
     layout: Layout,
     /// The image HDUs.
     images: Vec<usize>,
-    /// The HDUs of companions, by what they hold.
+    /// HDUs with pixels that are not read, in words; empty without any.
+    pub(super) left_out: String,
     companions: CompanionHdus,
     /// The next row: its image HDU among these, and its entry.
     at: usize,
@@ -73,11 +49,13 @@ pub(super) struct FileRows {
 
 impl FileRows {
     /// The rows of a file; an error when they cannot be identified, which makes the file one rejected row.
-    pub(super) fn of(file: &fits::FitsFile, settings: &Fits, bands: Option<&[String]>) -> Result<Self, String> {
-        let images = image_hdus(file.hdus(), settings)?;
+    pub(super) fn of(file: &fits::FitsFile, settings: &Fits, bands: Option<&Bands>) -> Result<Self, String> {
+        let hdus = file.hdus();
+        let found = ImageHdus::of(hdus, settings, bands)?;
+        let images: Vec<&Hdu> = found.images.iter().filter_map(|index| hdus.get(*index)).collect();
         let layout = match settings.layout {
             Layout::Auto if images.len() == 1 => Layout::Cube,
-            Layout::Auto if is_hdu_per_band(&images, bands) => Layout::HduPerBand,
+            Layout::Auto if is_hdu_per_band(&images, settings, bands) => Layout::HduPerBand,
             Layout::Auto => Layout::HduPerObject,
             Layout::Cube if images.len() > 1 => {
                 let found = images.len();
@@ -89,16 +67,17 @@ impl FileRows {
         };
         if layout == Layout::HduPerBand {
             images.iter().try_for_each(|hdu| usable(hdu))?;
-        } else if images.iter().all(|hdu| entries(hdu) == Some(0)) {
+        } else if images.iter().all(|hdu| entries(hdu, settings) == Some(0)) {
             let shapes: Vec<String> = images.iter().map(|hdu| format!("{:?}", hdu.shape)).collect();
             return Err(format!("has no object: its images have the shapes {}", shapes.join(", ")));
         }
-        let images = images.into_iter().map(|hdu| hdu.index).collect();
-        Ok(Self { layout, images, companions: CompanionHdus::of(file.hdus()), at: 0, entry: 0 })
+        let companions = CompanionHdus::of(hdus, &found.images, settings);
+        let left_out = found.left_out_in_words(hdus);
+        Ok(Self { layout, images: found.images, left_out, companions, at: 0, entry: 0 })
     }
 
     /// The next row of the file that these are the rows of.
-    pub(super) fn next(&mut self, file: &fits::FitsFile, settings: &Fits, bands: Option<&[String]>) -> Option<FileRow> {
+    pub(super) fn next(&mut self, file: &fits::FitsFile, settings: &Fits, bands: Option<&Bands>) -> Option<FileRow> {
         let hdus = file.hdus();
         let context = FileContext { hdus, companions: &self.companions, settings, bands };
         if self.layout == Layout::HduPerBand {
@@ -113,7 +92,7 @@ impl FileRows {
         }
         loop {
             let hdu = hdus.get(*self.images.get(self.at)?)?;
-            let entries = entries(hdu);
+            let entries = entries(hdu, settings);
             if self.entry >= entries.unwrap_or(1) {
                 (self.at, self.entry) = (self.at + 1, 0);
                 continue;
@@ -121,59 +100,16 @@ impl FileRows {
             let entry = self.entry;
             self.entry += 1;
             let shares_file = self.images.len() > 1 || entries.is_some();
-            let place = ImageHdu { hdu, number: self.at, of: self.images.len(), entry, entries };
-            let object = context.object_of_cube(&place, shares_file);
+            let image = ImageHdu { hdu, number: self.at, entry, entries };
+            let object = context.object_of_cube(&image, shares_file);
             return Some(FileRow { hdus: vec![hdu.index], entry: entries.map(|_| entry), shares_file, object });
         }
     }
 }
 
-/// How many objects a cube with four axes has; `None` for another image, which is one.
-fn entries(hdu: &Hdu) -> Option<usize> {
-    match axes(&hdu.shape) {
-        [entries, _, _, _] => Some(*entries),
-        _ => None,
-    }
-}
-
-/// The HDUs that hold images: those that `hdu` names, or those without another role.
-fn image_hdus<'a>(hdus: &'a [Hdu], settings: &Fits) -> Result<Vec<&'a Hdu>, String> {
-    let Some(names) = &settings.hdu else {
-        let is_candidate =
-            |hdu: &&Hdu| hdu.kind == HduKind::Damaged || (hdu.has_pixels() && role(&hdu.header) == HduRole::Image);
-        let images: Vec<&Hdu> = hdus.iter().filter(is_candidate).collect();
-        return match images.as_slice() {
-            [] => Err(format!("has no image: it holds {}", inventory(hdus))),
-            // The damage explains more than "no image".
-            [hdu] if hdu.kind == HduKind::Damaged => Err(usable(hdu).err().unwrap_or_default()),
-            _ => Ok(images),
-        };
-    };
-    let mut images = Vec::new();
-    for name in names {
-        let before = images.len();
-        if let Ok(number) = name.parse::<usize>() {
-            images.extend(hdus.get(number));
-        } else {
-            let is_named =
-                |hdu: &&Hdu| hdu.header.text("EXTNAME").is_some_and(|found| found.eq_ignore_ascii_case(name));
-            images.extend(hdus.iter().filter(is_named));
-        }
-        if images.len() == before {
-            return Err(format!("has no HDU `{name}`: it holds {}", inventory(hdus)));
-        }
-    }
-    Ok(images)
-}
-
-/// The HDUs of a file in words, the first eight.
-fn inventory(hdus: &[Hdu]) -> String {
-    let one = |hdu: &Hdu| {
-        let kind = if hdu.kind == HduKind::Image && !hdu.has_pixels() { "no pixels" } else { hdu.kind.name() };
-        hdu.header.text("EXTNAME").map_or(kind.to_owned(), |name| format!("{kind} `{}`", name.escape_debug()))
-    };
-    let more = if hdus.len() > 8 { format!(" and {} more", hdus.len() - 8) } else { String::new() };
-    hdus.iter().take(8).map(one).collect::<Vec<_>>().join(", ") + &more
+/// How many objects a cube with an axis of objects has; `None` for another image, which is one.
+fn entries(hdu: &Hdu, settings: &Fits) -> Option<usize> {
+    Axes::of(hdu, settings.axes.as_deref()).ok()?.objects()
 }
 
 /// Checks that an HDU is an undamaged image with pixels.
@@ -187,62 +123,23 @@ fn usable(hdu: &Hdu) -> Result<(), String> {
     }
 }
 
-/// The axes without leading ones of length one, at least two.
-fn axes(shape: &[usize]) -> &[usize] {
-    let mut shape = shape;
-    while shape.len() > 2 && shape[0] == 1 {
-        shape = &shape[1..];
-    }
-    shape
-}
-
-/// Refuses more bands than an object may have.
-fn check_bands(found: usize) -> Result<(), String> {
-    let few = found <= MAX_BANDS;
-    few.then_some(()).ok_or_else(|| format!("has {found} bands, expected at most {MAX_BANDS}"))
-}
-
 /// Whether several image HDUs are the bands of one object, for `layout: auto`.
-fn is_hdu_per_band(images: &[&Hdu], bands: Option<&[String]>) -> bool {
-    if images.len() > MAX_BANDS {
+fn is_hdu_per_band(images: &[&Hdu], settings: &Fits, bands: Option<&Bands>) -> bool {
+    if images.len() > super::axes::MAX_BANDS {
         return false;
     }
-    let are_flat = images.iter().all(|hdu| axes(&hdu.shape).len() == 2);
+    let are_flat = images.iter().all(|hdu| Axes::of(hdu, settings.axes.as_deref()).is_ok_and(|axes| axes.is_flat()));
     let named: Vec<Option<String>> = images.iter().map(|hdu| band_of(&hdu.header, bands.is_some())).collect();
     let distinct: HashSet<&Option<String>> = named.iter().collect();
     let are_distinct = !distinct.contains(&None) && distinct.len() == named.len();
-    let are_wanted = bands.is_some_and(|bands| {
-        let found = |band: &String| named.iter().filter(|name| name.as_ref() == Some(band)).take(2).count() == 1;
-        bands.len() > 1 && (bands.len() == images.len() || bands.iter().all(found))
-    });
-    are_flat && (are_wanted || (bands.is_none() && are_distinct))
-}
-
-/// Planes per object of an HDU, and their shape.
-fn planes_of(hdu: &Hdu) -> Result<(usize, [usize; 2]), String> {
-    usable(hdu)?;
-    match *axes(&hdu.shape) {
-        [height, width] => Ok((1, [height, width])),
-        [planes, height, width] | [_, planes, height, width] => {
-            check_bands(planes)?;
-            Ok((planes, [height, width]))
-        }
-        _ => Err(format!("has the shape {:?}, expected [y, x] or [band, y, x]", hdu.shape)),
-    }
-}
-
-/// The single plane of each of some HDUs, all of one shape.
-fn plane_per_hdu(hdus: &[&Hdu]) -> Result<PlaneSet, String> {
-    let plane = |hdu: &Hdu| match planes_of(hdu)? {
-        (1, shape) => Ok((PlaneIndex { hdu: hdu.index, plane: 0 }, shape)),
-        (count, _) => Err(format!("HDU {} has {count} planes, expected one for its band", hdu.index)),
+    let is_chosen = |bands: &Bands| {
+        let names: Option<Vec<String>> = named.iter().cloned().collect();
+        bands.len() > 1 || names.is_some_and(|names| select(Some(names), images.len(), Some(bands)).is_ok())
     };
-    let planes: Vec<(PlaneIndex, [usize; 2])> = hdus.iter().map(|hdu| plane(hdu)).collect::<Result<_, String>>()?;
-    let shape = planes.first().map(|(_, shape)| *shape).unwrap_or_default();
-    if let Some((other, found)) = planes.iter().find(|(_, found)| *found != shape) {
-        return Err(format!("HDU {} is {found:?} pixels, expected {shape:?} as in the first band", other.hdu));
-    }
-    Ok(PlaneSet { planes: planes.into_iter().map(|(plane, _)| plane).collect(), shape })
+    // Bands without names are taken in the order of the file.
+    let are_in_order =
+        |bands: &Bands| bands.len() > 1 && bands.len() == images.len() && named.iter().all(Option::is_none);
+    are_flat && ((are_distinct && bands.is_none_or(is_chosen)) || bands.is_some_and(are_in_order))
 }
 
 /// An image HDU and the entry in it that is an object.
@@ -250,27 +147,9 @@ struct ImageHdu<'a> {
     hdu: &'a Hdu,
     /// Its number among the image HDUs.
     number: usize,
-    /// How many image HDUs there are.
-    of: usize,
     entry: usize,
-    /// Length of the slowest of four axes.
+    /// Length of the axis of objects.
     entries: Option<usize>,
-}
-
-impl ImageHdu<'_> {
-    /// The planes of this entry in an HDU.
-    fn planes(&self, hdu: &Hdu) -> Result<PlaneSet, String> {
-        let (count, shape) = planes_of(hdu)?;
-        let start = self.entry * count;
-        let planes = (start..start + count).map(|plane| PlaneIndex { hdu: hdu.index, plane }).collect();
-        Ok(PlaneSet { planes, shape })
-    }
-
-    /// Whether another HDU has an entry for each of this one.
-    fn has_entries_of(&self, other: &Hdu) -> bool {
-        let axes = axes(&other.shape);
-        axes.len() == 4 && self.entries == axes.first().copied()
-    }
 }
 
 /// The HDUs of a file, and what its objects are read with.
@@ -278,63 +157,86 @@ struct FileContext<'a> {
     hdus: &'a [Hdu],
     companions: &'a CompanionHdus,
     settings: &'a Fits,
-    bands: Option<&'a [String]>,
+    bands: Option<&'a Bands>,
 }
 
 impl FileContext<'_> {
     /// The object in a cube, or in one entry of it.
     fn object_of_cube(&self, image: &ImageHdu<'_>, shares_file: bool) -> Result<ObjectPlanes, String> {
         let Self { hdus, companions, settings, bands } = self;
-        let header = &image.hdu.header;
+        usable(image.hdu)?;
+        let axes = Axes::of(image.hdu, settings.axes.as_deref())?;
         if settings.layout == Layout::Cube && image.entries.is_some() {
             return Err(format!("has the shape {:?}, expected [band, y, x]", image.hdu.shape));
         }
-        let all = image.planes(image.hdu)?;
+        let all = axes.planes(image.hdu.index, image.entry);
         let count = all.planes.len();
-        let primary = hdus.first().map(|hdu| &hdu.header);
-        let headers = || [Some(header), primary].into_iter().flatten();
-        let named = match headers().find_map(|header| header.text("BANDS")) {
-            Some(text) if count > 1 || !shares_file => Some(parse_bands(&text, count).ok_or_else(|| {
-                let (text, planes) = (text.escape_debug(), planes_word(count));
-                format!("key `BANDS` is `{text}`, expected the names of {count} {planes}")
-            })?),
-            _ if count == 1 => headers().find_map(|header| band_of(header, false)).map(|band| vec![band]),
-            _ => None,
-        };
+        let primary = hdus.first().filter(|_| image.hdu.index > 0).map(|hdu| &hdu.header);
+        let headers = || [Some(&image.hdu.header), primary].into_iter().flatten();
+        // What the primary header says of several objects may be said of another one.
+        let named = headers().take(if count > 1 || !shares_file { 2 } else { 1 });
+        let mut named = named.map(|header| bands_of_cube(header, count)).find_map(Result::transpose).transpose()?;
+        if named.is_none() && count == 1 {
+            named = headers().find_map(|header| band_of(header, false)).map(|band| vec![band]);
+        }
+        if named.is_none() && bands.is_none_or(|bands| bands.len() != count) && settings.axes.is_none() {
+            axes.check_unnamed_bands(image.hdu)?;
+        }
         let selected = select(named, count, *bands)?;
-        let companion = |wanted: Companion| {
-            let found = companions.holding(wanted);
-            let hdu = match found.len() {
-                1 => &hdus[found[0]],
-                number if number == image.of => &hdus[found[image.number]],
-                number => return Err(wrong_number(wanted, (number, "HDUs"), image.of)),
-            };
-            let single = ImageHdu { hdu, number: 0, of: 1, entry: 0, entries: None };
-            let all = if image.has_entries_of(hdu) { image.planes(hdu)? } else { single.planes(hdu)? };
-            let planes = companion_planes(&all, count, &selected.planes, wanted)?;
-            Ok(CompanionPlanes { planes, role: role(&hdu.header) })
+        let object = BareObject {
+            hdus,
+            image: all.select(&selected.planes),
+            bands: selected.names,
+            selected: selected.planes,
+            all_planes: count,
+            numbers: vec![image.number],
+            entry: image.entries.map(|entries| (image.entry, entries)),
         };
-        with_companions(settings, all.select(&selected.planes), selected.names.clone(), companion)
+        companions.complete(settings, object)
     }
 
     /// The object whose bands are HDUs.
     fn object_of_hdus(&self, images: &[&Hdu]) -> Result<ObjectPlanes, String> {
         let Self { hdus, companions, settings, bands } = self;
-        check_bands(images.len())?;
-        let all = plane_per_hdu(images)?;
+        let all = self.plane_per_hdu(images)?;
         let named: Option<Vec<String>> = images.iter().map(|hdu| band_of(&hdu.header, true)).collect();
         let primary = hdus.first().and_then(|hdu| hdu.header.text("BANDS"));
         let named = named.or_else(|| parse_bands(&primary?, images.len()));
         let selected = select(named, images.len(), *bands)?;
-        let companion = |wanted: Companion| {
-            let found: Vec<&Hdu> = companions.holding(wanted).iter().map(|index| &hdus[*index]).collect();
-            if found.len() != 1 && found.len() != images.len() {
-                return Err(wrong_number(wanted, (found.len(), "HDUs"), images.len()));
-            }
-            let role = found.first().map_or(HduRole::Other, |hdu| role(&hdu.header));
-            let planes = companion_planes(&plane_per_hdu(&found)?, images.len(), &selected.planes, wanted)?;
-            Ok(CompanionPlanes { planes, role })
+        let object = BareObject {
+            hdus,
+            image: all.select(&selected.planes),
+            bands: selected.names,
+            selected: selected.planes,
+            all_planes: images.len(),
+            numbers: (0..images.len()).collect(),
+            entry: None,
         };
-        with_companions(settings, all.select(&selected.planes), selected.names.clone(), companion)
+        companions.complete(settings, object)
+    }
+
+    /// The single plane of each of some HDUs, all of one shape.
+    fn plane_per_hdu(&self, hdus: &[&Hdu]) -> Result<PlaneSet, String> {
+        let mut all: Option<PlaneSet> = None;
+        for hdu in hdus {
+            let axes = Axes::of(hdu, self.settings.axes.as_deref())?;
+            if !axes.is_flat() {
+                let count = axes.objects().unwrap_or(1) * axes.bands();
+                return Err(format!("HDU {} has {count} planes, expected one for its band", hdu.index));
+            }
+            let planes = axes.planes(hdu.index, 0);
+            match &mut all {
+                None => all = Some(planes),
+                Some(set) if set.shape == planes.shape => set.planes.extend(planes.planes),
+                Some(set) => {
+                    let (found, expected) = (planes.shape, set.shape);
+                    return Err(format!(
+                        "HDU {} is {found:?} pixels, expected {expected:?} as in the first band",
+                        hdu.index
+                    ));
+                }
+            }
+        }
+        all.ok_or_else(|| "has no image".into())
     }
 }

@@ -6,10 +6,11 @@ use arrow::datatypes::{DataType, SchemaRef};
 
 use super::{
     Catalogue, Fits,
-    bands::quoted,
+    bands::{Bands, quoted},
     catalogue::LoadedCatalogue,
     description::{Description, describe, unit_in_words},
     objects::{FileRow, FileRows, ObjectPlanes},
+    row_pixels::pads,
     schema::{HeaderColumn, Layouts, schema},
 };
 use crate::{
@@ -28,6 +29,8 @@ pub(super) struct FitsPlan {
     pub limits: Limits,
     pub files: Vec<PathBuf>,
     pub layouts: Layouts,
+    /// Those of the settings, or of the first object.
+    bands: Bands,
     pub columns: Vec<HeaderColumn>,
     pub catalogue: Option<LoadedCatalogue>,
     pub schema: SchemaRef,
@@ -53,7 +56,7 @@ impl FitsPlan {
             if first.is_some() && (columns.is_empty() || number >= FILES_FOR_TYPES) {
                 break;
             }
-            match probe(path, &settings, &limits, &mut columns) {
+            match probe(path, &settings, &mut columns, first.is_none() && reason.is_none()) {
                 Ok(exemplar) => {
                     first.get_or_insert(exemplar);
                 }
@@ -72,15 +75,22 @@ impl FitsPlan {
             None => Layouts::of_settings(&settings, files.len(), &reason.unwrap_or_default())?,
         };
         let schema = schema(&settings, &layouts, &columns, catalogue.as_ref());
-        Ok(Self { settings, limits, files, layouts, columns, catalogue, schema })
+        let bands = settings.bands.clone().unwrap_or_else(|| layouts.image.bands.clone().into());
+        Ok(Self { settings, limits, files, layouts, bands, columns, catalogue, schema })
     }
 
     /// Checks that an object fits the schema; the error is the reason why not.
     pub(super) fn accept(&self, object: &ObjectPlanes, found: &Description) -> Result<(), String> {
-        let Layouts { image, raw_unit, psf } = &self.layouts;
+        let Layouts { image, raw_unit, psf, .. } = &self.layouts;
         if object.bands != image.bands {
             let (found, expected) = (quoted(&object.bands), quoted(&image.bands));
             return Err(format!("has the bands {found}, expected {expected} as in the first file"));
+        }
+        if let (Some(size), false) = (self.settings.size, self.layouts.pads)
+            && pads(&object.image, [image.height, image.width])
+        {
+            let [height, width] = object.image.shape;
+            return Err(format!("is {height} by {width} pixels, smaller than `size` {size}: `pad: fill` would pad it"));
         }
         if self.settings.size.is_none() && object.image.shape != [image.height, image.width] {
             let [height, width] = object.image.shape;
@@ -93,6 +103,9 @@ impl FitsPlan {
             let found = unit_in_words(found.unit, found.raw_unit.as_deref());
             let expected = unit_in_words(image.unit, raw_unit.as_deref());
             return Err(format!("has {found}, expected {expected}: set `unit` or `zero_point`"));
+        }
+        if (found.stretch, &found.electrons_per_njy) != (image.stretch, &image.electrons_per_njy) {
+            return Err("has another stretch or exposure than the first file".into());
         }
         self.accept_scale(found.pixel_scale_arcsec)?;
         if let (Some(layout), Some(psf)) = (psf, &object.psf)
@@ -119,8 +132,8 @@ impl FitsPlan {
     }
 
     /// The bands that objects are read with.
-    pub(super) fn bands(&self) -> &[String] {
-        &self.layouts.image.bands
+    pub(super) fn bands(&self) -> &Bands {
+        &self.bands
     }
 }
 
@@ -128,11 +141,15 @@ impl FitsPlan {
 const PROBED_OBJECTS: usize = 1000;
 
 /// The first object of a file that fits the settings. Its headers widen the types of the columns.
-fn probe(path: &Path, settings: &Fits, limits: &Limits, columns: &mut [HeaderColumn]) -> Result<Exemplar, String> {
-    let file = fits::FitsFile::open(path, limits).map_err(|error| error.reason())?;
+fn probe(path: &Path, settings: &Fits, columns: &mut [HeaderColumn], is_first: bool) -> Result<Exemplar, String> {
+    let file = fits::FitsFile::open(path, &settings.limits()).map_err(|error| error.reason())?;
     let mut reason = None;
-    let bands = settings.bands.as_deref();
+    let bands = settings.bands.as_ref();
     let mut rows = FileRows::of(&file, settings, bands)?;
+    if is_first && !rows.left_out.is_empty() {
+        let file = path.display();
+        tracing::warn!("HDUs that are not read, as their roles are not those of images: {} in `{file}`", rows.left_out);
+    }
     // An object that fits is expected among the first ones, in a file of many.
     for _ in 0..PROBED_OBJECTS {
         let Some(row) = rows.next(&file, settings, bands) else { break };

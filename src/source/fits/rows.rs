@@ -68,7 +68,7 @@ impl RowsBuilder {
         let description = describe(row.file, &plan.settings, object)?;
         plan.accept(object, &description)?;
         let keys = RowKeys::read(plan, row.file, row.found, row.id)?;
-        self.pixels.push(plan, &RawPixels { file: row.file, object, factors: &description.factors })?;
+        self.pixels.push(plan, &RawPixels { file: row.file, object, description: &description })?;
         self.numbers.push(row.number);
         self.ids.push(row.id.to_owned());
         self.origins.push(row.origin.to_owned());

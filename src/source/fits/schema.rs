@@ -4,7 +4,14 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
-use super::{Companion, Fits, catalogue::LoadedCatalogue, description::Description, objects::ObjectPlanes, units};
+use super::{
+    Companion, Fits, Policy,
+    catalogue::LoadedCatalogue,
+    description::Description,
+    objects::ObjectPlanes,
+    row_pixels::pads,
+    units::{Measure, PixelUnit},
+};
 use crate::{
     batch::{self, ImageLayout, Unit},
     error::{Code, Diagnostic},
@@ -30,6 +37,10 @@ pub(super) struct Layouts {
     pub raw_unit: Option<String>,
     /// The layout of the PSF, where it is a column.
     pub psf: Option<ImageLayout>,
+    /// Whether images smaller than `size` are padded.
+    pub pads: bool,
+    /// Whether there is a column of masks.
+    pub has_mask: bool,
 }
 
 impl Layouts {
@@ -42,13 +53,17 @@ impl Layouts {
         let [height, width] = settings.size.map_or(object.image.shape, |size| [size, size]);
         let scale = found.pixel_scale_arcsec;
         let image = layout(object.bands.clone(), [height, width], found.unit, scale)?;
+        let image = image.with_stretch(found.stretch).with_electrons_per_njy(found.electrons_per_njy);
         let psf = match &object.psf {
             Some(psf) if settings.wants(Companion::Psf) => {
                 Some(layout(object.bands.clone(), psf.shape, Unit::Unknown, scale)?)
             }
             _ => None,
         };
-        Ok(Self { image, raw_unit: found.raw_unit, psf })
+        let is_small = pads(&object.image, [image.height, image.width]);
+        let pads = settings.pad.map_or(is_small, |pad| pad == Policy::Fill);
+        let has_mask = pads || settings.marks_pixels();
+        Ok(Self { image, raw_unit: found.raw_unit, psf, pads, has_mask })
     }
 
     /// The layouts that the settings give, when none of `files` files has a fitting image; `reason` is why the first does not fit.
@@ -59,10 +74,16 @@ impl Layouts {
                 "with `bands` and `size` set (and no `psf` in `companions`) the run starts and rejects these files";
             return Err(vec![Diagnostic::at("paths", Code::MissingFile, message).help(help)]);
         };
-        let is_flux = settings.zero_point.is_some() || settings.unit.as_deref().and_then(units::njy_in).is_some();
-        let unit = if is_flux { Unit::NanoJansky } else { Unit::Unknown };
-        let image = layout(bands.clone(), [size, size], unit, settings.pixel_scale_arcsec)?;
-        Ok(Self { image, raw_unit: None, psf: None })
+        let unit = settings.unit.as_deref().and_then(PixelUnit::parse).filter(|unit| unit.power == 1);
+        let unit = match unit.map(|unit| unit.measure) {
+            _ if settings.photometry().next().is_some() => Unit::NanoJansky,
+            Some(Measure::Flux { .. } | Measure::SurfaceBrightness { .. }) => Unit::NanoJansky,
+            Some(Measure::Electrons { .. }) => Unit::Electron,
+            Some(Measure::Counts) | None => Unit::Unknown,
+        };
+        let image = layout(bands.names(), [size, size], unit, settings.pixel_scale_arcsec)?;
+        let pads = settings.pad == Some(Policy::Fill);
+        Ok(Self { image, raw_unit: None, psf: None, pads, has_mask: settings.marks_pixels() })
     }
 }
 
@@ -98,17 +119,14 @@ pub(super) fn schema(
     fields.extend(with_setting.map(|(name, _, kind)| Field::new(name, kind, true)));
     fields.extend(columns.iter().map(|column| Field::new(&column.name, column.kind.clone(), true)));
     fields.extend(catalogue.into_iter().flat_map(LoadedCatalogue::fields).cloned());
-    fields.push(layouts.image.field(IMAGE));
-    for companion in [Companion::Variance, Companion::Mask, Companion::Psf] {
-        match companion {
-            _ if !settings.wants(companion) => {}
-            // The layout of the image: its numbers are in the square of that unit.
-            Companion::Variance => fields.push(layouts.image.field(VARIANCE)),
-            Companion::Mask => {
-                fields.push(ImageLayout { unit: Unit::Unknown, ..layouts.image.clone() }.field(MASK));
-            }
-            Companion::Psf => fields.extend(layouts.psf.as_ref().map(|psf| psf.field(PSF))),
-        }
+    let image = &layouts.image;
+    fields.push(image.field(IMAGE));
+    if settings.wants(Companion::Variance) {
+        fields.push(ImageLayout { unit: image.unit.squared(), ..image.clone() }.field(VARIANCE));
     }
+    if layouts.has_mask {
+        fields.push(image.mask_field(MASK));
+    }
+    fields.extend(layouts.psf.as_ref().map(|psf| psf.field(PSF)));
     Arc::new(Schema::new(fields))
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Catalogue, FitsSource, check};
+use super::{Axis, Bands, Catalogue, FitsSource, MaskPlane, NumbersOrKey, check};
 use crate::{
     error::Diagnostic,
     fits::Limits,
@@ -23,43 +23,72 @@ pub struct Fits {
     /// How objects are stored in a file.
     #[serde(default)]
     pub layout: Layout,
-    /// The HDUs that hold the images, by `EXTNAME` or by number in quotes (`"0"` is the primary HDU). By default all HDUs with
-    /// pixels whose `EXTTYPE` or `EXTNAME` does not mark them as variance, mask or PSF.
-    #[serde(default)]
+    /// The HDUs that hold the images, by `EXTNAME` or by number (0 is the primary HDU), in the order of the objects or bands. By
+    /// default only those that surely hold images: by `EXTTYPE`, `IMAGETYP` or a name such as `SCI`, `IMAGE`, `SCI_G` or that of a
+    /// band, else the primary HDU and those without a name. What is left out is reported once.
+    #[serde(default, deserialize_with = "numbers_as_text")]
+    #[schemars(with = "Option<Vec<HduReference>>")]
     pub hdu: Option<Vec<String>>,
-    /// The bands to read, in this order. They are selected by name where the header names its bands (`BANDS`; `FILTER`, `BAND`
-    /// or `EXTNAME` of an HDU per band); otherwise the file must have as many planes. By default the bands of the first file.
+    /// The axes of the image HDUs, slowest first: `[y, x, band]`, `[band, single, y, x]`. By default `[y, x]`, `[band, y, x]` or
+    /// `[object, band, y, x]`; a shape that can be read in two ways is refused.
     #[serde(default)]
-    pub bands: Option<Vec<String>>,
-    /// Side of the images, pixels. Larger images are cropped and smaller ones padded with `fill`; pixel n/2 stays pixel n/2. By
+    pub axes: Option<Vec<Axis>>,
+    /// The bands to read, in this order: `[g, r]`, or with the names that files have for them, `{ g: HSC-G, r: [HSC-R, HSC-R2] }`.
+    /// They are selected by name, in any case, where the header names its bands (`BANDS`, `BAND0`; `BAND`, `FILTER`, `PUPIL` or
+    /// `EXTNAME` of an HDU per band); otherwise the file must have as many planes. By default the bands of the first file.
+    #[serde(default)]
+    pub bands: Option<Bands>,
+    /// Side of the images, pixels. Larger images are cropped, smaller ones are padded as `pad` says; pixel n/2 stays pixel n/2. By
     /// default the size of the first image, which all images must then have.
     #[serde(default)]
     #[schemars(range(min = 1, max = 8192))]
     pub size: Option<usize>,
-    /// What to do with an image that has non-finite pixels (NaN, infinite, or `BLANK`) after cropping.
+    /// What to do with an image that is smaller than `size`. By default `fill` if the first image is, which marks the padding in
+    /// `image_mask`; otherwise `reject`.
+    #[serde(default)]
+    pub pad: Option<Policy>,
+    /// What to do with an image that has pixels without data after cropping: NaN, infinite, `BLANK`, one of `blank`, or with a
+    /// weight of 0. Filled pixels are marked in `image_mask`.
     #[serde(default)]
     pub nan: Policy,
+    /// Finite numbers that stand for pixels without data, as they are in the file: `[-9999, 1e20]`.
+    #[serde(default)]
+    pub blank: Vec<f64>,
+    /// What to do with an image that has a band without information: all pixels equal, or none with data.
+    #[serde(default)]
+    pub empty_band: EmptyBand,
     /// What to do with an image that has masked pixels. By default the mask is ignored.
     #[serde(default)]
     pub masked: Option<Policy>,
-    /// The bits of the mask that count for `masked`; all by default.
+    /// The planes of the mask whose pixels do not count, by name (`[BAD, SAT, CR, NO_DATA]`) or by the number of their bit. By
+    /// default all but those that only inform, such as `DETECTED`.
     #[serde(default)]
-    pub mask_bits: Option<u32>,
+    pub bad: Option<Vec<MaskPlane>>,
+    /// The same as the sum of the bits, for masks whose planes have no names.
+    #[serde(default)]
+    pub mask_bits: Option<u64>,
     /// The value of filled and padded pixels.
     #[serde(default)]
     pub fill: f32,
-    /// Planes to read beside the image: `image_variance` (squared unit of the image), `image_mask` (0 is good, padded pixels are
-    /// 1) and `image_psf`. A file in which one of them is missing is rejected.
+    /// Planes to read beside the image: `image_variance` (squared unit of the image), `image_mask` (integers: 0 is a pixel that
+    /// counts, others have the bits of their planes; padded and filled pixels have bit 0) and `image_psf`. A file in which one of
+    /// them is missing is rejected. `image_mask` is made as well whenever pixels may not count.
     #[serde(default)]
     pub companions: Vec<Companion>,
-    /// The unit of the pixels, instead of the header's `BUNIT`: `nJy`, `uJy`, `mJy`, `Jy`, `maggy`, `nanomaggy`. Images in these
-    /// units are converted to nJy; images in any other unit keep their values and count as of unknown unit.
+    /// The unit of the pixels, instead of the header's `BUNIT`: a number times a unit, such as `nJy`, `10 nanoJansky`, `nanomaggy`,
+    /// `MJy/sr`, `electron`, `adu`. Fluxes and surface brightnesses are converted to nJy; images in any other unit keep their values
+    /// and count as of unknown unit. With a unit, zero points in the header do not count.
     #[serde(default)]
     pub unit: Option<String>,
-    /// AB zero points of images in counts, one per band or one for all; the images are converted to nJy.
+    /// AB zero points of images in counts, one per band or one for all, or the header keys that hold them
+    /// (`{ key: MAGZERO }`); the images are converted to nJy. By default the keys `MAGZERO`, `MAGZP`, `PHOTZP` and `FLUXMAG0` of
+    /// images without a unit of flux.
     #[serde(default)]
-    pub zero_point: Option<Vec<f64>>,
-    /// Side of a pixel, arcsec, instead of the header's (`PIXSCALE`, `CD` matrix or `CDELT`).
+    pub zero_point: Option<NumbersOrKey>,
+    /// The same as the counts of AB magnitude 0: `{ key: FLUXMAG0 }`.
+    #[serde(default)]
+    pub flux_at_zero_magnitude: Option<NumbersOrKey>,
+    /// Side of a pixel, arcsec, instead of the header's (world coordinates or `PIXSCALE`).
     #[serde(default)]
     #[schemars(range(min = 0.000001))]
     pub pixel_scale_arcsec: Option<f64>,
@@ -131,13 +160,52 @@ pub enum Policy {
     Fill,
 }
 
+/// What to do with an image that has a band without information.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EmptyBand {
+    /// Reject the row.
+    #[default]
+    Reject,
+    /// Keep it.
+    Keep,
+}
+
+/// An HDU, for the schema of `hdu`.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "a type for its schema")]
+enum HduReference {
+    /// Its number.
+    Number(usize),
+    /// Its `EXTNAME`.
+    Name(String),
+}
+
+/// Names, or numbers that are kept as text.
+fn numbers_as_text<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Vec<String>>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum NumberOrName {
+        Number(usize),
+        Name(String),
+    }
+    let references = Option::<Vec<NumberOrName>>::deserialize(from)?;
+    let text = |reference| match reference {
+        NumberOrName::Number(number) => number.to_string(),
+        NumberOrName::Name(name) => name,
+    };
+    Ok(references.map(|references| references.into_iter().map(text).collect()))
+}
+
 /// A plane that accompanies the image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Companion {
-    /// HDUs named `VARIANCE`, `VAR` or `UNCERT`; `ERR`, `SIGMA` or `RMS` are squared, `WEIGHT`, `WHT` and `IVAR` inverted.
+    /// HDUs named `VARIANCE` or `VAR`; `ERR`, `SIGMA` or `RMS` are squared, `WEIGHT`, `WHT` and `IVAR` inverted; `UNCERT` as its
+    /// `UTYPE` says. They belong to the image with the same band or number in its name, or the same `EXTVER`.
     Variance,
-    /// HDUs named `MASK`, `DQ` or `FLAGS`.
+    /// HDUs named `MASK`, `MSK`, `DQ` or `FLAGS`; two for one image are joined, the second with bits 32 to 63.
     Mask,
     /// HDUs named `PSF` or `PSFIMAGE`.
     Psf,
@@ -150,15 +218,21 @@ impl Fits {
             paths: paths.into_iter().map(Into::into).collect(),
             layout: Layout::Auto,
             hdu: None,
+            axes: None,
             bands: None,
             size: None,
+            pad: None,
             nan: Policy::Reject,
+            blank: Vec::new(),
+            empty_band: EmptyBand::Reject,
             masked: None,
+            bad: None,
             mask_bits: None,
             fill: 0.0,
             companions: Vec::new(),
             unit: None,
             zero_point: None,
+            flux_at_zero_magnitude: None,
             pixel_scale_arcsec: None,
             id: object(),
             label: None,
@@ -175,9 +249,27 @@ impl Fits {
         Limits { pixels: self.max_megapixels << 20, gunzipped_bytes: self.max_gunzipped_mib << 20 }
     }
 
-    /// Whether a companion is a column.
+    /// Whether a companion of the file is a column.
     pub(super) fn wants(&self, companion: Companion) -> bool {
         self.companions.contains(&companion)
+    }
+
+    /// Whether the mask of the file is read.
+    pub(super) fn reads_mask(&self) -> bool {
+        self.wants(Companion::Mask) || self.masked.is_some() || self.bad.is_some()
+    }
+
+    /// Whether the settings let pixels be filled, or read a mask, so that there is a column of masks.
+    pub(super) fn marks_pixels(&self) -> bool {
+        self.wants(Companion::Mask)
+            || self.bad.is_some()
+            || [Some(self.nan), self.masked, self.pad].contains(&Some(Policy::Fill))
+    }
+
+    /// The settings that say what a count is, with their names; at most one is given.
+    pub(super) fn photometry(&self) -> impl Iterator<Item = (&'static str, &NumbersOrKey)> {
+        let settings = [("zero_point", &self.zero_point), ("flux_at_zero_magnitude", &self.flux_at_zero_magnitude)];
+        settings.into_iter().filter_map(|(name, setting)| Some((name, setting.as_ref()?)))
     }
 }
 
@@ -199,11 +291,18 @@ zero_point: [27.0, 27.1, 26.9]
 pixel_scale_arcsec: 0.2
 companions: [variance, mask, psf]
 masked: fill
+bad: [BAD, SAT, CR]
 columns: { visit: VISIT }
 catalogue:
   path: "${data}/catalogue.csv"
   key: name
   columns: { label: morphology, magnitude_r: mag_r }
+"#,
+            r#"paths: ["${data}/coadds"]
+hdu: [SCI_G, SCI_R]
+bands: { g: HSC-G, r: [HSC-R, HSC-R2] }
+flux_at_zero_magnitude: { key: FLUXMAG0 }
+blank: [-9999]
 "#,
             r#"paths: ["@${data}/stamps.txt"]
 layout: hdu_per_object

@@ -10,7 +10,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
 use super::{ImageColumn, Parquet};
 use crate::{
-    batch::{self, ImageLayout, OBJECT_ID, ORIGIN, ROW, identity_fields},
+    batch::{self, ImageLayout, OBJECT_ID, ORIGIN, ROW, Unit, identity_fields},
     error::{Code, Diagnostic, Error, Result},
 };
 
@@ -22,7 +22,7 @@ pub(super) struct ColumnMapping {
     pub identity: String,
     /// Whether the file has an `origin` column.
     pub has_origin: bool,
-    /// The layouts of the image columns.
+    /// The layouts of the image columns, those of masks included.
     pub images: BTreeMap<String, ImageLayout>,
 }
 
@@ -64,11 +64,15 @@ impl ColumnMapping {
         let mut fields = identity_fields();
         for field in file.fields().iter().filter(|field| settings.reads(field.name())) {
             let name = field.name();
-            if let (false, Some(layout)) = (settings.images.contains_key(name), ImageLayout::of(field)) {
+            if let (false, Some(layout)) = (settings.images.contains_key(name), layout_of(field)) {
                 images.insert(name.clone(), layout);
             }
             fields.push(match images.get(name) {
-                Some(layout) => layout.field(name).with_metadata(merged_metadata(field, &layout.field(name))),
+                Some(layout) => {
+                    let own = if is_mask(name) { layout.mask_field(name) } else { layout.field(name) };
+                    let metadata = merged_metadata(field, &own);
+                    own.with_metadata(metadata)
+                }
                 None => plain(field),
             });
         }
@@ -92,7 +96,7 @@ impl ColumnMapping {
             let Some(name) = self.column_in_file(field) else { continue };
             let found = file.field_with_name(name).map_err(|_| differs(format!("has no column `{name}`")))?;
             match self.images.get(name) {
-                Some(expected) if ImageLayout::of(found).is_some_and(|layout| layout != *expected) => {
+                Some(expected) if layout_of(found).is_some_and(|layout| layout != *expected) => {
                     return Err(differs(format!("has images of another layout in `{name}`")));
                 }
                 None if field.name() != OBJECT_ID && plain(found).data_type() != field.data_type() => {
@@ -112,6 +116,24 @@ impl Parquet {
         let is_internal = name.starts_with('_') || name == OBJECT_ID || name == ORIGIN;
         !is_internal && (chosen || self.images.contains_key(name))
     }
+}
+
+/// Whether a column holds masks, by its name.
+pub(super) fn is_mask(name: &str) -> bool {
+    name.ends_with("_mask")
+}
+
+/// The layout of the images or masks of a column, if it describes them. Earlier versions wrote masks as float32, and variances with
+/// the unit of their image.
+fn layout_of(field: &Field) -> Option<ImageLayout> {
+    let layout = ImageLayout::of(field).or_else(|| ImageLayout::of_masks(field))?;
+    Some(match field.name() {
+        name if is_mask(name) => ImageLayout { unit: Unit::Unknown, ..layout },
+        name if name.ends_with("_variance") && layout.unit.squared() != Unit::Unknown => {
+            ImageLayout { unit: layout.unit.squared(), ..layout }
+        }
+        _ => layout,
+    })
 }
 
 fn is_text(kind: &DataType) -> bool {
@@ -138,10 +160,10 @@ impl ImageColumn {
         let (item, length) = match field.data_type() {
             DataType::FixedSizeList(item, length) => (item, usize::try_from(*length).ok()),
             DataType::List(item) | DataType::LargeList(item) => (item, None),
-            other => return Err(format!("column `{name}` is {other}, expected lists of floats")),
+            other => return Err(format!("column `{name}` is {other}, expected lists of numbers")),
         };
-        if !matches!(item.data_type(), DataType::Float32 | DataType::Float64 | DataType::Float16) {
-            return Err(format!("column `{name}` has lists of {}, expected lists of floats", item.data_type()));
+        if !item.data_type().is_numeric() {
+            return Err(format!("column `{name}` has lists of {}, expected lists of numbers", item.data_type()));
         }
         let depth = self.bands.len();
         let (height, width) = match (self.size, batch::tensor_shape(field).as_deref()) {

@@ -3,12 +3,12 @@
 use arrow::{
     array::{Array, ArrayRef, AsArray},
     compute::cast,
-    datatypes::{DataType, Float32Type},
+    datatypes::{DataType, Float32Type, UInt64Type},
 };
 
-use super::reader::RejectReasons;
+use super::{columns::is_mask, reader::RejectReasons};
 use crate::{
-    batch::{ImageLayout, list_column, list_type},
+    batch::{ImageLayout, list_column, list_type, mask_column, mask_type},
     error::{Error, Result},
 };
 
@@ -20,8 +20,11 @@ pub(super) fn images(
     reasons: &mut RejectReasons,
 ) -> Result<ArrayRef> {
     let pixels = layout.pixels();
-    // The variance of a pixel without data is infinite. Masks and PSFs are not checked either.
-    let must_be_finite = !["_variance", "_mask", "_psf"].iter().any(|companion| name.ends_with(companion));
+    if is_mask(name) {
+        return masks(name, column, pixels, reasons);
+    }
+    // The variance of a pixel without data is infinite. PSFs are not checked either.
+    let must_be_finite = !["_variance", "_psf"].iter().any(|companion| name.ends_with(companion));
     if *column.data_type() == list_type(pixels) && column.null_count() == 0 {
         let lists = column.as_fixed_size_list();
         let values = lists.values().as_primitive::<Float32Type>();
@@ -36,7 +39,7 @@ pub(super) fn images(
     }
     let mut all = vec![0.0; column.len() * pixels];
     for (row, image) in all.chunks_exact_mut(pixels).enumerate() {
-        match list_of(column, row)? {
+        match floats_of(column, row)? {
             Some(list) if list.len() == pixels && list.null_count() == 0 => {
                 image.copy_from_slice(list.as_primitive::<Float32Type>().values());
                 if must_be_finite {
@@ -58,7 +61,39 @@ pub(super) fn images(
     list_column(all, pixels)
 }
 
+/// The masks of a column. Floats, as earlier versions wrote them, become the integers that they are.
+fn masks(name: &str, column: &ArrayRef, pixels: usize, reasons: &mut RejectReasons) -> Result<ArrayRef> {
+    if *column.data_type() == mask_type(pixels)
+        && column.null_count() == 0
+        && column.as_fixed_size_list().values().null_count() == 0
+    {
+        return Ok(column.clone());
+    }
+    let mut all = vec![0; column.len() * pixels];
+    for (row, mask) in all.chunks_exact_mut(pixels).enumerate() {
+        let list = list_of(column, row)?;
+        let Some(list) = list.as_ref().filter(|list| list.len() == pixels && list.null_count() == 0) else {
+            let found = list.map_or_else(|| "missing".to_owned(), |list| format!("{} pixels", list.len()));
+            reasons.entry(row).or_insert_with(|| format!("`{name}` is {found}, expected {pixels} integers"));
+            continue;
+        };
+        // A cast makes null of what is not an integer from 0 on.
+        let integers = cast(list, &DataType::UInt64)?;
+        if integers.null_count() > 0 {
+            let bad = integers.null_count();
+            reasons.entry(row).or_insert_with(|| format!("`{name}` has {bad} pixels that are not integers from 0 on"));
+        }
+        mask.copy_from_slice(integers.as_primitive::<UInt64Type>().values());
+    }
+    mask_column(all, pixels)
+}
+
 /// The list of a row as float32, if it has one.
+fn floats_of(column: &ArrayRef, row: usize) -> Result<Option<ArrayRef>> {
+    Ok(list_of(column, row)?.map(|list| cast(&list, &DataType::Float32)).transpose()?)
+}
+
+/// The list of a row, if it has one.
 fn list_of(column: &ArrayRef, row: usize) -> Result<Option<ArrayRef>> {
     if column.is_null(row) {
         return Ok(None);
@@ -69,7 +104,7 @@ fn list_of(column: &ArrayRef, row: usize) -> Result<Option<ArrayRef>> {
         DataType::LargeList(_) => column.as_list::<i64>().value(row),
         other => return Err(Error::data(format!("a column of {other} cannot hold images, expected lists of floats"))),
     };
-    Ok(Some(cast(&list, &DataType::Float32)?))
+    Ok(Some(list))
 }
 
 fn check_finite(name: &str, row: usize, image: &[f32], reasons: &mut RejectReasons) {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::stretch_constants::{HIGH_PERCENT, LOW_PERCENT, StretchConstants};
 use crate::{
-    batch::Stretch,
+    batch::{Stretch, Unit},
     card::{Card, CardError},
     error::{Code, Diagnostic, Error, quoted_list},
     image::stretch::Asinh,
@@ -120,6 +120,59 @@ pub(super) fn usable(Stretch { lo, hi }: Stretch) -> Result<Asinh, Diagnostic> {
     })
 }
 
+/// The largest relative difference of exposures that count as equal.
+const EXPOSURE_TOLERANCE: f64 = 0.01;
+
+/// Constants, and the images that they are for.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct ReadConstants {
+    pub stretch: Stretch,
+    /// The domain that they belong to; empty for numbers of the settings.
+    domain: String,
+    /// The unit of the images, where it is said.
+    unit: Option<String>,
+    /// The exposures of the images, where they are said.
+    electrons_per_njy: Option<Vec<f64>>,
+}
+
+/// The images that are stretched, after `scale_to`.
+pub(super) struct ScaledImages<'a> {
+    pub name: &'a str,
+    pub bands: &'a [String],
+    pub unit: Unit,
+    pub electrons_per_njy: Option<&'a [f64]>,
+}
+
+impl ReadConstants {
+    /// Compares the unit and the exposure of images with those that the constants are for.
+    pub(super) fn check(&self, images: &ScaledImages<'_>) -> Result<(), Diagnostic> {
+        let mistake = |message: String, help: &str| Err(Diagnostic::at("image", Code::WrongColumn, message).help(help));
+        let ScaledImages { name, bands, unit, .. } = images;
+        let domain = &self.domain;
+        if let Some(expected) = self.unit.as_ref().filter(|expected| *expected != unit.name()) {
+            let message = format!(
+                "`{name}` is in unit `{}`, the constants of `{domain}` are for images in `{expected}`",
+                unit.name()
+            );
+            return mistake(
+                message,
+                "`observe` the image, scale it with `scale_to`, or give `lo` and `hi` for its unit",
+            );
+        }
+        let (Some(found), Some(expected)) = (images.electrons_per_njy, &self.electrons_per_njy) else { return Ok(()) };
+        for (band, (found, expected)) in bands.iter().zip(found.iter().zip(expected)) {
+            if (found / expected - 1.0).abs() > EXPOSURE_TOLERANCE {
+                let message = format!(
+                    "`{name}` has {found:.4} electrons per nJy in band `{band}`, the constants of `{domain}` are for \
+                     {expected:.4}"
+                );
+                return mistake(message, "scale it with `scale_to: { electrons_per_njy: [...] }`");
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Where the constants come from.
 #[derive(Debug, Clone)]
 pub(super) enum ConstantsOrigin {
@@ -139,9 +192,14 @@ impl ConstantsOrigin {
     }
 
     /// The constants; `None` if each image has its own.
-    pub(super) fn read(&self) -> Result<Option<Stretch>, Diagnostic> {
+    pub(super) fn read(&self) -> Result<Option<ReadConstants>, Diagnostic> {
         match self {
-            Self::Explicit(stretch) => Ok(Some(*stretch)),
+            Self::Explicit(stretch) => Ok(Some(ReadConstants {
+                stretch: *stretch,
+                domain: String::new(),
+                unit: None,
+                electrons_per_njy: None,
+            })),
             Self::PerImage { .. } => Ok(None),
             Self::Model { model, domain } => {
                 let card = Card::read(Path::new(model)).map_err(|error| {
@@ -149,7 +207,12 @@ impl ConstantsOrigin {
                     let code = if missing { Code::MissingFile } else { Code::ModelMismatch };
                     Diagnostic::at("constants.model", code, error.to_string())
                 })?;
-                let found = card.domains.get(domain).copied();
+                let found = card.domains.get(domain).map(|stretch| ReadConstants {
+                    stretch: *stretch,
+                    domain: domain.clone(),
+                    unit: Some(card.unit.name().to_owned()),
+                    electrons_per_njy: card.electrons_per_njy.get(domain).cloned(),
+                });
                 found.map(Some).ok_or_else(|| unknown_domain(domain, "the card of", model, card.domains.keys()))
             }
             Self::File { file, domain } => {
@@ -158,7 +221,12 @@ impl ConstantsOrigin {
                     let code = if missing { Code::MissingFile } else { Code::WrongType };
                     Diagnostic::at("constants.file", code, error.report())
                 })?;
-                let found = constants.domains.get(domain).map(|found| Stretch { lo: found.lo, hi: found.hi });
+                let found = constants.domains.get(domain).map(|found| ReadConstants {
+                    stretch: Stretch { lo: found.lo, hi: found.hi },
+                    domain: domain.clone(),
+                    unit: found.unit.clone(),
+                    electrons_per_njy: found.electrons_per_njy.clone(),
+                });
                 found.map(Some).ok_or_else(|| unknown_domain(domain, "the calibration", file, constants.domains.keys()))
             }
         }

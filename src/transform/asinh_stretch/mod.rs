@@ -1,7 +1,8 @@
 //! `asinh_stretch`: y = (arcsinh(c clip(x, lo, hi)) + 1) / 2 with c = 0.85 / hi (Ćiprijanović et al. 2022).
 //!
 //! Zero maps to 0.5, `hi` to 0.8856. The constants are those of a domain of a model's card, those of a calibration file, explicit
-//! numbers, or percentiles of each image; if all rows share them, they are in the metadata of the column. With `scale_to` every band is
+//! numbers, or percentiles of each image. Constants of a card or a calibration are for images of one unit, and for one exposure where
+//! the file says it; other images are refused. If all rows share the constants, they are in the metadata of the column. With `scale_to` every band is
 //! first multiplied by (electrons per nJy of the reference) / (electrons per nJy of the image): this brings a one-year image to the
 //! flux scale of ten years, so that the constants of ten years apply. Rows with pixels that are not finite are rejected.
 
@@ -19,7 +20,7 @@ use arrow::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use self::constants::{ConstantsOrigin, usable};
+use self::constants::{ConstantsOrigin, ScaledImages, usable};
 pub use self::{
     constants::{Constants, PerImage},
     stretch_constants::{DomainConstants, HIGH_PERCENT, LOW_PERCENT, StretchConstants},
@@ -112,9 +113,10 @@ impl AsinhStretchTransform {
         Ok(layout)
     }
 
-    fn factors(&self, input: &Schema, layout: &ImageLayout) -> Result<Vec<f32>, Diagnostic> {
-        let (key, reference) = match &self.scale_to {
-            None => return Ok(vec![1.0; layout.bands.len()]),
+    /// The factors of `scale_to`, the unit of the result, and its electrons per nJy.
+    fn scaled(&self, input: &Schema, layout: &ImageLayout) -> Result<(Vec<f32>, Unit, Option<Vec<f64>>), Diagnostic> {
+        let (key, reference, unit) = match &self.scale_to {
+            None => return Ok((vec![1.0; layout.bands.len()], layout.unit, layout.electrons_per_njy.clone())),
             Some(ScaleTo::Image(name)) => {
                 let other = image_layout(input, "scale_to.image", name)?;
                 if other.bands != layout.bands {
@@ -122,16 +124,19 @@ impl AsinhStretchTransform {
                     let message = format!("`{name}` has bands {found}, expected {expected} as in `{}`", self.image);
                     return Err(Diagnostic::at("scale_to.image", Code::WrongColumn, message));
                 }
-                ("scale_to.image", electrons_per_njy(name, &other, "scale_to.image")?)
+                ("scale_to.image", electrons_per_njy(name, &other, "scale_to.image")?, other.unit)
             }
-            Some(ScaleTo::ElectronsPerNjy(reference)) => ("scale_to.electrons_per_njy", reference.clone()),
+            Some(ScaleTo::ElectronsPerNjy(reference)) => {
+                ("scale_to.electrons_per_njy", reference.clone(), Unit::Electron)
+            }
         };
         let own = electrons_per_njy(&self.image, layout, "image")?;
         if reference.len() != own.len() || !reference.iter().chain(&own).all(|x| x.is_finite() && *x > 0.0) {
             let message = format!("expected {} numbers above 0, one for each band", own.len());
             return Err(Diagnostic::at(key, Code::OutOfRange, message));
         }
-        Ok(reference.iter().zip(own).map(|(reference, own)| (reference / own) as f32).collect())
+        let factors = reference.iter().zip(own).map(|(reference, own)| (reference / own) as f32).collect();
+        Ok((factors, unit, (unit == Unit::Electron).then_some(reference)))
     }
 
     /// Stretches an image, or returns why the row is rejected. `sorted` is scratch space.
@@ -203,7 +208,13 @@ impl Transform for AsinhStretchTransform {
             (Ok(layout), Ok(constants)) => (layout, constants),
             (layout, constants) => return Err(layout.err().into_iter().chain(constants.err()).collect()),
         };
-        let factors = self.factors(input, &layout).map_err(|mistake| vec![mistake])?;
+        let (factors, unit, electrons) = self.scaled(input, &layout).map_err(|mistake| vec![mistake])?;
+        if let Some(constants) = &constants {
+            let (name, bands) = (self.image.as_str(), layout.bands.as_slice());
+            let images = ScaledImages { name, bands, unit, electrons_per_njy: electrons.as_deref() };
+            constants.check(&images).map_err(|mistake| vec![mistake])?;
+        }
+        let constants = constants.map(|constants| constants.stretch);
         let stretch = constants.map(usable).transpose().map_err(|mistake| vec![mistake])?;
         let layout = ImageLayout { unit: Unit::Stretched, stretch: constants, electrons_per_njy: None, ..layout };
         let field = layout.field(&self.label);

@@ -34,6 +34,9 @@ pub struct DomainConstants {
     /// The unit of the images: `nJy`, `electron`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unit: Option<String>,
+    /// Electrons per nJy of each band, where the images are in electrons and all have one exposure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub electrons_per_njy: Option<Vec<f64>>,
     /// The percentile of `lo`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub low_percent: Option<f64>,

@@ -58,7 +58,7 @@ fn model_with_card(folder: &Path) -> String {
     }
     let card = json!({
         "classes": ["spiral", "merger"], "bands": ["g", "r", "i"], "size": 100, "pixel_scale_arcsec": 0.2,
-        "domains": { "y10": { "lo": -1.0, "hi": 30.0 }, "y1": { "lo": -0.5, "hi": 3.0 } },
+        "domains": { "y10": { "lo": -1.0, "hi": 30.0 }, "y1": { "lo": -0.5, "hi": 3.0 } }, "format": 2, "unit": "nJy",
     });
     let name = |name: &str| TestName { name: name.into() };
     let graph = TestGraph { input: vec![name("image")], output: vec![name("logits")] };
@@ -113,6 +113,46 @@ fn uses_the_constants_of_a_calibration_file() {
     let (x, y) =
         (list_values(&test_rows(1), "image").expect("images").0[7], list_values(&out, "made").expect("images").0[7]);
     assert!((f64::from(y) - exact(x, -2.0, 20.0)).abs() < 1.5e-7);
+}
+
+#[test]
+fn constants_are_for_images_of_their_unit_and_exposure() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("stretch.yaml");
+    let text = "domains: { y10: { lo: -2, hi: 20, unit: electron, electrons_per_njy: [30, 40, 50] } }";
+    std::fs::write(&path, text).expect("written");
+    let constants = json!({ "file": path.display().to_string(), "domain": "y10" });
+    let image = |unit, electrons: Option<[f64; 3]>| {
+        let layout = ImageLayout { unit, electrons_per_njy: electrons.map(Vec::from), ..test_layout() };
+        Schema::new(vec![layout.field("image")])
+    };
+    let scaled = |schema: &Schema, scale_to: Value| {
+        let settings = json!({ "image": "image", "constants": constants, "scale_to": scale_to });
+        bind_kind("asinh_stretch", settings, schema).err().map(|mistakes| mistakes[0].message.clone())
+    };
+    let (y1, y10) = (Some([3.0, 4.0, 5.0]), Some([30.0, 40.2, 50.0]));
+    assert_eq!(scaled(&image(Unit::Electron, y10), Value::Null), None);
+    assert_eq!(scaled(&image(Unit::Electron, None), Value::Null), None, "its exposure is not known");
+    assert_eq!(
+        scaled(&image(Unit::Electron, y1), Value::Null).as_deref(),
+        Some("`image` has 3.0000 electrons per nJy in band `g`, the constants of `y10` are for 30.0000")
+    );
+    for unit in [Unit::NanoJansky, Unit::Unknown] {
+        let expected =
+            format!("`image` is in unit `{}`, the constants of `y10` are for images in `electron`", unit.name());
+        assert_eq!(scaled(&image(unit, None), Value::Null), Some(expected));
+    }
+    let to = json!({ "electrons_per_njy": [30, 40, 50] });
+    assert_eq!(scaled(&image(Unit::Electron, y1), to.clone()), None);
+    assert_eq!(scaled(&image(Unit::NanoJansky, None), to), None);
+    assert!(scaled(&image(Unit::NanoJansky, None), json!({ "electrons_per_njy": [3, 4, 5] })).is_some());
+}
+
+#[test]
+fn cards_without_a_unit_are_for_electrons() {
+    let constants = json!({ "model": "models/convnet-da.onnx", "domain": "y10" });
+    let message = mistake(settings(&constants)).2;
+    assert_eq!(message, "`image` is in unit `nJy`, the constants of `y10` are for images in `electron`");
 }
 
 #[test]

@@ -4,14 +4,14 @@ use arrow::{array::RecordBatch, datatypes::Schema};
 
 use super::{Morphology, Segmentation};
 use crate::{
-    batch::{ImageLayout, Images, Unit},
+    batch::{ImageLayout, Images, Masks, Unit},
     error::{Code, Diagnostic, Result, quoted_list},
     morphology::{
         self, SegmentedSource, Sky,
         segmentation::{self, Background, FWHM_PIXELS, Threshold},
     },
     transform::{
-        diagnostics::{image_layout, unknown_pixel_scale},
+        diagnostics::{check_variance, image_layout, unknown_pixel_scale},
         image_planes::ImagePlaneRole,
         quantity::{BoundQuantity, Quantity, QuantityRules, QuantityValues},
     },
@@ -81,12 +81,16 @@ impl MorphologyBound {
         let companion = |role: ImagePlaneRole| {
             let found = role.find(input, &settings.image)?;
             let shape = |layout: &ImageLayout| (layout.bands.len(), layout.height, layout.width);
-            (shape(&found) == shape(&layout)).then(|| role.column(&settings.image))
+            (shape(&found) == shape(&layout)).then(|| (role.column(&settings.image), found))
         };
+        let variance = companion(ImagePlaneRole::Variance).filter(|_| settings.gain.is_none());
+        if let Some((name, found)) = &variance {
+            check_variance("image", name, found, &layout).map_err(|mistake| vec![mistake])?;
+        }
         Ok(Self {
             image: settings.image.clone(),
-            mask: companion(ImagePlaneRole::Mask),
-            variance: companion(ImagePlaneRole::Variance).filter(|_| settings.gain.is_none()),
+            mask: companion(ImagePlaneRole::Mask).map(|(name, _)| name),
+            variance: variance.map(|(name, _)| name),
             segmentation: settings.segmentation.clone(),
             one_map,
             sky_sigma,
@@ -123,10 +127,10 @@ impl MorphologyBound {
     fn read<'a>(&'a self, batch: &'a RecordBatch) -> Result<MorphologyInputs<'a>> {
         Ok(MorphologyInputs {
             image: Images::of(batch, &self.image)?,
-            mask: self.mask.as_ref().map(|column| Images::of(batch, column)).transpose()?,
+            mask: self.mask.as_ref().map(|column| Masks::of(batch, column)).transpose()?,
             variance: self.variance.as_ref().map(|column| Images::of(batch, column)).transpose()?,
             map: match &self.segmentation {
-                Some(Segmentation::Column(column)) => Some(Images::of(batch, column)?),
+                Some(Segmentation::Column(column)) => Some(SegmentMaps::of(batch, column)?),
                 _ => None,
             },
             sky_sigma: self.sky_sigma.as_ref().map(|sky| sky.read(batch)).transpose()?,
@@ -162,17 +166,15 @@ impl MorphologyBound {
             _ => None,
         };
         let segments = match &inputs.map {
-            Some(map) => {
-                let plane = map.plane(row, if self.one_map { 0 } else { band });
-                plane.iter().map(|label| label.round() as u32).collect()
-            }
+            Some(map) => map.plane(row, if self.one_map { 0 } else { band }),
             None => self.detect(image, sky, psf_fwhm_pixels),
         };
         let Some(label) = segmentation::central(&segments, width) else {
             return Ok(morphology::Morphology { flag: FLAG_CATASTROPHIC, ..morphology::Morphology::default() });
         };
-        let plane = |images: &Option<Images<'_>>| images.as_ref().map(|images| images.plane(row, band).to_vec());
-        let (mask, variance) = (plane(&inputs.mask), plane(&inputs.variance));
+        let bad = |bits: &u64| if *bits == 0 { 0.0 } else { 1.0 };
+        let mask: Option<Vec<f32>> = inputs.mask.as_ref().map(|mask| mask.plane(row, band).iter().map(bad).collect());
+        let variance = inputs.variance.as_ref().map(|variance| variance.plane(row, band).to_vec());
         Ok(morphology::measure(&SegmentedSource {
             image,
             height,
@@ -208,18 +210,47 @@ impl MorphologyBound {
 /// The columns of a batch that are read.
 struct MorphologyInputs<'a> {
     image: Images<'a>,
-    mask: Option<Images<'a>>,
+    mask: Option<Masks<'a>>,
     variance: Option<Images<'a>>,
-    map: Option<Images<'a>>,
+    map: Option<SegmentMaps<'a>>,
     sky_sigma: Option<QuantityValues<'a>>,
     gain: QuantityValues<'a>,
     psf_fwhm_arcsec: Option<QuantityValues<'a>>,
 }
 
+/// Segmentation maps: of numbers, or of the integers of a mask.
+enum SegmentMaps<'a> {
+    Numbers(Images<'a>),
+    Integers(Masks<'a>),
+}
+
+impl<'a> SegmentMaps<'a> {
+    fn of(batch: &'a RecordBatch, column: &str) -> Result<Self> {
+        let is_mask =
+            batch.schema_ref().field_with_name(column).is_ok_and(|field| ImageLayout::of_masks(field).is_some());
+        if is_mask {
+            Masks::of(batch, column).map(Self::Integers)
+        } else {
+            Images::of(batch, column).map(Self::Numbers)
+        }
+    }
+
+    /// The label of every pixel of a plane: 0 for the sky.
+    fn plane(&self, row: usize, band: usize) -> Vec<u32> {
+        match self {
+            Self::Numbers(maps) => maps.plane(row, band).iter().map(|label| label.round() as u32).collect(),
+            Self::Integers(maps) => {
+                maps.plane(row, band).iter().map(|label| u32::try_from(*label).unwrap_or(u32::MAX)).collect()
+            }
+        }
+    }
+}
+
 /// Checks a column of segmentation maps. Returns whether the maps have one plane for all bands.
 fn has_one_plane(input: &Schema, column: &str, image: &ImageLayout, name: &str) -> Result<bool, Diagnostic> {
     let key = "segmentation.column";
-    let found = image_layout(input, key, column)?;
+    let masks = input.field_with_name(column).ok().and_then(ImageLayout::of_masks);
+    let found = masks.map_or_else(|| image_layout(input, key, column), Ok)?;
     let wrong = |message| Err(Diagnostic::at(key, Code::WrongColumn, message));
     let (h, w, height, width) = (found.height, found.width, image.height, image.width);
     if (h, w) != (height, width) {

@@ -164,7 +164,8 @@ fn the_noise_is_that_of_gain_variance_or_sky() {
     let photons = signal(json!({ "image": "image" }), &input);
     let sky = signal(json!({ "image": "image", "gain": "off" }), &input);
     assert!(sky > 2.0 * photons, "{sky} {photons}");
-    let column = (layout.field("image_variance"), list_column(vec![4.0; layout.pixels()], layout.pixels()).unwrap());
+    let squared = ImageLayout { unit: layout.unit.squared(), ..layout.clone() };
+    let column = (squared.field("image_variance"), list_column(vec![4.0; layout.pixels()], layout.pixels()).unwrap());
     let with_variance = with_columns(&input, [column]).unwrap();
     let variance = signal(json!({ "image": "image" }), &with_variance);
     assert!(

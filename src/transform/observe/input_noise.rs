@@ -9,7 +9,10 @@ use super::{
 use crate::{
     batch::{ImageLayout, Images},
     error::{Code, Diagnostic, Result},
-    transform::quantity::{BoundQuantity, QuantityRules, QuantityValues},
+    transform::{
+        diagnostics::check_variance,
+        quantity::{BoundQuantity, QuantityRules, QuantityValues},
+    },
 };
 
 /// Where the variance of the input comes from.
@@ -39,7 +42,9 @@ impl BoundVariance {
             Some(InputVariance::Column(column)) => {
                 let found = input.field_with_name(column).ok().and_then(ImageLayout::of);
                 let shape = |layout: &ImageLayout| (layout.bands.clone(), layout.height, layout.width);
-                if found.is_some_and(|found| shape(&found) == shape(image)) {
+                if let Some(found) = found.filter(|found| shape(found) == shape(image)) {
+                    let key = "input_variance.column";
+                    check_variance(key, column, &found, image).map_err(|mistake| vec![mistake])?;
                     return Ok(Self::Column(column.clone()));
                 }
                 let message = format!("column `{column}` is not a variance image with the bands and size of the image");

@@ -15,7 +15,7 @@ use super::{SourceOutput, cube, read, text};
 
 fn settings(path: &Path) -> Fits {
     let mut settings = Fits::new([text(path)]);
-    settings.bands = Some(["g", "r", "i"].map(String::from).to_vec());
+    settings.bands = Some(["g", "r", "i"].into());
     settings.size = Some(30);
     settings
 }

@@ -24,6 +24,30 @@ fn pixels(image: &lucarne::fits::Image<'_>) -> Vec<f32> {
 }
 
 #[test]
+fn integers_are_the_pixels_of_images_of_integers() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/fits");
+    let mut compared = 0;
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|ending| ending != "fits") {
+            continue;
+        }
+        let file = FitsFile::open(&path, &Limits::default()).unwrap();
+        for hdu in file.hdus().iter().filter(|hdu| hdu.has_pixels() && hdu.damage.is_none()) {
+            let Ok(floats) = file.image(hdu.index).map(|image| pixels(&image)) else { continue };
+            let Ok(integers) = file.integer_part(hdu.index, &(0..floats.len())) else { continue };
+            for (float, integer) in floats.iter().zip(&integers).filter(|(float, _)| **float >= 0.0) {
+                assert_eq!(*float, *integer as f32, "{}", path.display());
+            }
+            let (start, end) = (floats.len() / 3, floats.len() / 2);
+            assert_eq!(file.integer_part(hdu.index, &(start..end)).unwrap(), integers[start..end]);
+            compared += 1;
+        }
+    }
+    assert!(compared >= 10, "{compared} images of integers");
+}
+
+#[test]
 fn pixels_agree_with_astropy() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/fits");
     let expected: AstropyImages = serde_json::from_slice(&fs::read(folder.join("expected.json")).unwrap()).unwrap();

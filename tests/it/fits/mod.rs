@@ -3,6 +3,7 @@
 
 mod corpus;
 mod golden;
+mod meaning;
 mod sink;
 mod source;
 

@@ -9,8 +9,9 @@ use arrow::{
 use lucarne::{
     batch::{ImageLayout, list_values},
     error::Code,
+    fits::Writer,
     sink,
-    source::fits::{Catalogue, Fits},
+    source::fits::{Catalogue, Companion, Fits},
     stage::{RunContext, Settings, Sink, TablePart},
 };
 
@@ -96,6 +97,42 @@ fn objects_per_file_puts_several_objects_into_one_file() {
     let back = read(Fits::new(parts.iter().map(|part| text(&to.path().join(&part.file))))).rows;
     assert_eq!(list_values(&rows, "image").unwrap(), list_values(&back, "image").unwrap());
     assert_eq!(rows.column_by_name("object_id"), back.column_by_name("object_id"));
+}
+
+#[test]
+fn images_with_their_companions_survive_the_round_trip() {
+    let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    for number in 0..3u8 {
+        let first = 1.0 + f32::from(number);
+        let pixels: Vec<f32> = (0..9).map(|pixel| first + f32::from(pixel as u8)).collect();
+        let mut file = Writer::new();
+        file.image(&[3, 3], &pixels, &[key("BUNIT", "electron"), key("EXTNAME", "SCI"), key("FILTER", "r")]);
+        file.image(&[3, 3], &[first; 9], &[key("EXTNAME", "VAR")]);
+        let mut bits = [0; 9];
+        bits[2] = 1 << (30 + number) | 1;
+        file.integers(&[3, 3], &bits, &[key("EXTNAME", "DQ")]);
+        fs::write(from.path().join(format!("{number}.fits")), file.into_bytes()).unwrap();
+    }
+    let companions = vec![Companion::Variance, Companion::Mask];
+    let read_with = |mut settings: Fits| {
+        settings.companions = companions.clone();
+        read(settings).rows
+    };
+    let rows = read_with(Fits::new([text(from.path())]));
+    assert_eq!(rows.num_rows(), 3);
+    for objects_per_file in [1, 2] {
+        let images = ["image", "image_variance", "image_mask"].map(String::from).to_vec();
+        let settings = sink::fits::Fits { images, keys: None, objects_per_file };
+        let to = to.path().join(objects_per_file.to_string());
+        fs::create_dir(&to).unwrap();
+        let parts = write(settings, std::slice::from_ref(&rows), &to);
+        let back = read_with(Fits::new(parts.iter().map(|part| text(&to.join(&part.file)))));
+        for column in ["image", "image_variance", "image_mask"] {
+            assert_eq!(rows.column_by_name(column), back.column_by_name(column), "{column}");
+            let (rows, back) = (rows.schema(), back.schema());
+            assert_eq!(rows.field_with_name(column).unwrap(), back.field_with_name(column).unwrap());
+        }
+    }
 }
 
 #[test]
