@@ -41,6 +41,7 @@ fn rows(folder: &Path) -> RecordBatch {
         key: "name".into(),
         header_key: None,
         columns: [("exposure_visit".into(), "visit".into())].into(),
+        nulls: None,
     });
     read(settings).rows
 }
