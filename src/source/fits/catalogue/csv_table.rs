@@ -47,7 +47,7 @@ impl Catalogue {
     pub(super) fn read_csv(&self, mut input: Input) -> Result<Columns, Vec<Diagnostic>> {
         let Preamble { comments, first } = preamble(input.content.as_mut()).map_err(|error| self.unreadable(&error))?;
         let delimiter = if input.has_tabs { b'\t' } else { b',' };
-        let has_key = |line: &[u8]| fields(line, delimiter).iter().any(|name| *name == self.key);
+        let has_key = |line: &[u8]| fields(line, delimiter).contains(&self.key);
         // TOPCAT and numpy write the names into the last comment.
         let commented = comments.last().filter(|comment| !has_key(&first) && has_key(comment.as_bytes()));
         let header = commented.map(|names| format!("{}\n", names.trim())).unwrap_or_default();

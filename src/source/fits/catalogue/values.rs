@@ -110,10 +110,10 @@ fn plain(array: &ArrayRef, is_null: &IsNull<'_>) -> Result<ArrayRef, String> {
         }
         DataType::Dictionary(_, values) => plain(&cast(array, values).map_err(|error| error.to_string())?, is_null),
         // A comparison in SQL takes NaN for more than any number.
-        DataType::Float64 => Ok(Arc::new(number_or_null(array.as_primitive::<Float64Type>(), |value| value.is_nan()))),
+        DataType::Float64 => Ok(Arc::new(number_or_null(array.as_primitive::<Float64Type>(), f64::is_nan))),
         DataType::Float32 => {
             let floats = array.as_primitive::<arrow::datatypes::Float32Type>();
-            Ok(Arc::new(number_or_null(floats, |value| value.is_nan())))
+            Ok(Arc::new(number_or_null(floats, f32::is_nan)))
         }
         _ => Ok(array.clone()),
     }

@@ -229,7 +229,7 @@ impl<R: BufRead> Document<R> {
                     }
                 }
                 Event::Text(text) => {
-                    base64.extend(text.xml10_content().chars().filter(|letter| !letter.is_whitespace()))
+                    base64.extend(text.xml10_content().chars().filter(|letter| !letter.is_whitespace()));
                 }
                 Event::End(element) if element.local_name().as_ref().starts_with("BINARY") => break,
                 Event::Eof => return Err("it ends within its table".into()),

@@ -58,7 +58,8 @@ impl FieldSize {
             }
             ("boolean", [b'T' | b't' | b'1']) => Some("true".into()),
             ("boolean", [b'F' | b'f' | b'0']) => Some("false".into()),
-            ("bit", [byte]) => Some(if byte & 0x80 == 0 { "0" } else { "1" }.to_owned()),
+            // The standard sets the highest bit for a single one, astropy another.
+            ("bit", [byte]) => Some(if *byte == 0 { "0" } else { "1" }.to_owned()),
             ("unsignedByte", [byte]) => Some(byte.to_string()),
             ("short", [a, b]) => Some(i16::from_be_bytes([*a, *b]).to_string()),
             ("int", [a, b, c, d]) => Some(i32::from_be_bytes([*a, *b, *c, *d]).to_string()),
