@@ -69,6 +69,7 @@ impl NamedFile {
     }
 
     /// The path below the folder that was named, with `/` between names.
+    #[cfg_attr(not(feature = "fits"), allow(dead_code, reason = "the source `fits` names objects by it"))]
     pub(crate) fn name_below(&self) -> String {
         let names: Vec<_> = self.path.components().map(|name| name.as_os_str().to_string_lossy()).collect();
         names[names.len().saturating_sub(self.depth)..].join("/")
