@@ -166,6 +166,10 @@ fn summary_lines(summary: &Summary) -> String {
     out.push('\n');
     let tables: Vec<String> = summary.tables.iter().map(|(name, rows)| format!("{name} {rows}")).collect();
     let _ = writeln!(out, "tables: {}", tables.join(", "));
+    let lookups = summary.stages.first().map(|source| source.lookups).unwrap_or_default();
+    if lookups.rows > 0 {
+        let _ = writeln!(out, "catalogue: {} of {} objects found", lookups.found, lookups.rows);
+    }
     for finding in &summary.findings {
         let _ = writeln!(out, "finding by {}: {}", finding.monitor, finding.message);
     }

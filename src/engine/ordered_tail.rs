@@ -19,7 +19,7 @@ use crate::{
     batch::{OBJECT_ID, ORIGIN, column_of},
     error::{Error, Result},
     io::{checked::sums_of_file, digest, disk},
-    run::{Counts, Finding, OnReject, StateFile, TablePart},
+    run::{Counts, Finding, Lookups, OnReject, StateFile, TablePart},
     stage::{Monitor, MonitorOutput, Progress, Reject, RowsOut, RunContext, Sink, Split},
     table::{TableWriter, WriteOptions},
 };
@@ -31,6 +31,8 @@ pub(super) const REJECTS: &str = "rejects";
 pub(super) struct OrderedTail {
     output: SchemaRef,
     splits: Arc<[Split]>,
+    /// What the source looks rows up in, in words.
+    lookup_table: Option<String>,
     on_reject: OnReject,
     monitors: Vec<RunningMonitor>,
     sinks: Vec<JobStage<dyn Sink>>,
@@ -131,6 +133,7 @@ impl OrderedTail {
         Ok(Self {
             output: job.output.clone(),
             splits,
+            lookup_table: job.source.stage.lookup_table(),
             on_reject: job.engine.on_reject,
             monitors,
             sinks,
@@ -152,8 +155,9 @@ impl OrderedTail {
 
     /// Processes a batch: counts, rejects, monitors, sinks. After an error nothing since the last commit may be committed.
     pub(super) fn take(&mut self, batch: OrderedBatch) -> Result<()> {
-        let OrderedBatch { after, source_rows, source_seconds, unreadable, processed, permit } = batch;
+        let OrderedBatch { after, source_rows, lookups, source_seconds, unreadable, processed, permit } = batch;
         self.works.source.rows += source_rows;
+        self.works.source.lookups.add(lookups);
         self.works.source.rejected += unreadable.len() as u64;
         self.works.source.seconds += source_seconds;
         for (work, step) in self.works.steps.iter_mut().zip(&processed.steps) {
@@ -220,10 +224,20 @@ impl OrderedTail {
 
     /// Finishes the monitors and the sinks, and writes their last rows.
     pub(super) fn finish(&mut self) -> Result<()> {
+        self.findings.extend(self.nothing_found());
         let mut round = Round::new(&mut self.findings);
         self.monitors.iter_mut().try_for_each(|monitor| round.turn(monitor, |monitor| monitor.finish()))?;
         let mut sinks = self.sinks.iter_mut();
         sinks.try_for_each(|JobStage { label, custom, stage, .. }| guarded(label, *custom, || stage.finish()))
+    }
+
+    /// The finding that no row was found in the catalogue: its keys are not those of the objects.
+    fn nothing_found(&self) -> Option<Finding> {
+        let Lookups { rows, found } = self.works.source.lookups;
+        let table = self.lookup_table.as_ref().filter(|_| rows > 0 && found == 0)?;
+        let objects = if rows == 1 { "the object".to_owned() } else { format!("none of {rows} objects") };
+        let is = if rows == 1 { "is not" } else { "is" };
+        Some(Finding { monitor: "source".into(), message: format!("{objects} {is} in {table}") })
     }
 
     /// Closes what was written since the last commit and makes it durable.

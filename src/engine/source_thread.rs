@@ -147,6 +147,7 @@ impl SourceThread {
             Read::Idle => return Ok(Pulled::Idle),
             Read::End => return Ok(Pulled::End),
         };
+        let lookups = open.reader.lookups();
         let source_rows = (rows.num_rows() + unreadable.len()) as u64;
         let offset = open.reader.offset();
         let read = ReadRange { before, after: offset, rows: source_rows, max_rows: max_rows as u64 };
@@ -156,8 +157,16 @@ impl SourceThread {
         let bytes = self.weight.expect(rows.num_rows(), bytes_of(&rows));
         let Some(permit) = self.permits.acquire(bytes) else { return Ok(Pulled::Cancelled) };
         let after = SplitOffset { split: open.split, offset, contents: open.reader.contents() };
-        let batch =
-            SourceBatch { number: position.batch, after, source_rows, source_seconds, unreadable, rows, permit };
+        let batch = SourceBatch {
+            number: position.batch,
+            after,
+            source_rows,
+            lookups,
+            source_seconds,
+            unreadable,
+            rows,
+            permit,
+        };
         position.batch += 1;
         Ok(if self.batches.send(batch).is_ok() { Pulled::Sent } else { Pulled::Cancelled })
     }

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    stage::{Reject, Source, Split},
+    stage::{Lookups, Reject, Source, Split},
     sync::{
         atomic::{AtomicBool, AtomicUsize, Ordering},
         channel::{Receiver, RecvTimeoutError, bounded, unbounded},
@@ -50,6 +50,8 @@ pub(super) struct SourceBatch {
     pub(super) after: SplitOffset,
     /// Rows from the source, including unreadable ones.
     pub(super) source_rows: u64,
+    /// Those that it looked up in a catalogue.
+    pub(super) lookups: Lookups,
     pub(super) source_seconds: f64,
     /// Rows that the source could not read.
     pub(super) unreadable: Vec<Reject>,
@@ -63,6 +65,8 @@ pub(super) struct OrderedBatch {
     pub(super) after: SplitOffset,
     /// Rows from the source, including unreadable ones.
     pub(super) source_rows: u64,
+    /// Those that it looked up in a catalogue.
+    pub(super) lookups: Lookups,
     /// Seconds spent in the source.
     pub(super) source_seconds: f64,
     /// Rows that the source could not read.
@@ -224,11 +228,11 @@ impl RowWeight {
 }
 
 fn finish(steps: &mut [Step], batch: SourceBatch, weight: &RowWeight) -> Result<Option<Box<OrderedBatch>>> {
-    let SourceBatch { number, after, source_rows, source_seconds, unreadable, rows, mut permit } = batch;
+    let SourceBatch { number, after, source_rows, lookups, source_seconds, unreadable, rows, mut permit } = batch;
     let rows_in = rows.num_rows();
     let processed = process(steps, rows)?;
     weight.learn(rows_in, processed.peak_bytes);
     permit.resize(bytes_of(&processed.rows));
     tracing::debug!(number, rows_in, rows_out = processed.rows.num_rows(), "batch processed");
-    Ok(Some(Box::new(OrderedBatch { after, source_rows, source_seconds, unreadable, processed, permit })))
+    Ok(Some(Box::new(OrderedBatch { after, source_rows, lookups, source_seconds, unreadable, processed, permit })))
 }

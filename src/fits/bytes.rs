@@ -3,7 +3,7 @@
 use std::{
     borrow::Cow,
     fs::File,
-    io::{Error, Read, Seek, SeekFrom},
+    io::{BufReader, Error, ErrorKind, Read, Seek, SeekFrom},
     ops::Range,
     path::Path,
     sync::OnceLock,
@@ -16,7 +16,8 @@ use super::{
 
 /// Larger files stay on disk, and ranges of them are read as needed.
 const MAX_IN_MEMORY: u64 = 64 << 20;
-const GZIP: [u8; 2] = [0x1f, 0x8b];
+/// The most memory that decompressing an xz file takes beside its content: `xz -9` needs 65 MiB. A header may ask for 4 GiB.
+const XZ_MEMORY_KIB: u32 = 256 << 10;
 
 /// The bytes of a file, in memory or on disk.
 #[derive(Debug)]
@@ -59,12 +60,9 @@ impl Bytes {
         let mut file = File::open(path).map_err(unreadable)?;
         let len = metadata.len();
         if len > MAX_IN_MEMORY {
-            let mut magic = [0; 2];
-            file.read_exact(&mut magic).and_then(|()| file.rewind()).map_err(unreadable)?;
-            return if magic == GZIP {
-                gunzip(file, limits)
-            } else {
-                Ok(Self::Disk { file, len, trouble: OnceLock::new() })
+            return match compression_of(&mut file)? {
+                Some(compression) => compression.decompress(BufReader::new(file), limits),
+                None => Ok(Self::Disk { file, len, trouble: OnceLock::new() }),
             };
         }
         // One read, into a buffer that is not zeroed again if the last file was as long.
@@ -73,9 +71,23 @@ impl Bytes {
         Self::of(buffer, limits)
     }
 
-    /// Bytes in memory, gzipped or not.
+    /// The same for a file of which only headers are needed: one that is not compressed stays on disk, however small.
+    pub(super) fn open_headers(path: &Path, limits: &Limits) -> Result<Self, Reason> {
+        let metadata = std::fs::metadata(path).map_err(unreadable)?;
+        reject_special(&metadata)?;
+        let mut file = File::open(path).map_err(unreadable)?;
+        match compression_of(&mut file)? {
+            Some(compression) => compression.decompress(BufReader::new(file), limits),
+            None => Ok(Self::Disk { file, len: metadata.len(), trouble: OnceLock::new() }),
+        }
+    }
+
+    /// Bytes in memory, compressed or not.
     pub(super) fn of(bytes: Vec<u8>, limits: &Limits) -> Result<Self, Reason> {
-        if bytes.starts_with(&GZIP) { gunzip(bytes.as_slice(), limits) } else { Ok(Self::Memory(bytes)) }
+        match Compression::of(&bytes) {
+            Some(compression) => compression.decompress(bytes.as_slice(), limits),
+            None => Ok(Self::Memory(bytes)),
+        }
     }
 
     pub(super) fn len(&self) -> u64 {
@@ -146,17 +158,66 @@ fn reject_special(metadata: &std::fs::Metadata) -> Result<(), Reason> {
     Err(format!("is {what}, expected a regular file").into())
 }
 
-/// Decompresses up to the limit, so that a gzip bomb takes no more memory than the limit.
-fn gunzip(packed: impl Read, limits: &Limits) -> Result<Bytes, Reason> {
-    let mut bytes = Vec::new();
-    flate2::read::MultiGzDecoder::new(packed)
-        .take(limits.gunzipped_bytes.saturating_add(1))
-        .read_to_end(&mut bytes)
-        .map_err(|error| Reason::caused_by("cannot be decompressed as gzip", error))?;
-    if bytes.len() as u64 > limits.gunzipped_bytes {
-        return Err(format!("decompresses to more than the allowed {} bytes", limits.gunzipped_bytes).into());
+/// How a file is compressed as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Compression {
+    Gzip,
+    Bzip2,
+    Xz,
+}
+
+impl Compression {
+    /// The most bytes that tell.
+    const MAGIC: usize = 6;
+
+    /// The compression that the first bytes of a file show.
+    fn of(start: &[u8]) -> Option<Self> {
+        match start {
+            [0x1f, 0x8b, ..] => Some(Self::Gzip),
+            [b'B', b'Z', b'h', b'1'..=b'9', ..] => Some(Self::Bzip2),
+            [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Some(Self::Xz),
+            _ => None,
+        }
     }
-    Ok(Bytes::Memory(bytes))
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Gzip => "gzip",
+            Self::Bzip2 => "bzip2",
+            Self::Xz => "xz",
+        }
+    }
+
+    /// Decompresses up to the limit, so that a small file that expands to terabytes takes no more memory than the limit.
+    fn decompress(self, packed: impl std::io::BufRead, limits: &Limits) -> Result<Bytes, Reason> {
+        match self {
+            Self::Gzip => self.read(flate2::bufread::MultiGzDecoder::new(packed), limits),
+            Self::Bzip2 => self.read(bzip2::bufread::MultiBzDecoder::new(packed), limits),
+            Self::Xz => self.read(lzma_rust2::XzReader::new_mem_limit(packed, true, XZ_MEMORY_KIB), limits),
+        }
+    }
+
+    fn read(self, unpacked: impl Read, limits: &Limits) -> Result<Bytes, Reason> {
+        let mut bytes = Vec::new();
+        unpacked.take(limits.gunzipped_bytes.saturating_add(1)).read_to_end(&mut bytes).map_err(|error| {
+            // A decoder may report damage as lack of memory, which would end the run instead of rejecting the file.
+            let of_system = error.raw_os_error().is_some();
+            let error = if of_system { error } else { Error::new(ErrorKind::InvalidData, error) };
+            Reason::caused_by(&format!("cannot be decompressed as {}", self.name()), error)
+        })?;
+        if bytes.len() as u64 > limits.gunzipped_bytes {
+            return Err(format!("decompresses to more than the allowed {} bytes", limits.gunzipped_bytes).into());
+        }
+        Ok(Bytes::Memory(bytes))
+    }
+}
+
+/// The compression of an open file, which is at its start afterwards.
+fn compression_of(file: &mut File) -> Result<Option<Compression>, Reason> {
+    let mut start = Vec::with_capacity(Compression::MAGIC);
+    file.take(Compression::MAGIC as u64).read_to_end(&mut start).map_err(unreadable)?;
+    file.rewind().map_err(unreadable)?;
+    Ok(Compression::of(&start))
 }
 
 #[cfg(test)]
@@ -186,6 +247,43 @@ mod tests {
             assert_eq!(error, "ends at byte 4, expected 3 bytes from byte 2");
             assert!(bytes.get(5, 0).is_err() && bytes.get(u64::MAX, 2).is_err());
         }
+    }
+
+    /// 4,000 zeros, compressed by the programs `bzip2` and `xz`.
+    const ZEROS_BZ2: &str =
+        "425a68393141592653597dc9d15c000007c010c00000080008200020a534198d56c078bb9229c28483ee4e8ae0";
+    const ZEROS_XZ: &str = "fd377a585a000004e6d6b4460200210116000000742fe5a3e00f9f001a5d00006ffdffffa3b7ff473e481572396151b89228e6a37174c82900000000686177a8afea0bd9000136a01f00000032e82b69b1c467fb020000000004595a";
+
+    fn from_hex(text: &str) -> Vec<u8> {
+        (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).expect("hex")).collect()
+    }
+
+    #[test]
+    fn reads_bzip2_and_xz_up_to_the_limit() {
+        for packed in [ZEROS_BZ2, ZEROS_XZ] {
+            let limits = |bytes| Limits { gunzipped_bytes: bytes, ..Limits::default() };
+            let bytes = Bytes::of(from_hex(packed), &limits(4000)).expect("decompressed");
+            assert_eq!(bytes.get(0, 4000).expect("bytes").as_ref(), [0; 4000]);
+            assert_eq!(bytes.len(), 4000);
+            // Two streams, one after the other, are one file.
+            let twice =
+                Bytes::of([from_hex(packed), from_hex(packed)].concat(), &limits(1 << 20)).expect("two streams");
+            assert_eq!(twice.len(), 8000);
+            let error = Bytes::of(from_hex(packed), &limits(3999)).expect_err("too long").report();
+            assert_eq!(error, "decompresses to more than the allowed 3999 bytes");
+            let cut = from_hex(packed)[..20].to_vec();
+            assert!(Bytes::of(cut, &limits(4000)).expect_err("cut").report().contains("cannot be decompressed as"));
+        }
+    }
+
+    #[test]
+    fn headers_of_a_compressed_file_are_decompressed_and_others_stay_on_disk() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("bytes");
+        std::fs::write(&path, from_hex(ZEROS_BZ2)).expect("written");
+        assert_eq!(Bytes::open_headers(&path, &Limits::default()).expect("open").len(), 4000);
+        std::fs::write(&path, "S").expect("written");
+        assert!(matches!(Bytes::open_headers(&path, &Limits::default()), Ok(Bytes::Disk { len: 1, .. })));
     }
 
     #[test]

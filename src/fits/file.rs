@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     FitsError, Hdu, HduKind, Image, Limits,
-    bytes::Bytes,
+    bytes::{Bytes, BytesPart},
     error::Reason,
     integers::{self, IntegerScaling},
     pixels::{PixelData, PixelFormat},
@@ -64,7 +64,15 @@ impl FitsFile {
         Self::of(&name, Bytes::open(path, limits, buffer), limits)
     }
 
-    /// Reads a file in memory, gzipped or not. The name is for messages.
+    /// Opens a file of which only headers are needed: little more than these is read, unless the file is compressed.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_headers(path: &Path, limits: &Limits) -> Result<Self, FitsError> {
+        Self::of(&path.display().to_string(), Bytes::open_headers(path, limits), limits)
+    }
+
+    /// Reads a file in memory, compressed or not. The name is for messages.
     ///
     /// # Errors
     /// As [`Self::open`].
@@ -208,6 +216,11 @@ impl FitsFile {
             *last() = Some(decoded.clone());
         }
         Ok(decoded)
+    }
+
+    /// The data of an HDU.
+    pub(super) fn data(&self, hdu: &Hdu) -> BytesPart<'_> {
+        self.bytes.part(hdu.data_start, hdu.data_len)
     }
 
     /// The error of the system because of which a part of the file could not be read, though the file may be good.

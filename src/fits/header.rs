@@ -35,6 +35,8 @@ pub enum CardValue {
     Logical(bool),
     /// A number without decimal point and exponent.
     Integer(i64),
+    /// The same where it does not fit in 64 bits, as written: identifiers of SDSS above 2^63.
+    BigInteger(String),
     /// Any other number.
     Real(f64),
 }
@@ -43,7 +45,7 @@ impl CardValue {
     /// The value as text, as written in tables.
     pub fn to_text(&self) -> String {
         match self {
-            Self::Text(text) => text.clone(),
+            Self::Text(text) | Self::BigInteger(text) => text.clone(),
             Self::Logical(value) => (if *value { "true" } else { "false" }).to_owned(),
             Self::Integer(value) => value.to_string(),
             Self::Real(value) => value.to_string(),
@@ -55,8 +57,16 @@ impl CardValue {
         match self {
             Self::Integer(value) => Some(*value as f64),
             Self::Real(value) => Some(*value),
+            Self::BigInteger(digits) => digits.parse().ok(),
             Self::Text(_) | Self::Logical(_) => None,
         }
+    }
+}
+
+impl CardValue {
+    /// The number that a text is, as in a header without quotes: `-7`, `1.5E3`, `1.5D3`.
+    pub(crate) fn of_number(text: &str) -> Option<Self> {
+        number(text)
     }
 }
 
@@ -241,6 +251,10 @@ fn number(text: &str) -> Option<CardValue> {
     if let Ok(value) = text.parse() {
         return Some(CardValue::Integer(value));
     }
+    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+    if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Some(CardValue::BigInteger(text.strip_prefix('+').unwrap_or(text).to_owned()));
+    }
     let value: f64 = text.replace(['d', 'D'], "E").parse().ok()?;
     value.is_finite().then_some(CardValue::Real(value))
 }
@@ -270,6 +284,21 @@ mod tests {
         assert_eq!(header.get("EMPTY"), None);
         assert_eq!(header.text("DATE").as_deref(), Some("2026-11-23"));
         assert_eq!(header.get("NAXIS"), None);
+    }
+
+    #[test]
+    fn integers_beyond_64_bits_keep_all_digits() {
+        let header = header(&[
+            "SPECOBJ = 10133099161583616512",
+            "ID      = -9223372036854775809",
+            "FITS    =  9223372036854775807",
+            "REAL    = 1E19",
+        ]);
+        assert_eq!(header.text("SPECOBJ").as_deref(), Some("10133099161583616512"));
+        assert_eq!(header.text("ID").as_deref(), Some("-9223372036854775809"));
+        assert_eq!(header.get("ID").and_then(|value| value.to_number()), Some(-9223372036854775808.0));
+        assert_eq!(header.get("FITS"), Some(CardValue::Integer(i64::MAX)));
+        assert_eq!(header.get("REAL"), Some(CardValue::Real(1e19)));
     }
 
     #[test]

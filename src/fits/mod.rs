@@ -1,4 +1,5 @@
-//! FITS bytes to headers and images: files on disk or in memory, plain, gzipped or tile-compressed.
+//! FITS bytes to headers and images: files on disk or in memory, plain, compressed as a whole (gzip, bzip2, xz) or
+//! tile-compressed.
 //!
 //! The structure of a file and its plain images are read here, strictly: a shape is accepted only if its bytes exist, and never
 //! above [`Limits`]. Tile-compressed images (Rice, GZIP, HCOMPRESS, PLIO) are decoded here too (`tiles/`).
@@ -14,10 +15,12 @@ mod header;
 mod integers;
 mod pixels;
 mod structure;
+mod table;
 mod tiles;
 mod write;
 
 use self::structure::BLOCK;
+pub(crate) use self::table::TableValues;
 pub use self::{
     error::FitsError,
     file::FitsFile,
@@ -31,7 +34,7 @@ pub use self::{
 pub struct Limits {
     /// The most pixels of an image, all axes.
     pub pixels: u64,
-    /// The most bytes of a decompressed gzip file.
+    /// The most bytes that a compressed file decompresses to.
     pub gunzipped_bytes: u64,
 }
 

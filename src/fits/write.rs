@@ -114,6 +114,7 @@ pub(super) fn card(file: &mut Vec<u8>, key: &str, value: &CardValue) {
     let written = match value {
         CardValue::Logical(value) => fixed((if *value { "T" } else { "F" }).to_owned()),
         CardValue::Integer(value) => fixed(value.to_string()),
+        CardValue::BigInteger(digits) => fixed(digits.clone()),
         CardValue::Real(value) if !value.is_finite() => String::new(),
         CardValue::Real(value) => fixed(format!("{value:?}").replace('e', "E")),
         CardValue::Text(text) => return text_cards(file, &start, text),

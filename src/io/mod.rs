@@ -3,6 +3,7 @@
 pub(crate) mod checked;
 pub mod digest;
 pub(crate) mod disk;
+mod folder;
 pub mod parquet;
 mod parquet_depth;
 pub mod paths;

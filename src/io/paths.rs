@@ -10,7 +10,10 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-use super::pattern::ShellPattern;
+use super::{
+    folder::{LeftOut, list},
+    pattern::ShellPattern,
+};
 use crate::error::{Code, Diagnostic, Error};
 
 /// How paths become files of one format.
@@ -45,6 +48,43 @@ pub enum PatternRules {
     Glob,
 }
 
+/// A file that a path names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NamedFile {
+    /// Its path.
+    pub(crate) path: PathBuf,
+    /// How many of the last components are below the folder, or the fixed part of the pattern, that was named; 1 for a file that
+    /// was named itself.
+    pub(crate) depth: usize,
+}
+
+impl NamedFile {
+    fn below(root: &Path, path: PathBuf) -> Self {
+        let depth = path.components().count().saturating_sub(root.components().count()).max(1);
+        Self { path, depth }
+    }
+
+    fn itself(path: PathBuf) -> Self {
+        Self { path, depth: 1 }
+    }
+
+    /// The path below the folder that was named, with `/` between names.
+    #[cfg_attr(not(feature = "fits"), allow(dead_code, reason = "the source `fits` names objects by it"))]
+    pub(crate) fn name_below(&self) -> String {
+        let names: Vec<_> = self.path.components().map(|name| name.as_os_str().to_string_lossy()).collect();
+        names[names.len().saturating_sub(self.depth)..].join("/")
+    }
+}
+
+/// What paths name.
+#[derive(Debug, Default)]
+pub(crate) struct Expansion {
+    /// The files, in order.
+    pub(crate) files: Vec<NamedFile>,
+    /// What folders left out: for each, how to say it.
+    pub(crate) left_out: Vec<String>,
+}
+
 /// Why a path names no file, and what to do.
 struct NoFiles {
     message: String,
@@ -63,65 +103,83 @@ impl PathRules {
     /// # Errors
     /// A diagnostic at `key.index` for every path that names no file, and one at `key` when a file is named twice.
     pub fn expand(&self, key: &str, paths: &[String]) -> Result<Vec<PathBuf>, Vec<Diagnostic>> {
-        let (mut files, mut diagnostics) = (Vec::new(), Vec::new());
+        Ok(self.expand_named(key, paths)?.files.into_iter().map(|file| file.path).collect())
+    }
+
+    /// The same, with how each file was named, and what folders left out.
+    ///
+    /// # Errors
+    /// As [`Self::expand`].
+    pub(crate) fn expand_named(&self, key: &str, paths: &[String]) -> Result<Expansion, Vec<Diagnostic>> {
+        let (mut expansion, mut diagnostics) = (Expansion::default(), Vec::new());
         for (index, path) in paths.iter().enumerate() {
             let found = match self.list_name(path) {
-                Some(list) => self.files_of_list(list),
-                None => self.files_of(path),
+                Some(list) => self.files_of_list(list, &mut expansion),
+                None => self.files_of(path, &mut expansion),
             };
             match found {
-                Ok(found) => files.extend(found),
+                Ok(()) => {}
                 Err(NoFiles { message, help }) => {
                     let at = format!("{key}.{index}");
                     diagnostics.push(Diagnostic::at(&at, Code::MissingFile, message).help(help));
                 }
             }
         }
-        if let Some(file) = self.first_repeated(&files) {
+        if let Some(file) = self.first_repeated(&expansion.files) {
             let message = format!("`{}` is named twice", file.display());
             diagnostics.push(Diagnostic::at(key, Code::Conflict, message).help("name every file once"));
         }
-        if diagnostics.is_empty() { Ok(files) } else { Err(diagnostics) }
+        if diagnostics.is_empty() { Ok(expansion) } else { Err(diagnostics) }
     }
 
-    fn files_of(&self, path: &str) -> Result<Vec<PathBuf>, NoFiles> {
+    fn files_of(&self, path: &str, to: &mut Expansion) -> Result<(), NoFiles> {
         let literal = Path::new(path);
         match fs::metadata(literal) {
-            Ok(metadata) if metadata.is_dir() => return self.files_of_folder(literal),
-            Ok(_) => return Ok(vec![literal.to_owned()]),
-            // A dangling link: the reader reports it.
-            Err(_) if fs::symlink_metadata(literal).is_ok() => return Ok(vec![literal.to_owned()]),
-            Err(_) => {}
+            Ok(metadata) if metadata.is_dir() => return self.files_of_folder(literal, to),
+            Err(_) if fs::symlink_metadata(literal).is_err() => {}
+            // A dangling link too: the reader reports it.
+            _ => {
+                to.files.push(NamedFile::itself(literal.to_owned()));
+                return Ok(());
+            }
         }
         if path.contains(['*', '?', '[']) {
-            return self.files_of_pattern(path);
+            return self.files_of_pattern(path, to);
         }
         Err(NoFiles::new(format!("`{path}` does not exist"), "a relative path begins at the working folder"))
     }
 
-    fn files_of_folder(&self, folder: &Path) -> Result<Vec<PathBuf>, NoFiles> {
+    fn files_of_folder(&self, folder: &Path, to: &mut Expansion) -> Result<(), NoFiles> {
         let shown = folder.display();
+        let mut left_out = LeftOut::default();
         let found = self
-            .list_folder(folder)
+            .list_folder(folder, &mut left_out)
             .map_err(|error| NoFiles::new(format!("cannot read folder `{shown}`: {error}"), "check its permissions"))?;
+        let left_out = left_out.in_words();
         if found.is_empty() {
+            let has = left_out.map(|left_out| format!("; it has {left_out}")).unwrap_or_default();
             let help = format!("a folder contributes {}", self.accepted);
-            return Err(NoFiles::new(format!("folder `{shown}` has no {} file", self.format), help));
+            return Err(NoFiles::new(format!("folder `{shown}` has no {} file{has}", self.format), help));
         }
-        Ok(found)
+        to.left_out.extend(left_out.map(|left_out| format!("folder `{shown}`: {left_out}")));
+        to.files.extend(found.into_iter().map(|path| NamedFile::below(folder, path)));
+        Ok(())
     }
 
-    fn list_folder(&self, folder: &Path) -> io::Result<Vec<PathBuf>> {
+    fn list_folder(&self, folder: &Path, left_out: &mut LeftOut) -> io::Result<Vec<PathBuf>> {
         match (self.indexed)(folder).map_err(|error| io::Error::other(error.report()))? {
             Some(files) => Ok(files),
-            None => files_in(folder, self.accepts, self.recursive),
+            None => list(folder, self.accepts, self.recursive, left_out),
         }
     }
 
-    fn files_of_pattern(&self, pattern: &str) -> Result<Vec<PathBuf>, NoFiles> {
+    fn files_of_pattern(&self, pattern: &str, to: &mut Expansion) -> Result<(), NoFiles> {
+        let named = |root: &Path, files: Vec<PathBuf>| -> Vec<NamedFile> {
+            files.into_iter().map(|path| NamedFile::below(root, path)).collect()
+        };
         let found = match self.patterns {
-            PatternRules::Shell => ShellPattern::parse(pattern).map(|pattern| pattern.files()),
-            PatternRules::Glob => self.glob(pattern),
+            PatternRules::Shell => ShellPattern::parse(pattern).map(|pattern| named(pattern.root(), pattern.files())),
+            PatternRules::Glob => self.glob(pattern).map(|files| named(Path::new(""), files)),
         };
         let found = found.map_err(|reason| {
             NoFiles::new(format!("cannot expand `{pattern}`: {reason}"), "`[` begins a set of characters: `[0-9]`")
@@ -130,7 +188,8 @@ impl PathRules {
             let help = "a pattern is matched from the working folder unless it begins with `/`";
             return Err(NoFiles::new(format!("no file matches `{pattern}`"), help));
         }
-        Ok(found)
+        to.files.extend(found);
+        Ok(())
     }
 
     fn glob(&self, pattern: &str) -> Result<Vec<PathBuf>, String> {
@@ -138,7 +197,7 @@ impl PathRules {
         for found in glob::glob(pattern).map_err(|error| error.to_string())? {
             let found = found.map_err(|error| error.to_string())?;
             if found.is_dir() {
-                let listed = self.list_folder(&found);
+                let listed = self.list_folder(&found, &mut LeftOut::default());
                 files.extend(listed.map_err(|error| format!("cannot read folder `{}`: {error}", found.display()))?);
             } else {
                 files.push(found);
@@ -153,57 +212,32 @@ impl PathRules {
     }
 
     /// The files that the lines of a list name. Lists do not nest.
-    fn files_of_list(&self, list: &str) -> Result<Vec<PathBuf>, NoFiles> {
+    fn files_of_list(&self, list: &str, to: &mut Expansion) -> Result<(), NoFiles> {
         let text = fs::read_to_string(list).map_err(|error| {
             let help = "`@list.txt` names a text file with one path on each line";
             NoFiles::new(format!("cannot read list `{list}`: {error}"), help)
         })?;
-        let mut files = Vec::new();
+        let before = to.files.len();
         for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
-            files.extend(
-                self.files_of(line).map_err(|NoFiles { message, help }| NoFiles {
-                    message: format!("list `{list}`: {message}"),
-                    help,
-                })?,
-            );
+            self.files_of(line, to)
+                .map_err(|NoFiles { message, help }| NoFiles { message: format!("list `{list}`: {message}"), help })?;
         }
-        if files.is_empty() {
+        if to.files.len() == before {
             return Err(NoFiles::new(format!("list `{list}` names no file"), "one path on each line"));
         }
-        Ok(files)
+        Ok(())
     }
 
     /// The first file that an earlier path names too.
-    fn first_repeated<'a>(&self, files: &'a [PathBuf]) -> Option<&'a PathBuf> {
+    fn first_repeated<'a>(&self, files: &'a [NamedFile]) -> Option<&'a PathBuf> {
         let identity = |file: &PathBuf| match self.resolve_links {
             true => file.canonicalize().unwrap_or_else(|_| file.clone()),
             // `a/./b` is `a/b`.
             false => file.components().filter(|part| *part != Component::CurDir).collect(),
         };
         let mut seen = HashSet::with_capacity(files.len());
-        files.iter().find(|file| !seen.insert(identity(file)))
+        files.iter().map(|file| &file.path).find(|file| !seen.insert(identity(file)))
     }
-}
-
-/// The files of a folder that `accepts` takes by their names, sorted; `recursive` includes those of its subfolders. Links to
-/// folders are not followed, since they can lead in a circle.
-///
-/// # Errors
-/// When the folder or one of its subfolders cannot be read.
-pub fn files_in(folder: &Path, accepts: fn(&Path) -> bool, recursive: bool) -> io::Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        let path = entry.path();
-        if accepts(&path) {
-            files.push(path);
-        } else if recursive && entry.file_type()?.is_dir() {
-            let inner = files_in(&path, accepts, recursive);
-            files.extend(inner.map_err(|error| io::Error::other(format!("`{}`: {error}", path.display())))?);
-        }
-    }
-    files.sort();
-    Ok(files)
 }
 
 /// Whether a name ends in `.parquet`.
@@ -259,6 +293,38 @@ mod tests {
         assert_eq!(files(LENIENT, &["**/*.parquet"]), ["a.parquet", "b[1].parquet", "sub/d.parquet"]);
         assert_eq!(files(STRICT, &["s*"]), ["sub/d.parquet"]);
         assert_eq!(files(LENIENT, &["s*"]), ["sub"]);
+    }
+
+    #[test]
+    fn names_begin_below_the_folder_or_the_fixed_part_of_the_pattern() {
+        let folder = folder();
+        let names = |path: &str| -> Vec<String> {
+            let expansion = LENIENT.expand_named("paths", &[format!("{}/{path}", folder.path().display())]).unwrap();
+            expansion.files.iter().map(NamedFile::name_below).collect()
+        };
+        assert_eq!(names("."), [".c.parquet", "a.parquet", "b[1].parquet", "sub/d.parquet"]);
+        assert_eq!(names("sub/"), ["d.parquet"]);
+        assert_eq!(names("sub/d.parquet"), ["d.parquet"]);
+        assert_eq!(names("s*/*.parquet"), ["sub/d.parquet"]);
+        assert_eq!(names("sub/*.parquet"), ["d.parquet"]);
+        assert_eq!(names("**/d.parquet"), ["sub/d.parquet"]);
+        let working = NamedFile::below(Path::new("."), "./tract1/0001.fits".into());
+        assert_eq!(working.name_below(), "tract1/0001.fits");
+    }
+
+    #[test]
+    fn folders_report_what_they_left_out() {
+        let folder = folder();
+        let path = folder.path().display().to_string();
+        let expansion = LENIENT.expand_named("paths", std::slice::from_ref(&path)).unwrap();
+        assert_eq!(expansion.left_out, [format!("folder `{path}`: 1 file with another ending (`.txt` 1)")]);
+        fs::remove_file(folder.path().join("sub/d.parquet")).unwrap();
+        fs::write(folder.path().join("sub/d.zst"), "").unwrap();
+        let mistake = &LENIENT.expand("paths", &[format!("{path}/sub")]).unwrap_err()[0];
+        assert_eq!(
+            mistake.message,
+            format!("folder `{path}/sub` has no Parquet file; it has 1 file with another ending (`.zst` 1)")
+        );
     }
 
     #[test]

@@ -44,6 +44,11 @@ impl ShellPattern {
         Ok(Self { root, segments })
     }
 
+    /// The folder where matching begins; empty for the working folder.
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// The paths that match, sorted. Hidden names match only a pattern that begins with a dot.
     pub(super) fn files(&self) -> Vec<PathBuf> {
         let mut found = Vec::new();

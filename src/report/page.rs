@@ -135,6 +135,7 @@ impl<'a> PageSection<'a> {
 
 fn summary(record: &Record) -> Result<SummarySection<'_>> {
     let counts = record.counts;
+    let lookups = record.stages.first().map(|source| source.lookups).filter(|lookups| lookups.rows > 0);
     Ok(SummarySection {
         graph: pipeline_svg(record)?.as_deref().map(themed),
         counts: [
@@ -144,7 +145,11 @@ fn summary(record: &Record) -> Result<SummarySection<'_>> {
             ("rejected", counts.rejected),
         ]
         .map(|(name, n)| (name, grouped(n)))
-        .to_vec(),
+        .into_iter()
+        .chain(lookups.map(|lookups| {
+            ("found in the catalogue", format!("{} of {}", grouped(lookups.found), grouped(lookups.rows)))
+        }))
+        .collect(),
         findings: record.findings.iter().map(|finding| (finding.monitor.as_str(), finding.message.as_str())).collect(),
         models: record.scorers.iter().map(|(label, model)| model_row(label, model)).collect(),
         provenance: provenance(record),

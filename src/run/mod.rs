@@ -28,7 +28,8 @@ pub use self::{
     commit::{CommitRecord, StateFile, commit_path, commits, locate, part_files, replay, tables},
     metrics::StageMetric,
     record::{
-        Counts, EngineSettings, GraphNode, HostRecord, OnReject, RunRecord, RunState, StageWork, TableSize, Writer,
+        Counts, EngineSettings, GraphNode, HostRecord, Lookups, OnReject, RunRecord, RunState, StageWork, TableSize,
+        Writer,
     },
     snapshot::SnapshotHeader,
     verify::{Verification, verify},

@@ -170,6 +170,31 @@ pub struct StageWork {
     pub filtered: u64,
     /// Seconds of work, summed over threads.
     pub seconds: f64,
+    /// Rows that the source looked up in a catalogue.
+    #[serde(default, skip_serializing_if = "Lookups::is_empty")]
+    pub lookups: Lookups,
+}
+
+/// How many rows were looked up in a catalogue, and how many of them were found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Lookups {
+    /// Rows that were looked up.
+    pub rows: u64,
+    /// Rows that were found.
+    pub found: u64,
+}
+
+impl Lookups {
+    /// Whether nothing was looked up.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.rows == 0
+    }
+
+    /// Adds later ones.
+    pub(crate) const fn add(&mut self, later: Self) {
+        self.rows += later.rows;
+        self.found += later.found;
+    }
 }
 
 /// A declared step of a pipeline.

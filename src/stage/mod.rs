@@ -23,7 +23,7 @@ pub use self::{
     source::{Read, Reader, Source, Split},
     transform::{Transform, TransformRole},
 };
-pub use crate::run::{Finding, TablePart};
+pub use crate::run::{Finding, Lookups, TablePart};
 use crate::sync::atomic::{AtomicBool, Ordering};
 
 /// A column that a stage reads, and the setting that names it (for the caret; empty when no setting does).

@@ -19,7 +19,7 @@ use std::{path::PathBuf, time::Instant};
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use serde::{Deserialize, Serialize};
 
-use super::{Reject, RunContext, Transform};
+use super::{Lookups, Reject, RunContext, Transform};
 use crate::error::{Diagnostic, Result};
 
 /// Where rows come from.
@@ -53,6 +53,12 @@ pub trait Source: Send {
         Vec::new()
     }
 
+    /// What its readers look rows up in ([`Reader::lookups`]), in words: `column `id` of catalogue `objects.csv``. A run in which no
+    /// row was found there has a finding.
+    fn lookup_table(&self) -> Option<String> {
+        None
+    }
+
     /// Identifies the settings of a source that was not built from [`Settings`](super::Settings): equal digests promise equal
     /// rows. A run with a source that has none cannot be resumed.
     fn digest(&self) -> Option<String> {
@@ -79,6 +85,11 @@ pub trait Reader: Send {
     /// rows. It is compared when the split is opened again at the offset. `None` if the split cannot change.
     fn contents(&self) -> Option<u128> {
         None
+    }
+
+    /// How many of the rows that the last `next` returned were looked up in a table beside the stream, and how many were found.
+    fn lookups(&self) -> Lookups {
+        Lookups::default()
     }
 
     /// The offset after everything that `next` returned: opening the split here yields the rows that follow. In a sequential

@@ -48,6 +48,17 @@ fn diagnostics_equal_the_expected_files() {
 }
 
 #[test]
+fn a_document_that_fails_names_at_least_one_mistake() {
+    for path in documents() {
+        let text = diagnostics(&path);
+        let mistakes = text.matches("error[").count();
+        assert!(mistakes > 0, "{}:\n{text}", path.display());
+        let count = if mistakes == 1 { "1 mistake".to_owned() } else { format!("{mistakes} mistakes") };
+        assert!(text.ends_with(&format!("error: {count}\n")), "{}:\n{text}", path.display());
+    }
+}
+
+#[test]
 fn every_code_has_a_document() {
     let all: String = documents().iter().map(diagnostics).collect();
     let missing: BTreeSet<&str> =

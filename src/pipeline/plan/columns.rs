@@ -69,6 +69,11 @@ impl Planner {
                 |label: &String| ["`", "_"].iter().any(|end| mistake.message.contains(&format!("`{label}{end}")));
             mistake.code == Code::UnknownColumn && (self.has_no_source || self.broken.iter().any(names))
         };
+        // Without a mistake the document would fail with "0 mistakes", or run without the stage.
+        if mistakes.is_empty() {
+            let message = format!("`{label}` does not accept its input, and does not report why");
+            self.diagnostics.push(place.diagnostic(Diagnostic::at("", Code::Conflict, message)));
+        }
         for mut mistake in mistakes.into_iter().filter(|mistake| !follow_on(mistake)).collect::<Vec<_>>() {
             if place.label.is_none() && place.kind.is_none() {
                 mistake.path.insert(0, label.to_owned());

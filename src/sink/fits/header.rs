@@ -109,7 +109,11 @@ pub(super) fn key_values(rows: &RecordBatch, row: usize, keys: &[KeyColumn]) -> 
             }
             kind if kind.is_integer() => {
                 let wide = cast(&one, &DataType::Int64)?;
-                if wide.is_null(0) { continue } else { CardValue::Integer(wide.as_primitive::<Int64Type>().value(0)) }
+                match wide.is_null(0) {
+                    // Unsigned, and beyond the signed ones.
+                    true => CardValue::BigInteger(cast(&one, &DataType::Utf8)?.as_string::<i32>().value(0).to_owned()),
+                    false => CardValue::Integer(wide.as_primitive::<Int64Type>().value(0)),
+                }
             }
             _ => CardValue::Text(cast(&one, &DataType::Utf8)?.as_string::<i32>().value(0).to_owned()),
         };
@@ -130,5 +134,15 @@ mod tests {
         assert!(file_name(&"é".repeat(500), "é", "x").len() < 128);
         // printf 'a\0x' | sha256sum
         assert_eq!(file_name("cutouts", "a", "x"), "cutouts.8b86bced1029.fits");
+    }
+
+    #[test]
+    fn unsigned_integers_keep_all_digits() {
+        let values: arrow::array::ArrayRef = std::sync::Arc::new(arrow::array::UInt64Array::from(vec![u64::MAX, 7]));
+        let rows = RecordBatch::try_from_iter([("big", values)]).expect("rows");
+        let keys = [KeyColumn { key: "BIG".into(), column: "big".into() }];
+        let value = |row| key_values(&rows, row, &keys).expect("values")[0].1.clone();
+        assert_eq!(value(0), CardValue::BigInteger(u64::MAX.to_string()));
+        assert_eq!(value(1), CardValue::Integer(7));
     }
 }

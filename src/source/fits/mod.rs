@@ -12,6 +12,7 @@
 //! that are renamed, removed or inserted are noticed on a resume; files may be appended, which changes the id of the last group
 //! unless it was full. A file that is replaced under the same name is not noticed.
 
+mod angle;
 mod axes;
 mod bands;
 mod catalogue;
@@ -19,8 +20,11 @@ mod check;
 mod companions;
 mod cutout;
 mod description;
+mod header_columns;
+mod identity;
 mod image_hdus;
 mod mask_planes;
+mod null_words;
 mod objects;
 mod pixel_scale;
 mod plan;
@@ -45,6 +49,7 @@ pub use self::{
     axes::Axis,
     bands::Bands,
     catalogue::Catalogue,
+    header_columns::{HeaderKey, HeaderType, TypedKey},
     mask_planes::MaskPlane,
     settings::{Companion, EmptyBand, Fits, Layout, Policy},
     zero_point::{NumberKey, NumbersOrKey, OneOrMany},
@@ -54,7 +59,7 @@ use crate::{
     error::{Diagnostic, Error, Result},
     io::{
         digest,
-        paths::{PathRules, PatternRules},
+        paths::{Expansion, PathRules, PatternRules},
     },
     stage::{Reader, Source, Split},
 };
@@ -66,7 +71,7 @@ const FILES_PER_SPLIT: usize = 64;
 const RULES: PathRules = PathRules {
     format: "FITS",
     accepts: is_fits,
-    accepted: "its files that end in .fits, .fit, .fts or .fz, and the first three with .gz, subfolders included",
+    accepted: "its files that end in .fits, .fit, .fts or .fz, and the first three with .gz, .bz2 or .xz, subfolders included",
     recursive: true,
     indexed: |_| Ok(None),
     lists: true,
@@ -74,11 +79,11 @@ const RULES: PathRules = PathRules {
     resolve_links: false,
 };
 
-/// Whether a name ends as those of FITS files do, in any case.
+/// Whether a name ends as those of FITS files do, in any case. `._a.fits` is what macOS writes beside `a.fits`.
 fn is_fits(path: &Path) -> bool {
-    const ENDINGS: [&str; 7] = [".fits", ".fit", ".fts", ".fz", ".fits.gz", ".fit.gz", ".fts.gz"];
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
-    ENDINGS.iter().any(|ending| name.ends_with(ending))
+    let plain = [".gz", ".bz2", ".xz"].iter().find_map(|ending| name.strip_suffix(ending)).unwrap_or(&name);
+    !name.starts_with("._") && ([".fits", ".fit", ".fts"].iter().any(|e| plain.ends_with(e)) || name.ends_with(".fz"))
 }
 
 struct FitsSource {
@@ -98,8 +103,9 @@ impl FitsSource {
 
 impl Source for FitsSource {
     fn bind(&mut self) -> Result<SchemaRef, Vec<Diagnostic>> {
-        let files = RULES.expand("paths", &self.settings.paths)?;
-        let plan = FitsPlan::new(self.settings.clone(), files)?;
+        let Expansion { files, left_out } = RULES.expand_named("paths", &self.settings.paths)?;
+        left_out.iter().for_each(|left_out| tracing::warn!("source `fits`: left out of {left_out}"));
+        let plan = FitsPlan::new(self.settings.clone(), &files)?;
         let schema = plan.schema.clone();
         self.plan = Some(Arc::new(plan));
         Ok(schema)
@@ -107,6 +113,10 @@ impl Source for FitsSource {
 
     fn input_files(&self) -> Vec<PathBuf> {
         self.settings.catalogue.iter().map(|catalogue| PathBuf::from(&catalogue.path)).collect()
+    }
+
+    fn lookup_table(&self) -> Option<String> {
+        self.settings.catalogue.as_ref().map(Catalogue::in_words)
     }
 
     fn splits(&self) -> Result<Vec<Split>> {
@@ -143,6 +153,16 @@ fn split_id(index: usize, files: &[PathBuf]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_folder_has_files_by_their_endings() {
+        for name in ["a.fits", "a.FIT", "a.fts.gz", "a.fits.fz", "a.fits.bz2", "a.fits.xz", ".a.fits"] {
+            assert!(is_fits(Path::new(name)), "{name}");
+        }
+        for name in ["._a.fits", "a.fits.Z", "a.fits.tmp", "a.gz", "fits", "a.ftz"] {
+            assert!(!is_fits(Path::new(name)), "{name}");
+        }
+    }
 
     #[test]
     fn split_ids_do_not_change_between_versions() {

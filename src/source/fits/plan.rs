@@ -1,6 +1,6 @@
 //! The reading plan: the schema and everything else that rows are read by, settled by the settings and the first fitting headers.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use arrow::datatypes::{DataType, SchemaRef};
 
@@ -9,25 +9,33 @@ use super::{
     bands::{Bands, quoted},
     catalogue::LoadedCatalogue,
     description::{Description, describe, unit_in_words},
+    header_columns::KeyValues,
+    identity::{FileIds, FirstObject, FirstObjects, SeenIds, UnnamedRow, header_key, identifying_key},
     objects::{FileRow, FileRows, ObjectPlanes},
     row_pixels::pads,
     schema::{HeaderColumn, Layouts, schema},
 };
 use crate::{
     error::Diagnostic,
-    fits::{self, CardValue, Header, Limits},
+    fits::{self, Header, Limits},
+    io::paths::NamedFile,
 };
 
 /// Largest relative difference between pixel scales that count as equal.
 const SCALE_TOLERANCE: f64 = 0.01;
-/// Number of files whose headers decide the types of columns.
-const FILES_FOR_TYPES: usize = 64;
+/// Number of files whose headers decide the types of columns, and whether a header key is an identity.
+const FIRST_FILES: usize = 64;
 
 /// Everything that rows are read by.
 pub(super) struct FitsPlan {
     pub settings: Fits,
     pub limits: Limits,
     pub files: Vec<PathBuf>,
+    pub file_ids: FileIds,
+    /// The header key that identifies objects.
+    pub id_key: Option<String>,
+    /// The ids so far, to report one that repeats.
+    pub seen_ids: SeenIds,
     pub layouts: Layouts,
     /// Those of the settings, or of the first object.
     bands: Bands,
@@ -43,20 +51,24 @@ struct Exemplar {
 }
 
 impl FitsPlan {
-    /// Reads headers until one object fits the settings and the types of the columns are known.
-    pub(super) fn new(settings: Fits, files: Vec<PathBuf>) -> Result<Self, Vec<Diagnostic>> {
+    /// Reads the headers of the first files, and of more until one object fits the settings.
+    pub(super) fn new(settings: Fits, files: &[NamedFile]) -> Result<Self, Vec<Diagnostic>> {
         let catalogue = settings.catalogue.as_ref().map(Catalogue::load).transpose()?;
         let limits = settings.limits();
-        let mut columns: Vec<HeaderColumn> = (settings.columns.iter())
-            .map(|(name, key)| HeaderColumn { name: name.clone(), key: key.clone(), kind: DataType::Null })
-            .collect();
+        let file_ids = FileIds::new(files);
+        let files: Vec<PathBuf> = files.iter().map(|file| file.path.clone()).collect();
+        let mut columns: Vec<HeaderColumn> = settings.columns.iter().map(|(name, key)| key.column(name)).collect();
+        let mut first_rows = FirstRows { values: vec![KeyValues::default(); columns.len()], ..FirstRows::default() };
         let mut first: Option<Exemplar> = None;
         let mut reason = None;
         for (number, path) in files.iter().enumerate() {
-            if first.is_some() && (columns.is_empty() || number >= FILES_FOR_TYPES) {
+            if first.is_some() && number >= FIRST_FILES {
+                first_rows.are_all = false;
                 break;
             }
-            match probe(path, &settings, &mut columns, first.is_none() && reason.is_none()) {
+            let is_first = first.is_none() && reason.is_none();
+            let named = NamedPath { path, id: file_ids.of_file(number, path), is_first };
+            match probe(&named, &settings, &columns, &mut first_rows) {
                 Ok(exemplar) => {
                     first.get_or_insert(exemplar);
                 }
@@ -65,18 +77,37 @@ impl FitsPlan {
                 }
             }
         }
-        for column in &mut columns {
+        for (column, values) in columns.iter_mut().zip(&first_rows.values) {
             if column.kind == DataType::Null {
-                column.kind = DataType::Utf8;
+                column.kind = values.data_type();
             }
         }
+        let (id_key, report) = identifying_key(&settings, &first_rows.objects);
+        if let Some(report) = &report {
+            tracing::warn!("source `fits`: {report}");
+        }
+        if file_ids.renamed() > 0 {
+            let count = file_ids.renamed();
+            tracing::warn!(
+                "source `fits`: {count} of the files have the name of an earlier one: their ids are their paths"
+            );
+        }
+        if let (Some(settings), Some(loaded)) = (&settings.catalogue, &catalogue)
+            && let Some(mistake) = settings.no_match(loaded, &first_rows.objects.lookups(settings, &file_ids, &id_key))
+        {
+            if first_rows.are_all {
+                return Err(vec![mistake]);
+            }
+            tracing::warn!("source `fits`: {}; later ones may be", mistake.message);
+        }
+        let seen_ids = SeenIds::new(first_rows.objects.shared.is_none());
         let layouts = match first {
             Some(Exemplar { object, description }) => Layouts::of_object(&settings, &object, description)?,
             None => Layouts::of_settings(&settings, files.len(), &reason.unwrap_or_default())?,
         };
         let schema = schema(&settings, &layouts, &columns, catalogue.as_ref());
         let bands = settings.bands.clone().unwrap_or_else(|| layouts.image.bands.clone().into());
-        Ok(Self { settings, limits, files, layouts, bands, columns, catalogue, schema })
+        Ok(Self { settings, limits, files, file_ids, id_key, seen_ids, layouts, bands, columns, catalogue, schema })
     }
 
     /// Checks that an object fits the schema; the error is the reason why not.
@@ -137,40 +168,80 @@ impl FitsPlan {
     }
 }
 
-/// The most objects of a file to look at before it is read.
+/// The most objects of a file to look at before it is read, and of all first files.
 const PROBED_OBJECTS: usize = 1000;
+const FIRST_OBJECTS: usize = 16 * PROBED_OBJECTS;
 
-/// The first object of a file that fits the settings. Its headers widen the types of the columns.
-fn probe(path: &Path, settings: &Fits, columns: &mut [HeaderColumn], is_first: bool) -> Result<Exemplar, String> {
-    let file = fits::FitsFile::open(path, &settings.limits()).map_err(|error| error.reason())?;
-    let mut reason = None;
+/// A file to probe.
+struct NamedPath<'a> {
+    path: &'a PathBuf,
+    id: String,
+    /// Whether it is the first one, which stands for the others in what is reported.
+    is_first: bool,
+}
+
+/// What the headers of the first objects say, of whatever shape.
+struct FirstRows {
+    /// The values of the header columns, in their order.
+    values: Vec<KeyValues>,
+    objects: FirstObjects,
+    /// Whether they are all objects of the run.
+    are_all: bool,
+}
+
+impl Default for FirstRows {
+    fn default() -> Self {
+        Self { values: Vec::new(), objects: FirstObjects::default(), are_all: true }
+    }
+}
+
+/// The first object of a file that fits the settings. The headers of all its objects are added to those of the first rows.
+fn probe(
+    named: &NamedPath<'_>,
+    settings: &Fits,
+    columns: &[HeaderColumn],
+    first: &mut FirstRows,
+) -> Result<Exemplar, String> {
+    let file = fits::FitsFile::open_headers(named.path, &settings.limits()).map_err(|error| error.reason())?;
+    let (mut exemplar, mut reason) = (None, None);
     let bands = settings.bands.as_ref();
     let mut rows = FileRows::of(&file, settings, bands)?;
-    if is_first && !rows.left_out.is_empty() {
-        let file = path.display();
+    if named.is_first && !rows.left_out.is_empty() {
+        let file = named.path.display();
         tracing::warn!("HDUs that are not read, as their roles are not those of images: {} in `{file}`", rows.left_out);
     }
+    let (name, key) = (named.path.display().to_string(), header_key(settings));
     // An object that fits is expected among the first ones, in a file of many.
     for _ in 0..PROBED_OBJECTS {
         let Some(row) = rows.next(&file, settings, bands) else { break };
+        if first.objects.len() < FIRST_OBJECTS {
+            let unnamed = UnnamedRow { file: &file, found: &row, name: &name, file_id: &named.id };
+            let header_key = settings.catalogue.as_ref().and_then(|catalogue| catalogue.header_key.as_ref());
+            first.objects.add(FirstObject {
+                by_file: unnamed.identify(None).id,
+                by_key: unnamed.identify(Some(&key)),
+                header_key: headers_of(&file, &row).find_map(|header| header.text(header_key?)),
+            });
+            for (column, values) in columns.iter().zip(&mut first.values) {
+                values.add(headers_of(&file, &row).find_map(|header| header.get(&column.key)));
+            }
+        }
+        if exemplar.is_some() {
+            continue;
+        }
         let described = row.object.as_ref().map_err(String::clone).and_then(|object| {
             let description = describe(&file, settings, object)?;
             Ok(Exemplar { object: object.clone(), description })
         });
         match described {
-            Ok(exemplar) => {
-                for column in columns.iter_mut() {
-                    let value = headers_of(&file, &row).find_map(|header| header.get(&column.key));
-                    column.kind = widened(&column.kind, value.as_ref());
-                }
-                return Ok(exemplar);
-            }
+            Ok(found) => exemplar = Some(found),
             Err(why) => {
                 reason.get_or_insert(why);
             }
         }
     }
-    Err(reason.unwrap_or_else(|| "holds no object".into()))
+    first.are_all &= rows.next(&file, settings, bands).is_none();
+    exemplar.ok_or_else(|| reason.unwrap_or_else(|| "holds no object".into()))
 }
 
 /// The headers that describe an object: that of its first HDU, then the primary one.
@@ -178,23 +249,4 @@ pub(super) fn headers_of<'a>(file: &'a fits::FitsFile, row: &FileRow) -> impl It
     let own = row.hdus.first().and_then(|hdu| file.hdus().get(*hdu));
     let primary = file.hdus().first().filter(|primary| own.is_some_and(|own| own.index != primary.index));
     [own, primary].into_iter().flatten().map(|hdu| &hdu.header)
-}
-
-/// The type that holds the earlier values of a column and one more.
-fn widened(kind: &DataType, value: Option<&CardValue>) -> DataType {
-    let found = match value {
-        None => return kind.clone(),
-        Some(CardValue::Text(_)) => DataType::Utf8,
-        Some(CardValue::Logical(_)) => DataType::Boolean,
-        Some(CardValue::Integer(_)) => DataType::Int64,
-        Some(CardValue::Real(_)) => DataType::Float64,
-    };
-    match (kind, &found) {
-        (DataType::Null, _) => found,
-        (DataType::Int64 | DataType::Float64, DataType::Int64 | DataType::Float64) if *kind != found => {
-            DataType::Float64
-        }
-        _ if *kind == found => found,
-        _ => DataType::Utf8,
-    }
 }

@@ -10,15 +10,16 @@ use std::{
 };
 
 use super::{
-    objects::{FileRow, FileRows},
-    plan::{FitsPlan, headers_of},
+    identity::{RowIdentity, UnnamedRow},
+    objects::FileRows,
+    plan::FitsPlan,
     rows::{NewRow, RowsBuilder},
 };
 use crate::{
     error::{Error, Result},
     fits,
     io::digest,
-    stage::{Read, Reader, Reject},
+    stage::{Lookups, Read, Reader, Reject},
 };
 
 /// How long to wait before a file that the system could not read is tried again.
@@ -38,11 +39,15 @@ pub(super) struct FitsReader {
     start: u64,
     /// A digest of the headers of the files so far.
     contents: u128,
+    /// The lookups of the last batch in the catalogue.
+    lookups: Lookups,
 }
 
 /// A file whose rows are being read.
 struct OpenFile {
     name: String,
+    /// The id that it gives to its objects.
+    file_id: String,
     /// The remaining rows; for a file that cannot be read the reason, until it has been reported.
     rows: Result<(fits::FitsFile, FileRows), Option<String>>,
 }
@@ -60,7 +65,16 @@ enum FileStep {
 impl FitsReader {
     /// Opens files and passes the rows before an offset.
     pub(super) fn open(plan: Arc<FitsPlan>, files: Range<usize>, offset: u64) -> Result<Self> {
-        let mut reader = Self { plan, files, current: None, buffer: Vec::new(), passed: 0, start: offset, contents: 0 };
+        let mut reader = Self {
+            plan,
+            files,
+            current: None,
+            buffer: Vec::new(),
+            passed: 0,
+            start: offset,
+            contents: 0,
+            lookups: Lookups::default(),
+        };
         let mut rows = RowsBuilder::new(&reader.plan, 0);
         while reader.passed < offset {
             if matches!(reader.step(&mut rows, &mut Vec::new())?, FileStep::EndOfFile) && !reader.open_next()? {
@@ -87,7 +101,8 @@ impl FitsReader {
             .map_or_else(|reason| digest::wide_number_of(&[reason.as_bytes()]), |(file, _)| digest_of(file));
         self.contents =
             digest::wide_number_of(&[&self.contents.to_le_bytes(), name.as_bytes(), &of_file.to_le_bytes()]);
-        self.current = Some(OpenFile { name, rows: rows.map_err(Some) });
+        let file_id = self.plan.file_ids.of_file(index, &path);
+        self.current = Some(OpenFile { name, file_id, rows: rows.map_err(Some) });
         Ok(true)
     }
 
@@ -131,7 +146,7 @@ impl FitsReader {
         let is_skipped = number < self.start;
         let reject =
             |object_id, origin, reason| Reject { row: number, object_id, origin, stage: "source".into(), reason };
-        let Some(OpenFile { name, rows: remaining }) = &mut self.current else {
+        let Some(OpenFile { name, file_id, rows: remaining }) = &mut self.current else {
             return Ok(FileStep::EndOfFile);
         };
         match remaining {
@@ -146,7 +161,17 @@ impl FitsReader {
                 let next = found.next(file, &self.plan.settings, Some(self.plan.bands()));
                 let Some(found) = next else { return Ok(FileStep::EndOfFile) };
                 if !is_skipped {
-                    let (id, origin) = identity(&self.plan, name, file, &found);
+                    let identity =
+                        UnnamedRow { file, found: &found, name, file_id }.identify(self.plan.id_key.as_deref());
+                    if self.plan.seen_ids.repeats(&identity) {
+                        let RowIdentity { id, origin, .. } = &identity;
+                        tracing::warn!(
+                            "source `fits`: the id `{}` of `{origin}` is that of an earlier object too: objects with one id \
+                             share their noise and their part; set `id` to a header key that tells objects apart",
+                            id.escape_debug()
+                        );
+                    }
+                    let RowIdentity { id, origin, .. } = identity;
                     let row = NewRow { file, found: &found, id: &id, origin: &origin, number };
                     if let Err(reason) = rows.push(&self.plan, &row) {
                         if let Some(trouble) = file.trouble() {
@@ -170,11 +195,19 @@ impl Reader for FitsReader {
         if rows.len() + rejects.len() == 0 {
             return Ok(Read::End);
         }
+        let joined = rows.joined();
+        let found = joined.iter().flatten().count() as u64;
+        let looked_up = if self.plan.catalogue.is_some() { joined.len() as u64 } else { 0 };
+        self.lookups = Lookups { rows: looked_up, found };
         Ok(Read::Batch { rows: rows.into_batch(&self.plan)?, rejects })
     }
 
     fn contents(&self) -> Option<u128> {
         Some(self.contents)
+    }
+
+    fn lookups(&self) -> Lookups {
+        self.lookups
     }
 
     fn offset(&self) -> u64 {
@@ -195,27 +228,4 @@ fn is_missing(folder: &Path) -> bool {
 
 fn cannot_read(name: &str, trouble: &io::Error) -> Error {
     Error::environment(format!("cannot read `{name}`: {trouble}; resume when it can be read"))
-}
-
-/// The identity and the origin of a row. An origin is `file[hdus]`, or `file[hdu][entry]` in a cube with four axes.
-fn identity(plan: &FitsPlan, name: &str, file: &fits::FitsFile, found: &FileRow) -> (String, String) {
-    let hdus = found.hdus.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
-    let entry = found.entry.map(|entry| format!("[{entry}]")).unwrap_or_default();
-    let origin = format!("{name}[{hdus}]{entry}");
-    // The primary header names the file, so it cannot name one of several objects.
-    let mut headers = headers_of(file, found).take(if found.shares_file { 1 } else { 2 });
-    let named = headers.find_map(|header| header.text(&plan.settings.id));
-    let id = named.map(|named| named + &entry).unwrap_or_else(|| {
-        let stem = stem(name);
-        if found.shares_file { format!("{stem}[{hdus}]{entry}") } else { stem.to_owned() }
-    });
-    (id, origin)
-}
-
-/// The name of a file without folders and extensions.
-fn stem(name: &str) -> &str {
-    let file = name.rsplit('/').next().unwrap_or(name);
-    let file = [".gz", ".fz"].iter().find_map(|ending| file.strip_suffix(ending)).unwrap_or(file);
-    let stem = file.rsplit_once('.').filter(|(stem, _)| !stem.is_empty()).map_or(file, |(stem, _)| stem);
-    if stem.is_empty() { name } else { stem }
 }

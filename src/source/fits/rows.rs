@@ -6,9 +6,10 @@ use arrow::array::{ArrayRef, Float64Array, RecordBatch, StringArray, UInt32Array
 
 use super::{
     description::describe,
+    header_columns::header_array,
     objects::FileRow,
     plan::FitsPlan,
-    row_keys::{RowKeys, header_array},
+    row_keys::RowKeys,
     row_pixels::{RawPixels, RowPixels},
 };
 use crate::{
@@ -60,6 +61,11 @@ impl RowsBuilder {
 
     pub(super) fn len(&self) -> usize {
         self.numbers.len()
+    }
+
+    /// The rows of the catalogue, as far as they were found.
+    pub(super) fn joined(&self) -> &[Option<u32>] {
+        &self.joined
     }
 
     /// Appends a row, or nothing and the reason why it is rejected.

@@ -5,18 +5,18 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Axis, Bands, Catalogue, FitsSource, MaskPlane, NumbersOrKey, check};
+use super::{Axis, Bands, Catalogue, FitsSource, HeaderKey, MaskPlane, NumbersOrKey, check};
 use crate::{
     error::Diagnostic,
     fits::Limits,
     stage::{Settings, Source},
 };
 
-/// Cutouts from FITS files: plain, gzipped or tile-compressed; cubes, an HDU per band, or an HDU per object.
+/// Cutouts from FITS files: plain, compressed as a whole (gzip, bzip2, xz) or tile-compressed; cubes, an HDU per band, or an HDU per object.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Fits {
-    /// Files, folders (their `.fits`, `.fit`, `.fts` and `.fz` files, also gzipped, subfolders included), patterns (`*`, `?`,
+    /// Files, folders (their `.fits`, `.fit`, `.fts` and `.fz` files, also compressed, with subfolders and linked folders), patterns (`*`, `?`,
     /// `[..]`, `**`), or text files that list any of these, one per line (`@list.txt`). A name that exists is taken literally,
     /// whatever characters it has.
     pub paths: Vec<String>,
@@ -92,22 +92,24 @@ pub struct Fits {
     #[serde(default)]
     #[schemars(range(min = 0.000001))]
     pub pixel_scale_arcsec: Option<f64>,
-    /// The header key with the identity of an object. Where it is missing, the identity is the name of the file, with the HDU if
-    /// the file holds several objects.
-    #[serde(default = "object")]
-    pub id: String,
+    /// The header key with the identity of an object. By default `OBJECT`, unless two of the first objects share it (the name of a
+    /// field). Where the key is missing, the identity is the path of the file below the folder that `paths` names, without the
+    /// ending, and the HDU if the file holds several objects.
+    #[serde(default)]
+    pub id: Option<String>,
     /// The header key with the class.
     #[serde(default)]
     pub label: Option<String>,
-    /// The header key with the right ascension, degrees.
+    /// The header key with the right ascension: degrees, or hours as in `10:00:28.6`.
     #[serde(default)]
     pub ra: Option<String>,
-    /// The header key with the declination, degrees.
+    /// The header key with the declination: degrees, also as in `+02:12:21.0`.
     #[serde(default)]
     pub dec: Option<String>,
-    /// Further columns from header keys: `{visit: VISIT}`. Their types are those of the values in the first files.
+    /// Further columns from header keys: `{visit: VISIT}`, or with a type `{visit: {key: VISIT, type: integer}}`. By default the
+    /// values in the first files decide between numbers (float64), `T`/`F`, and text. Blank, `NaN`, `N/A` and the like are nulls.
     #[serde(default)]
-    pub columns: BTreeMap<String, String>,
+    pub columns: BTreeMap<String, HeaderKey>,
     /// Further columns from a table.
     #[serde(default)]
     pub catalogue: Option<Catalogue>,
@@ -115,14 +117,10 @@ pub struct Fits {
     #[serde(default = "max_megapixels")]
     #[schemars(range(min = 1, max = 16384))]
     pub max_megapixels: u64,
-    /// The most that a gzipped file may decompress to, MiB; a larger file is rejected.
+    /// The most that a compressed file may decompress to, MiB; a larger file is rejected.
     #[serde(default = "max_gunzipped_mib")]
     #[schemars(range(min = 1))]
     pub max_gunzipped_mib: u64,
-}
-
-fn object() -> String {
-    "OBJECT".into()
 }
 
 fn max_megapixels() -> u64 {
@@ -234,7 +232,7 @@ impl Fits {
             zero_point: None,
             flux_at_zero_magnitude: None,
             pixel_scale_arcsec: None,
-            id: object(),
+            id: None,
             label: None,
             ra: None,
             dec: None,
@@ -292,7 +290,7 @@ pixel_scale_arcsec: 0.2
 companions: [variance, mask, psf]
 masked: fill
 bad: [BAD, SAT, CR]
-columns: { visit: VISIT }
+columns: { visit: { key: VISIT, type: integer } }
 catalogue:
   path: "${data}/catalogue.csv"
   key: name

@@ -153,6 +153,23 @@ fn merged_metadata(file: &Field, image: &Field) -> HashMap<String, String> {
     metadata
 }
 
+/// The type within nested lists, and how many there are.
+fn innermost(kind: &DataType) -> (&DataType, usize) {
+    match kind {
+        DataType::FixedSizeList(item, _) | DataType::List(item) | DataType::LargeList(item) => {
+            let (kind, depth) = innermost(item.data_type());
+            (kind, depth + 1)
+        }
+        kind => (kind, 0),
+    }
+}
+
+/// Whether a float32 holds the numbers of a type, as far as images go: integers of 64 bits are identifiers or times.
+const fn is_pixel(kind: &DataType) -> bool {
+    use DataType::{Float16, Float32, Float64, Int8, Int16, Int32, UInt8, UInt16, UInt32};
+    matches!(kind, Float16 | Float32 | Float64 | Int8 | Int16 | Int32 | UInt8 | UInt16 | UInt32)
+}
+
 impl ImageColumn {
     /// The layout of the images in a column of a file; the error is the reason why the column does not fit.
     fn layout(&self, field: &Field) -> Result<ImageLayout, String> {
@@ -162,9 +179,17 @@ impl ImageColumn {
             DataType::List(item) | DataType::LargeList(item) => (item, None),
             other => return Err(format!("column `{name}` is {other}, expected lists of numbers")),
         };
-        if !item.data_type().is_numeric() {
-            return Err(format!("column `{name}` has lists of {}, expected lists of numbers", item.data_type()));
+        let (number, depth_of_lists) = innermost(item.data_type());
+        if !is_pixel(number) {
+            return Err(format!("column `{name}` has lists of {number}, expected lists of numbers"));
         }
+        if depth_of_lists > 2 {
+            return Err(format!(
+                "column `{name}` has lists {} deep, expected at most [band][y][x]",
+                depth_of_lists + 1
+            ));
+        }
+        let length = length.filter(|_| depth_of_lists == 0);
         let depth = self.bands.len();
         let (height, width) = match (self.size, batch::tensor_shape(field).as_deref()) {
             (None, Some(&[bands, height, width])) if bands == depth => (height, width),

@@ -1,8 +1,8 @@
 //! Image columns of a file as lists of float32 without gaps.
 
 use arrow::{
-    array::{Array, ArrayRef, AsArray},
-    compute::cast,
+    array::{Array, ArrayRef, AsArray, new_empty_array},
+    compute::{cast, concat},
     datatypes::{DataType, Float32Type, UInt64Type},
 };
 
@@ -21,7 +21,7 @@ pub(super) fn images(
 ) -> Result<ArrayRef> {
     let pixels = layout.pixels();
     if is_mask(name) {
-        return masks(name, column, pixels, reasons);
+        return masks(name, column, layout, reasons);
     }
     // The variance of a pixel without data is infinite. PSFs are not checked either.
     let must_be_finite = !["_variance", "_psf"].iter().any(|companion| name.ends_with(companion));
@@ -39,19 +39,26 @@ pub(super) fn images(
     }
     let mut all = vec![0.0; column.len() * pixels];
     for (row, image) in all.chunks_exact_mut(pixels).enumerate() {
-        match floats_of(column, row)? {
-            Some(list) if list.len() == pixels && list.null_count() == 0 => {
-                image.copy_from_slice(list.as_primitive::<Float32Type>().values());
+        match list_of(column, row, &DataType::Float32)? {
+            Some(RowPixels { values, shape }) if is_image(&shape, layout) && values.null_count() == 0 => {
+                image.copy_from_slice(values.as_primitive::<Float32Type>().values());
                 if must_be_finite {
                     check_finite(name, row, image, reasons);
                 }
             }
-            Some(list) if list.len() == pixels => {
-                reasons.entry(row).or_insert_with(|| format!("`{name}` has {} missing pixels", list.null_count()));
+            Some(RowPixels { values, shape }) if is_image(&shape, layout) => {
+                reasons.entry(row).or_insert_with(|| format!("`{name}` has {} missing pixels", values.null_count()));
             }
-            Some(list) => {
-                let found = list.len();
-                reasons.entry(row).or_insert_with(|| format!("`{name}` has {found} pixels, expected {pixels}"));
+            Some(RowPixels { values, shape }) => {
+                let found = match shape.len() {
+                    0 => format!("{} pixels in lists of unequal length", values.len()),
+                    1 => format!("{} pixels", values.len()),
+                    _ => format!("{shape:?} pixels"),
+                };
+                let (bands, height, width) = (layout.bands.len(), layout.height, layout.width);
+                let expected =
+                    if shape.len() == 1 { pixels.to_string() } else { format!("{:?}", [bands, height, width]) };
+                reasons.entry(row).or_insert_with(|| format!("`{name}` has {found}, expected {expected}"));
             }
             None => {
                 reasons.entry(row).or_insert_with(|| format!("`{name}` is missing"));
@@ -62,7 +69,8 @@ pub(super) fn images(
 }
 
 /// The masks of a column. Floats, as earlier versions wrote them, become the integers that they are.
-fn masks(name: &str, column: &ArrayRef, pixels: usize, reasons: &mut RejectReasons) -> Result<ArrayRef> {
+fn masks(name: &str, column: &ArrayRef, layout: &ImageLayout, reasons: &mut RejectReasons) -> Result<ArrayRef> {
+    let pixels = layout.pixels();
     if *column.data_type() == mask_type(pixels)
         && column.null_count() == 0
         && column.as_fixed_size_list().values().null_count() == 0
@@ -71,45 +79,139 @@ fn masks(name: &str, column: &ArrayRef, pixels: usize, reasons: &mut RejectReaso
     }
     let mut all = vec![0; column.len() * pixels];
     for (row, mask) in all.chunks_exact_mut(pixels).enumerate() {
-        let list = list_of(column, row)?;
-        let Some(list) = list.as_ref().filter(|list| list.len() == pixels && list.null_count() == 0) else {
-            let found = list.map_or_else(|| "missing".to_owned(), |list| format!("{} pixels", list.len()));
-            reasons.entry(row).or_insert_with(|| format!("`{name}` is {found}, expected {pixels} integers"));
-            continue;
-        };
         // A cast makes null of what is not an integer from 0 on.
-        let integers = cast(list, &DataType::UInt64)?;
-        if integers.null_count() > 0 {
-            let bad = integers.null_count();
-            reasons.entry(row).or_insert_with(|| format!("`{name}` has {bad} pixels that are not integers from 0 on"));
+        match list_of(column, row, &DataType::UInt64)? {
+            Some(RowPixels { values, shape }) if is_image(&shape, layout) && values.null_count() == 0 => {
+                mask.copy_from_slice(values.as_primitive::<UInt64Type>().values());
+            }
+            Some(RowPixels { values, .. }) => {
+                let (found, bad) = (values.len(), values.null_count());
+                let reason =
+                    format!("`{name}` has {found} pixels, {bad} of them no integers from 0 on, expected {pixels}");
+                reasons.entry(row).or_insert(reason);
+            }
+            None => {
+                reasons.entry(row).or_insert_with(|| format!("`{name}` is missing"));
+            }
         }
-        mask.copy_from_slice(integers.as_primitive::<UInt64Type>().values());
     }
     mask_column(all, pixels)
 }
 
-/// The list of a row as float32, if it has one.
-fn floats_of(column: &ArrayRef, row: usize) -> Result<Option<ArrayRef>> {
-    Ok(list_of(column, row)?.map(|list| cast(&list, &DataType::Float32)).transpose()?)
+/// The numbers in the list of a row, those of nested lists one after the other.
+struct RowPixels {
+    values: ArrayRef,
+    /// The lengths of the lists, the outermost first; empty if lists of one depth differ in length.
+    shape: Vec<usize>,
 }
 
-/// The list of a row, if it has one.
-fn list_of(column: &ArrayRef, row: usize) -> Result<Option<ArrayRef>> {
+/// The numbers of a row in a type, if it has a list.
+fn list_of(column: &ArrayRef, row: usize, kind: &DataType) -> Result<Option<RowPixels>> {
     if column.is_null(row) {
         return Ok(None);
     }
-    let list = match column.data_type() {
-        DataType::FixedSizeList(..) => column.as_fixed_size_list().value(row),
-        DataType::List(_) => column.as_list::<i32>().value(row),
-        DataType::LargeList(_) => column.as_list::<i64>().value(row),
-        other => return Err(Error::data(format!("a column of {other} cannot hold images, expected lists of floats"))),
+    let list = inner(column, row)?;
+    if !matches!(list.data_type(), DataType::FixedSizeList(..) | DataType::List(_) | DataType::LargeList(_)) {
+        let values = cast(&list, kind)?;
+        return Ok(Some(RowPixels { shape: vec![values.len()], values }));
+    }
+    let parts: Option<Vec<RowPixels>> =
+        (0..list.len()).map(|part| list_of(&list, part, kind)).collect::<Result<_>>()?;
+    let Some(parts) = parts else { return Ok(None) };
+    let Some(first) = parts.first() else {
+        return Ok(Some(RowPixels { values: new_empty_array(kind), shape: Vec::new() }));
     };
-    Ok(Some(list))
+    let are_equal = !first.shape.is_empty() && parts.iter().all(|part| part.shape == first.shape);
+    let shape = if are_equal { [&[parts.len()], first.shape.as_slice()].concat() } else { Vec::new() };
+    let values: Vec<&dyn Array> = parts.iter().map(|part| part.values.as_ref()).collect();
+    Ok(Some(RowPixels { values: concat(&values)?, shape }))
+}
+
+/// Whether lists of some lengths hold an image: `[band][y][x]`, `[y][x]` of one band, one list per band, or one list.
+fn is_image(shape: &[usize], layout: &ImageLayout) -> bool {
+    let (bands, height, width) = (layout.bands.len(), layout.height, layout.width);
+    match *shape {
+        [pixels] => pixels == layout.pixels(),
+        [outer, inner] => {
+            [outer, inner] == [bands, height * width] || (bands == 1 && [outer, inner] == [height, width])
+        }
+        [outer, middle, inner] => [outer, middle, inner] == [bands, height, width],
+        _ => false,
+    }
+}
+
+fn inner(column: &ArrayRef, row: usize) -> Result<ArrayRef> {
+    match column.data_type() {
+        DataType::FixedSizeList(..) => Ok(column.as_fixed_size_list().value(row)),
+        DataType::List(_) => Ok(column.as_list::<i32>().value(row)),
+        DataType::LargeList(_) => Ok(column.as_list::<i64>().value(row)),
+        other => Err(Error::data(format!("a column of {other} cannot hold images, expected lists of numbers"))),
+    }
 }
 
 fn check_finite(name: &str, row: usize, image: &[f32], reasons: &mut RejectReasons) {
     if image.iter().any(|value| !value.is_finite()) {
         let count = image.iter().filter(|value| !value.is_finite()).count();
         reasons.entry(row).or_insert_with(|| format!("`{name}` has {count} non-finite pixels"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::{
+        array::{Int16Builder, ListBuilder},
+        datatypes::UInt8Type,
+    };
+
+    use super::*;
+    use crate::batch::{Unit, list_type};
+
+    fn layout() -> ImageLayout {
+        ImageLayout {
+            bands: vec!["r".into()],
+            height: 2,
+            width: 2,
+            unit: Unit::Unknown,
+            pixel_scale_arcsec: None,
+            stretch: None,
+            electrons_per_njy: None,
+        }
+    }
+
+    #[test]
+    fn nested_lists_of_integers_are_images() {
+        let mut rows = ListBuilder::new(ListBuilder::new(Int16Builder::new()));
+        for image in [&[&[1, 2][..], &[3, -4]][..], &[&[1, 2, 3], &[4]], &[&[1, 2, 3, 4]], &[&[1], &[2], &[3], &[4]]] {
+            for line in image {
+                line.iter().for_each(|pixel| rows.values().values().append_value(*pixel));
+                rows.values().append(true);
+            }
+            rows.append(true);
+        }
+        let mut reasons = RejectReasons::new();
+        let nested: ArrayRef = Arc::new(rows.finish());
+        let images = images("image", &nested, &layout(), &mut reasons).expect("images");
+        assert_eq!(*images.data_type(), list_type(4));
+        let pixels = images.as_fixed_size_list().values().as_primitive::<Float32Type>().clone();
+        assert_eq!(pixels.values()[..4], [1.0, 2.0, 3.0, -4.0]);
+        // Of four pixels each; one list per band is an image too.
+        assert_eq!(
+            reasons.into_iter().collect::<Vec<_>>(),
+            [
+                (1, "`image` has 4 pixels in lists of unequal length, expected [1, 2, 2]".to_owned()),
+                (3, "`image` has [4, 1] pixels, expected [1, 2, 2]".to_owned()),
+            ]
+        );
+    }
+
+    #[test]
+    fn flat_lists_of_bytes_are_images() {
+        let pixels = [Some(vec![Some(0), Some(255), Some(7), Some(1)])];
+        let lists: ArrayRef = Arc::new(arrow::array::ListArray::from_iter_primitive::<UInt8Type, _, _>(pixels));
+        let images = images("image", &lists, &layout(), &mut RejectReasons::new()).expect("images");
+        let pixels = images.as_fixed_size_list().values().as_primitive::<Float32Type>().clone();
+        assert_eq!(pixels.values()[..], [0.0, 255.0, 7.0, 1.0]);
     }
 }

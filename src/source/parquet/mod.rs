@@ -51,7 +51,7 @@ pub struct Parquet {
     pub images: BTreeMap<String, ImageColumn>,
 }
 
-/// The content of an image column: lists of numbers, `[band, y, x]` in C order.
+/// The content of an image column: lists of numbers, `[band, y, x]` in C order, in one list or nested.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ImageColumn {

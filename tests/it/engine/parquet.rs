@@ -166,7 +166,7 @@ fn reports_mistakes_without_reading_rows() {
         [
             "[unknown-column] the file has no column `object_id`; help: available columns: `id`, `pixels`, `label`",
             "[unknown-column] the file has no column `labl` (at `columns`); help: did you mean `label`?",
-            "[wrong-column] column `label` is Utf8, expected lists of floats (at `images`)",
+            "[wrong-column] column `label` is Utf8, expected lists of numbers (at `images`)",
             "[wrong-column] column `pixels` does not give the shape of its images: set `size` (at `images`)",
         ]
     );

@@ -1,8 +1,11 @@
 //! The source and the sink `fits`, and the reading of FITS files underneath.
 #![allow(clippy::print_stdout, reason = "skipped tests report it")]
 
+mod catalogues;
+mod containers;
 mod corpus;
 mod golden;
+mod identity;
 mod meaning;
 mod sink;
 mod source;

@@ -11,7 +11,7 @@ use lucarne::{
     error::Code,
     fits::Writer,
     sink,
-    source::fits::{Catalogue, Companion, Fits},
+    source::fits::{Catalogue, Companion, Fits, HeaderKey, HeaderType, TypedKey},
     stage::{RunContext, Settings, Sink, TablePart},
 };
 
@@ -37,11 +37,14 @@ fn rows(folder: &Path) -> RecordBatch {
     fs::write(&table, "name,visit\nNGC 1,7\ntwin,8\n").unwrap();
     let mut settings = Fits::new([text(folder)]);
     settings.label = Some("MORPH".into());
+    // Of several objects, on purpose.
+    settings.id = Some("OBJECT".into());
     settings.catalogue = Some(Catalogue {
         path: text(&table),
         key: "name".into(),
         header_key: None,
         columns: [("exposure_visit".into(), "visit".into())].into(),
+        nulls: None,
     });
     read(settings).rows
 }
@@ -75,7 +78,9 @@ fn cutouts_and_keys_survive_the_round_trip() {
     // Reads the files in the order in which they were written.
     let mut again = Fits::new(parts.iter().map(|part| text(&to.path().join(&part.file))));
     again.label = Some("LABEL".into());
-    again.columns.insert("visit".into(), "EXPOSURE_VISIT".into());
+    again.id = Some("OBJECT".into());
+    let visit = TypedKey { key: "EXPOSURE_VISIT".into(), r#type: HeaderType::Integer };
+    again.columns.insert("visit".into(), HeaderKey::Typed(visit));
     let back = read(again).rows;
     let schema = (rows.schema(), back.schema());
     let layout = |schema: &arrow::datatypes::Schema| ImageLayout::of(schema.field_with_name("image").unwrap()).unwrap();
@@ -94,7 +99,9 @@ fn objects_per_file_puts_several_objects_into_one_file() {
     let rows = rows(from.path());
     let parts = write(settings(3), std::slice::from_ref(&rows), to.path());
     assert_eq!(parts.iter().map(|part| part.rows).collect::<Vec<_>>(), [3, 2]);
-    let back = read(Fits::new(parts.iter().map(|part| text(&to.path().join(&part.file))))).rows;
+    let mut again = Fits::new(parts.iter().map(|part| text(&to.path().join(&part.file))));
+    again.id = Some("OBJECT".into());
+    let back = read(again).rows;
     assert_eq!(list_values(&rows, "image").unwrap(), list_values(&back, "image").unwrap());
     assert_eq!(rows.column_by_name("object_id"), back.column_by_name("object_id"));
 }

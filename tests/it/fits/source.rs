@@ -2,7 +2,7 @@
 
 use arrow::{
     array::{Array, AsArray},
-    datatypes::{Float64Type, Int64Type},
+    datatypes::Float64Type,
 };
 use lucarne::{
     batch::{ImageLayout, Images, Unit, list_values, mask_values},
@@ -14,7 +14,7 @@ use lucarne::{
 
 use super::{cube, key, read, read_in_batches, shared, text};
 
-fn strings(rows: &arrow::array::RecordBatch, column: &str) -> Vec<Option<String>> {
+pub(super) fn strings(rows: &arrow::array::RecordBatch, column: &str) -> Vec<Option<String>> {
     rows.column_by_name(column).unwrap().as_string::<i32>().iter().map(|text| text.map(str::to_owned)).collect()
 }
 
@@ -98,7 +98,6 @@ fn every_edge_file_gives_rows_or_rejects() {
     for (name, reason) in [
         ("astropy/table.fits", "has no image: it holds no pixels, a table"),
         ("astropy/lzw.fits.Z", "is compressed with compress (LZW)"),
-        ("nomtam/test.fits.bz2", "is compressed with bzip2"),
         ("astropy/random_groups.fits", "has no image: it holds random groups"),
     ] {
         let reject = output.rejects.iter().find(|reject| reject.origin.ends_with(name)).unwrap();
@@ -126,7 +125,7 @@ fn picks_the_hdus_of_bands_by_name() {
     assert_eq!(pixels, [1e3, 1e3, 1e3, 1e3, 2e3, 2e3, 2e3, 2e3]);
     assert_eq!(strings(&output.rows, "origin")[0].as_deref().unwrap(), format!("{}[1,2,3]", text(&path)));
     assert_eq!(strings(&output.rows, "object_id")[0].as_deref(), Some("NGC 1"));
-    assert_eq!(output.rows.column_by_name("visit").unwrap().as_primitive::<Int64Type>().value(0), 42);
+    assert_eq!(output.rows.column_by_name("visit").unwrap().as_primitive::<Float64Type>().value(0), 42.0);
     settings.layout = Layout::HduPerObject;
     settings.bands = Some(serde_json::from_value(serde_json::json!({ "x": ["g", "r", "i"] })).unwrap());
     let objects = read(settings);
@@ -222,8 +221,8 @@ fn joins_a_catalogue_by_identity_or_by_a_key() {
     let table = folder.path().join("objects.csv");
     std::fs::write(&table, "id,name,class,mag,ra\n9,c,spiral,20.5,10\n007,a,merger,21.5,11.5\n").unwrap();
     let mut settings = Fits::new([text(folder.path())]);
-    let columns = [("label", "class"), ("mag_r", "mag"), ("ra", "ra")].map(|(name, from)| (name.into(), from.into()));
-    let catalogue = Catalogue { path: text(&table), key: "id".into(), header_key: None, columns: columns.into() };
+    let columns = [("label", "class"), ("mag_r", "mag"), ("ra", "ra")];
+    let catalogue = Catalogue::new(&text(&table), "id", columns);
     settings.catalogue = Some(catalogue.clone());
     let expected = [Some("merger".to_owned()), None, Some("spiral".to_owned())];
     let output = read(settings.clone());

@@ -1,0 +1,131 @@
+//! What identifies the objects of FITS files.
+
+use std::{fs, path::Path};
+
+use lucarne::{
+    fits::{CardValue, Writer},
+    pipeline::Pipeline,
+    source::fits::Fits,
+};
+
+use super::{key, read, source::strings, text};
+
+fn write(path: &Path, keys: &[(String, CardValue)]) {
+    let mut file = Writer::new();
+    file.image(&[2, 2], &[1.0; 4], keys);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, file.into_bytes()).unwrap();
+}
+
+fn ids(settings: Fits) -> Vec<String> {
+    strings(&read(settings).rows, "object_id").into_iter().flatten().collect()
+}
+
+#[test]
+fn paths_below_the_named_folder_tell_files_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |path: &str| folder.path().join(path);
+    write(&at("tract1/0001.fits"), &[]);
+    write(&at("tract2/0001.fits"), &[]);
+    assert_eq!(ids(Fits::new([text(folder.path())])), ["tract1/0001", "tract2/0001"]);
+    assert_eq!(ids(Fits::new([text(&at("tract*/*.fits"))])), ["tract1/0001", "tract2/0001"]);
+    assert_eq!(ids(Fits::new([text(&at("tract1/*.fits"))])), ["0001"]);
+    let (first, second) = (text(&at("tract1/0001.fits")), text(&at("tract2/0001.fits")));
+    let whole = second.strip_suffix(".fits").unwrap().to_owned();
+    assert_eq!(ids(Fits::new([first, second])), ["0001".to_owned(), whole]);
+}
+
+#[test]
+fn integers_beyond_64_bits_are_whole_ids() {
+    let folder = tempfile::tempdir().unwrap();
+    let expected = ["10133099161583616000", "10133099161583616512"];
+    for (number, id) in expected.iter().enumerate() {
+        let keys = [("SPECOBJ".to_owned(), CardValue::BigInteger((*id).to_owned()))];
+        write(&folder.path().join(format!("{number}.fits")), &keys);
+    }
+    let mut settings = Fits::new([text(folder.path())]);
+    settings.id = Some("SPECOBJ".into());
+    settings.columns.insert("spec".into(), "SPECOBJ".into());
+    let rows = read(settings).rows;
+    for column in ["object_id", "spec"] {
+        assert_eq!(strings(&rows, column), expected.map(|id| Some(id.to_owned())));
+    }
+}
+
+#[test]
+fn an_object_that_several_cutouts_share_is_not_their_identity() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["a", "b", "c"] {
+        write(&folder.path().join(format!("{name}.fits")), &[key("OBJECT", "COSMOS")]);
+    }
+    let settings = Fits::new([text(folder.path())]);
+    assert_eq!(ids(settings.clone()), ["a", "b", "c"]);
+    // Who names the key gets it.
+    let chosen = Fits { id: Some("OBJECT".into()), ..settings };
+    assert_eq!(ids(chosen), ["COSMOS"; 3]);
+    write(&folder.path().join("a.fits"), &[key("OBJECT", "NGC 1")]);
+    write(&folder.path().join("b.fits"), &[key("OBJECT", "NGC 2")]);
+    assert_eq!(ids(Fits::new([text(folder.path())])), ["NGC 1", "NGC 2", "COSMOS"]);
+}
+
+#[test]
+fn cutouts_of_one_field_get_different_noise() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["a", "b"] {
+        let mut file = Writer::new();
+        let keys = [key("OBJECT", "COSMOS"), key("BUNIT", "nJy"), key("FILTER", "r")];
+        let scale = ("PIXSCALE".to_owned(), CardValue::Real(0.2));
+        file.image(&[16, 16], &[100.0; 256], &[&keys[..], &[scale]].concat());
+        fs::write(folder.path().join(format!("{name}.fits")), file.into_bytes()).unwrap();
+    }
+    let document = format!(
+        "source: {{ fits: {{ paths: ['{}'], bands: [r] }} }}\n\
+         transform: {{ dead: {{ dead_pixels: {{ image: image, fraction: 0.5 }} }} }}\n",
+        folder.path().display()
+    );
+    let rows: Vec<_> = Pipeline::from_yaml(document).stream().unwrap().collect::<Result<_, _>>().unwrap();
+    let rows = arrow::compute::concat_batches(&rows[0].schema(), &rows).unwrap();
+    let (pixels, size) = lucarne::batch::list_values(&rows, "dead").unwrap();
+    assert_ne!(pixels[..size], pixels[size..]);
+}
+
+#[test]
+fn columns_of_numbers_hold_what_any_file_has() {
+    use arrow::{
+        array::{Array, AsArray},
+        datatypes::Float64Type,
+    };
+    let folder = tempfile::tempdir().unwrap();
+    for number in 0..70 {
+        let exptime = if number < 66 { CardValue::Integer(30) } else { CardValue::Real(30.5) };
+        let seeing = match number % 3 {
+            0 => CardValue::Real(0.5),
+            1 => CardValue::Text("NaN".into()),
+            _ => CardValue::Text("0.75".into()),
+        };
+        let coordinates = match number % 4 {
+            0 => (CardValue::Real(150.1), CardValue::Real(2.2)),
+            1 => (CardValue::Text("10:00:28.6".into()), CardValue::Text("-00:30:00".into())),
+            2 => (CardValue::Text("150.1".into()), CardValue::Text("2.2".into())),
+            _ => (CardValue::Text(String::new()), CardValue::Text("N/A".into())),
+        };
+        let keys = [("EXPTIME", exptime), ("SEEING", seeing), ("RA", coordinates.0), ("DEC", coordinates.1)];
+        write(&folder.path().join(format!("c{number:03}.fits")), &keys.map(|(key, value)| (key.to_owned(), value)));
+    }
+    let mut settings = Fits::new([text(folder.path())]);
+    settings.columns =
+        [("exptime", "EXPTIME"), ("seeing", "SEEING")].map(|(name, key)| (name.into(), key.into())).into();
+    (settings.ra, settings.dec) = (Some("RA".into()), Some("DEC".into()));
+    let output = read(settings);
+    assert_eq!((output.rows.num_rows(), output.rejects.len()), (70, 0));
+    let values = |name: &str| -> Vec<Option<f64>> {
+        output.rows.column_by_name(name).unwrap().as_primitive::<Float64Type>().iter().collect()
+    };
+    assert_eq!((values("exptime")[0], values("exptime")[66]), (Some(30.0), Some(30.5)));
+    assert_eq!(values("seeing")[..3], [Some(0.5), None, Some(0.75)]);
+    assert_eq!(values("dec")[..4], [Some(2.2), Some(-0.5), Some(2.2), None]);
+    let ra = values("ra");
+    assert_eq!((ra[0], ra[2], ra[3]), (Some(150.1), Some(150.1), None));
+    assert!((ra[1].unwrap() - (150.0 + 28.6 / 240.0)).abs() < 1e-12);
+    assert_eq!(output.rows.column_by_name("ra").unwrap().null_count(), 17);
+}
