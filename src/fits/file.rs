@@ -11,6 +11,7 @@ use super::{
     bytes::Bytes,
     error::Reason,
     pixels::{PixelData, PixelFormat},
+    section::SectionReader,
     structure,
     tiles::{self, DecodedPixels},
 };
@@ -89,21 +90,34 @@ impl FitsFile {
         self.read(hdu, Some(pixels))
     }
 
+    /// A reader of sections of an image: of cutouts of one that is much larger.
+    ///
+    /// # Errors
+    /// As [`Self::image`], and when the header of a compressed image is wrong.
+    pub fn sections(&self, hdu: usize) -> Result<SectionReader<'_>, FitsError> {
+        let reader = self.readable(hdu).and_then(|hdu| {
+            let data = self.bytes.part(hdu.data_start, hdu.data_len);
+            SectionReader::new(&self.name, hdu, data)
+        });
+        reader.map_err(|reason| FitsError::new(&self.name, Some(hdu), reason))
+    }
+
     fn read(&self, index: usize, part: Option<&Range<usize>>) -> Result<Image<'_>, FitsError> {
+        self.readable(index)
+            .and_then(|hdu| {
+                let (first, pixels) = self.pixels(hdu, part)?;
+                Ok(Image { shape: hdu.shape.clone(), first, pixels })
+            })
+            .map_err(|reason| FitsError::new(&self.name, Some(index), reason))
+    }
+
+    /// An HDU, if it is an image that can be read.
+    fn readable(&self, index: usize) -> Result<&Hdu, Reason> {
         let missing = || {
             let count = self.hdus.len();
             Reason::from(format!("is missing: the file has {count} HDU{}", if count == 1 { "" } else { "s" }))
         };
-        let hdu = self.hdus.get(index).ok_or_else(missing);
-        hdu.and_then(|hdu| {
-            let (first, pixels) = self.pixels(hdu, part)?;
-            Ok(Image { shape: hdu.shape.clone(), first, pixels })
-        })
-        .map_err(|reason| FitsError::new(&self.name, Some(index), reason))
-    }
-
-    /// The pixels of an image, and the number of the first of them.
-    fn pixels(&self, hdu: &Hdu, part: Option<&Range<usize>>) -> Result<(usize, PixelData<'_>), Reason> {
+        let hdu = self.hdus.get(index).ok_or_else(missing)?;
         if let Some(damage) = &hdu.damage {
             return Err(damage.clone().into());
         }
@@ -111,6 +125,11 @@ impl FitsFile {
             let empty = if matches!(hdu.kind, HduKind::Image | HduKind::Compressed) { " without pixels" } else { "" };
             return Err(format!("is {}{empty}, expected an image", hdu.kind.name()).into());
         }
+        Ok(hdu)
+    }
+
+    /// The pixels of an image, and the number of the first of them.
+    fn pixels(&self, hdu: &Hdu, part: Option<&Range<usize>>) -> Result<(usize, PixelData<'_>), Reason> {
         if hdu.kind == HduKind::Compressed {
             let DecodedPart { first, pixels, .. } = self.decoded(hdu, part)?;
             return Ok((first, PixelData::Decoded(pixels)));

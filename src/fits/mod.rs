@@ -12,6 +12,7 @@ mod error;
 mod file;
 mod header;
 mod pixels;
+mod section;
 mod structure;
 mod tiles;
 mod write;
@@ -22,6 +23,7 @@ pub use self::{
     file::FitsFile,
     header::{CardValue, Header, WrongKey},
     pixels::Image,
+    section::{Section, SectionReader},
     write::Writer,
 };
 
@@ -99,5 +101,7 @@ impl Hdu {
 
 #[cfg(test)]
 mod cfitsio_tests;
+#[cfg(test)]
+mod section_tests;
 #[cfg(test)]
 mod tests;

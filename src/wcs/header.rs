@@ -50,7 +50,8 @@ pub(super) fn read(header: &Header) -> Result<Wcs, String> {
     };
     let mut parameters = indexed_keys(header, "PV")?;
     parameters.retain(|key| world.contains(&key.indices[0]));
-    let is_tpv = code == "TPV" || (code == "TAN" && parameters.iter().any(|key| key.indices[1] > 4));
+    let is_tpv =
+        code == "TPV" || (code == "TAN" && parameters.iter().any(|key| key.indices[1] > 4 && key.value != 0.0));
     if let (true, Some(IndexedKey { key, .. })) = (is_tpv && has_sip, parameters.first()) {
         return Err(format!("key `{key}` is a distortion beside SIP, expected one of them"));
     }

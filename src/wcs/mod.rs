@@ -6,9 +6,10 @@
 //!
 //! # Why not a crate
 //!
-//! `wcs` 0.4.2 of CDS, the only one in Rust, does not read TPV or `CUNIT`, takes longitude as the first axis, and ignores keys
-//! that it does not know. There is no kept binding to wcslib, whose licence (LGPL) `deny.toml` does not allow. What is here agrees
-//! with astropy and wcslib on 240 headers within 1e-6 pixel and 1e-9 degree (`tests/golden/wcs`).
+//! The crate `wcs` 0.4.2 of CDS, the only one that is kept, does not read TPV or `CUNIT`, takes the first axis for the longitude, and
+//! ignores keys that it does not know. Of the headers in `tests/golden/wcs` it reads none of the 31 with TPV, and none of the 48
+//! with SIP within 0.01 pixel. There is no kept binding to wcslib, whose licence (LGPL) `deny.toml` does not allow. What is here
+//! agrees with astropy and wcslib on all 240 within 1e-7 pixel and 1e-10 degree.
 
 mod axes;
 mod cutout;
@@ -174,5 +175,7 @@ fn times(matrix: [[f64; 2]; 2], [x, y]: [f64; 2]) -> [f64; 2] {
 
 #[cfg(test)]
 mod golden_tests;
+#[cfg(test)]
+mod speed_tests;
 #[cfg(test)]
 mod tests;
