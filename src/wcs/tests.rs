@@ -40,8 +40,11 @@ fn cards() -> Vec<(&'static str, CardValue)> {
     ]
 }
 
-/// The cards with some replaced, added, or (`None`) left out.
-fn with(changes: &[(&'static str, Option<CardValue>)]) -> Vec<(&'static str, CardValue)> {
+/// A card that is replaced or added, or (`None`) left out.
+type Change = (&'static str, Option<CardValue>);
+
+/// The cards with some changes.
+fn with(changes: &[Change]) -> Vec<(&'static str, CardValue)> {
     let mut cards = cards();
     for (key, value) in changes {
         cards.retain(|(other, _)| other != key);
@@ -50,11 +53,11 @@ fn with(changes: &[(&'static str, Option<CardValue>)]) -> Vec<(&'static str, Car
     cards
 }
 
-fn both_types(longitude: &'static str, latitude: &'static str) -> [(&'static str, Option<CardValue>); 2] {
+fn both_types(longitude: &'static str, latitude: &'static str) -> [Change; 2] {
     [("CTYPE1", Some(text(longitude))), ("CTYPE2", Some(text(latitude)))]
 }
 
-fn wcs(changes: &[(&'static str, Option<CardValue>)]) -> Result<Wcs, String> {
+fn wcs(changes: &[Change]) -> Result<Wcs, String> {
     Wcs::from_header(&header_of(&with(changes)))
 }
 
@@ -73,7 +76,7 @@ fn the_reference_pixel_counts_from_0_and_is_the_reference_position() {
 fn headers_that_could_move_positions_are_refused_by_their_key() {
     let is = |value: f64| Some(real(value));
     let types = both_types;
-    let cases: Vec<(Vec<(&'static str, Option<CardValue>)>, &str)> = vec![
+    let cases: Vec<(Vec<Change>, &str)> = vec![
         (vec![("CRPIX1", None)], "key `CRPIX1` is missing, expected a number"),
         (vec![("CRVAL2", None)], "key `CRVAL2` is missing, expected a number"),
         (vec![("CRVAL2", is(90.5))], "key `CRVAL2` is 90.5 degrees, expected -90 to 90"),
@@ -124,7 +127,7 @@ fn headers_that_could_move_positions_are_refused_by_their_key() {
 fn distortions_are_refused_where_readers_differ() {
     let sip = [&both_types("RA---TAN-SIP", "DEC--TAN-SIP")[..], &[("A_ORDER", Some(CardValue::Integer(2)))]].concat();
     let order = ("B_ORDER", Some(CardValue::Integer(2)));
-    let error = |more: &[(&'static str, Option<CardValue>)]| wcs(&[&sip[..], more].concat()).expect_err("refused");
+    let error = |more: &[Change]| wcs(&[&sip[..], more].concat()).expect_err("refused");
     assert_eq!(error(&[]), "key `B_ORDER` is missing, expected the order of SIP");
     assert_eq!(
         error(&[order.clone(), ("A_3_0", Some(real(1e-9)))]),
@@ -187,7 +190,7 @@ fn a_fold_of_the_distortion_has_no_pixel() {
 }
 
 /// A valid header of any projection, or with a distortion.
-fn drawn(stream: &mut Stream) -> Vec<(&'static str, Option<CardValue>)> {
+fn drawn(stream: &mut Stream) -> Vec<Change> {
     const TYPES: [(&str, &str); 12] = [
         ("RA---TAN", "DEC--TAN"),
         ("RA---SIN", "DEC--SIN"),

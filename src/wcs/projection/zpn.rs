@@ -1,5 +1,7 @@
 //! The zenithal polynomial projection (FITS WCS paper II, section 5.1.7), that of WFCAM and VISTA.
 
+use std::cmp::Ordering;
+
 use super::zenithal::PolarDistance;
 use crate::wcs::keys::IndexedKey;
 
@@ -67,16 +69,16 @@ impl ZpnPolynomial {
     pub(super) fn inverse(&self, radius: f64) -> Option<PolarDistance> {
         let (mut low, mut high) = (0.0, self.last);
         let (most, _) = self.value_and_slope(high);
-        if radius.partial_cmp(&most).is_none_or(|order| order.is_gt()) {
+        if radius.partial_cmp(&most).is_none_or(Ordering::is_gt) {
             return None;
         }
         let mut z = (radius / self.terms[1]).min(high);
         for _ in 0..MAX_STEPS {
             let (value, slope) = self.value_and_slope(z);
             if value > radius {
-                high = z
+                high = z;
             } else {
-                low = z
+                low = z;
             }
             let newton = z - (value - radius) / slope;
             let next = if newton > low && newton < high { newton } else { 0.5 * (low + high) };
