@@ -137,6 +137,9 @@ mod sync;
 #[doc(hidden)]
 pub mod table;
 pub mod transform;
+#[cfg(feature = "fits")]
+#[doc(hidden)]
+pub mod wcs;
 
 /// The version of Arrow whose batches and schemas are in the signatures here.
 pub use arrow;

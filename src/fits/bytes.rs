@@ -3,7 +3,7 @@
 use std::{
     borrow::Cow,
     fs::File,
-    io::{BufReader, Error, ErrorKind, Read, Seek, SeekFrom},
+    io::{BufReader, Error, ErrorKind, Read, Seek},
     ops::Range,
     path::Path,
     sync::OnceLock,
@@ -46,9 +46,25 @@ impl<'a> BytesPart<'a> {
 
     /// A range of its bytes.
     pub(super) fn get(&self, range: Range<u64>) -> Result<Cow<'a, [u8]>, Reason> {
-        let len = usize::try_from(range.end - range.start).map_err(|_| Reason::from("is larger than the memory"))?;
-        self.bytes.get(self.start + range.start, len)
+        self.bytes.get(self.start + range.start, length(&range)?)
     }
+
+    /// The same, read into a buffer if the file is not in memory: without an allocation once the buffer is long enough.
+    pub(super) fn get_in<'b>(&self, range: Range<u64>, buffer: &'b mut Vec<u8>) -> Result<&'b [u8], Reason>
+    where
+        'a: 'b,
+    {
+        self.bytes.get_in(self.start + range.start, length(&range)?, buffer)
+    }
+
+    /// Whether a read takes no call of the system.
+    pub(super) fn is_in_memory(&self) -> bool {
+        matches!(self.bytes, Bytes::Memory(_))
+    }
+}
+
+fn length(range: &Range<u64>) -> Result<usize, Reason> {
+    usize::try_from(range.end - range.start).map_err(|_| Reason::from("is larger than the memory"))
 }
 
 impl Bytes {
@@ -99,24 +115,45 @@ impl Bytes {
 
     /// A range of bytes; an error if the file ends before its end.
     pub(super) fn get(&self, start: u64, len: usize) -> Result<Cow<'_, [u8]>, Reason> {
-        if start.checked_add(len as u64).is_none_or(|end| end > self.len()) {
-            return Err(format!("ends at byte {}, expected {len} bytes from byte {start}", self.len()).into());
-        }
         match self {
-            Self::Memory(bytes) => Ok(Cow::Borrowed(&bytes[start as usize..start as usize + len])),
+            Self::Memory(bytes) => {
+                self.check_range(start, len).map(|()| Cow::Borrowed(&bytes[start as usize..][..len]))
+            }
+            Self::Disk { .. } => {
+                let mut piece = Vec::new();
+                self.get_in(start, len, &mut piece)?;
+                Ok(Cow::Owned(piece))
+            }
+        }
+    }
+
+    /// The same, read into a buffer if the file is on disk. The buffer is as long as the longest range so far.
+    fn get_in<'b>(&'b self, start: u64, len: usize, buffer: &'b mut Vec<u8>) -> Result<&'b [u8], Reason> {
+        self.check_range(start, len)?;
+        match self {
+            Self::Memory(bytes) => Ok(&bytes[start as usize..][..len]),
             Self::Disk { file, trouble, .. } => {
-                let mut file = file;
-                let mut piece = vec![0; len];
-                file.seek(SeekFrom::Start(start)).and_then(|_| file.read_exact(&mut piece)).map_err(|error| {
+                if buffer.len() < len {
+                    buffer.resize(len, 0);
+                }
+                let piece = &mut buffer[..len];
+                read_exact_at(file, piece, start).map_err(|error| {
                     if is_outside(&error) {
                         // The first is kept.
                         let _ = trouble.set(copy(&error));
                     }
                     unreadable(error)
                 })?;
-                Ok(Cow::Owned(piece))
+                Ok(piece)
             }
         }
+    }
+
+    fn check_range(&self, start: u64, len: usize) -> Result<(), Reason> {
+        if start.checked_add(len as u64).is_none_or(|end| end > self.len()) {
+            return Err(format!("ends at byte {}, expected {len} bytes from byte {start}", self.len()).into());
+        }
+        Ok(())
     }
 
     /// A part, which is read as needed. It has to lie within the file.
@@ -139,6 +176,18 @@ impl Bytes {
             Self::Disk { .. } => Vec::new(),
         }
     }
+}
+
+/// Reads without moving the position of the file, which threads may share: one call of the system.
+#[cfg(unix)]
+fn read_exact_at(file: &File, buffer: &mut [u8], start: u64) -> Result<(), Error> {
+    std::os::unix::fs::FileExt::read_exact_at(file, buffer, start)
+}
+
+#[cfg(not(unix))]
+fn read_exact_at(mut file: &File, buffer: &mut [u8], start: u64) -> Result<(), Error> {
+    file.seek(std::io::SeekFrom::Start(start))?;
+    file.read_exact(buffer)
 }
 
 fn copy(error: &Error) -> Error {
@@ -246,6 +295,11 @@ mod tests {
             let error = bytes.get(2, 3).expect_err("too long").report();
             assert_eq!(error, "ends at byte 4, expected 3 bytes from byte 2");
             assert!(bytes.get(5, 0).is_err() && bytes.get(u64::MAX, 2).is_err());
+            // A buffer that is longer than the range.
+            let mut buffer = vec![9; 8];
+            assert_eq!(bytes.part(1, 3).get_in(1..3, &mut buffer).expect("bytes"), [3, 4]);
+            assert_eq!(bytes.part(1, 3).get_in(0..1, &mut Vec::new()).expect("bytes"), [2]);
+            assert!(bytes.part(1, 3).get_in(1..4, &mut buffer).is_err());
         }
     }
 

@@ -13,6 +13,7 @@ use super::{
     error::Reason,
     integers::{self, IntegerScaling},
     pixels::{PixelData, PixelFormat},
+    section::SectionReader,
     structure,
     tiles::{self, DecodedPixel, DecodedPixels},
 };
@@ -122,7 +123,7 @@ impl FitsFile {
     /// As [`Self::image_part`], and when a pixel is not an integer.
     pub fn integer_part(&self, hdu: usize, pixels: &Range<usize>) -> Result<Vec<u64>, FitsError> {
         let read = || {
-            let hdu = self.hdu(hdu)?;
+            let hdu = self.readable(hdu)?;
             let bitpix = if hdu.kind == HduKind::Compressed { "ZBITPIX" } else { "BITPIX" };
             if hdu.header.required(bitpix)? < 0 {
                 return self.integers_in_floats(hdu, pixels);
@@ -146,8 +147,20 @@ impl FitsFile {
         Ok(floats.into_iter().map(integers::of_float).collect::<Result<_, String>>()?)
     }
 
+    /// A reader of sections of an image: of cutouts of one that is much larger.
+    ///
+    /// # Errors
+    /// As [`Self::image`], and when the header of a compressed image is wrong.
+    pub fn sections(&self, hdu: usize) -> Result<SectionReader<'_>, FitsError> {
+        let reader = self.readable(hdu).and_then(|hdu| {
+            let data = self.bytes.part(hdu.data_start, hdu.data_len);
+            SectionReader::new(&self.name, hdu, data)
+        });
+        reader.map_err(|reason| FitsError::new(&self.name, Some(hdu), reason))
+    }
+
     fn read(&self, index: usize, part: Option<&Range<usize>>) -> Result<Image<'_>, FitsError> {
-        self.hdu(index)
+        self.readable(index)
             .and_then(|hdu| {
                 let (first, pixels) = self.pixels(hdu, part)?;
                 Ok(Image { shape: hdu.shape.clone(), first, pixels })
@@ -155,8 +168,8 @@ impl FitsFile {
             .map_err(|reason| FitsError::new(&self.name, Some(index), reason))
     }
 
-    /// An undamaged HDU with pixels.
-    fn hdu(&self, index: usize) -> Result<&Hdu, Reason> {
+    /// An HDU, if it is an image that can be read.
+    fn readable(&self, index: usize) -> Result<&Hdu, Reason> {
         let hdu = self.hdus.get(index).ok_or_else(|| {
             let count = self.hdus.len();
             Reason::from(format!("is missing: the file has {count} HDU{}", if count == 1 { "" } else { "s" }))

@@ -14,6 +14,7 @@ mod file;
 mod header;
 mod integers;
 mod pixels;
+mod section;
 mod structure;
 mod table;
 mod tiles;
@@ -26,6 +27,7 @@ pub use self::{
     file::FitsFile,
     header::{CardValue, Header, WrongKey},
     pixels::Image,
+    section::{Section, SectionReader},
     write::Writer,
 };
 
@@ -108,5 +110,7 @@ impl Hdu {
 
 #[cfg(test)]
 mod cfitsio_tests;
+#[cfg(test)]
+mod section_tests;
 #[cfg(test)]
 mod tests;

@@ -72,7 +72,8 @@ impl PixelFormat {
         self.bitpix.unsigned_abs() as usize / 8
     }
 
-    fn decode(self, bytes: &[u8], out: &mut [f32]) {
+    /// Converts as many pixels as there are on both sides.
+    pub(super) fn decode(self, bytes: &[u8], out: &mut [f32]) {
         match self.bitpix {
             8 => self.integers(bytes, out, |[byte]: [u8; 1]| i64::from(byte)),
             16 => self.integers(bytes, out, |bytes| i64::from(i16::from_be_bytes(bytes))),

@@ -4,7 +4,10 @@ use super::{
     FuzzTarget,
     seeds::{files, texts},
 };
-use crate::fits::{CardValue, FitsFile, Hdu, HduKind, Limits, Writer};
+use crate::{
+    fits::{CardValue, FitsFile, Hdu, HduKind, Limits, Section, Writer},
+    wcs::{PixelPosition, Wcs},
+};
 
 /// Small, so that an image within the limits takes microseconds.
 const LIMITS: Limits = Limits { pixels: 1 << 16, gunzipped_bytes: 1 << 20 };
@@ -32,6 +35,10 @@ pub(super) const HEADER: FuzzTarget = FuzzTarget {
         "CONTINUE  'x&'",
         "HIERARCH A B = 1",
         "ZIMAGE  =                    T",
+        "CTYPE1  = 'RA---TAN-SIP'",
+        "CTYPE2  = 'DEC--SIN'",
+        "CUNIT1  = 'arcsec'",
+        "LATPOLE =                 90.0",
     ],
     max_bytes: 16 << 10,
     mutations: 20_000,
@@ -97,8 +104,13 @@ fn header(bytes: &[u8]) {
                 assert!(image.pixels() as u64 <= LIMITS.pixels && image.shape() == hdu.shape);
                 let mut pixels = vec![0.0; image.pixels()];
                 image.copy(0, &mut pixels);
+                sections(&file, index, &pixels);
             }
             Err(error) => assert!(!error.reason().is_empty()),
+        }
+        match Wcs::from_header(&hdu.header) {
+            Ok(wcs) => positions(&wcs),
+            Err(error) => assert!(!error.is_empty()),
         }
         if hdu.kind != HduKind::Damaged {
             render(hdu, &mut rendered);
@@ -112,6 +124,37 @@ fn header(bytes: &[u8]) {
     let sound = hdus.iter().filter(|hdu| hdu.kind != HduKind::Damaged);
     let described = |hdu: &Hdu| (hdu.kind, hdu.shape.clone(), hdu.header.clone(), hdu.damage.clone());
     assert!(sound.map(described).eq(again.hdus().iter().map(described)));
+}
+
+/// Compares sections with all pixels of an image: one of its middle, and its last pixel.
+fn sections(file: &FitsFile, hdu: usize, pixels: &[f32]) {
+    let mut reader = file.sections(hdu).expect("sections of an image that is read");
+    let [planes, height, width] = reader.shape();
+    assert_eq!(planes * height * width, pixels.len());
+    let middle = |length: usize| length / 3..(2 * length).div_ceil(3);
+    for (plane, rows, columns) in
+        [(planes / 2, middle(height), middle(width)), (planes - 1, height - 1..height, width - 1..width)]
+    {
+        let section = Section { plane, rows, columns };
+        let stride = section.columns.len() + 1;
+        let mut out = vec![0.0; section.rows.len() * stride];
+        reader.read(&section, &mut out, stride).expect("a section of an image that is read");
+        for (row, found) in section.rows.clone().zip(out.chunks(stride)) {
+            let expected = &pixels[(plane * height + row) * width..][section.columns.clone()];
+            assert!(found.iter().zip(expected).all(|(found, expected)| found.to_bits() == expected.to_bits()));
+        }
+    }
+}
+
+/// Maps positions, which are finite or errors.
+fn positions(wcs: &Wcs) {
+    for (x, y) in [(0.0, 0.0), (-1e4, 1e4), (1e300, -1e300)] {
+        if let Ok(sky) = wcs.pixel_to_sky(PixelPosition { x, y }) {
+            assert!((0.0..360.0).contains(&sky.ra_deg) && (-90.0..=90.0).contains(&sky.dec_deg));
+            let back = wcs.sky_to_pixel(sky);
+            assert!(back.is_err() || back.is_ok_and(|pixel| pixel.x.is_finite() && pixel.y.is_finite()));
+        }
+    }
 }
 
 /// Renders an HDU: its cards, and zeros for as many data as its keys say.
@@ -166,6 +209,7 @@ fn tiles(bytes: &[u8]) {
     for index in 0..file.hdus().len() {
         match pixels(&file, index) {
             Ok(first) => {
+                sections(&file, index, &first);
                 let second = pixels(&open().expect("the file again"), index).expect("the image again");
                 assert!(first.iter().map(|pixel| pixel.to_bits()).eq(second.iter().map(|pixel| pixel.to_bits())));
             }
@@ -184,6 +228,8 @@ fn header_seeds() -> Vec<Vec<u8>> {
     several.image(&[2, 3], &[1.0; 6], &[("EXTNAME".into(), CardValue::Text("G".into()))]);
     several.image(&[1, 2, 2], &[0.5; 4], &[("A LONG KEYWORD".into(), CardValue::Real(-1.5e-300))]);
     seeds.push(several.into_bytes());
+    seeds
+        .extend([("RA---TAN-SIP", "DEC--TAN-SIP"), ("RA---TPV", "DEC--TPV"), ("RA---ZPN", "DEC--ZPN")].map(on_the_sky));
     let cards = |cards: &[&str]| {
         let mut bytes: Vec<u8> = cards.iter().flat_map(|card| format!("{card:<80}").into_bytes()).collect();
         bytes.resize(bytes.len().next_multiple_of(BLOCK as usize), b' ');
@@ -222,4 +268,42 @@ fn header_seeds() -> Vec<Vec<u8>> {
     seeds.push(primary);
     seeds.extend(texts(&["SIMPLE  =", ""]));
     seeds
+}
+
+/// An image with world coordinates, and the parameters of all distortions.
+fn on_the_sky((longitude, latitude): (&str, &str)) -> Vec<u8> {
+    let text = |value: &str| CardValue::Text(value.to_owned());
+    let numbers = [
+        ("CRPIX1", 1.5),
+        ("CRPIX2", 2.0),
+        ("CRVAL1", 150.0),
+        ("CRVAL2", 2.0),
+        ("CD1_1", -1e-4),
+        ("CD1_2", 1e-5),
+        ("CD2_1", 1e-5),
+        ("CD2_2", 1e-4),
+        ("LONPOLE", 180.0),
+        ("PV1_1", 1.0),
+        ("PV2_1", 1.0),
+        ("PV2_3", -50.0),
+        ("PV1_39", 1e-3),
+        ("A_2_0", 1e-6),
+        ("B_0_3", 1e-9),
+    ];
+    // Each distortion alone.
+    let is_sip = longitude.ends_with("-SIP");
+    let keep = |key: &str| match key.split_once('_').map_or(key, |(name, _)| name) {
+        "PV1" => longitude == "RA---TPV",
+        "PV2" => !is_sip,
+        "A" | "B" => is_sip,
+        _ => true,
+    };
+    let mut cards = vec![("CTYPE1".to_owned(), text(longitude)), ("CTYPE2".to_owned(), text(latitude))];
+    cards.extend(["A_ORDER", "B_ORDER"].map(|key| (key.to_owned(), CardValue::Integer(3))));
+    cards.extend(
+        numbers.iter().filter(|(key, _)| keep(key)).map(|(key, value)| ((*key).to_owned(), CardValue::Real(*value))),
+    );
+    let mut file = Writer::new();
+    file.image(&[2, 3], &[1.0; 6], &cards);
+    file.into_bytes()
 }

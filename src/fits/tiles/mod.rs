@@ -15,11 +15,13 @@ mod parameters;
 mod plio;
 mod rice;
 mod scaling;
+mod section;
 mod shape;
 mod table;
 
 use std::ops::Range;
 
+pub(super) use self::section::TileSections;
 use self::{
     decoder::TileDecoder,
     scaling::{StoredPixels, TileScaling},
@@ -71,19 +73,42 @@ pub(super) fn decode<T: DecodedPixel>(
     let rows = data.get(table.rows(&part.tiles))?;
     let first = part.pixels.start;
     let mut pixels = vec![T::default(); part.pixels.len()];
-    let mut decoder = TileDecoder::default();
+    let mut reader = TileReader::default();
     for (number, row) in part.tiles.zip(rows.chunks_exact(table.row_bytes)) {
-        let named = |reason: String| format!("tile {}, {reason}", number + 1);
+        let (stored, mut scaling) = reader.stored(&table, data, number, row)?;
         let tile = table.grid.tile_box(number);
-        let stream = table.stream(row, &tile).map_err(named)?;
-        let mut scaling = table.scaling(number, row, stream.kind).map_err(named)?;
-        let bytes = data.get(stream.place.clone())?;
-        let stored = decoder.decode(&table, &stream, &bytes, &tile).map_err(named)?;
         let (length, starts) = table.grid.runs(&tile);
         for (run, start) in starts.enumerate() {
             let out = &mut pixels[start - first..][..length];
-            T::convert(&mut scaling, stored.run(run * length, length), out).map_err(named)?;
+            T::convert(&mut scaling, stored.run(run * length, length), out)
+                .map_err(|reason| format!("tile {}, {reason}", number + 1))?;
         }
     }
     Ok(DecodedPixels { first, pixels })
+}
+
+/// Reads single tiles. Buffers are reused.
+#[derive(Default)]
+struct TileReader {
+    decoder: TileDecoder,
+    stream: Vec<u8>,
+}
+
+impl TileReader {
+    /// The stored pixels of a tile, of which the table has this row, and how they are scaled.
+    fn stored(
+        &mut self,
+        table: &CompressedTable,
+        data: &BytesPart,
+        number: usize,
+        row: &[u8],
+    ) -> Result<(StoredPixels<'_>, TileScaling), Reason> {
+        let named = |reason: String| format!("tile {}, {reason}", number + 1);
+        let tile = table.grid.tile_box(number);
+        let stream = table.stream(row, &tile).map_err(named)?;
+        let scaling = table.scaling(number, row, stream.kind).map_err(named)?;
+        let bytes = data.get_in(stream.place.clone(), &mut self.stream)?;
+        let stored = self.decoder.decode(table, &stream, bytes, &tile).map_err(named)?;
+        Ok((stored, scaling))
+    }
 }

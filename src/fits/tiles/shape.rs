@@ -23,13 +23,48 @@ pub(super) struct TileGrid {
 /// A tile: its first pixel, and its sides. Tiles at the far edges are smaller.
 #[derive(Debug, Clone)]
 pub(super) struct TileBox {
-    start: Axes,
+    pub(super) start: Axes,
     pub(super) sides: Axes,
 }
 
 impl TileBox {
+    /// The pixels of a box that another one has too, along an axis.
+    pub(super) fn common(&self, other: &Self, axis: usize) -> Range<usize> {
+        let start = self.start[axis].max(other.start[axis]);
+        let end = (self.start[axis] + self.sides[axis]).min(other.start[axis] + other.sides[axis]);
+        start..end.max(start)
+    }
+
+    /// The number of a pixel of the image within the box.
+    pub(super) fn index(&self, pixel: &Axes) -> usize {
+        (0..MAX_AXES).fold(0, |index, axis| index * self.sides[axis] + pixel[axis] - self.start[axis])
+    }
+
     pub(super) fn pixels(&self) -> usize {
         self.sides.iter().product()
+    }
+}
+
+/// The tiles that have pixels of a rectangle of a plane.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct TilesOfRectangle {
+    pub(super) first: usize,
+    rows: usize,
+    columns: usize,
+    /// From a row of tiles to the next.
+    stride: usize,
+}
+
+impl TilesOfRectangle {
+    /// Their numbers, which grow.
+    pub(super) fn numbers(self) -> impl Iterator<Item = usize> {
+        let Self { first, rows, columns, stride } = self;
+        (0..rows).flat_map(move |row| (0..columns).map(move |column| first + row * stride + column))
+    }
+
+    /// The smallest range that has all of them.
+    pub(super) fn range(self) -> Range<usize> {
+        self.first..self.first + (self.rows - 1) * self.stride + self.columns
     }
 }
 
@@ -109,6 +144,34 @@ impl TileGrid {
             rest /= count;
         }
         TileBox { start, sides }
+    }
+
+    /// A rectangle of a plane, which is the number of its place along all axes but the fastest two. All have to lie within the
+    /// image.
+    pub(super) fn rectangle(&self, plane: usize, rows: &Range<usize>, columns: &Range<usize>) -> TileBox {
+        let (mut start, mut sides) = ([0; MAX_AXES], [1; MAX_AXES]);
+        let mut rest = plane;
+        for axis in (0..MAX_AXES - 2).rev() {
+            start[axis] = rest % self.shape[axis];
+            rest /= self.shape[axis];
+        }
+        start[MAX_AXES - 2..].copy_from_slice(&[rows.start, columns.start]);
+        sides[MAX_AXES - 2..].copy_from_slice(&[rows.len(), columns.len()]);
+        TileBox { start, sides }
+    }
+
+    /// The numbers of the tiles that have pixels of a rectangle: the first one, and how many follow each other in how many rows
+    /// of tiles.
+    pub(super) fn tiles_of(&self, rectangle: &TileBox) -> TilesOfRectangle {
+        let along = |axis: usize| self.shape[axis].div_ceil(self.tile[axis]);
+        let first =
+            (0..MAX_AXES).fold(0, |number, axis| number * along(axis) + rectangle.start[axis] / self.tile[axis]);
+        let count = |axis: usize| {
+            let (start, side) = (rectangle.start[axis], self.tile[axis]);
+            (start + rectangle.sides[axis]).div_ceil(side) - start / side
+        };
+        let (rows, columns) = (count(MAX_AXES - 2), count(MAX_AXES - 1));
+        TilesOfRectangle { first, rows, columns, stride: along(MAX_AXES - 1) }
     }
 
     /// The pixels of a tile that follow each other in the image: the length of each run, and where the runs begin.

@@ -1,9 +1,8 @@
 //! The size of a pixel, from the world coordinates of a header or its nominal keys.
 //!
-//! The rules are those of FITS WCS papers I and II (Greisen & Calabretta 2002, A&A 395, 1061; Calabretta & Greisen 2002, A&A 395,
-//! 1077): the step of a pixel in the plane of projection is `CDi_j`, or `CDELTi` times `PCi_j`, or `CDELTi` turned by `CROTAi`.
+//! The step of a pixel in the plane of projection is read by [`PixelMatrix`].
 
-use crate::fits::Header;
+use crate::{fits::Header, wcs::PixelMatrix};
 
 /// The most of a side that a cutout of a survey can have, arcsec. More is most often arcsec written where degrees are expected.
 const MAX_ARCSEC: f64 = 60.0;
@@ -11,8 +10,6 @@ const MAX_ARCSEC: f64 = 60.0;
 const TOLERANCE: f64 = 0.01;
 /// Keys with the nominal side of a pixel, arcsec.
 const NOMINAL: [&str; 4] = ["PIXSCALE", "PIXSCAL1", "SECPIX", "PIXELSCL"];
-/// Axes that are looked at.
-const MAX_AXES: usize = 9;
 
 /// Side of a pixel, arcsec, by the first of some headers that says it; `None` if none does.
 pub(super) fn pixel_scale_arcsec(headers: &[&Header]) -> Result<Option<f64>, String> {
@@ -21,7 +18,7 @@ pub(super) fn pixel_scale_arcsec(headers: &[&Header]) -> Result<Option<f64>, Str
     for header in headers {
         if by_wcs.is_none() {
             by_wcs = PixelMatrix::of(header)?
-                .map(|matrix| Ok::<_, String>((matrix.side_arcsec()?, matrix.keys)))
+                .map(|matrix| Ok::<_, String>((side_arcsec(&matrix)?, matrix.keys)))
                 .transpose()?;
         }
         for key in NOMINAL {
@@ -44,121 +41,23 @@ pub(super) fn pixel_scale_arcsec(headers: &[&Header]) -> Result<Option<f64>, Str
     Ok(by_wcs.map(|(side, _)| side).or(nominal.map(|(side, _)| side)))
 }
 
-/// The step of a pixel along both image axes.
-struct PixelMatrix {
-    /// Degrees along longitude and latitude (rows) for a pixel along x and y (columns).
-    degrees: [[f64; 2]; 2],
-    /// The keys that it was made from, for messages.
-    keys: &'static str,
-}
-
-impl PixelMatrix {
-    /// The matrix of a header with celestial axes.
-    fn of(header: &Header) -> Result<Option<Self>, String> {
-        let axis = |is: fn(&str) -> bool| {
-            (1..=MAX_AXES).find(|axis| header.text(&format!("CTYPE{axis}")).is_some_and(|text| is(axis_name(&text))))
-        };
-        let (Some(longitude), Some(latitude)) = (axis(is_longitude), axis(is_latitude)) else { return Ok(None) };
-        let world = [longitude, latitude];
-        if world.iter().sum::<usize>() != 3 {
-            // The image is not one of the sky.
-            return Ok(None);
+/// The side of a square pixel, arcsec.
+fn side_arcsec(matrix: &PixelMatrix) -> Result<f64, String> {
+    let [[a, b], [c, d]] = matrix.degrees.map(|row| row.map(|degrees| degrees * 3600.0));
+    let (x, y) = (a.hypot(c), b.hypot(d));
+    let keys = matrix.keys;
+    let side = plausible((a * d - b * c).abs().sqrt(), keys);
+    if x > 0.0 && y > 0.0 {
+        if (x / y - 1.0).abs() > TOLERANCE {
+            let (x, y) = (rounded(x), rounded(y));
+            return Err(format!("has pixels of {x} by {y} arcsec by {keys}, expected square ones"));
         }
-        let number = |key: String| header.number(&key).map_err(String::from);
-        // Old spelling: PC001002.
-        let terms = |name: &str, digits: usize| {
-            let mut terms = [[None; 2]; 2];
-            let mut is_there = false;
-            for (row, i) in world.into_iter().enumerate() {
-                for j in 1..=MAX_AXES {
-                    let key = if digits == 3 { format!("{name}{i:03}{j:03}") } else { format!("{name}{i}_{j}") };
-                    let term = number(key)?;
-                    is_there |= term.is_some();
-                    if let (Some(term), 1 | 2) = (term, j) {
-                        terms[row][j - 1] = Some(term);
-                    }
-                }
-            }
-            Ok::<_, String>(is_there.then_some(terms))
-        };
-        let step = [number(format!("CDELT{longitude}"))?, number(format!("CDELT{latitude}"))?];
-        let cd = terms("CD", 1)?;
-        let pc = terms("PC", 1)?.or(terms("PC", 3)?);
-        let crota = number(format!("CROTA{latitude}"))?;
-        let by_step = |pc: [[f64; 2]; 2]| [0, 1].map(|row| pc[row].map(|term| term * step[row].unwrap_or(1.0)));
-        let identity = |row: usize, column: usize| if world[row] == column + 1 { 1.0 } else { 0.0 };
-        let (matrix, keys) = match (pc, cd) {
-            (Some(pc), _) => {
-                let pc = [0, 1].map(|row| [0, 1].map(|column| pc[row][column].unwrap_or(identity(row, column))));
-                (by_step(pc), "`CDELT` and `PC`")
-            }
-            (None, Some(cd)) => (cd.map(|row| row.map(|term| term.unwrap_or(0.0))), "`CD`"),
-            (None, None) if step == [None; 2] => return Ok(None),
-            (None, None) => {
-                let (sin, cos) = crota.unwrap_or(0.0).to_radians().sin_cos();
-                let [x, y] = step.map(|step| step.unwrap_or(1.0));
-                // The axes of the image are those of the sky, turned; latitude may come first.
-                let turned = [[x * cos, -y * sin], [x * sin, y * cos]];
-                let ordered = if longitude < latitude { turned } else { turned.map(|[a, b]| [b, a]) };
-                (ordered, if crota.is_some() { "`CDELT` and `CROTA`" } else { "`CDELT`" })
-            }
-        };
-        let mut degrees = matrix;
-        for (row, axis) in degrees.iter_mut().zip(world) {
-            let key = format!("CUNIT{axis}");
-            let unit = header.text(&key).map_or(Ok(1.0), |unit| {
-                degrees_in(&unit)
-                    .ok_or_else(|| format!("key `{key}` is `{}`, expected a unit of angle", unit.escape_debug()))
-            })?;
-            row.iter_mut().for_each(|term| *term *= unit);
+        if (a * b + c * d).abs() > TOLERANCE * x * y {
+            let angle = rounded(((a * b + c * d) / (x * y)).acos().to_degrees());
+            return Err(format!("has axes at {angle} degrees by {keys}, expected a right angle"));
         }
-        Ok(Some(Self { degrees, keys }))
     }
-
-    /// The side of a square pixel, arcsec.
-    fn side_arcsec(&self) -> Result<f64, String> {
-        let [[a, b], [c, d]] = self.degrees.map(|row| row.map(|degrees| degrees * 3600.0));
-        let (x, y) = (a.hypot(c), b.hypot(d));
-        let keys = self.keys;
-        let side = plausible((a * d - b * c).abs().sqrt(), keys);
-        if x > 0.0 && y > 0.0 {
-            if (x / y - 1.0).abs() > TOLERANCE {
-                let (x, y) = (rounded(x), rounded(y));
-                return Err(format!("has pixels of {x} by {y} arcsec by {keys}, expected square ones"));
-            }
-            if (a * b + c * d).abs() > TOLERANCE * x * y {
-                let angle = rounded(((a * b + c * d) / (x * y)).acos().to_degrees());
-                return Err(format!("has axes at {angle} degrees by {keys}, expected a right angle"));
-            }
-        }
-        side
-    }
-}
-
-/// The name of an axis in `CTYPE`: `RA---TAN` is `RA`.
-fn axis_name(text: &str) -> &str {
-    text.get(..4).unwrap_or(text).trim_end_matches(['-', ' '])
-}
-
-fn is_longitude(name: &str) -> bool {
-    name == "RA" || (name.len() == 4 && (name.ends_with("LON") || name.ends_with("LN")))
-}
-
-fn is_latitude(name: &str) -> bool {
-    name == "DEC" || (name.len() == 4 && (name.ends_with("LAT") || name.ends_with("LT")))
-}
-
-/// The degrees of a unit of angle.
-fn degrees_in(unit: &str) -> Option<f64> {
-    Some(match unit.trim() {
-        "deg" | "degree" | "degrees" => 1.0,
-        "arcmin" | "arcminute" | "arcminutes" => 1.0 / 60.0,
-        "arcsec" | "arcsecond" | "arcseconds" | "asec" => 1.0 / 3600.0,
-        "mas" => 1.0 / 3.6e6,
-        "uas" => 1.0 / 3.6e9,
-        "rad" | "radian" | "radians" => 1f64.to_degrees(),
-        _ => return None,
-    })
+    side
 }
 
 /// A side, if a pixel of a survey can have it.
