@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::{FitsError, Hdu, HduKind, bytes::BytesPart, error::Reason, pixels::PixelFormat, tiles::TileSections};
 
-/// Up to so many bytes between the rows of a section are read with them, in one read for all rows: a call of the system takes as
+/// The most bytes between the rows of a section that are read with them, in one read for all rows: a call of the system takes as
 /// long as copying them.
 const GAP_BYTES: u64 = 4096;
 

@@ -6,7 +6,7 @@ use super::{
     distortion::Distortion,
     frame::check_frame,
     keys::{IndexedKey, indexed_keys, required_number},
-    native_pole::{Reference, native_pole},
+    native_pole::{ReferencePoint, native_pole},
     pixel_matrix::PixelMatrix,
     projection::{CODES, Projection},
     sip::{sip_distortion, unused_sip_key},
@@ -186,7 +186,7 @@ fn reference(
     axes: CelestialAxes,
     projection: &Projection,
     of_longitude: &[IndexedKey],
-) -> Result<Reference, String> {
+) -> Result<ReferencePoint, String> {
     let theta_deg = projection.theta_deg();
     let mut poles = [header.number("LONPOLE")?, header.number("LATPOLE")?];
     let mut own_poles = [None; 2];
@@ -216,5 +216,5 @@ fn reference(
         return Err(format!("key `CRVAL{}` is {dec_deg} degrees, expected -90 to 90", axes.latitude));
     }
     let [lonpole_deg, latpole_deg] = poles;
-    Ok(Reference { ra_deg, dec_deg, theta_deg, lonpole_deg, latpole_deg })
+    Ok(ReferencePoint { ra_deg, dec_deg, theta_deg, lonpole_deg, latpole_deg })
 }

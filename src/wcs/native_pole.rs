@@ -7,7 +7,7 @@ const ROUNDING: f64 = 1e-10;
 
 /// The reference of a header.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Reference {
+pub(super) struct ReferencePoint {
     /// `CRVAL`: the celestial coordinates of the reference, degrees.
     pub(super) ra_deg: f64,
     pub(super) dec_deg: f64,
@@ -21,8 +21,8 @@ pub(super) struct Reference {
 ///
 /// # Errors
 /// When no pole suits the reference, or `LATPOLE` has to choose one and cannot.
-pub(super) fn native_pole(reference: Reference) -> Result<NativePole, String> {
-    let Reference { ra_deg, dec_deg, theta_deg, lonpole_deg, latpole_deg } = reference;
+pub(super) fn native_pole(reference: ReferencePoint) -> Result<NativePole, String> {
+    let ReferencePoint { ra_deg, dec_deg, theta_deg, lonpole_deg, latpole_deg } = reference;
     // The default of LONPOLE, after equation 8.
     let phi_deg = lonpole_deg.unwrap_or(if dec_deg >= theta_deg { 0.0 } else { 180.0 });
     if theta_deg == 90.0 {

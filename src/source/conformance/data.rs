@@ -26,11 +26,12 @@ type Keys = Vec<(String, CardValue)>;
 /// The folder that `${data}` of the examples stands for.
 pub(super) fn folder() -> TempDir {
     let data = tempfile::tempdir().unwrap();
-    for folder in ["cutouts", "visits", "stamps", "objects", "lists", "run/objects", "run/_commits"] {
+    for folder in ["cutouts", "visits", "coadds", "stamps", "objects", "lists", "run/objects", "run/_commits"] {
         fs::create_dir_all(data.path().join(folder)).unwrap();
     }
     cutouts(&data.path().join("cutouts"));
     visits(&data.path().join("visits"));
+    coadds(&data.path().join("coadds"));
     stamps(data.path());
     fs::write(data.path().join("catalogue.csv"), "name,morphology,mag_r\nv0,spiral,20.5\nv2,merger,21\n").unwrap();
     parquet_file(&data.path().join("objects/a.parquet"), 0..7);
@@ -50,6 +51,22 @@ fn text(key: &str, value: &str) -> (String, CardValue) {
 
 fn pixels(count: usize, first: usize) -> Vec<f32> {
     (first..first + count).map(|pixel| (pixel % 251) as f32 / 8.0 - 3.0).collect()
+}
+
+/// An HDU for each of two bands; one file has another band, one has pixels without data.
+fn coadds(folder: &Path) {
+    for number in 0..5 {
+        let mut file = Writer::new();
+        file.image(&[], &[], &[("FLUXMAG0".to_owned(), CardValue::Real(6.3e10 + number as f64))]);
+        for (name, filter) in [("SCI_R", "HSC-R2"), ("SCI_G", if number == 3 { "HSC-Z" } else { "HSC-G" })] {
+            let mut image = pixels(5 * 5, number);
+            if number == 1 {
+                image[7] = -9999.0;
+            }
+            file.image(&[5, 5], &image, &[text("EXTNAME", name), text("FILTER", filter)]);
+        }
+        fs::write(folder.join(format!("{number}.fits")), file.into_bytes()).unwrap();
+    }
 }
 
 /// Cubes of several sizes in more than one split; every tenth file is not FITS, one has a NaN.
@@ -80,8 +97,10 @@ fn visits(folder: &Path) {
         }
         file.image(&[6, 6], &[2.0; 36], &[text("EXTNAME", "IVAR")]);
         if number != 3 {
-            let mask: Vec<f32> = (0..36).map(|pixel| f32::from(u8::from(pixel % 7 == 0))).collect();
-            file.image(&[6, 6], &mask, &[text("EXTNAME", "MASK")]);
+            let mask: Vec<u64> = (0..36).map(|pixel| u64::from(pixel % 7 == 0)).collect();
+            let plane = |(bit, name): (i64, &str)| (format!("MP_{name}"), CardValue::Integer(bit));
+            let planes = (0..).zip(["BAD", "SAT", "CR"]).map(plane).collect::<Vec<_>>();
+            file.integers(&[6, 6], &mask, &[&[text("EXTNAME", "MASK")], planes.as_slice()].concat());
         }
         file.image(&[3, 3], &[0.1; 9], &[text("EXTNAME", "PSF")]);
         let path = folder.join(format!("v{number}.fits.gz"));

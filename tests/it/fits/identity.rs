@@ -75,7 +75,8 @@ fn cutouts_of_one_field_get_different_noise() {
         let mut file = Writer::new();
         let keys = [key("OBJECT", "COSMOS"), key("BUNIT", "nJy"), key("FILTER", "r")];
         let scale = ("PIXSCALE".to_owned(), CardValue::Real(0.2));
-        file.image(&[16, 16], &[100.0; 256], &[&keys[..], &[scale]].concat());
+        let pixels: Vec<f32> = (0..256).map(|pixel| pixel as f32).collect();
+        file.image(&[16, 16], &pixels, &[&keys[..], &[scale]].concat());
         fs::write(folder.path().join(format!("{name}.fits")), file.into_bytes()).unwrap();
     }
     let document = format!(
