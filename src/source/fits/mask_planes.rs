@@ -95,9 +95,9 @@ fn named_planes(parts: &[&Header]) -> Vec<(String, u64)> {
 }
 
 /// The named planes among the bits of masked pixels, in words, with how many pixels each has.
-pub(super) fn counts_in_words(parts: &[&Header], pixels: impl Iterator<Item = u64> + Clone) -> String {
+pub(super) fn counts_in_words(parts: &[&Header], pixels: &[u64]) -> String {
     let named = named_planes(parts);
-    let count = |bits: u64| pixels.clone().filter(|pixel| pixel & bits != 0).count();
+    let count = |bits: u64| pixels.iter().filter(|pixel| **pixel & bits != 0).count();
     let counts: Vec<String> = named
         .iter()
         .map(|(name, bits)| (name, count(*bits)))
@@ -160,7 +160,7 @@ mod tests {
     #[test]
     fn masked_pixels_are_counted_by_plane() {
         let lsst = header(&[("MP_BAD", CardValue::Integer(0)), ("MP_CR", CardValue::Integer(3))]);
-        assert_eq!(counts_in_words(&[&lsst], [1, 9, 8, 16].into_iter()), " (BAD 2, CR 2)");
-        assert_eq!(counts_in_words(&[&header(&[])], [1].into_iter()), "");
+        assert_eq!(counts_in_words(&[&lsst], &[1, 9, 8, 16]), " (BAD 2, CR 2)");
+        assert_eq!(counts_in_words(&[&header(&[])], &[1]), "");
     }
 }

@@ -221,7 +221,8 @@ impl Row<'_> {
         let masked = || (0..bits.len()).filter(|index| bits[*index] != 0 && inside(*index));
         match self.settings.masked {
             Some(Policy::Reject) if masked().next().is_some() => {
-                let counts = mask_planes::counts_in_words(&headers, masked().map(|index| bits[index] & bad));
+                let bits_of_masked: Vec<u64> = masked().map(|index| bits[index] & bad).collect();
+                let counts = mask_planes::counts_in_words(&headers, &bits_of_masked);
                 let advice = if masked().any(|index| self.is_central(index)) {
                     "some are at the centre; `bad` chooses the planes that count"
                 } else {

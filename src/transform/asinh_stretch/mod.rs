@@ -101,6 +101,14 @@ struct StretchBound {
     factors: Vec<f32>,
 }
 
+/// Fluxes after `scale_to`.
+struct ScaledFluxes {
+    /// By band.
+    factors: Vec<f32>,
+    unit: Unit,
+    electrons_per_njy: Option<Vec<f64>>,
+}
+
 impl AsinhStretchTransform {
     /// The image, which must not be stretched already.
     fn input_layout(&self, input: &Schema) -> Result<ImageLayout, Diagnostic> {
@@ -113,10 +121,13 @@ impl AsinhStretchTransform {
         Ok(layout)
     }
 
-    /// The factors of `scale_to`, the unit of the result, and its electrons per nJy.
-    fn scaled(&self, input: &Schema, layout: &ImageLayout) -> Result<(Vec<f32>, Unit, Option<Vec<f64>>), Diagnostic> {
+    /// What `scale_to` makes of the image.
+    fn scaled(&self, input: &Schema, layout: &ImageLayout) -> Result<ScaledFluxes, Diagnostic> {
         let (key, reference, unit) = match &self.scale_to {
-            None => return Ok((vec![1.0; layout.bands.len()], layout.unit, layout.electrons_per_njy.clone())),
+            None => {
+                let (unit, electrons_per_njy) = (layout.unit, layout.electrons_per_njy.clone());
+                return Ok(ScaledFluxes { factors: vec![1.0; layout.bands.len()], unit, electrons_per_njy });
+            }
             Some(ScaleTo::Image(name)) => {
                 let other = image_layout(input, "scale_to.image", name)?;
                 if other.bands != layout.bands {
@@ -136,7 +147,7 @@ impl AsinhStretchTransform {
             return Err(Diagnostic::at(key, Code::OutOfRange, message));
         }
         let factors = reference.iter().zip(own).map(|(reference, own)| (reference / own) as f32).collect();
-        Ok((factors, unit, (unit == Unit::Electron).then_some(reference)))
+        Ok(ScaledFluxes { factors, unit, electrons_per_njy: (unit == Unit::Electron).then_some(reference) })
     }
 
     /// Stretches an image, or returns why the row is rejected. `sorted` is scratch space.
@@ -208,17 +219,18 @@ impl Transform for AsinhStretchTransform {
             (Ok(layout), Ok(constants)) => (layout, constants),
             (layout, constants) => return Err(layout.err().into_iter().chain(constants.err()).collect()),
         };
-        let (factors, unit, electrons) = self.scaled(input, &layout).map_err(|mistake| vec![mistake])?;
+        let scaled = self.scaled(input, &layout).map_err(|mistake| vec![mistake])?;
         if let Some(constants) = &constants {
             let (name, bands) = (self.image.as_str(), layout.bands.as_slice());
-            let images = ScaledImages { name, bands, unit, electrons_per_njy: electrons.as_deref() };
+            let electrons_per_njy = scaled.electrons_per_njy.as_deref();
+            let images = ScaledImages { name, bands, unit: scaled.unit, electrons_per_njy };
             constants.check(&images).map_err(|mistake| vec![mistake])?;
         }
         let constants = constants.map(|constants| constants.stretch);
         let stretch = constants.map(usable).transpose().map_err(|mistake| vec![mistake])?;
         let layout = ImageLayout { unit: Unit::Stretched, stretch: constants, electrons_per_njy: None, ..layout };
         let field = layout.field(&self.label);
-        self.bound = Some(StretchBound { layout, stretch, factors });
+        self.bound = Some(StretchBound { layout, stretch, factors: scaled.factors });
         Ok(vec![field])
     }
 

@@ -520,7 +520,7 @@ fn files_of_public_reports_give_their_right_values() {
         match case(&cases.join(name), pipeline) {
             Err(reason) => assert!(reason.contains(expected), "{name}/{pipeline}: {reason}"),
             Ok(output) => {
-                assert!(output.rejects.iter().all(|reject| reject.reason.contains(expected)), "{name}/{pipeline}")
+                assert!(output.rejects.iter().all(|reject| reject.reason.contains(expected)), "{name}/{pipeline}");
             }
         }
     }
