@@ -18,11 +18,11 @@ use super::{
     tiles::{self, DecodedPixel, DecodedPixels},
 };
 
-/// An open FITS file.
+/// An open FITS file, or several that are read as one.
 #[derive(Debug)]
 pub struct FitsFile {
-    name: String,
-    bytes: Bytes,
+    /// The name and the bytes of each file.
+    files: Vec<(String, Bytes)>,
     hdus: Vec<Hdu>,
     /// The last tiles that have pixels of several parts, and those of a mask.
     decoded: LastPart<f32>,
@@ -85,13 +85,46 @@ impl FitsFile {
         bytes
             .and_then(|bytes| structure::walk(&bytes, limits).map(|hdus| (bytes, hdus)))
             .map(|(bytes, hdus)| Self {
-                name: name.to_owned(),
-                bytes,
+                files: vec![(name.to_owned(), bytes)],
                 hdus,
                 decoded: Mutex::default(),
                 integers: Mutex::default(),
             })
             .map_err(|reason| FitsError::new(name, None, reason))
+    }
+
+    /// Several files as one: their HDUs follow each other, with new indices.
+    pub fn joined(files: Vec<Self>) -> Self {
+        let mut all =
+            Self { files: Vec::new(), hdus: Vec::new(), decoded: Mutex::default(), integers: Mutex::default() };
+        for Self { files, hdus, .. } in files {
+            let first = all.files.len();
+            for hdu in hdus {
+                all.hdus.push(Hdu { index: all.hdus.len(), file: first + hdu.file, ..hdu });
+            }
+            all.files.extend(files);
+        }
+        all
+    }
+
+    /// The HDUs of the file that has an HDU, the primary one first.
+    pub fn file_of(&self, hdu: usize) -> &[Hdu] {
+        let file = self.hdus.get(hdu).map_or(0, |hdu| hdu.file);
+        let start = self.hdus.partition_point(|hdu| hdu.file < file);
+        let end = self.hdus.partition_point(|hdu| hdu.file <= file);
+        &self.hdus[start..end]
+    }
+
+    /// The name of the file that has an HDU, and the index of the HDU in that file.
+    pub fn place_of(&self, hdu: usize) -> (&str, usize) {
+        let first = self.file_of(hdu).first();
+        let name = self.files.get(first.map_or(0, |first| first.file)).map_or("", |(name, _)| name);
+        (name, hdu - first.map_or(0, |first| first.index))
+    }
+
+    fn error(&self, hdu: usize, reason: Reason) -> FitsError {
+        let (name, index) = self.place_of(hdu);
+        FitsError::new(name, Some(index), reason)
     }
 
     /// The HDUs in order. One with an unusable header, or cut off, is the last that can be found.
@@ -137,7 +170,7 @@ impl FitsFile {
             IntegerScaling::of(&hdu.header)?.decode(&bytes, &mut integers);
             Ok(integers)
         };
-        read().map_err(|reason| FitsError::new(&self.name, Some(hdu), reason))
+        read().map_err(|reason| self.error(hdu, reason))
     }
 
     fn integers_in_floats(&self, hdu: &Hdu, part: &Range<usize>) -> Result<Vec<u64>, Reason> {
@@ -152,11 +185,9 @@ impl FitsFile {
     /// # Errors
     /// As [`Self::image`], and when the header of a compressed image is wrong.
     pub fn sections(&self, hdu: usize) -> Result<SectionReader<'_>, FitsError> {
-        let reader = self.readable(hdu).and_then(|hdu| {
-            let data = self.bytes.part(hdu.data_start, hdu.data_len);
-            SectionReader::new(&self.name, hdu, data)
-        });
-        reader.map_err(|reason| FitsError::new(&self.name, Some(hdu), reason))
+        let reader =
+            self.readable(hdu).and_then(|hdu| SectionReader::new(&self.files[hdu.file].0, hdu, self.data(hdu)));
+        reader.map_err(|reason| self.error(hdu, reason))
     }
 
     fn read(&self, index: usize, part: Option<&Range<usize>>) -> Result<Image<'_>, FitsError> {
@@ -165,7 +196,7 @@ impl FitsFile {
                 let (first, pixels) = self.pixels(hdu, part)?;
                 Ok(Image { shape: hdu.shape.clone(), first, pixels })
             })
-            .map_err(|reason| FitsError::new(&self.name, Some(index), reason))
+            .map_err(|reason| self.error(index, reason))
     }
 
     /// An HDU, if it is an image that can be read.
@@ -203,7 +234,7 @@ impl FitsFile {
         if end > all.end || start > end {
             return Err(format!("has fewer than {end} pixels").into());
         }
-        let data = self.bytes.part(hdu.data_start, hdu.data_len).get(start as u64 * size..end as u64 * size)?;
+        let data = self.data(hdu).get(start as u64 * size..end as u64 * size)?;
         Ok((data, start, format))
     }
 
@@ -221,8 +252,7 @@ impl FitsFile {
         if let Some(last) = last().as_ref().filter(|last| part.is_some_and(|part| has(last, part))) {
             return Ok(last.clone());
         }
-        let DecodedPixels { first, pixels } =
-            tiles::decode(&hdu.header, &self.bytes.part(hdu.data_start, hdu.data_len), part)?;
+        let DecodedPixels { first, pixels } = tiles::decode(&hdu.header, &self.data(hdu), part)?;
         let decoded = DecodedPart { hdu: hdu.index, first, pixels: Arc::new(pixels) };
         // Tiles that have more pixels have those of the next objects of a stack.
         if part.is_some_and(|part| part.len() < decoded.pixels.len()) {
@@ -233,16 +263,16 @@ impl FitsFile {
 
     /// The data of an HDU.
     pub(super) fn data(&self, hdu: &Hdu) -> BytesPart<'_> {
-        self.bytes.part(hdu.data_start, hdu.data_len)
+        self.files[hdu.file].1.part(hdu.data_start, hdu.data_len)
     }
 
     /// The error of the system because of which a part of the file could not be read, though the file may be good.
     pub fn trouble(&self) -> Option<&std::io::Error> {
-        self.bytes.trouble()
+        self.files.iter().find_map(|(_, bytes)| bytes.trouble())
     }
 
     /// The buffer of the bytes, to read the next file into.
     pub fn into_buffer(self) -> Vec<u8> {
-        self.bytes.into_buffer()
+        self.files.into_iter().next().map(|(_, bytes)| bytes.into_buffer()).unwrap_or_default()
     }
 }

@@ -92,6 +92,8 @@ pub struct Hdu {
     pub header: Header,
     /// Why it cannot be read, if it cannot.
     pub damage: Option<String>,
+    /// The number of its file, among those that are read as one.
+    file: usize,
     data_start: u64,
     data_len: u64,
 }

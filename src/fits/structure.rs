@@ -63,7 +63,16 @@ fn not_padding(bytes: &Bytes, at: u64) -> Result<Option<String>, Reason> {
 }
 
 fn damaged(index: usize, header: Header, data_start: u64, damage: String) -> Hdu {
-    Hdu { index, kind: HduKind::Damaged, shape: Vec::new(), header, data_start, data_len: 0, damage: Some(damage) }
+    Hdu {
+        index,
+        file: 0,
+        kind: HduKind::Damaged,
+        shape: Vec::new(),
+        header,
+        data_start,
+        data_len: 0,
+        damage: Some(damage),
+    }
 }
 
 fn check_magic(bytes: &Bytes) -> Result<(), Reason> {
@@ -110,7 +119,7 @@ fn read_hdu(bytes: &Bytes, at: u64, index: usize, limits: &Limits) -> Hdu {
     let shape = if kind == HduKind::Compressed { image_shape(&header, "ZNAXIS") } else { Ok(axes) };
     let shape = shape.and_then(|shape| bounded(shape, kind, limits)).and_then(|shape| damage.map_or(Ok(shape), Err));
     let (shape, damage) = shape.map_or_else(|reason| (Vec::new(), Some(reason)), |shape| (shape, None));
-    Hdu { index, kind, shape, header, data_start, data_len, damage }
+    Hdu { index, file: 0, kind, shape, header, data_start, data_len, damage }
 }
 
 /// The cards before `END`, and the position of the data.

@@ -114,6 +114,37 @@ impl Bands {
         self.0.is_empty()
     }
 
+    /// The number of the band that a file names, also as a word of a longer name.
+    pub(super) fn index_of(&self, found: &str) -> Option<usize> {
+        self.index_named(found).or_else(|| self.0.iter().position(|band| band.is_named(found)))
+    }
+
+    /// The number of the band with a name in files.
+    pub(super) fn index_named(&self, name: &str) -> Option<usize> {
+        let is_own = |band: &NamedBand| band.names().iter().any(|own| own.eq_ignore_ascii_case(name));
+        self.0.iter().position(is_own)
+    }
+
+    /// Whether a header names another band than one of these, by its number.
+    pub(super) fn contradicts(&self, band: usize, found: &str) -> bool {
+        !self.0[band].is_named(found)
+    }
+
+    /// Where a text last has one of the names of a band as a word, by the number of the band.
+    pub(super) fn last_in(&self, band: usize, text: &str) -> Option<std::ops::Range<usize>> {
+        let lower = text.to_ascii_lowercase();
+        let is_edge = |letter: Option<char>| letter.is_none_or(|letter| !letter.is_alphanumeric());
+        let words = self.0[band].names().iter().flat_map(|name| {
+            let name = name.to_ascii_lowercase();
+            let found = lower.match_indices(&name).map(|(at, word)| at..at + word.len());
+            found.collect::<Vec<_>>()
+        });
+        words
+            .filter(|word| is_edge(text[..word.start].chars().next_back()) && is_edge(text[word.end..].chars().next()))
+            // Of `HSC-G` and `G` the longer.
+            .max_by_key(|word| (word.end, std::cmp::Reverse(word.start)))
+    }
+
     /// Whether one of the bands has this name in a file.
     pub(super) fn contain(&self, found: &str) -> bool {
         self.0.iter().any(|band| band.is_named(found))
@@ -133,6 +164,11 @@ enum BandMismatch {
 }
 
 impl NamedBand {
+    /// Its names in files.
+    fn names(&self) -> &[String] {
+        if self.spellings.is_empty() { std::slice::from_ref(&self.name) } else { &self.spellings }
+    }
+
     /// Whether a name in a file is that of the band: equal but for case, or a word of it (`g DECam SDSS c0001`, `r_03`, `HSC-G`).
     fn is_named(&self, found: &str) -> bool {
         if !self.spellings.is_empty() {

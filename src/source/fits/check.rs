@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 
 use super::{
-    Axis, Bands, Fits, MaskPlane,
+    Axis, Bands, Fits, Layout, MaskPlane,
+    inputs::Pattern,
     schema::{IMAGE, MASK, PSF, VARIANCE},
     units::{Measure, PixelUnit},
 };
@@ -31,6 +32,19 @@ fn check_paths_and_bands(settings: &Fits, diagnostics: &mut Vec<Diagnostic>) {
     }
     if settings.size == Some(0) {
         refuse("size", Code::OutOfRange, "`size` is 0, expected at least 1 pixel", "the side of the images in pixels");
+    }
+    if settings.layout == Layout::FilePerBand && settings.bands.is_none() {
+        let help = "`bands: [g, r, i]`, or `bands: { g: HSC-G }` with the names that files have";
+        refuse("layout", Code::MissingKey, "`layout: file_per_band` needs `bands`", help);
+    }
+    if let Some(pattern) = &settings.pattern {
+        let help = "`pattern: \"{object}_{band}.fits\"`";
+        if settings.layout != Layout::FilePerBand {
+            refuse("pattern", Code::Conflict, "`pattern` has no effect without `layout: file_per_band`", help);
+        } else if Pattern::parse(pattern).is_none() {
+            let message = "`pattern` must have `{object}` and `{band}`, each once, and something between them";
+            refuse("pattern", Code::OutOfRange, message, help);
+        }
     }
     let axes = settings.axes.as_deref().unwrap_or(&[Axis::Y, Axis::X]);
     let count = |axis: Axis| axes.iter().filter(|own| **own == axis).count();

@@ -7,7 +7,9 @@ use super::{
     objects::ObjectPlanes,
     roles::{HduName, HduRole},
 };
-use crate::fits::Hdu;
+use std::ops::Range;
+
+use crate::fits::{FitsFile, Hdu};
 
 /// The most HDUs of a mask whose planes are told apart by their bits: a column has 64 of them.
 const MAX_MASKS: usize = 2;
@@ -27,6 +29,8 @@ pub(super) struct CompanionHdus {
     psf: Vec<CompanionHdu>,
     /// The names of the image HDUs, in their order.
     images: Vec<HduName>,
+    /// The HDUs of the file of each image, where they are in several files.
+    files: Vec<Range<usize>>,
 }
 
 impl CompanionHdus {
@@ -61,6 +65,16 @@ impl CompanionHdus {
         found
     }
 
+    /// Those of files that are the bands of an object: a companion belongs to the image of its file.
+    pub(super) fn of_files(file: &FitsFile, images: &[usize], settings: &Fits) -> Self {
+        let hdus = |image: &usize| {
+            let hdus = file.file_of(*image);
+            let first = hdus.first().map_or(0, |first| first.index);
+            first..first + hdus.len()
+        };
+        Self { files: images.iter().map(hdus).collect(), ..Self::of(file.hdus(), images, settings) }
+    }
+
     fn holding(&self, companion: Companion) -> &[CompanionHdu] {
         match companion {
             Companion::Variance => &self.variance,
@@ -72,9 +86,12 @@ impl CompanionHdus {
     /// The HDUs that belong to an image (by its number among the images): several for a mask in parts, one for all else. The error
     /// is the reason why they are not known.
     fn of_image(&self, wanted: Companion, number: usize) -> Result<Vec<&CompanionHdu>, String> {
-        let all: Vec<&CompanionHdu> = self.holding(wanted).iter().collect();
+        let is_in_file = |own: &&CompanionHdu| self.files.get(number).is_none_or(|file| file.contains(&own.hdu));
+        let all: Vec<&CompanionHdu> = self.holding(wanted).iter().filter(is_in_file).collect();
         let what = word(wanted);
-        let (images, image) = (self.images.len(), &self.images[number]);
+        // Of several files, each has one image.
+        let images = if self.files.is_empty() { self.images.len() } else { 1 };
+        let image = &self.images[number];
         let in_words = || self.image_in_words(number);
         if all.is_empty() {
             return Err(format!("has no {what} HDU"));

@@ -156,7 +156,7 @@ impl<'a> Context<'a> {
     /// The headers of an HDU: its own, then the primary one.
     fn headers(&self, hdu: usize) -> Vec<&'a Header> {
         let own = self.file.hdus().get(hdu).map(|hdu| &hdu.header);
-        let primary = self.file.hdus().first().filter(|_| hdu > 0).map(|hdu| &hdu.header);
+        let primary = self.file.file_of(hdu).first().filter(|primary| primary.index != hdu).map(|hdu| &hdu.header);
         [own, primary].into_iter().flatten().collect()
     }
 
@@ -281,7 +281,7 @@ impl<'a> Context<'a> {
     /// The factor f that makes a number of a variance plane that of the column, as the unit of the plane says: f^2 for a variance,
     /// f^2 for the square of a sigma, f^2 for the inverse of a weight.
     fn variance_factor(&self, hdu: usize, form: VarianceForm, image: &PlaneUnit) -> Result<f64, String> {
-        let header = self.file.hdus().get(hdu).filter(|_| hdu > 0).map(|hdu| &hdu.header);
+        let header = self.file.hdus().get(hdu).map(|hdu| &hdu.header);
         let Some(text) = header.and_then(|header| header.text("BUNIT")) else { return Ok(image.factor) };
         let power = match form {
             VarianceForm::Variance | VarianceForm::Unsaid => 2,

@@ -74,7 +74,7 @@ impl FileIds {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct RowIdentity {
     pub id: String,
-    /// `file[hdus]`, or `file[hdu][entry]` in a cube with four axes.
+    /// `file[hdus]`, `file[hdu][entry]` in a cube with four axes, or `file[hdu],file[hdu]` for bands in several files.
     pub origin: String,
     /// Whether a header gives the id.
     pub by_header: bool,
@@ -96,7 +96,10 @@ impl UnnamedRow<'_> {
         let Self { file, found, name, file_id } = self;
         let hdus = found.hdus.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
         let entry = found.entry.map(|entry| format!("[{entry}]")).unwrap_or_default();
-        let origin = format!("{name}[{hdus}]{entry}");
+        let origin = match found.is_of_several_files {
+            false => format!("{name}[{hdus}]{entry}"),
+            true => origin_in_files(file, &found.hdus),
+        };
         // The primary header names the file, so it cannot name one of several objects.
         let mut headers = headers_of(file, found).take(if found.shares_file { 1 } else { 2 });
         let named = key.and_then(|key| headers.find_map(|header| header.text(key)));
@@ -107,6 +110,16 @@ impl UnnamedRow<'_> {
         });
         RowIdentity { id, origin, by_header }
     }
+}
+
+/// The origin of an object whose bands are in several files: `folder/a_g.fits[0],a_r.fits[0]`.
+fn origin_in_files(file: &fits::FitsFile, hdus: &[usize]) -> String {
+    let place = |(number, hdu): (usize, &usize)| {
+        let (name, index) = file.place_of(*hdu);
+        let name = if number == 0 { name } else { name.rsplit('/').next().unwrap_or(name) };
+        format!("{name}[{index}]")
+    };
+    hdus.iter().enumerate().map(place).collect::<Vec<_>>().join(",")
 }
 
 /// Two objects that a header key does not tell apart.
@@ -223,7 +236,7 @@ impl SeenIds {
 }
 
 /// A path without the ending of its last name, which may be two: `.fits.gz`.
-fn without_ending(path: &str) -> &str {
+pub(super) fn without_ending(path: &str) -> &str {
     let short = COMPRESSED.iter().find_map(|ending| path.strip_suffix(ending)).unwrap_or(path);
     let start = short.rfind('/').map_or(0, |slash| slash + 1);
     match short[start..].rfind('.') {

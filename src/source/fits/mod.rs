@@ -23,6 +23,7 @@ mod description;
 mod header_columns;
 mod identity;
 mod image_hdus;
+mod inputs;
 mod mask_planes;
 mod null_words;
 mod objects;
@@ -39,6 +40,7 @@ mod units;
 mod zero_point;
 
 use std::{
+    ops::Range,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -54,7 +56,7 @@ pub use self::{
     settings::{Companion, EmptyBand, Fits, Layout, Policy},
     zero_point::{NumberKey, NumbersOrKey, OneOrMany},
 };
-use self::{plan::FitsPlan, reader::FitsReader};
+use self::{inputs::Inputs, plan::FitsPlan, reader::FitsReader};
 use crate::{
     error::{Diagnostic, Error, Result},
     io::{
@@ -105,7 +107,7 @@ impl Source for FitsSource {
     fn bind(&mut self) -> Result<SchemaRef, Vec<Diagnostic>> {
         let Expansion { files, left_out } = RULES.expand_named("paths", &self.settings.paths)?;
         left_out.iter().for_each(|left_out| tracing::warn!("source `fits`: left out of {left_out}"));
-        let plan = FitsPlan::new(self.settings.clone(), &files)?;
+        let plan = FitsPlan::new(self.settings.clone(), Inputs::of(&self.settings, &files)?)?;
         let schema = plan.schema.clone();
         self.plan = Some(Arc::new(plan));
         Ok(schema)
@@ -120,12 +122,13 @@ impl Source for FitsSource {
     }
 
     fn splits(&self) -> Result<Vec<Split>> {
-        let one_row_per_file = matches!(self.settings.layout, Layout::Cube | Layout::HduPerBand);
-        let split = |(index, files): (usize, &[PathBuf])| Split {
-            id: split_id(index, files),
-            rows: one_row_per_file.then_some(files.len() as u64),
+        let one_row_each = matches!(self.settings.layout, Layout::Cube | Layout::HduPerBand | Layout::FilePerBand);
+        let inputs = &self.plan()?.inputs;
+        let split = |index| {
+            let inputs_of_split = range_of(index, inputs);
+            Split { id: split_id(index, inputs), rows: one_row_each.then_some(inputs_of_split.len() as u64) }
         };
-        Ok(self.plan()?.files.chunks(FILES_PER_SPLIT).enumerate().map(split).collect())
+        Ok((0..inputs.len().div_ceil(FILES_PER_SPLIT)).map(split).collect())
     }
 
     fn open(&self, split: &Split, offset: u64) -> Result<Box<dyn Reader>> {
@@ -133,17 +136,27 @@ impl Source for FitsSource {
         let changed =
             || Error::data(format!("the files of split `{}` are not those that the run began with", split.id));
         let index: usize = split.id.split(' ').next().and_then(|index| index.parse().ok()).ok_or_else(changed)?;
-        let files = plan.files.chunks(FILES_PER_SPLIT).nth(index).ok_or_else(changed)?;
-        if split_id(index, files) != split.id {
+        let range = range_of(index, &plan.inputs);
+        if range.is_empty() || split_id(index, &plan.inputs) != split.id {
             return Err(changed());
         }
-        let start = index * FILES_PER_SPLIT;
-        Ok(Box::new(FitsReader::open(plan.clone(), start..start + files.len(), offset)?))
+        Ok(Box::new(FitsReader::open(plan.clone(), range, offset)?))
     }
 }
 
 /// The id of a split: its number, sixteen digits of the digest of its file names, and the first name.
-fn split_id(index: usize, files: &[PathBuf]) -> String {
+fn split_id(index: usize, inputs: &Inputs) -> String {
+    let files: Vec<&PathBuf> = range_of(index, inputs).flat_map(|input| inputs.paths(input)).collect();
+    id_of_files(index, &files)
+}
+
+/// The files, or groups of files, of a split.
+fn range_of(index: usize, inputs: &Inputs) -> Range<usize> {
+    let start = index.saturating_mul(FILES_PER_SPLIT).min(inputs.len());
+    start..(start + FILES_PER_SPLIT).min(inputs.len())
+}
+
+fn id_of_files(index: usize, files: &[&PathBuf]) -> String {
     // A NUL ends each name, so that `ab`, `c` and `a`, `bc` differ.
     let names: Vec<u8> = files.iter().flat_map(|file| [file.as_os_str().as_encoded_bytes(), &[0]].concat()).collect();
     let digest = digest::of_bytes(&names);
@@ -167,8 +180,9 @@ mod tests {
     #[test]
     fn split_ids_do_not_change_between_versions() {
         let files = ["a.fits", "b.fits"].map(PathBuf::from);
+        let files: Vec<&PathBuf> = files.iter().collect();
         // printf 'a.fits\0b.fits\0' | sha256sum
-        assert_eq!(split_id(3, &files), "3 8070cb616900df44 a.fits");
-        assert_ne!(split_id(3, &files[..1]), split_id(3, &files));
+        assert_eq!(id_of_files(3, &files), "3 8070cb616900df44 a.fits");
+        assert_ne!(id_of_files(3, &files[..1]), id_of_files(3, &files));
     }
 }

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::{
     Fits, Layout,
     axes::{Axes, PlaneSet},
-    bands::{Bands, band_of, bands_of_cube, parse_bands, select},
+    bands::{Bands, SelectedBands, band_of, bands_of_cube, parse_bands, select},
     companions::{BareObject, CompanionHdus, VarianceForm},
     image_hdus::ImageHdus,
 };
@@ -30,6 +30,8 @@ pub(super) struct FileRow {
     pub entry: Option<usize>,
     /// Whether the file has other objects, which the keys of the primary header then describe too.
     pub shares_file: bool,
+    /// Whether its bands are in several files.
+    pub is_of_several_files: bool,
     /// Its planes, or the reason why it is rejected.
     pub object: Result<ObjectPlanes, String>,
 }
@@ -42,6 +44,8 @@ pub(super) struct FileRows {
     /// HDUs with pixels that are not read, in words; empty without any.
     pub(super) left_out: String,
     companions: CompanionHdus,
+    /// The bands of the images, where each has a file.
+    named: Option<Vec<String>>,
     /// The next row: its image HDU among these, and its entry.
     at: usize,
     entry: usize,
@@ -73,7 +77,28 @@ impl FileRows {
         }
         let companions = CompanionHdus::of(hdus, &found.images, settings);
         let left_out = found.left_out_in_words(hdus);
-        Ok(Self { layout, images: found.images, left_out, companions, at: 0, entry: 0 })
+        Ok(Self { layout, images: found.images, left_out, companions, named: None, at: 0, entry: 0 })
+    }
+
+    /// The one row of files that are the bands of an object, in the order of the bands, and the files as one.
+    pub(super) fn of_bands(
+        files: Vec<fits::FitsFile>,
+        settings: &Fits,
+        bands: &Bands,
+    ) -> Result<(fits::FitsFile, Self), String> {
+        let (mut images, mut left_out, mut first) = (Vec::new(), String::new(), 0);
+        for (band, file) in files.iter().enumerate() {
+            let image = image_of_band(file, settings, bands, band);
+            let (image, others) = image.map_err(|reason| format!("`{}` {reason}", file.place_of(0).0))?;
+            images.push(first + image);
+            left_out = if left_out.is_empty() { others } else { left_out };
+            first += file.hdus().len();
+        }
+        let file = fits::FitsFile::joined(files);
+        let companions = CompanionHdus::of_files(&file, &images, settings);
+        let named = Some(bands.names());
+        let rows = Self { layout: Layout::HduPerBand, images, left_out, companions, named, at: 0, entry: 0 };
+        Ok((file, rows))
     }
 
     /// The next row of the file that these are the rows of.
@@ -84,10 +109,11 @@ impl FileRows {
             let images: Vec<&Hdu> = self.images.iter().filter_map(|index| hdus.get(*index)).collect();
             let only = std::mem::replace(&mut self.at, 1) == 0;
             return only.then(|| FileRow {
-                object: context.object_of_hdus(&images),
+                object: context.object_of_hdus(&images, self.named.as_ref()),
                 hdus: self.images.clone(),
                 entry: None,
                 shares_file: false,
+                is_of_several_files: self.named.is_some(),
             });
         }
         loop {
@@ -102,9 +128,39 @@ impl FileRows {
             let shares_file = self.images.len() > 1 || entries.is_some();
             let image = ImageHdu { hdu, number: self.at, entry, entries };
             let object = context.object_of_cube(&image, shares_file);
-            return Some(FileRow { hdus: vec![hdu.index], entry: entries.map(|_| entry), shares_file, object });
+            return Some(FileRow {
+                hdus: vec![hdu.index],
+                entry: entries.map(|_| entry),
+                shares_file,
+                is_of_several_files: false,
+                object,
+            });
         }
     }
+}
+
+/// The image HDU of the file of a band, and the HDUs that are left out, in words.
+fn image_of_band(
+    file: &fits::FitsFile,
+    settings: &Fits,
+    bands: &Bands,
+    band: usize,
+) -> Result<(usize, String), String> {
+    let hdus = file.hdus();
+    let found = ImageHdus::of(hdus, settings, None)?;
+    let [image] = found.images.as_slice() else {
+        return Err(format!("has {} image HDUs, expected one for its band: name it in `hdu`", found.images.len()));
+    };
+    let hdu = &hdus[*image];
+    usable(hdu)?;
+    let headers = [&hdu.header, &hdus[0].header];
+    if let Some(other) = headers.into_iter().find_map(|header| band_of(header, false))
+        && bands.contradicts(band, &other)
+    {
+        let (expected, other) = (&bands.names()[band], other.escape_debug());
+        return Err(format!("has the band `{other}`, expected `{expected}` by its name"));
+    }
+    Ok((*image, found.left_out_in_words(hdus)))
 }
 
 /// How many objects a cube with an axis of objects has; `None` for another image, which is one.
@@ -196,13 +252,16 @@ impl FileContext<'_> {
     }
 
     /// The object whose bands are HDUs.
-    fn object_of_hdus(&self, images: &[&Hdu]) -> Result<ObjectPlanes, String> {
+    fn object_of_hdus(&self, images: &[&Hdu], of_files: Option<&Vec<String>>) -> Result<ObjectPlanes, String> {
         let Self { hdus, companions, settings, bands } = self;
         let all = self.plane_per_hdu(images)?;
         let named: Option<Vec<String>> = images.iter().map(|hdu| band_of(&hdu.header, true)).collect();
         let primary = hdus.first().and_then(|hdu| hdu.header.text("BANDS"));
         let named = named.or_else(|| parse_bands(&primary?, images.len()));
-        let selected = select(named, images.len(), *bands)?;
+        let selected = match of_files {
+            None => select(named, images.len(), *bands)?,
+            Some(names) => SelectedBands { planes: (0..images.len()).collect(), names: names.clone() },
+        };
         let object = BareObject {
             hdus,
             image: all.select(&selected.planes),

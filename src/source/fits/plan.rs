@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use arrow::datatypes::{DataType, SchemaRef};
 
 use super::{
-    Catalogue, Fits,
+    Catalogue, Fits, Layout,
     bands::{Bands, quoted},
     catalogue::LoadedCatalogue,
     description::{Description, describe, unit_in_words},
     header_columns::KeyValues,
-    identity::{FileIds, FirstObject, FirstObjects, SeenIds, UnnamedRow, header_key, identifying_key},
+    identity::{FirstObject, FirstObjects, SeenIds, UnnamedRow, header_key, identifying_key},
+    inputs::Inputs,
     objects::{FileRow, FileRows, ObjectPlanes},
     row_pixels::pads,
     schema::{HeaderColumn, Layouts, schema},
@@ -18,7 +19,6 @@ use super::{
 use crate::{
     error::Diagnostic,
     fits::{self, Header, Limits},
-    io::paths::NamedFile,
 };
 
 /// Largest relative difference between pixel scales that count as equal.
@@ -30,8 +30,7 @@ const FIRST_FILES: usize = 64;
 pub(super) struct FitsPlan {
     pub settings: Fits,
     pub limits: Limits,
-    pub files: Vec<PathBuf>,
-    pub file_ids: FileIds,
+    pub inputs: Inputs,
     /// The header key that identifies objects.
     pub id_key: Option<String>,
     /// The ids so far, to report one that repeats.
@@ -52,28 +51,27 @@ struct Exemplar {
 
 impl FitsPlan {
     /// Reads the headers of the first files, and of more until one object fits the settings.
-    pub(super) fn new(settings: Fits, files: &[NamedFile]) -> Result<Self, Vec<Diagnostic>> {
+    pub(super) fn new(settings: Fits, inputs: Inputs) -> Result<Self, Vec<Diagnostic>> {
         let catalogue = settings.catalogue.as_ref().map(Catalogue::load).transpose()?;
         let limits = settings.limits();
-        let file_ids = FileIds::new(files);
-        let files: Vec<PathBuf> = files.iter().map(|file| file.path.clone()).collect();
         let mut columns: Vec<HeaderColumn> = settings.columns.iter().map(|(name, key)| key.column(name)).collect();
         let mut first_rows = FirstRows { values: vec![KeyValues::default(); columns.len()], ..FirstRows::default() };
         let mut first: Option<Exemplar> = None;
         let mut reason = None;
-        for (number, path) in files.iter().enumerate() {
+        for number in 0..inputs.len() {
             if first.is_some() && number >= FIRST_FILES {
                 first_rows.are_all = false;
                 break;
             }
             let is_first = first.is_none() && reason.is_none();
-            let named = NamedPath { path, id: file_ids.of_file(number, path), is_first };
-            match probe(&named, &settings, &columns, &mut first_rows) {
+            let input = ProbedInput { inputs: &inputs, number, is_first };
+            match input.probe(&settings, &columns, &mut first_rows) {
                 Ok(exemplar) => {
                     first.get_or_insert(exemplar);
                 }
                 Err(why) => {
-                    reason.get_or_insert(format!("`{}` {why}", path.display()));
+                    let path = inputs.paths(number).first().map(|path| path.display().to_string()).unwrap_or_default();
+                    reason.get_or_insert(format!("`{path}` {why}"));
                 }
             }
         }
@@ -86,14 +84,15 @@ impl FitsPlan {
         if let Some(report) = &report {
             tracing::warn!("source `fits`: {report}");
         }
-        if file_ids.renamed() > 0 {
-            let count = file_ids.renamed();
+        if inputs.ids().renamed() > 0 {
+            let count = inputs.ids().renamed();
             tracing::warn!(
                 "source `fits`: {count} of the files have the name of an earlier one: their ids are their paths"
             );
         }
         if let (Some(settings), Some(loaded)) = (&settings.catalogue, &catalogue)
-            && let Some(mistake) = settings.no_match(loaded, &first_rows.objects.lookups(settings, &file_ids, &id_key))
+            && let Some(mistake) =
+                settings.no_match(loaded, &first_rows.objects.lookups(settings, inputs.ids(), &id_key))
         {
             if first_rows.are_all {
                 return Err(vec![mistake]);
@@ -103,11 +102,11 @@ impl FitsPlan {
         let seen_ids = SeenIds::new(first_rows.objects.shared.is_none());
         let layouts = match first {
             Some(Exemplar { object, description }) => Layouts::of_object(&settings, &object, description)?,
-            None => Layouts::of_settings(&settings, files.len(), &reason.unwrap_or_default())?,
+            None => Layouts::of_settings(&settings, inputs.len(), &reason.unwrap_or_default())?,
         };
         let schema = schema(&settings, &layouts, &columns, catalogue.as_ref());
         let bands = settings.bands.clone().unwrap_or_else(|| layouts.image.bands.clone().into());
-        Ok(Self { settings, limits, files, file_ids, id_key, seen_ids, layouts, bands, columns, catalogue, schema })
+        Ok(Self { settings, limits, inputs, id_key, seen_ids, layouts, bands, columns, catalogue, schema })
     }
 
     /// Checks that an object fits the schema; the error is the reason why not.
@@ -172,10 +171,10 @@ impl FitsPlan {
 const PROBED_OBJECTS: usize = 1000;
 const FIRST_OBJECTS: usize = 16 * PROBED_OBJECTS;
 
-/// A file to probe.
-struct NamedPath<'a> {
-    path: &'a PathBuf,
-    id: String,
+/// A file, or the files of an object, to probe.
+struct ProbedInput<'a> {
+    inputs: &'a Inputs,
+    number: usize,
     /// Whether it is the first one, which stands for the others in what is reported.
     is_first: bool,
 }
@@ -195,58 +194,82 @@ impl Default for FirstRows {
     }
 }
 
-/// The first object of a file that fits the settings. The headers of all its objects are added to those of the first rows.
-fn probe(
-    named: &NamedPath<'_>,
-    settings: &Fits,
-    columns: &[HeaderColumn],
-    first: &mut FirstRows,
-) -> Result<Exemplar, String> {
-    let file = fits::FitsFile::open_headers(named.path, &settings.limits()).map_err(|error| error.reason())?;
-    let (mut exemplar, mut reason) = (None, None);
-    let bands = settings.bands.as_ref();
-    let mut rows = FileRows::of(&file, settings, bands)?;
-    if named.is_first && !rows.left_out.is_empty() {
-        let file = named.path.display();
-        tracing::warn!("HDUs that are not read, as their roles are not those of images: {} in `{file}`", rows.left_out);
+impl ProbedInput<'_> {
+    /// Reads headers, and identifies the rows.
+    fn open(&self, settings: &Fits) -> Result<(fits::FitsFile, FileRows), String> {
+        if let Some(problem) = self.inputs.problem(self.number) {
+            return Err(problem.to_owned());
+        }
+        let limits = settings.limits();
+        let open = |path: &PathBuf| fits::FitsFile::open_headers(path, &limits).map_err(|error| error.reason());
+        let files = self.inputs.paths(self.number).iter().map(open).collect::<Result<Vec<_>, String>>()?;
+        rows_of(files, settings, settings.bands.as_ref())
     }
-    let (name, key) = (named.path.display().to_string(), header_key(settings));
-    // An object that fits is expected among the first ones, in a file of many.
-    for _ in 0..PROBED_OBJECTS {
-        let Some(row) = rows.next(&file, settings, bands) else { break };
-        if first.objects.len() < FIRST_OBJECTS {
-            let unnamed = UnnamedRow { file: &file, found: &row, name: &name, file_id: &named.id };
-            let header_key = settings.catalogue.as_ref().and_then(|catalogue| catalogue.header_key.as_ref());
-            first.objects.add(FirstObject {
-                by_file: unnamed.identify(None).id,
-                by_key: unnamed.identify(Some(&key)),
-                header_key: headers_of(&file, &row).find_map(|header| header.text(header_key?)),
+
+    /// The first object that fits the settings. The headers of all objects are added to those of the first rows.
+    fn probe(&self, settings: &Fits, columns: &[HeaderColumn], first: &mut FirstRows) -> Result<Exemplar, String> {
+        let (file, mut rows) = self.open(settings)?;
+        let (mut exemplar, mut reason) = (None, None);
+        let bands = settings.bands.as_ref();
+        let (name, file_id) = (file.place_of(0).0.to_owned(), self.inputs.id(self.number));
+        if self.is_first && !rows.left_out.is_empty() {
+            tracing::warn!(
+                "HDUs that are not read, as their roles are not those of images: {} in `{name}`",
+                rows.left_out
+            );
+        }
+        let key = header_key(settings);
+        // An object that fits is expected among the first ones, in a file of many.
+        for _ in 0..PROBED_OBJECTS {
+            let Some(row) = rows.next(&file, settings, bands) else { break };
+            if first.objects.len() < FIRST_OBJECTS {
+                let unnamed = UnnamedRow { file: &file, found: &row, name: &name, file_id: &file_id };
+                let header_key = settings.catalogue.as_ref().and_then(|catalogue| catalogue.header_key.as_ref());
+                first.objects.add(FirstObject {
+                    by_file: unnamed.identify(None).id,
+                    by_key: unnamed.identify(Some(&key)),
+                    header_key: headers_of(&file, &row).find_map(|header| header.text(header_key?)),
+                });
+                for (column, values) in columns.iter().zip(&mut first.values) {
+                    values.add(headers_of(&file, &row).find_map(|header| header.get(&column.key)));
+                }
+            }
+            if exemplar.is_some() {
+                continue;
+            }
+            let described = row.object.as_ref().map_err(String::clone).and_then(|object| {
+                let description = describe(&file, settings, object)?;
+                Ok(Exemplar { object: object.clone(), description })
             });
-            for (column, values) in columns.iter().zip(&mut first.values) {
-                values.add(headers_of(&file, &row).find_map(|header| header.get(&column.key)));
+            match described {
+                Ok(found) => exemplar = Some(found),
+                Err(why) => {
+                    reason.get_or_insert(why);
+                }
             }
         }
-        if exemplar.is_some() {
-            continue;
-        }
-        let described = row.object.as_ref().map_err(String::clone).and_then(|object| {
-            let description = describe(&file, settings, object)?;
-            Ok(Exemplar { object: object.clone(), description })
-        });
-        match described {
-            Ok(found) => exemplar = Some(found),
-            Err(why) => {
-                reason.get_or_insert(why);
-            }
-        }
+        first.are_all &= rows.next(&file, settings, bands).is_none();
+        exemplar.ok_or_else(|| reason.unwrap_or_else(|| "holds no object".into()))
     }
-    first.are_all &= rows.next(&file, settings, bands).is_none();
-    exemplar.ok_or_else(|| reason.unwrap_or_else(|| "holds no object".into()))
+}
+
+/// The rows of a file, or of the files of the bands of an object, and the files as one.
+pub(super) fn rows_of(
+    mut files: Vec<fits::FitsFile>,
+    settings: &Fits,
+    bands: Option<&Bands>,
+) -> Result<(fits::FitsFile, FileRows), String> {
+    if let (Layout::FilePerBand, Some(bands)) = (settings.layout, bands) {
+        return FileRows::of_bands(files, settings, bands);
+    }
+    let file = files.pop().ok_or("has no file")?;
+    let rows = FileRows::of(&file, settings, bands)?;
+    Ok((file, rows))
 }
 
 /// The headers that describe an object: that of its first HDU, then the primary one.
 pub(super) fn headers_of<'a>(file: &'a fits::FitsFile, row: &FileRow) -> impl Iterator<Item = &'a Header> + use<'a> {
     let own = row.hdus.first().and_then(|hdu| file.hdus().get(*hdu));
-    let primary = file.hdus().first().filter(|primary| own.is_some_and(|own| own.index != primary.index));
+    let primary = own.and_then(|own| file.file_of(own.index).first().filter(|primary| own.index != primary.index));
     [own, primary].into_iter().flatten().map(|hdu| &hdu.header)
 }

@@ -10,9 +10,10 @@ use std::{
 };
 
 use super::{
+    Layout,
     identity::{RowIdentity, UnnamedRow},
     objects::FileRows,
-    plan::FitsPlan,
+    plan::{FitsPlan, rows_of},
     rows::{NewRow, RowsBuilder},
 };
 use crate::{
@@ -90,18 +91,28 @@ impl FitsReader {
             self.buffer = file.into_buffer();
         }
         let Some(index) = self.files.next() else { return Ok(false) };
-        let path = self.plan.files[index].clone();
-        let rows = self.open_patiently(&path)?.map_err(|error| error.reason()).and_then(|file| {
-            let rows = FileRows::of(&file, &self.plan.settings, Some(self.plan.bands()))?;
-            Ok((file, rows))
-        });
-        let name = path.display().to_string();
+        let plan = self.plan.clone();
+        let paths = plan.inputs.paths(index);
+        let name = paths.first().map(|path| path.display().to_string()).unwrap_or_default();
+        let mut files = plan.inputs.problem(index).map_or_else(|| Ok(Vec::new()), |problem| Err(problem.to_owned()));
+        for path in if files.is_ok() { paths } else { &[] } {
+            let opened = self.open_patiently(path)?.map_err(|error| error.reason());
+            match (&mut files, opened) {
+                (Ok(files), Ok(file)) => files.push(file),
+                (_, Err(reason)) => {
+                    files = Err(if paths.len() > 1 { format!("`{}` {reason}", path.display()) } else { reason });
+                    break;
+                }
+                (Err(_), Ok(_)) => {}
+            }
+        }
+        let rows = files.and_then(|files| rows_of(files, &plan.settings, Some(plan.bands())));
         let of_file = rows
             .as_ref()
             .map_or_else(|reason| digest::wide_number_of(&[reason.as_bytes()]), |(file, _)| digest_of(file));
         self.contents =
             digest::wide_number_of(&[&self.contents.to_le_bytes(), name.as_bytes(), &of_file.to_le_bytes()]);
-        let file_id = self.plan.file_ids.of_file(index, &path);
+        let file_id = plan.inputs.id(index);
         self.current = Some(OpenFile { name, file_id, rows: rows.map_err(Some) });
         Ok(true)
     }
@@ -154,7 +165,9 @@ impl FitsReader {
             Err(reason) => {
                 let Some(reason) = reason.take() else { return Ok(FileStep::EndOfFile) };
                 if !is_skipped {
-                    rejects.push(reject(None, name.clone(), reason));
+                    // Of an object with a file for each band the id is known.
+                    let id = (self.plan.settings.layout == Layout::FilePerBand).then(|| file_id.clone());
+                    rejects.push(reject(id, name.clone(), reason));
                 }
             }
             Ok((file, found)) => {

@@ -41,7 +41,7 @@ impl RowKeys {
             None => catalogue.row(id).or_else(|| {
                 // Only an id that comes from a path has folders.
                 let by_header = plan.id_key.as_ref().and_then(text).is_some();
-                catalogue.row(plan.file_ids.stem_of(id).filter(|_| !by_header)?)
+                catalogue.row(plan.inputs.ids().stem_of(id).filter(|_| !by_header)?)
             }),
         });
         Ok(Self {

@@ -23,6 +23,10 @@ pub struct Fits {
     /// How objects are stored in a file.
     #[serde(default)]
     pub layout: Layout,
+    /// The names of files for `layout: file_per_band`: `"{object}_{band}.fits"`, `"{band}/{object}.fits"`. Files of other names are left
+    /// out.
+    #[serde(default)]
+    pub pattern: Option<String>,
     /// The HDUs that hold the images, by `EXTNAME` or by number (0 is the primary HDU), in the order of the objects or bands. By
     /// default only those that surely hold images: by `EXTTYPE`, `IMAGETYP` or a name such as `SCI`, `IMAGE`, `SCI_G` or that of a
     /// band, else the primary HDU and those without a name. What is left out is reported once.
@@ -145,6 +149,10 @@ pub enum Layout {
     HduPerBand,
     /// One object per image HDU: `[band, y, x]`, or `[y, x]` for one band.
     HduPerObject,
+    /// One object in a file for each of `bands`, as HSC, DES, Pan-STARRS, Euclid and Rubin give cutouts. Files belong together by
+    /// `pattern`, by the keys of the object (`id`) and its band, or, if neither is set, by their names without the band. An object
+    /// that lacks the file of a band is rejected.
+    FilePerBand,
 }
 
 /// What to do with an image that has unusable pixels.
@@ -215,6 +223,7 @@ impl Fits {
         Self {
             paths: paths.into_iter().map(Into::into).collect(),
             layout: Layout::Auto,
+            pattern: None,
             hdu: None,
             axes: None,
             bands: None,

@@ -462,6 +462,81 @@ fn a_psf_with_other_pixels_than_its_image_is_refused() {
     assert_eq!(read(settings).rows.num_rows(), 1);
 }
 
+/// Writes files of single bands; an image counts from a number and has a variance.
+fn write_bands(folder: &Path, files: &[(&str, &str, f32)]) {
+    for (name, band, from) in files {
+        let mut writer = Writer::new();
+        let object = name.split('_').next().unwrap_or_default();
+        writer.image(&[], &[], &[real("MAGZERO", 31.4), key("OBJECT", object)]);
+        writer.image(&[4, 4], &counting(*from), &[named("SCI"), vec![key("FILTER", band)]].concat());
+        writer.image(&[4, 4], &[*from; 16], &named("VAR"));
+        std::fs::write(folder.join(name), writer.into_bytes()).unwrap();
+    }
+}
+
+fn strings(output: &SourceOutput, column: &str) -> Vec<String> {
+    use arrow::array::AsArray;
+    let column = output.rows.column_by_name(column).unwrap().as_string::<i32>();
+    column.iter().flatten().map(str::to_owned).collect()
+}
+
+#[test]
+fn objects_with_a_file_for_each_band_are_put_together() {
+    let folder = tempfile::tempdir().unwrap();
+    write_bands(
+        folder.path(),
+        &[
+            ("a_g.fits", "g DECam", 1.0),
+            ("a_r.fits", "r DECam", 2.0),
+            ("b_r.fits", "r DECam", 4.0),
+            ("b_g.fits", "g DECam", 3.0),
+            ("c_g.fits", "g DECam", 5.0),
+            ("d_g.fits", "g DECam", 6.0),
+            ("d_r.fits", "z DECam", 7.0),
+            ("e_z.fits", "z DECam", 8.0),
+        ],
+    );
+    let mut settings = Fits::new([text(folder.path())]);
+    settings.layout = Layout::FilePerBand;
+    settings.bands = Some(["r", "g"].into());
+    settings.companions = vec![Companion::Variance];
+    let by_keys = Fits { id: Some("OBJECT".into()), ..settings.clone() };
+    let by_pattern = Fits { pattern: Some("{object}_{band}.fits".into()), ..settings.clone() };
+    for (settings, ids, rejects) in [(settings, ["a", "b"], 2), (by_pattern, ["a", "b"], 2), (by_keys, ["a", "b"], 2)] {
+        let output = read(settings);
+        assert_eq!(strings(&output, "object_id"), ids);
+        assert_eq!(layout(&output).unit, Unit::NanoJansky, "by the key of each primary header");
+        let pixels = list_values(&output.rows, "image").unwrap().0;
+        assert_eq!(pixels.chunks(16).map(|plane| plane[0]).collect::<Vec<_>>(), [2.0, 1.0, 4.0, 3.0]);
+        let variance = list_values(&output.rows, "image_variance").unwrap().0;
+        assert_eq!(variance.chunks(16).map(|plane| plane[0]).collect::<Vec<_>>(), [2.0, 1.0, 4.0, 3.0]);
+        let expected = format!("{0}/a_r.fits[1],a_g.fits[1]", text(folder.path()));
+        assert_eq!(strings(&output, "origin")[0], expected);
+        assert_eq!(output.rejects.len(), rejects, "{:?}", output.rejects);
+        assert_eq!(output.rejects[0].reason, "has no file of the band `r`");
+        assert_eq!(output.rejects[0].object_id.as_deref(), Some("c"));
+    }
+}
+
+#[test]
+fn a_file_whose_header_contradicts_its_name_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    write_bands(
+        folder.path(),
+        &[("a_g.fits", "g", 1.0), ("a_r.fits", "z", 2.0), ("b_g.fits", "g", 1.0), ("b_r.fits", "r", 2.0)],
+    );
+    let mut settings = Fits::new([text(folder.path())]);
+    settings.layout = Layout::FilePerBand;
+    settings.bands = Some(["g", "r"].into());
+    let output = read(settings);
+    assert_eq!((output.rows.num_rows(), output.rejects.len()), (1, 1));
+    assert!(
+        output.rejects[0].reason.ends_with("has the band `z`, expected `r` by its name"),
+        "{:?}",
+        output.rejects[0]
+    );
+}
+
 /// The output of a pipeline's source of the cases beside the project.
 fn case(folder: &Path, pipeline: &str) -> Result<SourceOutput, String> {
     let text = std::fs::read_to_string(folder.join(pipeline)).unwrap();
