@@ -142,7 +142,12 @@ impl Planner {
                 self.fields.push(Arc::new(field.clone()));
             }
         }
-        let reads = bound.required.into_iter().map(|reference| reference.column).collect();
+        // Once bound, a stage also names the companions that its image has.
+        let required = match &bound.stage {
+            StepStage::Transform(stage) => stage.required_columns(),
+            StepStage::Score(stage) => stage.required_columns(),
+        };
+        let reads = bound.required.into_iter().chain(required).map(|reference| reference.column).collect();
         let step =
             Step { label: label.to_owned(), kind: kind.to_owned(), custom, stage: bound.stage, drop_after: Vec::new() };
         self.steps.push(BoundStep { step, family, reads, made, shared_by });

@@ -99,7 +99,7 @@ fn check_flux_and_scale(settings: &Fits, diagnostics: &mut Vec<Diagnostic>) {
         let message = "`zero_point` and `flux_at_zero_magnitude` both say what a count is".to_owned();
         refuse("flux_at_zero_magnitude", Code::Conflict, message, "leave one out");
     }
-    if settings.blank.iter().any(|number| !number.is_finite()) {
+    if settings.blank.iter().flatten().any(|number| !number.is_finite()) {
         let message = "`blank` must have finite numbers".to_owned();
         refuse("blank", Code::OutOfRange, message, "pixels that are not finite follow `nan` anyway");
     }

@@ -20,6 +20,9 @@ use crate::{
 
 /// The bit of a pixel that is padding or was filled.
 const FILLED: u64 = 1;
+/// Numbers that surveys write for no data, and the most that a flux can be.
+const BLANKS: [f32; 2] = [-9999.0, -99_999.0];
+const MOST: f32 = 1e18;
 /// Planes with fewer pixels may have one value by chance, unless it is 0.
 const MIN_PIXELS: usize = 100;
 
@@ -145,9 +148,10 @@ impl Row<'_> {
             }
         }
         read(raw.file, planes, self.image, self.shape)?;
+        let mut blanked = None;
         let plane = self.layout.plane();
         for (band, (pixels, scaling)) in self.image.chunks_exact_mut(plane).zip(&raw.description.scaling).enumerate() {
-            blank(pixels, scaling, &self.settings.blank);
+            blanked = blanked.or(blank(pixels, scaling, self.settings.blank.as_deref()));
             if self.settings.empty_band == EmptyBand::Reject {
                 let pixels = pixels.iter().copied().enumerate().filter(|(index, _)| !is_padded || inside(*index));
                 check_information(pixels.map(|(_, pixel)| pixel), &self.layout.bands[band])?;
@@ -161,7 +165,11 @@ impl Row<'_> {
         }
         if let Some(found) = cutout::non_finite(self.image) {
             if self.settings.nan == Policy::Reject {
-                return Err(self.non_finite_in_words(&found, ""));
+                let reason = self.non_finite_in_words(&found, "");
+                return Err(match blanked {
+                    None => reason,
+                    Some(number) => format!("{reason}; {number} stands for no data, unless `blank` says otherwise"),
+                });
             }
             for index in 0..self.image.len() {
                 if !self.image[index].is_finite() {
@@ -343,11 +351,24 @@ fn read_psf(file: &fits::FitsFile, planes: &PlaneSet, layout: &ImageLayout, psf:
     }
 }
 
-/// Makes the numbers that stand for no data NaN.
-fn blank(pixels: &mut [f32], scaling: &PlaneScaling, more: &[f64]) {
-    for number in scaling.blank.into_iter().chain(more.iter().map(|number| *number as f32)) {
-        pixels.iter_mut().filter(|pixel| **pixel == number).for_each(|pixel| *pixel = f32::NAN);
+/// Makes the numbers that stand for no data NaN, and returns one that was there.
+fn blank(pixels: &mut [f32], scaling: &PlaneScaling, setting: Option<&[f64]>) -> Option<f32> {
+    // Most images have none; without a branch per pixel the compiler vectorises these loops.
+    let is_default = |pixel: f32| BLANKS.contains(&pixel) | (pixel.abs() > MOST);
+    let mut found = None;
+    if setting.is_none() && pixels.iter().fold(false, |any, pixel| any | is_default(*pixel)) {
+        for pixel in pixels.iter_mut().filter(|pixel| pixel.is_finite() && is_default(**pixel)) {
+            found = Some(*pixel);
+            *pixel = f32::NAN;
+        }
     }
+    for number in scaling.blank.into_iter().chain(setting.unwrap_or_default().iter().map(|number| *number as f32)) {
+        for pixel in pixels.iter_mut().filter(|pixel| **pixel == number) {
+            found = Some(number);
+            *pixel = f32::NAN;
+        }
+    }
+    found
 }
 
 /// Scales the stored numbers of a plane to the unit of the column.

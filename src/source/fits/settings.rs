@@ -55,9 +55,10 @@ pub struct Fits {
     /// weight of 0. Filled pixels are marked in `image_mask`.
     #[serde(default)]
     pub nan: Policy,
-    /// Finite numbers that stand for pixels without data, as they are in the file: `[-9999, 1e20]`.
+    /// Finite numbers that stand for pixels without data, as they are in the file: `[0, -999]`. By default -9999, -99999 and whatever is
+    /// beyond 1e18, which surveys write for no data; `[]` for none.
     #[serde(default)]
-    pub blank: Vec<f64>,
+    pub blank: Option<Vec<f64>>,
     /// What to do with an image that has a band without information: all pixels equal, or none with data.
     #[serde(default)]
     pub empty_band: EmptyBand,
@@ -230,7 +231,7 @@ impl Fits {
             size: None,
             pad: None,
             nan: Policy::Reject,
-            blank: Vec::new(),
+            blank: None,
             empty_band: EmptyBand::Reject,
             masked: None,
             bad: None,
@@ -309,7 +310,7 @@ catalogue:
 hdu: [SCI_G, SCI_R]
 bands: { g: HSC-G, r: [HSC-R, HSC-R2] }
 flux_at_zero_magnitude: { key: FLUXMAG0 }
-blank: [-9999]
+blank: [-999, -9999]
 "#,
             r#"paths: ["@${data}/stamps.txt"]
 layout: hdu_per_object

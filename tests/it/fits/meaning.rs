@@ -165,14 +165,19 @@ fn numbers_that_stand_for_no_data_are_no_data() {
     let mut pixels = counting(1.0);
     (pixels[3], pixels[4]) = (-9999.0, 1e20);
     let (_folder, settings) = file(&[(pixels.clone(), vec![])]);
-    let blank = Fits { blank: vec![-9999.0, 1e20], ..settings };
-    assert!(refused(blank.clone()).contains("2 non-finite pixels of 16"), "{}", refused(blank.clone()));
+    for blank in [None, Some(vec![-9999.0, 1e20])] {
+        let reason = refused(Fits { blank, ..settings.clone() });
+        assert!(reason.contains("2 non-finite pixels of 16") && reason.contains("stands for no data"), "{reason}");
+    }
+    assert_eq!(image(&read(Fits { blank: Some(Vec::new()), ..settings.clone() }))[3], -9999.0);
+    let blank = Fits { blank: Some(vec![-9999.0, 1e20, 3.0]), ..settings };
     let filled = read(Fits { nan: Policy::Fill, ..blank });
-    assert_eq!(image(&filled)[3..5], [0.0; 2]);
-    assert_eq!(mask_values(&filled.rows, "image_mask").unwrap().0[2..6], [0, 1, 1, 0]);
+    assert_eq!(image(&filled)[2..6], [0.0, 0.0, 0.0, 6.0]);
+    assert_eq!(mask_values(&filled.rows, "image_mask").unwrap().0[1..6], [0, 1, 1, 1, 0]);
     // `BLANK` is for integers, but some files of floats have it.
     let (_folder, settings) = file(&[(pixels, vec![integer("BLANK", -9999)])]);
-    assert!(refused(settings).contains("1 non-finite pixels of 16"));
+    assert!(refused(Fits { blank: Some(vec![1e20]), ..settings.clone() }).contains("2 non-finite pixels of 16"));
+    assert!(refused(Fits { blank: Some(Vec::new()), ..settings }).contains("1 non-finite pixels of 16"));
 }
 
 #[test]
@@ -462,6 +467,25 @@ fn a_psf_with_other_pixels_than_its_image_is_refused() {
     assert_eq!(read(settings).rows.num_rows(), 1);
 }
 
+#[test]
+fn companions_follow_their_image_through_all_steps() {
+    let mut pixels = counting(1.0);
+    pixels[5] = f32::NAN;
+    let (_folder, settings) = file(&[(pixels, vec![key("BUNIT", "nJy")]), (vec![2.0; 16], named("VAR"))]);
+    let document = format!(
+        "source: {{ fits: {{ paths: ['{}'], nan: fill, companions: [variance] }} }}\n\
+         transform:\n  \
+         turned: {{ orient: {{ image: image, quarter_turns: 2 }} }}\n  \
+         small: {{ crop: {{ image: turned, size: 3 }} }}\n  \
+         back: {{ orient: {{ image: small, quarter_turns: 2 }} }}\n\
+         sink: {{ objects: {{ parquet: {{ images: [back, back_mask, back_variance] }} }} }}",
+        settings.paths[0]
+    );
+    let run = tempfile::tempdir().unwrap();
+    let summary = lucarne::pipeline::Pipeline::from_yaml(document).overwrite().run(run.path().join("run")).unwrap();
+    assert_eq!((summary.counts.written, summary.counts.rejected), (1, 0));
+}
+
 /// Writes files of single bands; an image counts from a number and has a variance.
 fn write_bands(folder: &Path, files: &[(&str, &str, f32)]) {
     for (name, band, from) in files {
@@ -581,6 +605,7 @@ fn files_of_public_reports_give_their_right_values() {
         ("fits-variance-ivar-zero", "reject.yaml", 0),
         ("fits-flux-zero-point-header", "number.yaml", 1),
         ("fits-pixels-zero-band", "p.yaml", 0),
+        ("fits-pixels-sentinel", "p.yaml", 1),
     ] {
         let (found, rejects) = rows(name, pipeline);
         assert_eq!(found, count, "{name}/{pipeline}: {rejects:?}");
