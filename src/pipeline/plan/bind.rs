@@ -30,7 +30,6 @@ struct NewStep<'a> {
 
 /// The result of binding a step.
 struct BoundStage {
-    required: Vec<ColumnRef>,
     /// The columns that it makes; `None` if a required column is missing.
     made: Option<Result<Vec<Field>, Vec<Diagnostic>>>,
     stage: StepStage,
@@ -103,7 +102,7 @@ impl Planner {
     fn bind_transform(&mut self, step: NewStep<'_>, mut stage: Box<dyn Transform>) {
         let required = stage.required_columns();
         let made = self.present(&required, step.place, step.label).then(|| stage.bind(&self.schema()));
-        self.push(step, Family::Transform, BoundStage { required, made, stage: StepStage::Transform(stage) });
+        self.push(step, Family::Transform, BoundStage { made, stage: StepStage::Transform(stage) });
     }
 
     pub(super) fn score(&mut self, declared: Declared<dyn Scorer>) {
@@ -116,7 +115,7 @@ impl Planner {
         let required = stage.required_columns();
         let made = self.present(&required, &place, &label).then(|| stage.bind(&self.schema()));
         let step = NewStep { label: &label, kind: &kind, custom, place: &place, shared_by: Vec::new() };
-        self.push(step, Family::Score, BoundStage { required, made, stage: StepStage::Score(Arc::from(stage)) });
+        self.push(step, Family::Score, BoundStage { made, stage: StepStage::Score(Arc::from(stage)) });
     }
 
     fn push(&mut self, step: NewStep<'_>, family: Family, bound: BoundStage) {
@@ -147,7 +146,7 @@ impl Planner {
             StepStage::Transform(stage) => stage.required_columns(),
             StepStage::Score(stage) => stage.required_columns(),
         };
-        let reads = bound.required.into_iter().chain(required).map(|reference| reference.column).collect();
+        let reads = required.into_iter().map(|reference| reference.column).collect();
         let step =
             Step { label: label.to_owned(), kind: kind.to_owned(), custom, stage: bound.stage, drop_after: Vec::new() };
         self.steps.push(BoundStep { step, family, reads, made, shared_by });
