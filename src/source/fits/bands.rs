@@ -222,7 +222,8 @@ pub(super) fn band_of(header: &Header, by_name: bool) -> Option<String> {
     by_key.or_else(|| {
         let HduName { name, role, rest, .. } = HduName::of(header);
         match role {
-            Some(_) if is_band(&rest) || (by_name && !rest.is_empty()) => Some(rest),
+            // A number tells images apart; it is not a band.
+            Some(_) if is_band(&rest) || (by_name && rest.contains(char::is_alphabetic)) => Some(rest),
             None if by_name => name,
             None => name.filter(|name| is_band(name)),
             Some(_) => None,
@@ -246,7 +247,11 @@ pub(super) fn bands_of_cube(header: &Header, count: usize) -> Result<Option<Vec<
             return Ok(numbered);
         }
     }
-    Ok(header.text("FILTER").filter(|_| count > 1).and_then(|text| parse_bands(&text, count)))
+    // `F814W` is one filter, `gri` are three.
+    let is_list = |text: &String| {
+        !is_band(text) && words(text).count() != 1 || text.chars().all(|letter| is_band(&letter.to_string()))
+    };
+    Ok(header.text("FILTER").filter(|text| count > 1 && is_list(text)).and_then(|text| parse_bands(&text, count)))
 }
 
 /// The bands in the value of `BANDS`, if there are `count`: `gri`, `g,r,i` or `g r i`.
@@ -407,7 +412,9 @@ mod tests {
         assert_eq!(found(&[("BAND0", "g"), ("BAND1", "r"), ("BAND2", "z")]), Ok(Some(names("g r z"))));
         assert_eq!(found(&[("BAND1", "g"), ("BAND2", "r"), ("BAND3", "z")]), Ok(Some(names("g r z"))));
         assert_eq!(found(&[("FILTER", "g,r,z")]), Ok(Some(names("g r z"))));
+        assert_eq!(found(&[("FILTER", "grz")]), Ok(Some(names("g r z"))));
         assert_eq!(found(&[("FILTER", "g")]), Ok(None));
+        assert_eq!(found(&[("FILTER", "Ks2")]), Ok(None), "one filter of three letters");
         assert!(found(&[("BANDS", "gr")]).is_err());
     }
 }

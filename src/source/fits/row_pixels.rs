@@ -97,9 +97,10 @@ impl RowPixels {
             variance: self.variance.as_mut().map(|column| column.row(self.rows)),
             mask: self.mask.as_mut().map(|column| column.row(self.rows)),
         };
-        row.read_image(raw)?;
+        let blanked = row.read_image(raw)?;
         row.read_variance(raw)?;
         row.read_mask(raw)?;
+        row.check_finite(raw, blanked)?;
         if let (Some(column), Some(planes), Some(layout)) = (&mut self.psf, &raw.object.psf, &plan.layouts.psf) {
             read_psf(raw.file, planes, layout, column.row(self.rows))?;
         }
@@ -137,7 +138,8 @@ struct Row<'a> {
 }
 
 impl Row<'_> {
-    fn read_image(&mut self, raw: &RawPixels<'_>) -> Result<(), String> {
+    /// Reads the image. Returns a number that stood for no data, if there was one.
+    fn read_image(&mut self, raw: &RawPixels<'_>) -> Result<Option<f32>, String> {
         let planes = &raw.object.image;
         let is_padded = pads(planes, self.shape);
         let inside = cutout::inside(planes.shape, self.shape);
@@ -163,21 +165,7 @@ impl Row<'_> {
             let fill = self.settings.fill;
             self.image.iter_mut().enumerate().filter(|(index, _)| !inside(*index)).for_each(|(_, pixel)| *pixel = fill);
         }
-        if let Some(found) = cutout::non_finite(self.image) {
-            if self.settings.nan == Policy::Reject {
-                let reason = self.non_finite_in_words(&found, "");
-                return Err(match blanked {
-                    None => reason,
-                    Some(number) => format!("{reason}; {number} stands for no data, unless `blank` says otherwise"),
-                });
-            }
-            for index in 0..self.image.len() {
-                if !self.image[index].is_finite() {
-                    self.fill(index, FILLED);
-                }
-            }
-        }
-        Ok(())
+        Ok(blanked)
     }
 
     fn read_variance(&mut self, raw: &RawPixels<'_>) -> Result<(), String> {
@@ -191,25 +179,34 @@ impl Row<'_> {
             if *value < 0.0 && inside(index) {
                 return Err(self.negative_in_words(*form, *value, index));
             }
-            // A padded or filled pixel has no variance, and a pixel without weight no value.
-            let is_bad = !inside(index) || self.mask.as_ref().is_some_and(|mask| mask[index] & FILLED != 0);
-            *value = if is_bad { 0.0 } else { to_variance(*value, *form, factor) };
-        }
-        if let Some(found) = cutout::non_finite(variance) {
-            if self.settings.nan == Policy::Reject {
-                let what = if *form == VarianceForm::Inverse {
-                    "of weight 0, or without one, among its "
-                } else {
-                    "variance "
-                };
-                return Err(self.non_finite_in_words(&found, what));
-            }
-            for (index, value) in variance.iter_mut().enumerate().filter(|(_, value)| !value.is_finite()) {
-                *value = 0.0;
-                self.fill(index, FILLED);
-            }
+            *value = if inside(index) { to_variance(*value, *form, factor) } else { 0.0 };
         }
         self.variance = Some(variance);
+        Ok(())
+    }
+
+    /// Refuses or fills pixels without data, after the mask has filled those that it marks.
+    fn check_finite(&mut self, raw: &RawPixels<'_>, blanked: Option<f32>) -> Result<(), String> {
+        if let Some(found) = cutout::non_finite(self.image) {
+            if self.settings.nan == Policy::Reject {
+                let reason = self.non_finite_in_words(&found, "");
+                return Err(match blanked {
+                    None => reason,
+                    Some(number) => format!("{reason}; {number} stands for no data, unless `blank` says otherwise"),
+                });
+            }
+            let bad: Vec<usize> = (0..self.image.len()).filter(|index| !self.image[*index].is_finite()).collect();
+            bad.into_iter().for_each(|index| self.fill(index, FILLED));
+        }
+        let Some(found) = self.variance.as_deref().and_then(cutout::non_finite) else { return Ok(()) };
+        if self.settings.nan == Policy::Reject {
+            let is_weight = raw.object.variance.as_ref().is_some_and(|(_, form)| *form == VarianceForm::Inverse);
+            let what = if is_weight { "of weight 0, or without one, among its " } else { "variance " };
+            return Err(self.non_finite_in_words(&found, what));
+        }
+        let variance = self.variance.as_deref().unwrap_or_default();
+        let bad: Vec<usize> = (0..variance.len()).filter(|index| !variance[*index].is_finite()).collect();
+        bad.into_iter().for_each(|index| self.fill(index, FILLED));
         Ok(())
     }
 

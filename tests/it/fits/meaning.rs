@@ -390,6 +390,29 @@ fn planes_of_a_mask_are_chosen_by_name_in_each_file() {
 }
 
 #[test]
+fn a_masked_pixel_without_data_is_filled_as_the_mask_says() {
+    let mut pixels = counting(1.0);
+    pixels[3] = f32::NAN;
+    let mut writer = Writer::new();
+    writer.image(&[4, 4], &pixels, &[]);
+    writer.integers(&[4, 4], &(0..16).map(|pixel| u64::from(pixel == 3) << 8).collect::<Vec<_>>(), &named("MASK"));
+    writer.image(&[4, 4], &pixels, &named("VAR"));
+    let (_folder, settings) = saved(writer);
+    let settings = Fits { companions: vec![Companion::Variance], masked: Some(Policy::Fill), ..settings };
+    let output = read(settings.clone());
+    assert_eq!((image(&output)[3], list_values(&output.rows, "image_variance").unwrap().0[3]), (0.0, 0.0));
+    assert_eq!(mask_values(&output.rows, "image_mask").unwrap().0[3], 1 << 8);
+    assert!(refused(Fits { masked: None, ..settings }).contains("1 non-finite pixels"));
+}
+
+#[test]
+fn numbered_images_are_bands_in_their_order() {
+    let (_folder, settings) = file(&[(counting(1.0), named("IMAGE1")), (counting(2.0), named("IMAGE2"))]);
+    let output = read(Fits { bands: Some(["g", "r"].into()), ..settings });
+    assert_eq!((layout(&output).bands.as_slice(), image(&output)[16]), (&["g".to_owned(), "r".to_owned()][..], 2.0));
+}
+
+#[test]
 fn a_mask_in_two_parts_has_the_bits_of_both() {
     let mut writer = Writer::new();
     writer.image(&[4, 4], &counting(1.0), &[]);
