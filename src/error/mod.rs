@@ -10,7 +10,7 @@ use std::{fmt::Write as _, io, path::Path};
 
 pub use self::{
     diagnostic::{Code, Diagnostic, Location},
-    suggest::{did_you_mean, quoted_list},
+    suggest::{did_you_mean, nearest, quoted_list},
 };
 
 /// The error underneath an [`Error`].

@@ -24,7 +24,8 @@ pub fn quoted_list<S: AsRef<str>>(names: &[S]) -> String {
     if names.len() > 20 { format!("{shown} and {} more", names.len() - 20) } else { shown }
 }
 
-fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+/// The known name that is spelt nearly like `name`.
+pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     known
         .into_iter()
         .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))

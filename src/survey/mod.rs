@@ -6,3 +6,5 @@ pub mod photometry;
 pub mod poisson;
 pub mod preset;
 pub mod psf;
+#[cfg(test)]
+mod published_depths;

@@ -5,7 +5,7 @@ use arrow::datatypes::{Field, Schema};
 use crate::{
     batch::{ImageLayout, Unit},
     error::{Code, Diagnostic, Error, Result, quoted_list},
-    survey::preset::{NAMES, Survey},
+    survey::preset::{self, Survey},
 };
 
 /// The field of the column that a setting names.
@@ -43,8 +43,13 @@ fn visible(input: &Schema) -> impl Iterator<Item = &Field> {
 /// The survey that the setting `survey` names.
 pub(super) fn load_survey(name: &str) -> Result<Survey, Diagnostic> {
     Survey::load(name).map_err(|error| match error {
-        Error::Environment { .. } => Diagnostic::at("survey", Code::MissingFile, error.report())
-            .help(format!("the presets are {}; any other value is the path of a file", quoted_list(NAMES))),
+        Error::Environment { .. } => {
+            let meant = preset::nearest_preset(name);
+            let meant = meant.map(|meant| format!("did you mean `{meant}`? ")).unwrap_or_default();
+            let presets = quoted_list(&preset::names());
+            Diagnostic::at("survey", Code::MissingFile, error.report())
+                .help(format!("{meant}the presets are {presets}; any other value is the path of a file"))
+        }
         error => Diagnostic::at("survey", Code::OutOfRange, error.report()),
     })
 }

@@ -15,6 +15,7 @@ mod morphology_labels;
 mod morphology_oracle;
 mod observe_noise;
 mod observe_oracle;
+mod observe_space;
 mod one_pixel;
 mod pixels;
 mod queries;

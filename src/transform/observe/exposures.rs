@@ -94,7 +94,7 @@ impl Exposures {
                 settings.extinction_mag_per_airmass.as_ref(),
                 rules(
                     "extinction_mag_per_airmass",
-                    by_band(|band| band.extinction_mag_per_airmass),
+                    by_band(|band| band.extinction_mag_per_airmass.unwrap_or(0.0)),
                     Some(0.0),
                     0.0..=10.0,
                 ),
@@ -109,7 +109,12 @@ impl Exposures {
             ),
             read_noise: bind(
                 settings.read_noise_electrons.as_ref(),
-                rules("read_noise_electrons", same(0.0), Some(0.0), 0.0..=1e6),
+                rules(
+                    "read_noise_electrons",
+                    same(survey.read_noise_in_pixel(layout.pixel_scale_arcsec)),
+                    Some(0.0),
+                    0.0..=1e6,
+                ),
             ),
             saturation: bind(
                 settings.saturation_electrons.as_ref(),
@@ -128,7 +133,7 @@ impl Exposures {
                 bands,
                 seconds_per_unit,
                 seconds_per_visit: survey.seconds_per_visit,
-                survey_airmass: survey.airmass,
+                survey_airmass: survey.reference_airmass(),
                 pixel_scale_arcsec: layout.pixel_scale_arcsec.unwrap_or(0.0),
                 quantities,
                 variance,

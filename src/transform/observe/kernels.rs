@@ -193,12 +193,13 @@ impl PsfKernels {
         })
     }
 
+    /// What widens the diffraction: the atmosphere, or the blur in space.
     fn atmosphere_transfer(&self, width: f64) -> impl Fn(f64) -> f64 + use<> {
-        let psf = self.psf;
-        move |k| match psf {
+        let gaussian = self.psf == Psf::Gaussian || self.survey.in_space();
+        move |k| match gaussian {
             _ if width == 0.0 => 1.0,
-            Psf::Gaussian => psf::gaussian(k, width),
-            _ => psf::kolmogorov(k, width),
+            true => psf::gaussian(k, width),
+            false => psf::kolmogorov(k, width),
         }
     }
 

@@ -69,7 +69,7 @@ impl Optics {
         };
         let width = |key, default| QuantityRules { key, bands, default, off: Some(0.0), range: 1e-3..=100.0 };
         let airmass = bind(self.airmass.as_ref(), airmass_rules(&self.survey, bands));
-        let zenith_rules = width("zenith_fwhm_arcsec", by_band(|band| band.zenith_fwhm_arcsec));
+        let zenith_rules = width("zenith_fwhm_arcsec", by_band(Band::width_beside_diffraction));
         let zenith = bind(self.zenith_fwhm_arcsec.as_ref(), zenith_rules);
         let delivered = self.fwhm_arcsec.as_ref();
         let delivered = delivered.and_then(|fwhm| bind(Some(fwhm), width("fwhm_arcsec", vec![f64::NAN; bands.len()])));
@@ -102,7 +102,8 @@ impl Optics {
 
 /// The rules of the airmass, which the blur and the exposure share.
 pub(super) fn airmass_rules<'a>(survey: &Survey, bands: &'a [String]) -> QuantityRules<'a> {
-    QuantityRules { key: "airmass", bands, default: vec![survey.airmass; bands.len()], off: None, range: 1.0..=40.0 }
+    let default = vec![survey.reference_airmass(); bands.len()];
+    QuantityRules { key: "airmass", bands, default, off: None, range: 1.0..=40.0 }
 }
 
 /// A column of PSF images, checked against the image.

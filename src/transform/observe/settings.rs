@@ -19,21 +19,23 @@ use crate::{
 pub struct Observe {
     /// The image column, in nJy, without PSF and noise unless `input_psf` and `input_variance` are set.
     pub image: String,
-    /// The survey: `lsst`, or the path of a survey file.
+    /// The survey: `lsst`, `des`, `euclid_vis`, `hsc_ssp`, `roman_wfi`, `sdss`, `ztf`, or the path of a survey file.
     pub survey: String,
-    /// Exposure in years of the survey. Exactly one of `years`, `visits` and `exposure_seconds` must be set.
+    /// Exposure in years of the survey. Exactly one of `years`, `visits` and `exposure_seconds` must be set. Of presets other than `lsst`
+    /// one year is the whole survey (`des`, `euclid_vis`, `hsc_ssp`, `sdss`) or one exposure (`roman_wfi`, `ztf`).
     pub years: Option<Quantity>,
     /// Exposure in visits.
     pub visits: Option<Quantity>,
     /// Exposure in seconds.
     pub exposure_seconds: Option<Quantity>,
-    /// Airmass X; default: that of the survey. The seeing grows as X^0.6, and extinction is relative to the survey's airmass.
+    /// Airmass X; default: that of the survey. Not for a survey in space. The seeing grows as X^0.6, and extinction is relative to the survey's airmass.
     pub airmass: Option<Quantity>,
     /// Shape of the PSF.
     pub psf: Psf,
     /// FWHM of the atmosphere's PSF at the zenith, arcsec; default: that of the survey.
     pub zenith_fwhm_arcsec: Option<Quantity>,
-    /// FWHM of the atmosphere's PSF at the telescope, arcsec, at any airmass; instead of `zenith_fwhm_arcsec`.
+    /// FWHM of the atmosphere's PSF at the telescope, arcsec, at any airmass; instead of `zenith_fwhm_arcsec`. For a survey in space only
+    /// with `psf: gaussian`, which requires it there.
     pub fwhm_arcsec: Option<Quantity>,
     /// Brightness of the sky, AB magnitudes per square arcsec; default: that of the survey. `off` for no sky.
     pub sky_mag_per_arcsec2: Option<Quantity>,
@@ -43,7 +45,8 @@ pub struct Observe {
     pub extinction_mag_per_airmass: Option<Quantity>,
     /// `on` draws Poisson noise (and read noise), `off` gives expected electrons.
     pub noise: Switch,
-    /// Read noise of one visit, electrons per pixel (LSST: 8.8). Default: none.
+    /// Read noise of one visit, electrons per pixel (LSST: 8.8). Default: that of the survey, of which `lsst`, `hsc_ssp` and `sdss` have none;
+    /// in pixels of another scale than the camera's it has the same variance per area.
     pub read_noise_electrons: Option<Quantity>,
     /// The largest number of electrons in a pixel in one visit, sky included. Default: no limit.
     pub saturation_electrons: Option<Quantity>,
@@ -69,7 +72,7 @@ impl Observe {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Psf {
-    /// The atmosphere over a long exposure, and the diffraction of the survey's mirror.
+    /// The atmosphere over a long exposure, and the diffraction of the survey's mirror; in space that diffraction and the survey's blur.
     #[default]
     KolmogorovAiry,
     /// The atmosphere alone.
@@ -187,11 +190,50 @@ impl Observe {
             }
         }
         match load_survey(&self.survey) {
-            Ok(survey) if mistakes.is_empty() => return Ok(survey),
-            Ok(_) => {}
+            Ok(survey) => {
+                if survey.in_space() {
+                    mistakes.extend(self.mistakes_in_space());
+                }
+                if mistakes.is_empty() {
+                    return Ok(survey);
+                }
+            }
             Err(mistake) => mistakes.push(mistake),
         }
         Err(mistakes)
+    }
+
+    /// Settings of an atmosphere, for a survey that has none.
+    fn mistakes_in_space(&self) -> Vec<Diagnostic> {
+        let survey = &self.survey;
+        let conflict = |key: &str, reason: &str| {
+            Diagnostic::at(key, Code::Conflict, format!("{reason}, and the survey `{survey}` is in space"))
+        };
+        let mut mistakes: Vec<Diagnostic> = [
+            ("airmass", self.airmass.is_some()),
+            ("extinction_mag_per_airmass", self.extinction_mag_per_airmass.is_some()),
+            ("zenith_fwhm_arcsec", self.zenith_fwhm_arcsec.is_some()),
+        ]
+        .into_iter()
+        .filter(|(_, set)| *set)
+        .map(|(key, _)| conflict(key, &format!("`{key}` describes an atmosphere")))
+        .collect();
+        match (self.psf, &self.fwhm_arcsec) {
+            (Psf::Kolmogorov, _) => {
+                let mistake = conflict("psf", "`psf: kolmogorov` is an atmosphere");
+                mistakes.push(mistake.help("`kolmogorov_airy` is the diffraction of the mirror there"));
+            }
+            (Psf::KolmogorovAiry, Some(_)) => {
+                let mistake = conflict("fwhm_arcsec", "`fwhm_arcsec` describes an atmosphere");
+                mistakes.push(mistake.help("only `psf: gaussian` takes a width there"));
+            }
+            (Psf::Gaussian, None) => {
+                let message = format!("`psf: gaussian` requires `fwhm_arcsec`: the survey `{survey}` is in space");
+                mistakes.push(Diagnostic::at("", Code::MissingKey, message));
+            }
+            _ => {}
+        }
+        mistakes
     }
 
     /// The columns that the exposure reads, besides the image.
@@ -217,5 +259,42 @@ impl Observe {
             None => {}
         }
         columns
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::transform::fixtures::{first_diagnostic, test_rows};
+
+    #[test]
+    fn a_survey_in_space_takes_no_settings_of_an_atmosphere() {
+        let schema = test_rows(1).schema();
+        let first = |settings: serde_json::Value| {
+            let mut all = json!({ "image": "image", "survey": "euclid_vis", "years": 1 });
+            all.as_object_mut().expect("a map").extend(settings.as_object().expect("a map").clone());
+            let mistake = first_diagnostic("observe", all, &schema);
+            (mistake.path.join("."), mistake.code)
+        };
+        for key in ["airmass", "extinction_mag_per_airmass", "zenith_fwhm_arcsec", "fwhm_arcsec"] {
+            assert_eq!(first(json!({ key: 1.2 })), (key.to_owned(), Code::Conflict));
+        }
+        assert_eq!(first(json!({ "psf": "kolmogorov" })), ("psf".to_owned(), Code::Conflict));
+        assert_eq!(first(json!({ "psf": "gaussian" })), (String::new(), Code::MissingKey));
+        // The images here have the bands g, r and i.
+        for settings in [json!({}), json!({ "psf": "off" }), json!({ "psf": "gaussian", "fwhm_arcsec": 0.2 })] {
+            assert_eq!(first(settings), ("survey".to_owned(), Code::OutOfRange));
+        }
+    }
+
+    #[test]
+    fn a_misspelt_survey_is_suggested() {
+        let schema = test_rows(1).schema();
+        let mistake = first_diagnostic("observe", json!({ "image": "image", "survey": "euclid", "years": 1 }), &schema);
+        let help = mistake.help.expect("help");
+        assert_eq!(mistake.code, Code::MissingFile);
+        assert!(help.starts_with("did you mean `euclid_vis`? the presets are `lsst`, `des`"), "{help}");
     }
 }
