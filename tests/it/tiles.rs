@@ -411,13 +411,13 @@ fn masks_and_weights_in_files_of_their_own_belong_to_their_image() {
     };
     let weights = |keys: Keys| {
         two_hdus("oow.fits", &|file| {
-            file.image(&[30, 40], &[4.0; 1200], &with(keys.clone(), &[text("BUNIT", "1/uJy^2")]))
+            file.image(&[30, 40], &[4.0; 1200], &with(keys.clone(), &[text("BUNIT", "1/uJy^2")]));
         });
     };
     two_hdus("ooi.fits", &|file| file.image(&[30, 40], &counting(1.0), &keys));
     let mask: Vec<u64> = (0..1200).map(|pixel| (1 << 30) + pixel).collect();
     two_hdus("ood.fits", &|file| {
-        file.integers(&[30, 40], &mask, &keys[..10].iter().chain(&keys[11..]).cloned().collect::<Vec<_>>())
+        file.integers(&[30, 40], &mask, &keys[..10].iter().chain(&keys[11..]).cloned().collect::<Vec<_>>());
     });
     weights(keys.clone());
     let mut settings = survey.settings(&[("g", &["ooi.fits"])], 5);

@@ -42,17 +42,21 @@ pub(in crate::source) struct TileImage {
     pub(in crate::source) pixel_scale_arcsec: Option<f64>,
 }
 
-/// The images of a file, read as objects with one band: for each its HDU, and what it is or why it cannot be used. The error is the
-/// reason why the file has no images.
-pub(in crate::source) fn tile_images(
-    file: &FitsFile,
-    settings: &Fits,
-) -> Result<Vec<(usize, Result<TileImage, String>)>, String> {
+/// An HDU with an image.
+pub(in crate::source) struct HduImage {
+    pub(in crate::source) hdu: usize,
+    /// What it is, or why it cannot be used.
+    pub(in crate::source) image: Result<TileImage, String>,
+}
+
+/// The images of a file, read as objects with one band. The error is the reason why the file has no images.
+pub(in crate::source) fn tile_images(file: &FitsFile, settings: &Fits) -> Result<Vec<HduImage>, String> {
     let bands = settings.bands.as_ref();
     let mut rows = FileRows::of(file, settings, bands)?;
     let mut images = Vec::new();
     while let Some(row) = rows.next(file, settings, bands) {
-        images.push((row.hdus.first().copied().unwrap_or(0), tile_image(file, settings, &row)));
+        let hdu = row.hdus.first().copied().unwrap_or(0);
+        images.push(HduImage { hdu, image: tile_image(file, settings, &row) });
         if row.entry.is_some() {
             break;
         }

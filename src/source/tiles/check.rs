@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{OverlapRule, Tiles, companion_files::CompanionKind};
+use super::{OverlapRule, Tiles, companion_files::CompanionKind, settings::CompanionSetting};
 use crate::{
     batch,
     error::{Code, Diagnostic, quoted_list},
@@ -66,7 +66,7 @@ fn check_companions(settings: &Tiles, diagnostics: &mut Vec<Diagnostic>) {
         diagnostics.push(diagnostic.help("`companions: [variance, mask]`"));
     }
     let bands = settings.bands.names();
-    for (kind, name, files) in settings.companion_files() {
+    for CompanionSetting { kind, name, files } in settings.companion_files() {
         let mut refuse = |code, message: String, help: &str| {
             diagnostics.push(Diagnostic::at(name, code, message).help(help));
         };

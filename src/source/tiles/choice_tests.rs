@@ -31,7 +31,7 @@ fn the_tile_at_a_position_is_that_of_a_search_of_all_tiles() {
         let mut offset = |reach: f64| stream.uniform_in(-reach, reach) * side;
         let near = |dx: f64, dy: f64| {
             let dec_deg: f64 = dec + dy;
-            let dec_deg = dec_deg.clamp(-90.0, 90.0);
+            let dec_deg = dec_deg.clamp(-89.9999, 89.9999);
             (ra + dx / dec_deg.to_radians().cos().max(1e-4), dec_deg)
         };
         let mut tiles = Vec::new();

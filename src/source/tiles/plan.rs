@@ -14,6 +14,7 @@ use super::{
     companion_files::{CompanionFile, CompanionKind},
     open_files::LIMITS,
     positions::Positions,
+    settings::CompanionSetting,
     tile::{Tile, UnusableTile},
 };
 use crate::{
@@ -31,6 +32,8 @@ use crate::{
 
 /// Largest relative difference between the pixel scales of tiles.
 const SCALE_TOLERANCE: f64 = 0.01;
+/// The setting with the files of images.
+const IMAGES: &str = "images";
 /// The most tiles whose mistakes are reported.
 const MOST_MISTAKES: usize = 8;
 
@@ -105,10 +108,10 @@ impl<'a> TilesReading<'a> {
         for paths in paths {
             match self.read_file(&paths, &images) {
                 Ok(found) => tiles.extend(found),
-                Err(UnusableFile { path, hdu, reason }) => {
+                Err(UnusableFile { setting, path, hdu, reason }) => {
                     let hdu = hdu.map(|hdu| format!("[{hdu}]")).unwrap_or_default();
                     let message = format!("`{}{hdu}` {reason}", path.display());
-                    self.mistakes.push(Diagnostic::at(&format!("images.{name}"), Code::MissingFile, message));
+                    self.mistakes.push(Diagnostic::at(&format!("{setting}.{name}"), Code::MissingFile, message));
                 }
             }
             if self.mistakes.len() >= MOST_MISTAKES {
@@ -126,12 +129,13 @@ impl<'a> TilesReading<'a> {
             left_out.iter().for_each(|left_out| tracing::warn!("source `tiles`: left out of {left_out}"));
             Ok::<Vec<PathBuf>, Vec<Diagnostic>>(files.into_iter().map(|file| file.path).collect())
         };
-        let images = expand("images", &self.settings.images)?;
+        let images = expand(IMAGES, &self.settings.images)?;
         let mut tiles: Vec<TilePaths> =
             images.into_iter().map(|image| TilePaths { image, companions: Vec::new() }).collect();
-        for (kind, setting, files) in
-            self.settings.companion_files().into_iter().filter(|(.., files)| !files.is_empty())
-        {
+        for CompanionSetting { kind, name: setting, files } in self.settings.companion_files() {
+            if files.is_empty() {
+                continue;
+            }
             let paths = expand(setting, files)?;
             if paths.len() != tiles.len() {
                 let (found, expected) = (paths.len(), tiles.len());
@@ -140,7 +144,10 @@ impl<'a> TilesReading<'a> {
                 let help = "name one for each file of `images`, in the same order";
                 return Err(vec![Diagnostic::at(&format!("{setting}.{name}"), Code::Conflict, message).help(help)]);
             }
-            tiles.iter_mut().zip(paths).for_each(|(tile, path)| tile.companions.push((kind, path)));
+            tiles
+                .iter_mut()
+                .zip(paths)
+                .for_each(|(tile, path)| tile.companions.push(CompanionPath { kind, setting, path }));
         }
         Ok(tiles)
     }
@@ -149,23 +156,24 @@ impl<'a> TilesReading<'a> {
     fn read_file(&mut self, paths: &TilePaths, images: &Fits) -> Result<Vec<Tile>, UnusableFile> {
         let settings = self.settings;
         let path = &paths.image;
-        let (file, number) = self.open(path)?;
-        let mut tiles = Tile::all_of(&file, number, settings, images)
-            .map_err(|UnusableTile { hdu, reason }| UnusableFile { path: path.clone(), hdu, reason })?;
-        for (kind, path) in &paths.companions {
-            let (own, number) = self.open(path)?;
+        let (file, number) = self.open(path, IMAGES)?;
+        let mut tiles = Tile::all_of(&file, number, settings, images).map_err(|UnusableTile { hdu, reason }| {
+            UnusableFile { setting: IMAGES, path: path.clone(), hdu, reason }
+        })?;
+        for CompanionPath { kind, setting, path } in &paths.companions {
+            let (own, number) = self.open(path, setting)?;
             let companion = CompanionFile { file: &own, number, kind: *kind };
             for tile in &mut tiles {
                 let complete = companion.complete(tile, &file, settings);
-                complete.map_err(|reason| UnusableFile { path: path.clone(), hdu: None, reason })?;
+                complete.map_err(|reason| UnusableFile { setting, path: path.clone(), hdu: None, reason })?;
             }
         }
         Ok(tiles)
     }
 
     /// Opens a file, which becomes one of those of the source, and returns its number.
-    fn open(&mut self, path: &Path) -> Result<(FitsFile, usize), UnusableFile> {
-        let unusable = |reason: String| UnusableFile { path: path.to_owned(), hdu: None, reason };
+    fn open(&mut self, path: &Path, setting: &'static str) -> Result<(FitsFile, usize), UnusableFile> {
+        let unusable = |reason: String| UnusableFile { setting, path: path.to_owned(), hdu: None, reason };
         let compression = FitsFile::compression_of(path).map_err(|error| unusable(error.reason()))?;
         if let Some(compression) = compression {
             return Err(unusable(format!(
@@ -188,11 +196,20 @@ impl<'a> TilesReading<'a> {
 /// A file of images, and those of their companions.
 struct TilePaths {
     image: PathBuf,
-    companions: Vec<(CompanionKind, PathBuf)>,
+    companions: Vec<CompanionPath>,
+}
+
+/// A file of companions, and the setting that names it.
+struct CompanionPath {
+    kind: CompanionKind,
+    setting: &'static str,
+    path: PathBuf,
 }
 
 /// A file that cannot be used, or one of its HDUs.
 struct UnusableFile {
+    /// The setting that names it.
+    setting: &'static str,
     path: PathBuf,
     hdu: Option<usize>,
     /// Found and expected, with the keys.

@@ -134,6 +134,14 @@ pub enum OverlapRule {
     Deepest,
 }
 
+/// A setting that names files of companions.
+pub(super) struct CompanionSetting<'a> {
+    pub(super) kind: CompanionKind,
+    pub(super) name: &'static str,
+    /// By band.
+    pub(super) files: &'a BTreeMap<String, Vec<String>>,
+}
+
 impl Tiles {
     /// Cutouts of some bands, with the tiles of each, and defaults for all else.
     pub fn new<B: Into<String>, P: Into<String>>(
@@ -218,12 +226,13 @@ impl Tiles {
         self.companions.contains(&companion)
     }
 
-    /// The files of companions by band, and the name of their setting.
-    pub(super) fn companion_files(&self) -> [(CompanionKind, &'static str, &BTreeMap<String, Vec<String>>); 3] {
+    /// The settings that name files of companions.
+    pub(super) fn companion_files(&self) -> [CompanionSetting<'_>; 3] {
+        let setting = |kind, name, files| CompanionSetting { kind, name, files };
         [
-            (CompanionKind::Mask, "masks", &self.masks),
-            (CompanionKind::Variance(VarianceForm::Variance), "variances", &self.variances),
-            (CompanionKind::Variance(VarianceForm::Inverse), "weights", &self.weights),
+            setting(CompanionKind::Mask, "masks", &self.masks),
+            setting(CompanionKind::Variance(VarianceForm::Variance), "variances", &self.variances),
+            setting(CompanionKind::Variance(VarianceForm::Inverse), "weights", &self.weights),
         ]
     }
 

@@ -9,7 +9,7 @@ use crate::{
     source::fits::{
         Fits,
         companions::VarianceForm,
-        tile_image::{PlaneNumber, TileImage, headers_of_hdu, tile_images},
+        tile_image::{HduImage, PlaneNumber, TileImage, headers_of_hdu, tile_images},
     },
     wcs::Wcs,
 };
@@ -76,7 +76,7 @@ impl Tile {
         let found = tile_images(file, images).map_err(|reason| UnusableTile { hdu: None, reason })?;
         found
             .into_iter()
-            .map(|(hdu, image)| {
+            .map(|HduImage { hdu, image }| {
                 let tile = image.and_then(|image| Self::of(file, number, settings, image));
                 tile.map_err(|reason| UnusableTile { hdu: Some(hdu), reason })
             })
