@@ -261,6 +261,13 @@ impl Compression {
     }
 }
 
+/// The name of the compression of a file as a whole, if it has one.
+pub(super) fn compression_of_file(path: &Path) -> Result<Option<&'static str>, Reason> {
+    reject_special(&std::fs::metadata(path).map_err(unreadable)?)?;
+    let mut file = File::open(path).map_err(unreadable)?;
+    Ok(compression_of(&mut file)?.map(Compression::name))
+}
+
 /// The compression of an open file, which is at its start afterwards.
 fn compression_of(file: &mut File) -> Result<Option<Compression>, Reason> {
     let mut start = Vec::with_capacity(Compression::MAGIC);

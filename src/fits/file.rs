@@ -9,11 +9,11 @@ use std::{
 
 use super::{
     FitsError, Hdu, HduKind, Image, Limits,
-    bytes::{Bytes, BytesPart},
+    bytes::{self, Bytes, BytesPart},
     error::Reason,
     integers::{self, IntegerScaling},
     pixels::{PixelData, PixelFormat},
-    section::SectionReader,
+    section::{IntegerSectionReader, SectionReader},
     structure,
     tiles::{self, DecodedPixel, DecodedPixels},
 };
@@ -188,6 +188,24 @@ impl FitsFile {
         let reader =
             self.readable(hdu).and_then(|hdu| SectionReader::new(&self.files[hdu.file].0, hdu, self.data(hdu)));
         reader.map_err(|reason| self.error(hdu, reason))
+    }
+
+    /// The same of an image of integers, such as a mask.
+    ///
+    /// # Errors
+    /// As [`Self::sections`], and when the image is scaled to numbers that are not integers.
+    pub(crate) fn integer_sections(&self, hdu: usize) -> Result<IntegerSectionReader<'_>, FitsError> {
+        let reader =
+            self.readable(hdu).and_then(|hdu| IntegerSectionReader::new(&self.files[hdu.file].0, hdu, self.data(hdu)));
+        reader.map_err(|reason| self.error(hdu, reason))
+    }
+
+    /// How a file is compressed as a whole (`gzip`, `bzip2`, `xz`). All of such a file is read, whatever is needed of it.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub(crate) fn compression_of(path: &Path) -> Result<Option<&'static str>, FitsError> {
+        bytes::compression_of_file(path).map_err(|reason| FitsError::new(&path.display().to_string(), None, reason))
     }
 
     fn read(&self, index: usize, part: Option<&Range<usize>>) -> Result<Image<'_>, FitsError> {

@@ -2,7 +2,14 @@
 
 use std::ops::Range;
 
-use super::{FitsError, Hdu, HduKind, bytes::BytesPart, error::Reason, pixels::PixelFormat, tiles::TileSections};
+use super::{
+    FitsError, Hdu, HduKind,
+    bytes::BytesPart,
+    error::Reason,
+    integers::{self, IntegerScaling},
+    pixels::PixelFormat,
+    tiles::{DecodedPixel, TileSections},
+};
 
 /// The most bytes between the rows of a section that are read with them, in one read for all rows: a call of the system takes as
 /// long as copying them.
@@ -30,34 +37,18 @@ impl Section {
 pub struct SectionReader<'a> {
     name: &'a str,
     hdu: usize,
-    shape: [usize; 3],
-    data: BytesPart<'a>,
-    pixels: SectionPixels,
-}
-
-enum SectionPixels {
-    Plain { format: PixelFormat, buffer: Vec<u8> },
-    Tiles(Box<TileSections>),
+    image: SectionImage<'a, f32>,
 }
 
 impl<'a> SectionReader<'a> {
     /// A reader of an HDU that is an image with pixels, which are in these bytes.
     pub(super) fn new(name: &'a str, hdu: &Hdu, data: BytesPart<'a>) -> Result<Self, Reason> {
-        let shape = match hdu.shape[..] {
-            [] => [0; 3],
-            [columns] => [1, 1, columns],
-            [ref planes @ .., rows, columns] => [planes.iter().product(), rows, columns],
-        };
-        let pixels = match hdu.kind {
-            HduKind::Compressed => SectionPixels::Tiles(Box::new(TileSections::new(&hdu.header, data.len())?)),
-            _ => SectionPixels::Plain { format: PixelFormat::of(&hdu.header)?, buffer: Vec::new() },
-        };
-        Ok(Self { name, hdu: hdu.index, shape, data, pixels })
+        Ok(Self { name, hdu: hdu.index, image: SectionImage::of_floats(hdu, data)? })
     }
 
     /// Planes, rows and columns of the image.
     pub fn shape(&self) -> [usize; 3] {
-        self.shape
+        self.image.shape
     }
 
     /// Writes the pixels of a section as float32 (undefined ones as NaN): row r of the section begins at `out[r * stride]`. What is
@@ -72,10 +63,142 @@ impl<'a> SectionReader<'a> {
     /// # Panics
     /// When `stride` is less than the columns of the section, or `out` too short for its rows.
     pub fn read(&mut self, section: &Section, out: &mut [f32], stride: usize) -> Result<(), FitsError> {
-        self.read_section(section, out, stride).map_err(|reason| FitsError::new(self.name, Some(self.hdu), reason))
+        self.image.read(section, out, stride).map_err(|reason| FitsError::new(self.name, Some(self.hdu), reason))
+    }
+}
+
+/// Reads sections of an image of integers, exactly, by the rules of [`FitsFile::integer_part`](super::FitsFile::integer_part).
+pub(crate) struct IntegerSectionReader<'a> {
+    name: &'a str,
+    hdu: usize,
+    pixels: IntegerPixels<'a>,
+}
+
+enum IntegerPixels<'a> {
+    Integers(SectionImage<'a, u64>),
+    /// Floats, and those of the last section.
+    Floats(SectionImage<'a, f32>, Vec<f32>),
+}
+
+impl<'a> IntegerSectionReader<'a> {
+    /// A reader of an HDU that is an image with pixels, which are in these bytes.
+    pub(super) fn new(name: &'a str, hdu: &Hdu, data: BytesPart<'a>) -> Result<Self, Reason> {
+        let bitpix = if hdu.kind == HduKind::Compressed { "ZBITPIX" } else { "BITPIX" };
+        let pixels = if hdu.header.required(bitpix)? < 0 {
+            IntegerPixels::Floats(SectionImage::of_floats(hdu, data)?, Vec::new())
+        } else {
+            IntegerPixels::Integers(SectionImage::of_integers(hdu, data)?)
+        };
+        Ok(Self { name, hdu: hdu.index, pixels })
     }
 
-    fn read_section(&mut self, section: &Section, out: &mut [f32], stride: usize) -> Result<(), Reason> {
+    /// Writes the integers of a section, whose rows begin `stride` apart, as [`SectionReader::read`] writes floats.
+    ///
+    /// # Errors
+    /// As there, and when a pixel is not an integer.
+    ///
+    /// # Panics
+    /// As there.
+    pub(crate) fn read(&mut self, section: &Section, out: &mut [u64], stride: usize) -> Result<(), FitsError> {
+        let read = match &mut self.pixels {
+            IntegerPixels::Integers(image) => image.read(section, out, stride),
+            IntegerPixels::Floats(image, floats) => {
+                let columns = section.columns.len();
+                floats.resize(section.rows.len() * columns, 0.0);
+                image.read(section, floats, columns).and_then(|()| {
+                    let rows = out.chunks_mut(stride.max(1)).zip(floats.chunks(columns.max(1)));
+                    for (out, float) in rows.flat_map(|(out, floats)| out.iter_mut().zip(floats)) {
+                        *out = integers::of_float(*float)?;
+                    }
+                    Ok(())
+                })
+            }
+        };
+        read.map_err(|reason| FitsError::new(self.name, Some(self.hdu), reason))
+    }
+}
+
+/// A type that sections are read as.
+trait SectionPixel: DecodedPixel {
+    /// How pixels of a plain image are stored.
+    type Format: Copy;
+
+    fn decode(format: Self::Format, bytes: &[u8], out: &mut [Self]);
+}
+
+impl SectionPixel for f32 {
+    type Format = PixelFormat;
+
+    fn decode(format: PixelFormat, bytes: &[u8], out: &mut [Self]) {
+        format.decode(bytes, out);
+    }
+}
+
+impl SectionPixel for u64 {
+    type Format = IntegerScaling;
+
+    fn decode(format: IntegerScaling, bytes: &[u8], out: &mut [Self]) {
+        format.decode(bytes, out);
+    }
+}
+
+/// An image whose sections are read.
+struct SectionImage<'a, T: SectionPixel> {
+    shape: [usize; 3],
+    data: BytesPart<'a>,
+    pixels: SectionPixels<T>,
+}
+
+enum SectionPixels<T: SectionPixel> {
+    /// `size` is that of a stored pixel, bytes.
+    Plain {
+        format: T::Format,
+        size: usize,
+        buffer: Vec<u8>,
+    },
+    Tiles(Box<TileSections<T>>),
+}
+
+impl<'a> SectionImage<'a, f32> {
+    fn of_floats(hdu: &Hdu, data: BytesPart<'a>) -> Result<Self, Reason> {
+        Self::new(hdu, data, |hdu| {
+            let format = PixelFormat::of(&hdu.header)?;
+            Ok((format, format.bytes()))
+        })
+    }
+}
+
+impl<'a> SectionImage<'a, u64> {
+    fn of_integers(hdu: &Hdu, data: BytesPart<'a>) -> Result<Self, Reason> {
+        Self::new(hdu, data, |hdu| {
+            let size = hdu.header.required("BITPIX")?.unsigned_abs() as usize / 8;
+            Ok((IntegerScaling::of(&hdu.header)?, size))
+        })
+    }
+}
+
+impl<'a, T: SectionPixel> SectionImage<'a, T> {
+    /// `plain` gives the format of a plain image, and the bytes of a stored pixel.
+    fn new(
+        hdu: &Hdu,
+        data: BytesPart<'a>,
+        plain: impl FnOnce(&Hdu) -> Result<(T::Format, usize), Reason>,
+    ) -> Result<Self, Reason> {
+        let shape = match hdu.shape[..] {
+            [] => [0; 3],
+            [columns] => [1, 1, columns],
+            [ref planes @ .., rows, columns] => [planes.iter().product(), rows, columns],
+        };
+        let pixels = if hdu.kind == HduKind::Compressed {
+            SectionPixels::Tiles(Box::new(TileSections::new(&hdu.header, data.len())?))
+        } else {
+            let (format, size) = plain(hdu)?;
+            SectionPixels::Plain { format, size, buffer: Vec::new() }
+        };
+        Ok(Self { shape, data, pixels })
+    }
+
+    fn read(&mut self, section: &Section, out: &mut [T], stride: usize) -> Result<(), Reason> {
         let Section { plane, rows, columns } = section;
         let [planes, height, width] = self.shape;
         let is_within = |range: &Range<usize>, length| range.start <= range.end && range.end <= length;
@@ -97,8 +220,8 @@ impl<'a> SectionReader<'a> {
         );
         match &mut self.pixels {
             SectionPixels::Tiles(tiles) => tiles.read(&self.data, section, out, stride),
-            SectionPixels::Plain { format, buffer } => {
-                let (size, row_bytes) = (format.bytes() as u64, (width * format.bytes()) as u64);
+            SectionPixels::Plain { format, size, buffer } => {
+                let (size, row_bytes) = (*size as u64, (width * *size) as u64);
                 let start = ((plane * height + rows.start) * width + columns.start) as u64 * size;
                 let wanted = columns.len() as u64 * size;
                 let rows = out.chunks_mut(stride).take(rows.len()).map(|out| &mut out[..columns.len()]);
@@ -106,11 +229,11 @@ impl<'a> SectionReader<'a> {
                 if self.data.is_in_memory() || row_bytes - wanted <= GAP_BYTES {
                     let end = start + (section.rows.len() - 1) as u64 * row_bytes + wanted;
                     let bytes = self.data.get_in(start..end, buffer)?;
-                    rows.zip(offsets).for_each(|(out, offset)| format.decode(&bytes[offset as usize..], out));
+                    rows.zip(offsets).for_each(|(out, offset)| T::decode(*format, &bytes[offset as usize..], out));
                 } else {
                     for (out, offset) in rows.zip(offsets) {
                         let from = start + offset;
-                        format.decode(self.data.get_in(from..from + wanted, buffer)?, out);
+                        T::decode(*format, self.data.get_in(from..from + wanted, buffer)?, out);
                     }
                 }
                 Ok(())

@@ -90,7 +90,9 @@ impl Kinds {
 /// The cargo feature that a kind needs, if it needs one.
 pub(super) fn feature_of(family: Family, kind: &str) -> Option<&'static str> {
     match (family, kind) {
-        (Family::Source | Family::Sink, "fits") | (Family::Transform, "compress") => Some("fits"),
+        (Family::Source | Family::Sink, "fits") | (Family::Source, "tiles") | (Family::Transform, "compress") => {
+            Some("fits")
+        }
         (Family::Score, "onnx") => Some("onnx"),
         _ => None,
     }

@@ -9,6 +9,8 @@ mod conformance;
 pub mod fits;
 pub mod parquet;
 pub mod simulated;
+#[cfg(feature = "fits")]
+pub mod tiles;
 
 use crate::stage::{Kind, Source};
 
@@ -18,4 +20,6 @@ pub const KINDS: &[Kind<dyn Source>] = &[
     Kind::of::<fits::Fits>(),
     Kind::of::<parquet::Parquet>(),
     Kind::of::<simulated::Simulated>(),
+    #[cfg(feature = "fits")]
+    Kind::of::<tiles::Tiles>(),
 ];

@@ -47,6 +47,13 @@ pub struct SkyPosition {
     pub dec_deg: f64,
 }
 
+impl SkyPosition {
+    /// Its unit vector.
+    pub(crate) fn direction(self) -> [f64; 3] {
+        direction(self.ra_deg, self.dec_deg)
+    }
+}
+
 /// A position in an image, in pixels. The centre of the first pixel is (0, 0), one less than in FITS.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PixelPosition {

@@ -24,6 +24,7 @@ mod run_formats;
 mod score_onnx;
 mod settings;
 mod skip;
+mod tiles;
 
 /// The one of the command: how flat memory is depends on it.
 #[global_allocator]

@@ -1,21 +1,21 @@
 //! Sections of tile-compressed images.
 
-use super::{CompressedTable, TileReader, shape::MAX_AXES};
+use super::{CompressedTable, DecodedPixel, TileReader, shape::MAX_AXES};
 use crate::fits::{bytes::BytesPart, error::Reason, header::Header, section::Section};
 
 /// Decodes sections of one image, each from the tiles that it overlaps. Buffers are reused, and so is the tile that was decoded
 /// last.
-pub(in crate::fits) struct TileSections {
+pub(in crate::fits) struct TileSections<T> {
     table: CompressedTable,
     reader: TileReader,
     rows: Vec<u8>,
     /// The pixels of a tile.
-    pixels: Vec<f32>,
+    pixels: Vec<T>,
     /// Its number.
     decoded: Option<usize>,
 }
 
-impl TileSections {
+impl<T: DecodedPixel> TileSections<T> {
     pub(in crate::fits) fn new(header: &Header, data_bytes: u64) -> Result<Self, Reason> {
         let table = CompressedTable::of(header, data_bytes)?;
         Ok(Self { table, reader: TileReader::default(), rows: Vec::new(), pixels: Vec::new(), decoded: None })
@@ -26,7 +26,7 @@ impl TileSections {
         &mut self,
         data: &BytesPart,
         section: &Section,
-        out: &mut [f32],
+        out: &mut [T],
         stride: usize,
     ) -> Result<(), Reason> {
         let grid = &self.table.grid;
@@ -39,8 +39,9 @@ impl TileSections {
                 self.decoded = None;
                 let row = &rows[(number - tiles.first) * self.table.row_bytes..][..self.table.row_bytes];
                 let (stored, mut scaling) = self.reader.stored(&self.table, data, number, row)?;
-                self.pixels.resize(tile.pixels(), 0.0);
-                scaling.convert(stored.run(0, tile.pixels()), &mut self.pixels);
+                self.pixels.resize(tile.pixels(), T::default());
+                T::convert(&mut scaling, stored.run(0, tile.pixels()), &mut self.pixels)
+                    .map_err(|reason| format!("tile {}, {reason}", number + 1))?;
                 self.decoded = Some(number);
             }
             let (rows, columns) = (wanted.common(&tile, MAX_AXES - 2), wanted.common(&tile, MAX_AXES - 1));

@@ -26,13 +26,15 @@ type Keys = Vec<(String, CardValue)>;
 /// The folder that `${data}` of the examples stands for.
 pub(super) fn folder() -> TempDir {
     let data = tempfile::tempdir().unwrap();
-    for folder in ["cutouts", "visits", "coadds", "stamps", "objects", "lists", "run/objects", "run/_commits"] {
+    for folder in ["cutouts", "visits", "coadds", "stamps", "objects", "lists", "tiles", "run/objects", "run/_commits"]
+    {
         fs::create_dir_all(data.path().join(folder)).unwrap();
     }
     cutouts(&data.path().join("cutouts"));
     visits(&data.path().join("visits"));
     coadds(&data.path().join("coadds"));
     stamps(data.path());
+    tiles(data.path());
     fs::write(data.path().join("catalogue.csv"), "name,morphology,mag_r\nv0,spiral,20.5\nv2,merger,21\n").unwrap();
     parquet_file(&data.path().join("objects/a.parquet"), 0..7);
     parquet_file(&data.path().join("objects/b.parquet"), 7..12);
@@ -131,6 +133,49 @@ fn stamps(data: &Path) {
         list += &format!("{}\n", path.display());
     }
     fs::write(data.join("stamps.txt"), list).unwrap();
+}
+
+/// Two tiles of 40 by 60 pixels in each of two bands, the second one 30 pixels beside the first, with weights and masks; and
+/// positions in one of them, in both, at edges, outside, or missing. One tile has pixels without data.
+fn tiles(data: &Path) {
+    let real = |key: &str, value: f64| (key.to_owned(), CardValue::Real(value));
+    let step = 0.263 / 3600.0;
+    for (band, zero_point) in [("G", 30.0), ("R", 30.5)] {
+        for (tile, shift) in [("a", 0.0), ("b", 30.0)] {
+            let keys = [
+                text("CTYPE1", "RA---TAN"),
+                text("CTYPE2", "DEC--TAN"),
+                real("CRVAL1", 150.0),
+                real("CRVAL2", 2.0),
+                real("CRPIX1", 30.5 - shift),
+                real("CRPIX2", 20.5),
+                real("CD1_1", -step),
+                real("CD2_2", step),
+                text("FILTER", &format!("DES-{band}")),
+                real("EXPTIME", 90.0 + shift),
+                real("ZP", zero_point),
+            ];
+            let mut image = pixels(40 * 60, shift as usize);
+            if tile == "b" {
+                image[20 * 60 + 40] = f32::NAN;
+            }
+            let mut file = Writer::new();
+            file.image(&[40, 60], &image, &keys);
+            file.image(&[40, 60], &[4.0; 40 * 60], &[text("EXTNAME", "WGT")]);
+            let mask: Vec<u64> = (0..40 * 60).map(|pixel| pixel % 5).collect();
+            file.integers(&[40, 60], &mask, &[text("EXTNAME", "MSK")]);
+            fs::write(data.join(format!("tiles/{tile}_{}.fits", band.to_lowercase())), file.into_bytes()).unwrap();
+        }
+    }
+    let mut rows = "name,RA,DEC,morphology\n".to_owned();
+    for number in 0..24 {
+        let (x, y) = (f64::from(number % 8 * 12 - 2), f64::from(number / 8 * 17 + 2));
+        let (ra, dec) = (150.0 - (x - 29.5) * step / 2_f64.to_radians().cos(), 2.0 + (y - 19.5) * step);
+        let name = if number == 11 { String::new() } else { format!("p{number}") };
+        let dec = if number == 12 { String::new() } else { dec.to_string() };
+        rows += &format!("{name},{ra},{dec},spiral\n");
+    }
+    fs::write(data.join("positions.csv"), rows).unwrap();
 }
 
 /// Rows as a `parquet` sink writes them, in row groups of three; row 4 has an infinite pixel.

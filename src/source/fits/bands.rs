@@ -145,6 +145,11 @@ impl Bands {
             .max_by_key(|word| (word.end, std::cmp::Reverse(word.start)))
     }
 
+    /// One of them alone.
+    pub(in crate::source) fn single(&self, band: usize) -> Self {
+        Self(self.0.get(band).cloned().into_iter().collect())
+    }
+
     /// Whether one of the bands has this name in a file.
     pub(super) fn contain(&self, found: &str) -> bool {
         self.0.iter().any(|band| band.is_named(found))

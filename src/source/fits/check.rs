@@ -66,7 +66,7 @@ fn check_paths_and_bands(settings: &Fits, diagnostics: &mut Vec<Diagnostic>) {
     }
 }
 
-fn check_flux_and_scale(settings: &Fits, diagnostics: &mut Vec<Diagnostic>) {
+pub(in crate::source) fn check_flux_and_scale(settings: &Fits, diagnostics: &mut Vec<Diagnostic>) {
     const ONE_PER_BAND: &str = "one per band, or one for all";
     let mut refuse = |key: &str, code, message: String, help: &str| {
         diagnostics.push(Diagnostic::at(key, code, message).help(help));
@@ -109,7 +109,7 @@ fn check_flux_and_scale(settings: &Fits, diagnostics: &mut Vec<Diagnostic>) {
     }
 }
 
-fn check_mask(settings: &Fits, diagnostics: &mut Vec<Diagnostic>) {
+pub(in crate::source) fn check_mask(settings: &Fits, diagnostics: &mut Vec<Diagnostic>) {
     let mut refuse = |key: &str, code, message: &str, help: &str| {
         diagnostics.push(Diagnostic::at(key, code, message).help(help));
     };
@@ -153,7 +153,7 @@ fn check_column_names(settings: &Fits, diagnostics: &mut Vec<Diagnostic>) {
 }
 
 /// Whether a name begins with a letter and has only letters, digits and `_`.
-fn is_identifier(name: &str) -> bool {
+pub(in crate::source) fn is_identifier(name: &str) -> bool {
     let mut letters = name.chars();
     letters.next().is_some_and(|first| first.is_ascii_alphabetic())
         && letters.all(|letter| letter.is_ascii_alphanumeric() || letter == '_')

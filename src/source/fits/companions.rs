@@ -1,6 +1,6 @@
 //! The HDUs beside an image: variance, mask and PSF, found by their roles and paired with their image.
 
-pub(super) use super::roles::VarianceForm;
+pub(in crate::source) use super::roles::VarianceForm;
 use super::{
     Companion, Fits,
     axes::{Axes, PlaneSet},

@@ -63,14 +63,14 @@ fn overlap(have: usize, want: usize) -> (usize, usize, usize) {
 
 /// Pixels that are NaN or infinite.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct NonFinite {
+pub(in crate::source) struct NonFinite {
     pub count: usize,
     /// The index of the first one.
     pub first: usize,
 }
 
 /// The NaN and infinite pixels, if there are any.
-pub(super) fn non_finite(pixels: &[f32]) -> Option<NonFinite> {
+pub(in crate::source) fn non_finite(pixels: &[f32]) -> Option<NonFinite> {
     const EXPONENT: u32 = 0x7f80_0000;
     let bad = |pixel: &f32| pixel.to_bits() & EXPONENT == EXPONENT;
     // Most images have none; without a branch per pixel the compiler vectorises this loop.

@@ -30,6 +30,8 @@ pub(super) struct Description {
     pub raw_unit: Option<String>,
     /// How the numbers of each band become those of the column.
     pub scaling: Vec<PlaneScaling>,
+    /// The unit of each band.
+    pub units: Vec<PlaneUnit>,
     /// The factors that make the variance of each band (or its square root, or its inverse) that of the column.
     pub variance_factors: Vec<f64>,
     pub pixel_scale_arcsec: Option<f64>,
@@ -41,7 +43,7 @@ pub(super) struct Description {
 
 /// How the stored numbers of a plane become those of the column.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct PlaneScaling {
+pub(in crate::source) struct PlaneScaling {
     pub asinh: Option<AsinhScaling>,
     /// A number that stands for no data: `BLANK` of an image of floats, which the standard does not provide for.
     pub blank: Option<f32>,
@@ -51,7 +53,7 @@ pub(super) struct PlaneScaling {
 /// The scaling of Pan-STARRS stacks, whose numbers are asinh magnitudes: flux = `BOFFSET` + 2 `BSOFTEN` sinh(number ln 10 / 2.5)
 /// (Waters et al. 2020, ApJS 251, 4, section 3.4).
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct AsinhScaling {
+pub(in crate::source) struct AsinhScaling {
     offset: f64,
     softening: f64,
 }
@@ -74,7 +76,7 @@ impl AsinhScaling {
 
 /// The unit of a plane, what it measures, and the factor that makes its numbers those of the column.
 #[derive(Clone)]
-struct PlaneUnit {
+pub(in crate::source) struct PlaneUnit {
     /// As the header writes it.
     text: Option<String>,
     measure: Option<Measure>,
@@ -120,7 +122,9 @@ pub(super) fn describe(file: &fits::FitsFile, settings: &Fits, object: &ObjectPl
                 if scaling.asinh.is_some() {
                     return Err("has a variance beside an image of asinh magnitudes (key `BSOFTEN`)".into());
                 }
-                context.variance_factor(plane.hdu, *form, image)
+                // The unit of the primary HDU is that of the image.
+                let header = file.hdus().get(plane.hdu).filter(|hdu| hdu.index > 0).map(|hdu| &hdu.header);
+                context.variance_factor((plane.hdu, header), *form, image)
             })
             .collect::<Result<Vec<_>, String>>()?,
     };
@@ -137,7 +141,20 @@ pub(super) fn describe(file: &fits::FitsFile, settings: &Fits, object: &ObjectPl
         planes.planes.iter().map(of_band).collect::<Result<Option<Vec<f64>>, _>>()
     };
     let electrons_per_njy = if unit == Unit::Electron { electrons(&object.image)? } else { None };
-    Ok(Description { unit, raw_unit, scaling, variance_factors, pixel_scale_arcsec, stretch, electrons_per_njy })
+    let units = planes;
+    Ok(Description { unit, raw_unit, scaling, units, variance_factors, pixel_scale_arcsec, stretch, electrons_per_njy })
+}
+
+/// The factor of a variance that is in an HDU of another file than its image, as [`Description::variance_factors`] has it.
+pub(in crate::source) fn variance_factor_in(
+    file: &fits::FitsFile,
+    (hdu, form): (usize, VarianceForm),
+    image: &PlaneUnit,
+    pixel_scale_arcsec: Option<f64>,
+) -> Result<f64, String> {
+    let settings = Fits::new(Vec::<String>::new());
+    let context = Context { file, settings: &settings, pixel_scale_arcsec };
+    context.variance_factor((hdu, file.hdus().get(hdu).map(|hdu| &hdu.header)), form, image)
 }
 
 /// The unit of all bands.
@@ -280,8 +297,12 @@ impl<'a> Context<'a> {
 
     /// The factor f that makes a number of a variance plane that of the column, as the unit of the plane says: f^2 for a variance,
     /// f^2 for the square of a sigma, f^2 for the inverse of a weight.
-    fn variance_factor(&self, hdu: usize, form: VarianceForm, image: &PlaneUnit) -> Result<f64, String> {
-        let header = self.file.hdus().get(hdu).map(|hdu| &hdu.header);
+    fn variance_factor(
+        &self,
+        (hdu, header): (usize, Option<&Header>),
+        form: VarianceForm,
+        image: &PlaneUnit,
+    ) -> Result<f64, String> {
         let Some(text) = header.and_then(|header| header.text("BUNIT")) else { return Ok(image.factor) };
         let power = match form {
             VarianceForm::Variance | VarianceForm::Unsaid => 2,
@@ -325,7 +346,7 @@ impl<'a> Context<'a> {
 }
 
 /// A unit of pixels, for messages.
-pub(super) fn unit_in_words(unit: Unit, raw_unit: Option<&str>) -> String {
+pub(in crate::source) fn unit_in_words(unit: Unit, raw_unit: Option<&str>) -> String {
     match (unit, raw_unit) {
         (Unit::NanoJansky, _) => "a unit of flux".into(),
         (Unit::Unknown, None) => quoted_unit(None),

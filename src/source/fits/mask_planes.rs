@@ -20,7 +20,7 @@ const INFORMING: [&str; 10] = [
     "INJECTED_CORE",
 ];
 /// The bits of an HDU of a mask in parts.
-pub(super) const BITS_OF_PART: u32 = 32;
+pub(in crate::source) const BITS_OF_PART: u32 = 32;
 
 /// A plane of a mask.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -34,7 +34,7 @@ pub enum MaskPlane {
 
 /// The bits of a mask that say that a pixel does not count, by the settings and the headers of its parts. The error is the reason
 /// why a name is not known.
-pub(super) fn bad_bits(settings: &Fits, parts: &[&Header]) -> Result<u64, String> {
+pub(in crate::source) fn bad_bits(settings: &Fits, parts: &[&Header]) -> Result<u64, String> {
     if let Some(bits) = settings.mask_bits {
         return Ok(bits);
     }
@@ -95,7 +95,7 @@ fn named_planes(parts: &[&Header]) -> Vec<(String, u64)> {
 }
 
 /// The named planes among the bits of masked pixels, in words, with how many pixels each has.
-pub(super) fn counts_in_words(parts: &[&Header], pixels: &[u64]) -> String {
+pub(in crate::source) fn counts_in_words(parts: &[&Header], pixels: &[u64]) -> String {
     let named = named_planes(parts);
     let count = |bits: u64| pixels.iter().filter(|pixel| **pixel & bits != 0).count();
     let counts: Vec<String> = named

@@ -15,27 +15,28 @@
 mod angle;
 mod axes;
 mod bands;
-mod catalogue;
-mod check;
-mod companions;
-mod cutout;
-mod description;
+pub(super) mod catalogue;
+pub(super) mod check;
+pub(super) mod companions;
+pub(super) mod cutout;
+pub(super) mod description;
 mod header_columns;
 mod identity;
 mod image_hdus;
 mod inputs;
-mod mask_planes;
+pub(super) mod mask_planes;
 mod null_words;
 mod objects;
 mod pixel_scale;
 mod plan;
-mod reader;
+pub(super) mod reader;
 mod roles;
 mod row_keys;
-mod row_pixels;
+pub(super) mod row_pixels;
 mod rows;
-mod schema;
-mod settings;
+pub(super) mod schema;
+pub(super) mod settings;
+pub(super) mod tile_image;
 mod units;
 mod zero_point;
 
@@ -70,7 +71,7 @@ use crate::{
 const FILES_PER_SPLIT: usize = 64;
 
 /// How `paths` are expanded.
-const RULES: PathRules = PathRules {
+pub(in crate::source) const RULES: PathRules = PathRules {
     format: "FITS",
     accepts: is_fits,
     accepted: "its files that end in .fits, .fit, .fts or .fz, and the first three with .gz, .bz2 or .xz, subfolders included",

@@ -117,24 +117,10 @@ impl FitsReader {
         Ok(true)
     }
 
-    /// Opens a file. One that the system cannot read now is tried again; it is not its fault.
+    /// Opens a file into the buffer of the last one.
     fn open_patiently(&mut self, path: &Path) -> Result<Result<fits::FitsFile, fits::FitsError>> {
-        let mut pause = PAUSES.iter();
-        loop {
-            let buffer = std::mem::take(&mut self.buffer);
-            let opened = fits::FitsFile::open_into(path, &self.plan.limits, buffer);
-            let outside = match &opened {
-                Ok(file) => file.trouble(),
-                // Without its folder (a disk that was unmounted), all files would be missing.
-                Err(error) if path.parent().is_some_and(is_missing) => error.io_error(),
-                Err(error) => error.outside(),
-            };
-            match (outside, pause.next()) {
-                (None, _) => return Ok(opened),
-                (Some(_), Some(pause)) => sleep(*pause),
-                (Some(trouble), None) => return Err(cannot_read(&path.display().to_string(), trouble)),
-            }
-        }
+        let (limits, buffer) = (&self.plan.limits, &mut self.buffer);
+        open_patiently(path, || fits::FitsFile::open_into(path, limits, std::mem::take(buffer)))
     }
 
     /// Reads one row; false at the end of the split.
@@ -228,8 +214,30 @@ impl Reader for FitsReader {
     }
 }
 
+/// Opens a file. One that the system cannot read now is tried again; it is not its fault.
+pub(in crate::source) fn open_patiently(
+    path: &Path,
+    mut open: impl FnMut() -> Result<fits::FitsFile, fits::FitsError>,
+) -> Result<Result<fits::FitsFile, fits::FitsError>> {
+    let mut pause = PAUSES.iter();
+    loop {
+        let opened = open();
+        let outside = match &opened {
+            Ok(file) => file.trouble(),
+            // Without its folder (a disk that was unmounted), all files would be missing.
+            Err(error) if path.parent().is_some_and(is_missing) => error.io_error(),
+            Err(error) => error.outside(),
+        };
+        match (outside, pause.next()) {
+            (None, _) => return Ok(opened),
+            (Some(_), Some(pause)) => sleep(*pause),
+            (Some(trouble), None) => return Err(cannot_read(&path.display().to_string(), trouble)),
+        }
+    }
+}
+
 /// A digest of all headers of a file, which say how many objects it has.
-fn digest_of(file: &fits::FitsFile) -> u128 {
+pub(in crate::source) fn digest_of(file: &fits::FitsFile) -> u128 {
     let cards: Vec<&[u8]> = file.hdus().iter().flat_map(|hdu| hdu.header.cards()).collect();
     digest::wide_number_of(&cards)
 }
@@ -239,6 +247,6 @@ fn is_missing(folder: &Path) -> bool {
     !folder.as_os_str().is_empty() && !folder.exists()
 }
 
-fn cannot_read(name: &str, trouble: &io::Error) -> Error {
+pub(in crate::source) fn cannot_read(name: &str, trouble: &io::Error) -> Error {
     Error::environment(format!("cannot read `{name}`: {trouble}; resume when it can be read"))
 }

@@ -15,7 +15,7 @@ pub(super) enum HduRole {
 
 /// The form in which an HDU gives the variance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum VarianceForm {
+pub(in crate::source) enum VarianceForm {
     Variance,
     /// The square root of the variance.
     Sigma,

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// The bit of a pixel that is padding or was filled.
-const FILLED: u64 = 1;
+pub(in crate::source) const FILLED: u64 = 1;
 /// Numbers that surveys write for no data, and the most that a flux can be.
 const BLANKS: [f32; 2] = [-9999.0, -99_999.0];
 const MOST: f32 = 1e18;
@@ -27,7 +27,7 @@ const MOST: f32 = 1e18;
 const MIN_PIXELS: usize = 100;
 
 /// A column of pixels that grows by rows.
-struct PixelColumn<T> {
+pub(in crate::source) struct PixelColumn<T> {
     values: Vec<T>,
     /// Pixels in a row.
     row: usize,
@@ -35,12 +35,12 @@ struct PixelColumn<T> {
 
 impl<T: Copy + Default> PixelColumn<T> {
     /// A column with room for some rows. The system zeroes the memory when it is first touched, not before.
-    fn new(row: usize, rows: usize) -> Self {
+    pub(in crate::source) fn new(row: usize, rows: usize) -> Self {
         Self { values: vec![T::default(); row * rows], row }
     }
 
     /// The pixels of a row.
-    fn row(&mut self, index: usize) -> &mut [T] {
+    pub(in crate::source) fn row(&mut self, index: usize) -> &mut [T] {
         let (start, end) = (index * self.row, (index + 1) * self.row);
         if self.values.len() < end {
             self.values.resize(2 * end, T::default());
@@ -49,7 +49,7 @@ impl<T: Copy + Default> PixelColumn<T> {
     }
 
     /// The pixels of some rows.
-    fn into_rows(mut self, rows: usize) -> Vec<T> {
+    pub(in crate::source) fn into_rows(mut self, rows: usize) -> Vec<T> {
         self.values.truncate(rows * self.row);
         self.values.shrink_to_fit();
         self.values
@@ -349,7 +349,7 @@ fn read_psf(file: &fits::FitsFile, planes: &PlaneSet, layout: &ImageLayout, psf:
 }
 
 /// Makes the numbers that stand for no data NaN, and returns one that was there.
-fn blank(pixels: &mut [f32], scaling: &PlaneScaling, setting: Option<&[f64]>) -> Option<f32> {
+pub(in crate::source) fn blank(pixels: &mut [f32], scaling: &PlaneScaling, setting: Option<&[f64]>) -> Option<f32> {
     // Most images have none; without a branch per pixel the compiler vectorises these loops.
     let is_default = |pixel: f32| BLANKS.contains(&pixel) | (pixel.abs() > MOST);
     let mut found = None;
@@ -369,7 +369,7 @@ fn blank(pixels: &mut [f32], scaling: &PlaneScaling, setting: Option<&[f64]>) ->
 }
 
 /// Scales the stored numbers of a plane to the unit of the column.
-fn scale(pixels: &mut [f32], PlaneScaling { asinh, factor, .. }: &PlaneScaling) {
+pub(in crate::source) fn scale(pixels: &mut [f32], PlaneScaling { asinh, factor, .. }: &PlaneScaling) {
     match asinh {
         Some(asinh) => pixels.iter_mut().for_each(|pixel| *pixel = (asinh.counts(f64::from(*pixel)) * factor) as f32),
         None if *factor != 1.0 => pixels.iter_mut().for_each(|pixel| *pixel = (f64::from(*pixel) * factor) as f32),
@@ -378,7 +378,7 @@ fn scale(pixels: &mut [f32], PlaneScaling { asinh, factor, .. }: &PlaneScaling) 
 }
 
 /// Refuses a plane that holds no image: no pixel with data, or one value in all of them.
-fn check_information(mut pixels: impl Iterator<Item = f32>, band: &str) -> Result<(), String> {
+pub(in crate::source) fn check_information(mut pixels: impl Iterator<Item = f32>, band: &str) -> Result<(), String> {
     let band = band.escape_debug();
     let mut all = 0;
     let keep = "`empty_band: keep` would keep it";
@@ -393,7 +393,7 @@ fn check_information(mut pixels: impl Iterator<Item = f32>, band: &str) -> Resul
 }
 
 /// The variance in the squared unit of the column.
-fn to_variance(value: f32, form: VarianceForm, factor: f64) -> f32 {
+pub(in crate::source) fn to_variance(value: f32, form: VarianceForm, factor: f64) -> f32 {
     let value = f64::from(value);
     let variance = match form {
         VarianceForm::Variance | VarianceForm::Unsaid => value,

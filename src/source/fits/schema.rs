@@ -18,9 +18,9 @@ use crate::{
 };
 
 /// Names of the columns of pixels.
-pub(super) const IMAGE: &str = "image";
-pub(super) const VARIANCE: &str = "image_variance";
-pub(super) const MASK: &str = "image_mask";
+pub(in crate::source) const IMAGE: &str = "image";
+pub(in crate::source) const VARIANCE: &str = "image_variance";
+pub(in crate::source) const MASK: &str = "image_mask";
 pub(super) const PSF: &str = "image_psf";
 
 /// A column from a header key.

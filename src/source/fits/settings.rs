@@ -182,7 +182,7 @@ pub enum EmptyBand {
 #[derive(JsonSchema)]
 #[serde(untagged)]
 #[expect(dead_code, reason = "a type for its schema")]
-enum HduReference {
+pub(in crate::source) enum HduReference {
     /// Its number.
     Number(usize),
     /// Its `EXTNAME`.
@@ -190,7 +190,9 @@ enum HduReference {
 }
 
 /// Names, or numbers that are kept as text.
-fn numbers_as_text<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Vec<String>>, D::Error> {
+pub(in crate::source) fn numbers_as_text<'de, D: serde::Deserializer<'de>>(
+    from: D,
+) -> Result<Option<Vec<String>>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
     enum NumberOrName {
@@ -263,7 +265,7 @@ impl Fits {
     }
 
     /// Whether the mask of the file is read.
-    pub(super) fn reads_mask(&self) -> bool {
+    pub(in crate::source) fn reads_mask(&self) -> bool {
         self.wants(Companion::Mask) || self.masked.is_some() || self.bad.is_some()
     }
 

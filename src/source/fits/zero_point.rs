@@ -72,11 +72,23 @@ impl OneOrMany {
 
 impl NumbersOrKey {
     /// How many values it has: one, or one for each band.
-    pub(super) fn count(&self) -> usize {
+    pub(in crate::source) fn count(&self) -> usize {
         match self {
             Self::One(_) => 1,
             Self::PerBand(numbers) => numbers.len(),
             Self::Key(key) => key.key.names().len(),
+        }
+    }
+
+    /// That of one band of several.
+    pub(in crate::source) fn of_band(&self, band: usize) -> Self {
+        match self {
+            Self::One(number) => Self::One(*number),
+            Self::PerBand(numbers) => numbers.get(band).map_or_else(|| self.clone(), |number| Self::One(*number)),
+            Self::Key(NumberKey { key: OneOrMany::Many(keys) }) => keys
+                .get(band)
+                .map_or_else(|| self.clone(), |key| Self::Key(NumberKey { key: OneOrMany::One(key.clone()) })),
+            Self::Key(_) => self.clone(),
         }
     }
 

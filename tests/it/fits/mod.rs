@@ -19,7 +19,6 @@ use arrow::{array::RecordBatch, compute::concat_batches};
 use lucarne::{
     error::Diagnostic,
     fits::{CardValue, Writer},
-    source::fits::Fits,
     stage::{Read, Reject, Settings, Source},
 };
 
@@ -30,8 +29,11 @@ pub(super) struct SourceOutput {
 }
 
 /// Reads all splits, in batches of at most `batch_rows`.
-pub(super) fn read_in_batches(settings: Fits, batch_rows: usize) -> Result<SourceOutput, Vec<Diagnostic>> {
-    let mut source: Box<dyn Source> = settings.build("source")?;
+pub(super) fn read_in_batches<S: Settings<dyn Source>>(
+    settings: S,
+    batch_rows: usize,
+) -> Result<SourceOutput, Vec<Diagnostic>> {
+    let mut source = settings.build("source")?;
     let schema = source.bind()?;
     let (mut batches, mut rejects) = (Vec::new(), Vec::new());
     for split in source.splits().unwrap() {
@@ -57,7 +59,7 @@ pub(super) fn read_in_batches(settings: Fits, batch_rows: usize) -> Result<Sourc
     Ok(SourceOutput { rows: concat_batches(&schema, &batches).unwrap(), rejects })
 }
 
-pub(super) fn read(settings: Fits) -> SourceOutput {
+pub(super) fn read<S: Settings<dyn Source>>(settings: S) -> SourceOutput {
     read_in_batches(settings, 32).unwrap_or_else(|mistakes| panic!("{mistakes:?}"))
 }
 

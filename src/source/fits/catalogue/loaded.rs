@@ -14,7 +14,7 @@ use crate::error::Result;
 pub(super) type RowsByKey = HashMap<String, u32>;
 
 /// A catalogue in memory.
-pub(in crate::source::fits) struct LoadedCatalogue {
+pub(in crate::source) struct LoadedCatalogue {
     rows: RowsByKey,
     columns: Vec<(Field, ArrayRef)>,
 }
@@ -33,6 +33,18 @@ pub(super) fn rows_by_key(keys: &StringArray) -> Result<RowsByKey, String> {
 impl LoadedCatalogue {
     pub(super) fn new(rows: RowsByKey, columns: Vec<(Field, ArrayRef)>) -> Self {
         Self { rows, columns }
+    }
+
+    /// The keys by row, and the new columns with all rows. A row without a key has a missing one.
+    pub(in crate::source) fn into_rows(self) -> (Vec<Option<String>>, Vec<(Field, ArrayRef)>) {
+        let rows = self.columns.first().map_or(0, |(_, column)| column.len());
+        let mut keys = vec![None; rows];
+        for (key, row) in self.rows {
+            if let Some(place) = keys.get_mut(row as usize) {
+                *place = Some(key);
+            }
+        }
+        (keys, self.columns)
     }
 
     /// The fields of the new columns.

@@ -21,7 +21,7 @@ use arrow::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub(super) use self::loaded::LoadedCatalogue;
+pub(in crate::source) use self::loaded::LoadedCatalogue;
 use self::{
     input::{Format, Input},
     loaded::rows_by_key,
@@ -101,7 +101,7 @@ impl Catalogue {
     }
 
     /// Reads the columns that are used.
-    pub(super) fn load(&self) -> Result<LoadedCatalogue, Vec<Diagnostic>> {
+    pub(in crate::source) fn load(&self) -> Result<LoadedCatalogue, Vec<Diagnostic>> {
         let input = Input::open(&self.path).map_err(|reason| self.unreadable(&reason))?;
         let raw = match input.format {
             Format::Text => self.read_csv(input),

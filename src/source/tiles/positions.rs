@@ -1,0 +1,162 @@
+//! The positions of objects: a catalogue in the order of its rows.
+
+use std::{collections::BTreeMap, ops::Range};
+
+use arrow::{
+    array::{Array, ArrayRef, AsArray, Float64Array},
+    compute::take,
+    datatypes::{Field, Float64Type},
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    batch,
+    error::{Diagnostic, Error, Result},
+    io::digest,
+    source::fits::Catalogue,
+    wcs::SkyPosition,
+};
+
+/// A table with the positions of objects: CSV or TSV (with a header line, also with `#` comments or gzipped), ECSV, a binary
+/// table of FITS, VOTable or Parquet. The columns that are used are held in memory.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PositionCatalogue {
+    /// The file.
+    pub path: String,
+    /// Its column with the identities of the objects, each once: text or whole numbers.
+    pub id: String,
+    /// Its column with the right ascensions (ICRS): degrees, or hours as in `10:00:28.6`.
+    #[serde(default = "ra")]
+    pub ra: String,
+    /// Its column with the declinations: degrees, also as in `+02:12:21.0`.
+    #[serde(default = "dec")]
+    pub dec: String,
+    /// Further columns, and the columns of the catalogue that fill them: `{label: morphology, magnitude: mag_r}`.
+    #[serde(default)]
+    pub columns: BTreeMap<String, String>,
+    /// The words that stand for a missing value. By default an empty field, `nan`, `NaN`, `NAN`, `null`, `NULL`, `Null`, `None`,
+    /// `--`, `N/A`, `n/a`, `NA` and `<NA>`.
+    #[serde(default)]
+    pub nulls: Option<Vec<String>>,
+}
+
+fn ra() -> String {
+    batch::RA.to_owned()
+}
+
+fn dec() -> String {
+    batch::DEC.to_owned()
+}
+
+impl PositionCatalogue {
+    /// A catalogue by its path and its columns of identities, right ascensions and declinations.
+    pub fn new(path: &str, id: &str, ra: &str, dec: &str) -> Self {
+        let [path, id, ra, dec] = [path, id, ra, dec].map(str::to_owned);
+        Self { path, id, ra, dec, columns: BTreeMap::new(), nulls: None }
+    }
+
+    /// Reads the columns that are used.
+    pub(super) fn load(&self) -> Result<Positions, Vec<Diagnostic>> {
+        let sky = [(batch::RA, &self.ra), (batch::DEC, &self.dec)];
+        let mut columns = self.columns.clone();
+        columns.extend(sky.map(|(name, from)| (name.to_owned(), from.clone())));
+        let table = Catalogue {
+            path: self.path.clone(),
+            key: self.id.clone(),
+            header_key: None,
+            columns,
+            nulls: self.nulls.clone(),
+        };
+        let (ids, mut columns) = table
+            .load()
+            .map_err(|mut diagnostics| {
+                diagnostics.iter_mut().for_each(|diagnostic| rename(&mut diagnostic.path));
+                diagnostics
+            })?
+            .into_rows();
+        let mut degrees = |name: &str| {
+            let at = columns.iter().position(|(field, _)| field.name() == name)?;
+            Some(columns.remove(at).1.as_primitive_opt::<Float64Type>()?.clone())
+        };
+        let (Some(ra_deg), Some(dec_deg)) = (degrees(batch::RA), degrees(batch::DEC)) else {
+            let message = format!("the positions of catalogue `{}` are not numbers", self.path);
+            return Err(vec![Diagnostic::at("catalogue", crate::error::Code::WrongColumn, message)]);
+        };
+        Ok(Positions { ids, ra_deg, dec_deg, columns })
+    }
+}
+
+/// Names the settings of this catalogue instead of those of the table that is read.
+fn rename(path: &mut Vec<String>) {
+    let parts: Vec<&str> = path.iter().map(String::as_str).collect();
+    let renamed: &[&str] = match parts[..] {
+        ["catalogue", "key"] => &["catalogue", "id"],
+        ["catalogue", "columns", batch::RA] => &["catalogue", "ra"],
+        ["catalogue", "columns", batch::DEC] => &["catalogue", "dec"],
+        _ => return,
+    };
+    *path = renamed.iter().map(|part| (*part).to_owned()).collect();
+}
+
+/// The objects of a catalogue.
+pub(super) struct Positions {
+    ids: Vec<Option<String>>,
+    pub(super) ra_deg: Float64Array,
+    pub(super) dec_deg: Float64Array,
+    /// Further columns.
+    columns: Vec<(Field, ArrayRef)>,
+}
+
+impl Positions {
+    pub(super) fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// The identity of an object; `None` if it is missing.
+    pub(super) fn id(&self, row: usize) -> Option<&str> {
+        self.ids[row].as_deref()
+    }
+
+    /// Where an object is; the error is the reason why that is not known.
+    pub(super) fn sky(&self, row: usize) -> Result<SkyPosition, String> {
+        let degrees = |column: &Float64Array, name: &str| {
+            if column.is_valid(row) { Ok(column.value(row)) } else { Err(format!("has no `{name}` in the catalogue")) }
+        };
+        let (ra_deg, dec_deg) = (degrees(&self.ra_deg, batch::RA)?, degrees(&self.dec_deg, batch::DEC)?);
+        if !(-180.0..=360.0).contains(&ra_deg) {
+            return Err(format!("has `{}` {ra_deg} in the catalogue, expected degrees from -180 to 360", batch::RA));
+        }
+        if !(-90.0..=90.0).contains(&dec_deg) {
+            return Err(format!("has `{}` {dec_deg} in the catalogue, expected degrees from -90 to 90", batch::DEC));
+        }
+        Ok(SkyPosition { ra_deg, dec_deg })
+    }
+
+    /// The fields of the further columns.
+    pub(super) fn fields(&self) -> impl Iterator<Item = &Field> {
+        self.columns.iter().map(|(field, _)| field)
+    }
+
+    /// The further columns of some rows.
+    pub(super) fn take(&self, rows: &arrow::array::UInt64Array) -> Result<Vec<ArrayRef>> {
+        self.columns.iter().map(|(_, column)| take(column, rows, None).map_err(Error::from)).collect()
+    }
+
+    /// The id of a piece: its number, sixteen digits of a digest of its ids and positions, and its first id.
+    pub(super) fn piece_id(&self, number: usize, rows: Range<usize>) -> String {
+        let mut content = Vec::new();
+        for row in rows.clone() {
+            content.extend_from_slice(self.id(row).unwrap_or_default().as_bytes());
+            // A NUL ends each id, so that `a`, `b` and `ab`, `` differ.
+            content.push(0);
+            for column in [&self.ra_deg, &self.dec_deg] {
+                let degrees = if column.is_valid(row) { column.value(row) } else { f64::NAN };
+                content.extend_from_slice(&degrees.to_bits().to_le_bytes());
+            }
+        }
+        let first = rows.clone().next().and_then(|row| self.id(row)).unwrap_or_default();
+        format!("{number} {} {first}", &digest::of_bytes(&content)[..16])
+    }
+}

@@ -1,0 +1,137 @@
+//! Reads the rows of a split: a piece of the catalogue, object by object.
+
+use std::{ops::Range, sync::Arc, time::Instant};
+
+use arrow::array::{ArrayRef, Float64Array, RecordBatch, StringArray, UInt64Array};
+
+use super::{
+    EdgeRule, cutout::Cutout, no_row::NoRow, open_files::OpenFiles, pixels::TilePixels, plan::TilesPlan,
+    positions::Positions,
+};
+use crate::{
+    error::Result,
+    stage::{Read, Reader, Reject},
+};
+
+/// The most rows for which memory is reserved before they are read.
+const ROOM: usize = 256;
+
+/// A reader of some rows of the catalogue.
+pub(super) struct TilesReader {
+    plan: Arc<TilesPlan>,
+    rows: Range<usize>,
+    /// Rows that were passed, rejects included.
+    passed: u64,
+    open: OpenFiles,
+}
+
+impl TilesReader {
+    pub(super) fn new(plan: Arc<TilesPlan>, rows: Range<usize>, offset: u64) -> Self {
+        Self { plan, rows, passed: offset, open: OpenFiles::default() }
+    }
+
+    /// Reads the pixels of an object. Returns its origin: the sections that it was cut from.
+    fn read_object(&mut self, row: usize, origin: &mut String, pixels: &mut TilePixels) -> Result<(), NoRow> {
+        let plan = self.plan.clone();
+        if plan.positions.id(row).is_none() {
+            return Err(format!("has no `{}` in the catalogue", plan.settings.catalogue.id).into());
+        }
+        let cutouts = cutouts(&plan, row)?;
+        let sections = cutouts.iter().map(|cutout| {
+            let file = &plan.files[cutout.tile.file];
+            let section = cutout.section_in_words(file.is_cube(cutout.tile.image.image.hdu));
+            format!("{}{section}", file.path.display())
+        });
+        *origin = sections.collect::<Vec<_>>().join("; ");
+        for (band, cutout) in cutouts.iter().enumerate() {
+            pixels.read(&plan, band, &mut self.open, cutout)?;
+        }
+        pixels.complete_row();
+        Ok(())
+    }
+}
+
+/// The cutouts of an object, one in each band; the error is the reason why it has none.
+fn cutouts(plan: &TilesPlan, row: usize) -> Result<Vec<Cutout<'_>>, String> {
+    let sky = plan.positions.sky(row)?;
+    let size = plan.settings.size;
+    let mut cutouts: Vec<Cutout<'_>> = Vec::with_capacity(plan.bands.len());
+    for band in &plan.bands {
+        let name = band.name.escape_debug();
+        let (ra_deg, dec_deg) = (sky.ra_deg, sky.dec_deg);
+        let cutout = band
+            .cutout(sky, size)
+            .ok_or_else(|| format!("lies in no tile of band `{name}` (ra {ra_deg}, dec {dec_deg} degrees)"))?;
+        if plan.settings.edge == EdgeRule::Reject && !cutout.is_complete() {
+            let place = format!("y {:.1}, x {:.1}", cutout.centre.y, cutout.centre.x);
+            let tile = format!("{}[{}]", plan.files[cutout.tile.file].path.display(), cutout.tile.image.image.hdu);
+            return Err(format!(
+                "reaches beyond the edge of the tile `{tile}` of band `{name}`, where it lies at {place}: `edge: pad` would pad it"
+            ));
+        }
+        if let Some(first) = cutouts.first() {
+            let bands = format!("has bands `{}` and `{name}` that", plan.bands[0].name.escape_debug());
+            first.check_grid(&cutout).map_err(|reason| format!("{bands} {reason}"))?;
+        }
+        cutouts.push(cutout);
+    }
+    Ok(cutouts)
+}
+
+impl Reader for TilesReader {
+    fn next(&mut self, max_rows: usize, _deadline: Instant) -> Result<Read> {
+        let room = max_rows.clamp(1, ROOM);
+        let mut pixels = TilePixels::new(&self.plan, room);
+        let (mut objects, mut origins, mut rejects) = (Vec::with_capacity(room), Vec::with_capacity(room), Vec::new());
+        let mut numbers = Vec::with_capacity(room);
+        while objects.len() + rejects.len() < max_rows.max(1) && (self.passed as usize) < self.rows.len() {
+            let row = self.rows.start + self.passed as usize;
+            let mut origin = String::new();
+            match self.read_object(row, &mut origin, &mut pixels) {
+                Ok(()) => {
+                    objects.push(row as u64);
+                    numbers.push(self.passed);
+                    origins.push(origin);
+                }
+                Err(NoRow::Failed(error)) => return Err(error),
+                Err(NoRow::Rejected(reason)) => {
+                    let in_catalogue = || format!("{}[{row}]", self.plan.settings.catalogue.path);
+                    rejects.push(Reject {
+                        row: self.passed,
+                        object_id: self.plan.positions.id(row).map(str::to_owned),
+                        origin: if origin.is_empty() { in_catalogue() } else { origin },
+                        stage: "source".into(),
+                        reason,
+                    });
+                }
+            }
+            self.passed += 1;
+        }
+        if objects.len() + rejects.len() == 0 {
+            return Ok(Read::End);
+        }
+        let Positions { ra_deg, dec_deg, .. } = &self.plan.positions;
+        let ids = objects.iter().map(|row| self.plan.positions.id(*row as usize).unwrap_or_default());
+        let of_rows = |column: &Float64Array| -> ArrayRef {
+            Arc::new(Float64Array::from_iter_values(objects.iter().map(|row| column.value(*row as usize))))
+        };
+        let mut columns: Vec<ArrayRef> = vec![
+            Arc::new(UInt64Array::from(numbers)),
+            Arc::new(StringArray::from_iter_values(ids)),
+            Arc::new(StringArray::from(origins)),
+            of_rows(ra_deg),
+            of_rows(dec_deg),
+        ];
+        columns.extend(self.plan.positions.take(&UInt64Array::from(objects))?);
+        columns.extend(pixels.into_columns(self.plan.layout.pixels())?);
+        Ok(Read::Batch { rows: RecordBatch::try_new(self.plan.schema.clone(), columns)?, rejects })
+    }
+
+    fn contents(&self) -> Option<u128> {
+        Some(self.plan.contents)
+    }
+
+    fn offset(&self) -> u64 {
+        self.passed
+    }
+}
