@@ -64,7 +64,8 @@ impl TilePixels {
         };
         row.read_image(open)?;
         row.read_variance(open)?;
-        row.read_mask(open)
+        row.read_mask(open)?;
+        row.check_finite()
     }
 
     /// Completes a row all of whose bands were read.
@@ -119,16 +120,6 @@ impl BandRow<'_> {
                 self.fill(index, FILLED);
             }
         }
-        if let Some(found) = non_finite(self.image) {
-            if settings.nan == Policy::Reject {
-                return Err(self.non_finite_in_words(&found, "").into());
-            }
-            for index in 0..self.image.len() {
-                if !self.image[index].is_finite() {
-                    self.fill(index, FILLED);
-                }
-            }
-        }
         Ok(())
     }
 
@@ -141,21 +132,31 @@ impl BandRow<'_> {
             if *value < 0.0 && inside(index) {
                 return Err(format!("has a negative {}, {value} {}", word(form), self.place_in_words(index)).into());
             }
-            // A padded or filled pixel has no variance, and a pixel without weight no value.
-            let is_bad = !inside(index) || self.mask.as_ref().is_some_and(|mask| mask[index] & FILLED != 0);
-            *value = if is_bad { 0.0 } else { to_variance(*value, form, factor) };
-        }
-        if let Some(found) = non_finite(variance) {
-            if self.plan.settings.nan == Policy::Reject {
-                let what = if form == VarianceForm::Inverse { "weights of 0 or " } else { "variances " };
-                return Err(self.non_finite_in_words(&found, what).into());
-            }
-            for (index, value) in variance.iter_mut().enumerate().filter(|(_, value)| !value.is_finite()) {
-                *value = 0.0;
-                self.fill(index, FILLED);
-            }
+            *value = if inside(index) { to_variance(*value, form, factor) } else { 0.0 };
         }
         self.variance = Some(variance);
+        Ok(())
+    }
+
+    /// Refuses or fills pixels without data, after the mask has filled those that it marks.
+    fn check_finite(&mut self) -> Result<(), NoRow> {
+        let rejects = self.plan.settings.nan == Policy::Reject;
+        if let Some(found) = non_finite(self.image) {
+            if rejects {
+                return Err(self.non_finite_in_words(&found, "").into());
+            }
+            let bad: Vec<usize> = (0..self.image.len()).filter(|index| !self.image[*index].is_finite()).collect();
+            bad.into_iter().for_each(|index| self.fill(index, FILLED));
+        }
+        let Some(found) = self.variance.as_deref().and_then(non_finite) else { return Ok(()) };
+        if rejects {
+            let is_weight = self.tile().variance.is_some_and(|own| own.form == VarianceForm::Inverse);
+            let what = if is_weight { "weights of 0 or " } else { "variances " };
+            return Err(self.non_finite_in_words(&found, what).into());
+        }
+        let variance = self.variance.as_deref().unwrap_or_default();
+        let bad: Vec<usize> = (0..variance.len()).filter(|index| !variance[*index].is_finite()).collect();
+        bad.into_iter().for_each(|index| self.fill(index, FILLED));
         Ok(())
     }
 
