@@ -348,13 +348,24 @@ fn read_psf(file: &fits::FitsFile, planes: &PlaneSet, layout: &ImageLayout, psf:
     }
 }
 
+/// Whether a number is one that surveys write for no data, or infinite.
+#[inline]
+fn stands_for_no_data(pixel: f32) -> bool {
+    (pixel == BLANKS[0]) | (pixel == BLANKS[1]) | (pixel.abs() > MOST)
+}
+
 /// Makes the numbers that stand for no data NaN, and returns one that was there.
 pub(in crate::source) fn blank(pixels: &mut [f32], scaling: &PlaneScaling, setting: Option<&[f64]>) -> Option<f32> {
-    // Most images have none; without a branch per pixel the compiler vectorises these loops.
-    let is_default = |pixel: f32| BLANKS.contains(&pixel) | (pixel.abs() > MOST);
     let mut found = None;
-    if setting.is_none() && pixels.iter().fold(false, |any, pixel| any | is_default(*pixel)) {
-        for pixel in pixels.iter_mut().filter(|pixel| pixel.is_finite() && is_default(**pixel)) {
+    // Most images have none; without a branch per pixel the compiler vectorises this loop.
+    let mut any = false;
+    if setting.is_none() {
+        for pixel in pixels.iter() {
+            any |= stands_for_no_data(*pixel);
+        }
+    }
+    if any {
+        for pixel in pixels.iter_mut().filter(|pixel| pixel.is_finite() && stands_for_no_data(**pixel)) {
             found = Some(*pixel);
             *pixel = f32::NAN;
         }
