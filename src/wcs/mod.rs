@@ -6,9 +6,9 @@
 //!
 //! # Why not a crate
 //!
-//! The crate `wcs` 0.4.2 of CDS, the only one that is kept, does not read TPV or `CUNIT`, takes the first axis for the longitude, and
+//! The crate `wcs` 0.4.2 of CDS, the only one that is maintained, does not read TPV or `CUNIT`, takes the first axis for the longitude, and
 //! ignores keys that it does not know. Of the headers in `tests/golden/wcs` it reads none of the 31 with TPV, and none of the 48
-//! with SIP within 0.01 pixel. There is no kept binding to wcslib, whose licence (LGPL) `deny.toml` does not allow. What is here
+//! with SIP within 0.01 pixel. No maintained crate binds wcslib, and `deny.toml` does not allow its licence (LGPL). This code
 //! agrees with astropy and wcslib on all 240 within 1e-7 pixel and 1e-10 degree.
 
 mod axes;

@@ -97,7 +97,7 @@ pub(super) fn describe(file: &fits::FitsFile, settings: &Fits, object: &ObjectPl
     let first = object.image.planes.first().map_or(0, |plane| plane.hdu);
     context.pixel_scale_arcsec = match settings.pixel_scale_arcsec {
         Some(scale) => Some(scale),
-        None => pixel_scale_arcsec(&context.headers(first))?,
+        None => context.pixel_scale_of_all_bands(object)?,
     };
     let bands = object.bands.len();
     for (name, setting) in settings.photometry() {
@@ -175,6 +175,37 @@ impl<'a> Context<'a> {
         let own = self.file.hdus().get(hdu).map(|hdu| &hdu.header);
         let primary = self.file.file_of(hdu).first().filter(|primary| primary.index != hdu).map(|hdu| &hdu.header);
         [own, primary].into_iter().flatten().collect()
+    }
+
+    /// The pixel scale of the bands, which must be one.
+    fn pixel_scale_of_all_bands(&self, object: &ObjectPlanes) -> Result<Option<f64>, String> {
+        let mut all: Option<Option<f64>> = None;
+        let mut last = None;
+        for (plane, band) in object.image.planes.iter().zip(&object.bands) {
+            if last.replace(plane.hdu) == Some(plane.hdu) {
+                continue;
+            }
+            let found = pixel_scale_arcsec(&self.headers(plane.hdu))?;
+            let first = *all.get_or_insert(found);
+            let is_same = match (found, first) {
+                (Some(found), Some(first)) => (found / first - 1.0).abs() <= SCALE_TOLERANCE,
+                (found, first) => found == first,
+            };
+            if !is_same {
+                let shown = |scale: Option<f64>| match scale {
+                    None => "an unknown pixel scale".to_owned(),
+                    Some(scale) => format!("a pixel scale of {scale} arcsec"),
+                };
+                let (band, first_band) = (band.escape_debug(), object.bands[0].escape_debug());
+                return Err(format!(
+                    "has {} in band `{band}`, expected {} as in band `{first_band}`: set `pixel_scale_arcsec` if they are \
+                     the same",
+                    shown(found),
+                    shown(first)
+                ));
+            }
+        }
+        Ok(all.flatten())
     }
 
     fn scaling(&self, hdu: usize, unit: &PlaneUnit) -> Result<PlaneScaling, String> {

@@ -19,7 +19,7 @@ pub(super) struct ImageHdus {
 }
 
 impl ImageHdus {
-    /// Those of a file; the error is the reason why there are none, or why it is not known which they are.
+    /// Those of a file. The error says why the file has no image, or which of its HDUs may be images.
     pub(super) fn of(hdus: &[Hdu], settings: &Fits, bands: Option<&Bands>) -> Result<Self, String> {
         match &settings.hdu {
             Some(names) => Ok(Self { images: by_name(hdus, names)?, left_out: Vec::new() }),

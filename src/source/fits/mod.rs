@@ -10,7 +10,7 @@
 //!
 //! A split is a group of files. Its id has the number of the group, a digest of the names of its files, and the first name. Files
 //! that are renamed, removed or inserted are noticed on a resume; files may be appended, which changes the id of the last group
-//! unless it was full. A file that is replaced under the same name is not noticed.
+//! unless it was full. A file that is replaced by one with other headers is noticed too; other pixels under the same headers are not.
 
 mod angle;
 mod axes;
@@ -27,6 +27,7 @@ mod inputs;
 pub(super) mod mask_planes;
 mod null_words;
 mod objects;
+pub(super) mod pixel_planes;
 mod pixel_scale;
 mod plan;
 pub(super) mod reader;

@@ -3,13 +3,14 @@
 use arrow::array::ArrayRef;
 
 use super::{
-    Companion, EmptyBand, Fits, Policy,
+    Companion, Fits,
     axes::PlaneSet,
     companions::VarianceForm,
     cutout::{self, NonFinite, PlaneView},
-    description::{Description, PlaneScaling},
+    description::Description,
     mask_planes::{self, BITS_OF_PART},
     objects::ObjectPlanes,
+    pixel_planes::{MissingData, PixelPlanes},
     plan::FitsPlan,
 };
 use crate::{
@@ -17,14 +18,6 @@ use crate::{
     error::Result,
     fits::{self, Header},
 };
-
-/// The bit of a pixel that is padding or was filled.
-pub(in crate::source) const FILLED: u64 = 1;
-/// Numbers that surveys write for no data, and the most that a flux can be.
-const BLANKS: [f32; 2] = [-9999.0, -99_999.0];
-const MOST: f32 = 1e18;
-/// Planes with fewer pixels may have one value by chance, unless it is 0.
-const MIN_PIXELS: usize = 100;
 
 /// A column of pixels that grows by rows.
 pub(in crate::source) struct PixelColumn<T> {
@@ -93,14 +86,17 @@ impl RowPixels {
             settings: &plan.settings,
             layout,
             shape: [layout.height, layout.width],
-            image: self.image.row(self.rows),
-            variance: self.variance.as_mut().map(|column| column.row(self.rows)),
-            mask: self.mask.as_mut().map(|column| column.row(self.rows)),
+            planes: PixelPlanes::new(
+                plan.settings.pixel_rules(),
+                self.image.row(self.rows),
+                self.variance.as_mut().map(|column| column.row(self.rows)),
+                self.mask.as_mut().map(|column| column.row(self.rows)),
+            ),
         };
-        let blanked = row.read_image(raw)?;
+        row.read_image(raw)?;
         row.read_variance(raw)?;
         row.read_mask(raw)?;
-        row.check_finite(raw, blanked)?;
+        row.finish(raw)?;
         if let (Some(column), Some(planes), Some(layout)) = (&mut self.psf, &raw.object.psf, &plan.layouts.psf) {
             read_psf(raw.file, planes, layout, column.row(self.rows))?;
         }
@@ -132,82 +128,36 @@ struct Row<'a> {
     layout: &'a ImageLayout,
     /// Rows and columns of a plane, pixels.
     shape: [usize; 2],
-    image: &'a mut [f32],
-    variance: Option<&'a mut [f32]>,
-    mask: Option<&'a mut [u64]>,
+    planes: PixelPlanes<'a>,
 }
 
 impl Row<'_> {
-    /// Reads the image. Returns a number that stood for no data, if there was one.
-    fn read_image(&mut self, raw: &RawPixels<'_>) -> Result<Option<f32>, String> {
+    fn read_image(&mut self, raw: &RawPixels<'_>) -> Result<(), String> {
         let planes = &raw.object.image;
         let is_padded = pads(planes, self.shape);
         let inside = cutout::inside(planes.shape, self.shape);
-        if let Some(mask) = &mut self.mask {
-            mask.fill(0);
-            if is_padded {
-                mask.iter_mut().enumerate().filter(|(index, _)| !inside(*index)).for_each(|(_, bits)| *bits = FILLED);
-            }
-        }
-        read(raw.file, planes, self.image, self.shape)?;
-        let mut blanked = None;
+        read(raw.file, planes, self.planes.image, self.shape)?;
         let plane = self.layout.plane();
-        for (band, (pixels, scaling)) in self.image.chunks_exact_mut(plane).zip(&raw.description.scaling).enumerate() {
-            blanked = blanked.or(blank(pixels, scaling, self.settings.blank.as_deref()));
-            if self.settings.empty_band == EmptyBand::Reject {
-                let pixels = pixels.iter().copied().enumerate().filter(|(index, _)| !is_padded || inside(*index));
-                check_information(pixels.map(|(_, pixel)| pixel), &self.layout.bands[band])?;
-            }
-            scale(pixels, scaling);
+        for (band, scaling) in raw.description.scaling.iter().enumerate() {
+            let (of_band, name) = (band * plane..(band + 1) * plane, &self.layout.bands[band]);
+            self.planes.convert_band(of_band, scaling, name, |index| !is_padded || inside(index))?;
         }
         if is_padded {
-            // The padding was scaled too.
-            let fill = self.settings.fill;
-            self.image.iter_mut().enumerate().filter(|(index, _)| !inside(*index)).for_each(|(_, pixel)| *pixel = fill);
+            self.planes.pad(inside);
         }
-        Ok(blanked)
+        Ok(())
     }
 
     fn read_variance(&mut self, raw: &RawPixels<'_>) -> Result<(), String> {
-        let Some((planes, form)) = &raw.object.variance else { return Ok(()) };
-        let Some(variance) = self.variance.take() else { return Ok(()) };
+        let (Some((planes, form)), Some(variance)) = (&raw.object.variance, &mut self.planes.variance) else {
+            return Ok(());
+        };
         read(raw.file, planes, variance, self.shape)?;
-        let inside = cutout::inside(planes.shape, self.shape);
         let plane = self.layout.plane();
-        for (index, value) in variance.iter_mut().enumerate() {
-            let factor = raw.description.variance_factors.get(index / plane).copied().unwrap_or(1.0);
-            if *value < 0.0 && inside(index) {
-                return Err(self.negative_in_words(*form, *value, index));
-            }
-            *value = if inside(index) { to_variance(*value, *form, factor) } else { 0.0 };
-        }
-        self.variance = Some(variance);
-        Ok(())
-    }
-
-    /// Refuses or fills pixels without data, after the mask has filled those that it marks.
-    fn check_finite(&mut self, raw: &RawPixels<'_>, blanked: Option<f32>) -> Result<(), String> {
-        if let Some(found) = cutout::non_finite(self.image) {
-            if self.settings.nan == Policy::Reject {
-                let reason = self.non_finite_in_words(&found, "");
-                return Err(match blanked {
-                    None => reason,
-                    Some(number) => format!("{reason}; {number} stands for no data, unless `blank` says otherwise"),
-                });
-            }
-            let bad: Vec<usize> = (0..self.image.len()).filter(|index| !self.image[*index].is_finite()).collect();
-            bad.into_iter().for_each(|index| self.fill(index, FILLED));
-        }
-        let Some(found) = self.variance.as_deref().and_then(cutout::non_finite) else { return Ok(()) };
-        if self.settings.nan == Policy::Reject {
-            let is_weight = raw.object.variance.as_ref().is_some_and(|(_, form)| *form == VarianceForm::Inverse);
-            let what = if is_weight { "of weight 0, or without one, among its " } else { "variance " };
-            return Err(self.non_finite_in_words(&found, what));
-        }
-        let variance = self.variance.as_deref().unwrap_or_default();
-        let bad: Vec<usize> = (0..variance.len()).filter(|index| !variance[*index].is_finite()).collect();
-        bad.into_iter().for_each(|index| self.fill(index, FILLED));
-        Ok(())
+        let factor = |index: usize| raw.description.variance_factors.get(index / plane).copied().unwrap_or(1.0);
+        let converted = self.planes.convert_variance(*form, factor, cutout::inside(planes.shape, self.shape));
+        converted
+            .map_err(|(index, value)| format!("has a negative {}, {value} {}", form.name(), self.place_in_words(index)))
     }
 
     /// Reads the mask, and applies it to the image.
@@ -221,40 +171,34 @@ impl Row<'_> {
             read_integers(raw.file, planes, &mut bits, (self.shape, part * BITS_OF_PART))?;
         }
         bits.iter_mut().filter(|bits| **bits & bad == 0).for_each(|bits| *bits = 0);
-        // Padding has the value of `fill` already, and must not reject an image.
-        let inside = cutout::inside(first.shape, self.shape);
-        let masked = || (0..bits.len()).filter(|index| bits[*index] != 0 && inside(*index));
-        match self.settings.masked {
-            Some(Policy::Reject) if masked().next().is_some() => {
-                let bits_of_masked: Vec<u64> = masked().map(|index| bits[index] & bad).collect();
-                let counts = mask_planes::counts_in_words(&headers, &bits_of_masked);
-                let advice = if masked().any(|index| self.is_central(index)) {
-                    "some are at the centre; `bad` chooses the planes that count"
-                } else {
-                    "`masked: fill` would fill them"
-                };
-                let (count, all) = (masked().count(), bits.len());
-                return Err(format!("has {count} masked pixels of {all}{counts}: {advice}"));
-            }
-            Some(Policy::Fill) => masked().for_each(|index| self.fill(index, bits[index])),
-            _ => {
-                if let Some(mask) = &mut self.mask {
-                    masked().for_each(|index| mask[index] |= bits[index]);
-                }
-            }
-        }
-        Ok(())
+        self.planes.apply_mask(&bits, cutout::inside(first.shape, self.shape)).map_err(|masked| {
+            let counts = mask_planes::counts_in_words(
+                &headers,
+                &masked.iter().map(|index| bits[*index] & bad).collect::<Vec<_>>(),
+            );
+            let advice = if masked.iter().any(|index| self.is_central(*index)) {
+                "some are at the centre; `bad` chooses the planes that count"
+            } else {
+                "`masked: fill` would fill them"
+            };
+            format!("has {} masked pixels of {}{counts}: {advice}", masked.len(), bits.len())
+        })
     }
 
-    /// Fills a pixel, which does not count from here on.
-    fn fill(&mut self, index: usize, bits: u64) {
-        self.image[index] = self.settings.fill;
-        if let Some(variance) = &mut self.variance {
-            variance[index] = 0.0;
-        }
-        if let Some(mask) = &mut self.mask {
-            mask[index] |= bits;
-        }
+    /// Refuses or fills pixels without data.
+    fn finish(&mut self, raw: &RawPixels<'_>) -> Result<(), String> {
+        let Err(MissingData { is_variance, found, blanked }) = self.planes.finish() else { return Ok(()) };
+        let is_weight = raw.object.variance.as_ref().is_some_and(|(_, form)| *form == VarianceForm::Inverse);
+        let (NonFinite { count, first }, all) = (found, self.planes.image.len());
+        let what = match (is_variance, is_weight) {
+            (true, true) => format!("{count} pixels of weight 0, or without one, among its {all} pixels"),
+            (true, false) => format!("{count} non-finite variance pixels of {all}"),
+            (false, _) => format!("{count} non-finite pixels of {all}"),
+        };
+        let stands = blanked.filter(|_| !is_variance);
+        let stands = stands.map(|number| format!("; {number} stands for no data, unless `blank` says otherwise"));
+        let place = self.place_in_words(first);
+        Err(format!("has {what}, the first {place}: `nan: fill` would fill them{}", stands.unwrap_or_default()))
     }
 
     /// Whether a pixel is in the middle third of a plane, where the object is.
@@ -267,26 +211,7 @@ impl Row<'_> {
     fn place_in_words(&self, index: usize) -> String {
         let plane = self.layout.plane();
         let (y, x) = (index % plane / self.layout.width, index % self.layout.width);
-        format!("in band `{}` at y {y}, x {x}", self.layout.bands[index / plane])
-    }
-
-    /// `what` names the plane, with a blank after it.
-    fn non_finite_in_words(&self, found: &NonFinite, what: &str) -> String {
-        let (NonFinite { count, first }, all) = (found, self.image.len());
-        let place = self.place_in_words(*first);
-        if what.starts_with("of weight") {
-            return format!("has {count} pixels {what}{all} pixels, the first {place}: `nan: fill` would fill them");
-        }
-        format!("has {count} non-finite {what}pixels of {all}, the first {place}: `nan: fill` would fill them")
-    }
-
-    fn negative_in_words(&self, form: VarianceForm, value: f32, index: usize) -> String {
-        let what = match form {
-            VarianceForm::Inverse => "weight",
-            VarianceForm::Sigma => "standard deviation",
-            VarianceForm::Variance | VarianceForm::Unsaid => "variance",
-        };
-        format!("has a negative {what}, {value} {}", self.place_in_words(index))
+        format!("in band `{}` at y {y}, x {x}", self.layout.bands[index / plane].escape_debug())
     }
 }
 
@@ -346,70 +271,4 @@ fn read_psf(file: &fits::FitsFile, planes: &PlaneSet, layout: &ImageLayout, psf:
         None => Ok(()),
         Some(NonFinite { count, .. }) => Err(format!("has {count} non-finite pixels of {} in its PSF", psf.len())),
     }
-}
-
-/// Whether a number is one that surveys write for no data, or infinite.
-#[inline]
-fn stands_for_no_data(pixel: f32) -> bool {
-    (pixel == BLANKS[0]) | (pixel == BLANKS[1]) | (pixel.abs() > MOST)
-}
-
-/// Makes the numbers that stand for no data NaN, and returns one that was there.
-pub(in crate::source) fn blank(pixels: &mut [f32], scaling: &PlaneScaling, setting: Option<&[f64]>) -> Option<f32> {
-    let mut found = None;
-    // Most images have none; without a branch per pixel the compiler vectorises this loop.
-    let mut any = false;
-    if setting.is_none() {
-        for pixel in pixels.iter() {
-            any |= stands_for_no_data(*pixel);
-        }
-    }
-    if any {
-        for pixel in pixels.iter_mut().filter(|pixel| pixel.is_finite() && stands_for_no_data(**pixel)) {
-            found = Some(*pixel);
-            *pixel = f32::NAN;
-        }
-    }
-    for number in scaling.blank.into_iter().chain(setting.unwrap_or_default().iter().map(|number| *number as f32)) {
-        for pixel in pixels.iter_mut().filter(|pixel| **pixel == number) {
-            found = Some(number);
-            *pixel = f32::NAN;
-        }
-    }
-    found
-}
-
-/// Scales the stored numbers of a plane to the unit of the column.
-pub(in crate::source) fn scale(pixels: &mut [f32], PlaneScaling { asinh, factor, .. }: &PlaneScaling) {
-    match asinh {
-        Some(asinh) => pixels.iter_mut().for_each(|pixel| *pixel = (asinh.counts(f64::from(*pixel)) * factor) as f32),
-        None if *factor != 1.0 => pixels.iter_mut().for_each(|pixel| *pixel = (f64::from(*pixel) * factor) as f32),
-        None => {}
-    }
-}
-
-/// Refuses a plane that holds no image: no pixel with data, or one value in all of them.
-pub(in crate::source) fn check_information(mut pixels: impl Iterator<Item = f32>, band: &str) -> Result<(), String> {
-    let band = band.escape_debug();
-    let mut all = 0;
-    let keep = "`empty_band: keep` would keep it";
-    let Some(first) = pixels.by_ref().inspect(|_| all += 1).find(|pixel| pixel.is_finite()) else {
-        return Err(format!("has no data in band `{band}`: none of {all} pixels is finite; {keep}"));
-    };
-    let has_other = pixels.inspect(|_| all += 1).any(|pixel| pixel.is_finite() && pixel != first);
-    if has_other || (first != 0.0 && all < MIN_PIXELS) || all == 1 {
-        return Ok(());
-    }
-    Err(format!("has no information in band `{band}`: all of its {all} pixels with data are {first}; {keep}"))
-}
-
-/// The variance in the squared unit of the column.
-pub(in crate::source) fn to_variance(value: f32, form: VarianceForm, factor: f64) -> f32 {
-    let value = f64::from(value);
-    let variance = match form {
-        VarianceForm::Variance | VarianceForm::Unsaid => value,
-        VarianceForm::Sigma => value * value,
-        VarianceForm::Inverse => 1.0 / value,
-    };
-    (variance * factor * factor) as f32
 }

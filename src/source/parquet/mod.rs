@@ -4,7 +4,7 @@
 //! describe them are declared under `images`. Rows without an identity, and rows with a missing, misshapen or non-finite image,
 //! are rejected. Two rows with the same identity and the same origin are an error when a run starts.
 //!
-//! A file that is replaced under the same name is not noticed on a resume: its split keeps the id.
+//! A resume refuses a file that was replaced, unless its length and its last 64 KiB are the same.
 
 mod columns;
 mod duplicates;

@@ -14,12 +14,13 @@ use crate::{
     error::Result,
     fits::{FitsError, FitsFile, Header, Section},
     source::fits::{
-        Companion, EmptyBand, Policy,
+        Companion,
         companions::VarianceForm,
-        cutout::{NonFinite, non_finite},
+        cutout::NonFinite,
         mask_planes::{BITS_OF_PART, counts_in_words},
+        pixel_planes::{MissingData, PixelPlanes},
         reader::cannot_read,
-        row_pixels::{FILLED, PixelColumn, blank, check_information, scale, to_variance},
+        row_pixels::PixelColumn,
     },
 };
 
@@ -58,14 +59,17 @@ impl TilePixels {
             plan,
             band: &plan.layout.bands[band],
             cutout,
-            image: &mut self.image.row(self.rows)[of_band.clone()],
-            variance: self.variance.as_mut().map(|column| &mut column.row(self.rows)[of_band.clone()]),
-            mask: self.mask.as_mut().map(|column| &mut column.row(self.rows)[of_band]),
+            planes: PixelPlanes::new(
+                plan.settings.pixel_rules(),
+                &mut self.image.row(self.rows)[of_band.clone()],
+                self.variance.as_mut().map(|column| &mut column.row(self.rows)[of_band.clone()]),
+                self.mask.as_mut().map(|column| &mut column.row(self.rows)[of_band]),
+            ),
         };
         row.read_image(open)?;
         row.read_variance(open)?;
         row.read_mask(open)?;
-        row.check_finite()
+        row.finish()
     }
 
     /// Completes a row all of whose bands were read.
@@ -92,9 +96,7 @@ struct BandRow<'a> {
     plan: &'a TilesPlan,
     band: &'a str,
     cutout: &'a Cutout<'a>,
-    image: &'a mut [f32],
-    variance: Option<&'a mut [f32]>,
-    mask: Option<&'a mut [u64]>,
+    planes: PixelPlanes<'a>,
 }
 
 impl BandRow<'_> {
@@ -103,61 +105,26 @@ impl BandRow<'_> {
     }
 
     fn read_image(&mut self, open: &mut OpenFiles) -> Result<(), NoRow> {
-        let (settings, tile) = (&self.plan.settings, &self.cutout.tile.image);
-        TileFiles { plan: self.plan, open }.floats(self.cutout.tile.plane(), self.cutout, self.image)?;
-        blank(self.image, &tile.scaling, settings.blank.as_deref());
-        let inside = inside(self.cutout);
-        if settings.empty_band == EmptyBand::Reject {
-            let pixels = self.image.iter().copied().enumerate().filter(|(index, _)| inside(*index));
-            check_information(pixels.map(|(_, pixel)| pixel), self.band)?;
-        }
-        scale(self.image, &tile.scaling);
-        if let Some(mask) = &mut self.mask {
-            mask.fill(0);
-        }
+        let tile = self.cutout.tile;
+        TileFiles { plan: self.plan, open }.floats(tile.plane(), self.cutout, self.planes.image)?;
+        let all = 0..self.planes.image.len();
+        self.planes.convert_band(all, &tile.image.scaling, self.band, inside(self.cutout))?;
         if !self.cutout.is_complete() {
-            for index in (0..self.image.len()).filter(|index| !inside(*index)) {
-                self.fill(index, FILLED);
-            }
+            self.planes.pad(inside(self.cutout));
         }
         Ok(())
     }
 
     fn read_variance(&mut self, open: &mut OpenFiles) -> Result<(), NoRow> {
-        let (Some(variance), Some(own)) = (self.variance.take(), self.tile().variance) else { return Ok(()) };
+        let (Some(variance), Some(own)) = (&mut self.planes.variance, self.cutout.tile.variance) else {
+            return Ok(());
+        };
         let TileVariance { plane, form, factor } = own;
         TileFiles { plan: self.plan, open }.floats(plane, self.cutout, variance)?;
-        let inside = inside(self.cutout);
-        for (index, value) in variance.iter_mut().enumerate() {
-            if *value < 0.0 && inside(index) {
-                return Err(format!("has a negative {}, {value} {}", word(form), self.place_in_words(index)).into());
-            }
-            *value = if inside(index) { to_variance(*value, form, factor) } else { 0.0 };
-        }
-        self.variance = Some(variance);
-        Ok(())
-    }
-
-    /// Refuses or fills pixels without data, after the mask has filled those that it marks.
-    fn check_finite(&mut self) -> Result<(), NoRow> {
-        let rejects = self.plan.settings.nan == Policy::Reject;
-        if let Some(found) = non_finite(self.image) {
-            if rejects {
-                return Err(self.non_finite_in_words(&found, "").into());
-            }
-            let bad: Vec<usize> = (0..self.image.len()).filter(|index| !self.image[*index].is_finite()).collect();
-            bad.into_iter().for_each(|index| self.fill(index, FILLED));
-        }
-        let Some(found) = self.variance.as_deref().and_then(non_finite) else { return Ok(()) };
-        if rejects {
-            let is_weight = self.tile().variance.is_some_and(|own| own.form == VarianceForm::Inverse);
-            let what = if is_weight { "weights of 0 or " } else { "variances " };
-            return Err(self.non_finite_in_words(&found, what).into());
-        }
-        let variance = self.variance.as_deref().unwrap_or_default();
-        let bad: Vec<usize> = (0..variance.len()).filter(|index| !variance[*index].is_finite()).collect();
-        bad.into_iter().for_each(|index| self.fill(index, FILLED));
-        Ok(())
+        let converted = self.planes.convert_variance(form, |_| factor, inside(self.cutout));
+        converted.map_err(|(index, value)| {
+            format!("has a negative {}, {value} {}", form.name(), self.place_in_words(index)).into()
+        })
     }
 
     /// Reads the mask, and applies it to the image.
@@ -166,8 +133,8 @@ impl BandRow<'_> {
         if tile.mask.is_empty() {
             return Ok(());
         }
-        let mut bits = vec![0; self.image.len()];
-        let mut part_bits = vec![0; self.image.len()];
+        let mut bits = vec![0; self.planes.image.len()];
+        let mut part_bits = bits.clone();
         for (part, plane) in (0..).zip(&tile.mask) {
             TileFiles { plan: self.plan, open }.integers(*plane, self.cutout, &mut part_bits)?;
             for (bits, part_bits) in bits.iter_mut().zip(&part_bits) {
@@ -176,56 +143,38 @@ impl BandRow<'_> {
             }
         }
         bits.iter_mut().filter(|bits| **bits & tile.bad == 0).for_each(|bits| *bits = 0);
-        // Padding has the value of `fill` already, and must not reject an image.
-        let inside = inside(self.cutout);
-        let masked = || (0..bits.len()).filter(|index| bits[*index] != 0 && inside(*index));
-        match self.plan.settings.masked {
-            Some(Policy::Reject) if masked().next().is_some() => {
-                let mut headers: Vec<Header> = Vec::new();
-                for part in &tile.mask {
-                    let file = open.get(part.file, &self.plan.files[part.file]).map_err(NoRow::Failed)?;
-                    headers.extend(file.hdus().get(part.number.hdu).map(|hdu| hdu.header.clone()));
-                }
-                let headers: Vec<&Header> = headers.iter().collect();
-                let bad: Vec<u64> = masked().map(|index| bits[index] & tile.bad).collect();
-                let counts = counts_in_words(&headers, &bad);
-                let (count, all, band) = (bad.len(), bits.len(), self.band.escape_debug());
-                return Err(format!(
-                    "has {count} masked pixels of {all} in band `{band}`{counts}: `masked: fill` would fill them"
-                )
-                .into());
-            }
-            Some(Policy::Fill) => masked().for_each(|index| self.fill(index, bits[index])),
-            _ => {
-                if let Some(mask) = &mut self.mask {
-                    masked().for_each(|index| mask[index] |= bits[index]);
-                }
-            }
+        let Err(masked) = self.planes.apply_mask(&bits, inside(self.cutout)) else { return Ok(()) };
+        let mut headers: Vec<Header> = Vec::new();
+        for part in &tile.mask {
+            let file = open.get(part.file, &self.plan.files[part.file]).map_err(NoRow::Failed)?;
+            headers.extend(file.hdus().get(part.number.hdu).map(|hdu| hdu.header.clone()));
         }
-        Ok(())
+        let headers: Vec<&Header> = headers.iter().collect();
+        let bad: Vec<u64> = masked.iter().map(|index| bits[*index] & tile.bad).collect();
+        let (counts, band) = (counts_in_words(&headers, &bad), self.band.escape_debug());
+        let (count, all) = (bad.len(), bits.len());
+        Err(format!("has {count} masked pixels of {all} in band `{band}`{counts}: `masked: fill` would fill them")
+            .into())
     }
 
-    /// Fills a pixel, which does not count from here on.
-    fn fill(&mut self, index: usize, bits: u64) {
-        self.image[index] = self.plan.settings.fill;
-        if let Some(variance) = &mut self.variance {
-            variance[index] = 0.0;
-        }
-        if let Some(mask) = &mut self.mask {
-            mask[index] |= bits;
-        }
+    /// Refuses or fills pixels without data.
+    fn finish(&mut self) -> Result<(), NoRow> {
+        let Err(MissingData { is_variance, found, .. }) = self.planes.finish() else { return Ok(()) };
+        let is_weight = self.tile().variance.is_some_and(|own| own.form == VarianceForm::Inverse);
+        let what = match (is_variance, is_weight) {
+            (true, true) => "weights of 0 or ",
+            (true, false) => "variances ",
+            (false, _) => "",
+        };
+        let (NonFinite { count, first }, all) = (found, self.planes.image.len());
+        let place = self.place_in_words(first);
+        Err(format!("has {what}non-finite pixels: {count} of {all}, the first {place}; `nan: fill` would fill them")
+            .into())
     }
 
     fn place_in_words(&self, index: usize) -> String {
         let width = self.plan.layout.width;
         format!("in band `{}` at y {}, x {}", self.band.escape_debug(), index / width, index % width)
-    }
-
-    /// `what` names what is not finite, with a blank after it.
-    fn non_finite_in_words(&self, found: &NonFinite, what: &str) -> String {
-        let (NonFinite { count, first }, all) = (found, self.image.len());
-        let place = self.place_in_words(*first);
-        format!("has {what}non-finite pixels: {count} of {all}, the first {place}; `nan: fill` would fill them")
     }
 }
 
@@ -276,13 +225,5 @@ fn inside(cutout: &Cutout<'_>) -> impl Fn(usize) -> bool + use<> {
     move |index| {
         let (y, x) = (first[0] + (index / width) as i64, first[1] + (index % width) as i64);
         (0..shape[0] as i64).contains(&y) && (0..shape[1] as i64).contains(&x)
-    }
-}
-
-fn word(form: VarianceForm) -> &'static str {
-    match form {
-        VarianceForm::Inverse => "weight",
-        VarianceForm::Sigma => "standard deviation",
-        VarianceForm::Variance | VarianceForm::Unsaid => "variance",
     }
 }

@@ -11,6 +11,7 @@ use crate::{
     source::fits::{
         Bands, Companion, EmptyBand, Fits, Layout, MaskPlane, NumbersOrKey, Policy,
         companions::VarianceForm,
+        pixel_planes::PixelRules,
         settings::{HduReference, numbers_as_text},
     },
     stage::{Settings, Source},
@@ -220,6 +221,12 @@ impl Tiles {
             pixel_scale_arcsec: self.pixel_scale_arcsec,
             ..Fits::new(Vec::<String>::new())
         }
+    }
+
+    /// What to do with pixels that do not count.
+    pub(super) fn pixel_rules(&self) -> PixelRules<'_> {
+        let Self { nan, blank, empty_band, masked, fill, .. } = self;
+        PixelRules { nan: *nan, blank: blank.as_deref(), empty_band: *empty_band, masked: *masked, fill: *fill }
     }
 
     /// Whether a companion is a column.

@@ -566,6 +566,32 @@ fn objects_with_a_file_for_each_band_are_put_together() {
 }
 
 #[test]
+fn bands_with_pixels_of_different_sizes_are_not_one_image() {
+    let scaled = |scale: f64| vec![real("PIXSCALE", scale)];
+    let with = |scales: [Keys; 2]| {
+        let [g, r] = scales;
+        file(&[
+            (vec![], vec![]),
+            (counting(1.0), [named("SCI_G"), g].concat()),
+            (counting(2.0), [named("SCI_R"), r].concat()),
+        ])
+    };
+    let (_folder, settings) = with([scaled(0.2), scaled(0.3)]);
+    let reason = refused(settings.clone());
+    assert!(
+        reason.contains(
+            "has a pixel scale of 0.3 arcsec in band `R`, expected a pixel scale of 0.2 arcsec as in band `G`"
+        ),
+        "{reason}"
+    );
+    assert_eq!(read(Fits { pixel_scale_arcsec: Some(0.2), ..settings }).rows.num_rows(), 1);
+    let (_folder, settings) = with([scaled(0.2), vec![]]);
+    assert!(refused(settings).contains("has an unknown pixel scale in band `R`"));
+    let (_folder, settings) = with([scaled(0.2), scaled(0.2005)]);
+    assert_eq!(layout(&read(settings)).pixel_scale_arcsec, Some(0.2));
+}
+
+#[test]
 fn a_file_whose_header_contradicts_its_name_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     write_bands(
