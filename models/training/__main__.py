@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from . import TrainingError, experiment, outcome, own, report, serving
+from . import TrainingError, attach, experiment, outcome, own, report, serving
 from .data import load
 from .locks import locked
 from .train import Options, check_same, identify, train
@@ -97,7 +97,12 @@ def _publish(asked: argparse.Namespace) -> None:
 
 
 def _export(asked: argparse.Namespace) -> None:
-    """Makes an ONNX file with a hand-written card of any module."""
+    """Makes an ONNX file with a hand-written card of any module, or of an ONNX file."""
+    if asked.onnx is not None:
+        card = attach.attach(asked.onnx, own.read_keys(asked.card), asked.out)
+        latent = f"the latent vector `{card['latent']}`" if card.get("latent") else "no latent vector"
+        say(f"wrote `{asked.out}`, with {latent}; its outputs are those of `{asked.onnx}`, bit for bit")
+        return
     card = own.read_card(asked.card)
     difference = own.write(own.load(asked.module, asked.weights), card, asked.out)
     say(f"wrote `{asked.out}`, ONNX Runtime within {difference:.1e} of PyTorch")
@@ -149,9 +154,11 @@ def _parser() -> argparse.ArgumentParser:
         work=work, run="run directory of the galaxies", evaluated="folder that `evaluate` wrote",
         attacked="folder of attacks that `evaluate` wrote", lucarne="the command lucarne", out="folder of the models",
     )  # fmt: skip
-    one = command("export", _export, "make an ONNX file with a card of any PyTorch module that gives (latent, logits)",
+    one = command("export", _export, "make an ONNX file with a card, of any PyTorch module that gives (latent, logits) or of an ONNX file",
                   card="YAML of the card", out="the ONNX file")  # fmt: skip
-    one.add_argument("--module", required=True, help="`package.module:function`, called without arguments")
+    made_of = one.add_mutually_exclusive_group(required=True)
+    made_of.add_argument("--module", help="`package.module:function`, called without arguments")
+    made_of.add_argument("--onnx", type=Path, help="an ONNX file; its weights and outputs stay as they are")
     one.add_argument("--weights", type=Path, help="state dictionary that `torch.save` wrote")
     return parser
 

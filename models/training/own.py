@@ -6,6 +6,7 @@ import dataclasses
 import importlib
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,13 +17,20 @@ from . import TrainingError, export
 from .cards import Card
 
 
-def read_card(path: Path) -> Card:
-    """Reads a card from YAML."""
+def read_keys(path: Path) -> dict[str, Any]:
+    """Reads the keys of a card of any format from YAML. Lucarne checks them when it reads the model."""
     try:
         card = yaml.safe_load(path.read_text())
     except (OSError, yaml.YAMLError) as error:
         raise TrainingError(f"cannot read the card `{path}`: {error}") from error
-    return Card.from_json(card, f"`{path}`")
+    if not isinstance(card, dict):
+        raise TrainingError(f"the card `{path}` is not a mapping")
+    return card
+
+
+def read_card(path: Path) -> Card:
+    """Reads a card of a module from YAML."""
+    return Card.from_json(read_keys(path), f"`{path}`")
 
 
 def load(factory: str, weights: Path | None) -> nn.Module:
