@@ -1,27 +1,22 @@
-//! Reads a card from an ONNX file and compares it with the graph.
+//! Finds and reads the card of an ONNX file.
 //!
-//! Neither ONNX Runtime nor the weights are needed: only the outermost messages of the file are decoded.
+//! Neither ONNX Runtime nor the weights are needed: only the outermost messages of the file are decoded. Whether the card fits the
+//! graph is found out by the scorer (`score/onnx`).
 
 use std::{
     fs,
     io::{Error, ErrorKind},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use prost::bytes::Bytes;
 use serde::Deserialize;
 
-use super::{Card, FORMAT, KEY, first_format};
+use super::{Card, FORMAT, KEY, first_format, verify::check_keys};
 use crate::{
-    batch::{Stretch, Unit},
-    onnx::{
-        DecodeModelError, decode_model, external,
-        wire::{GraphProto, ValueInfoProto},
-    },
+    io::digest::NamesDigest,
+    onnx::{DecodeModelError, decode_model, external, promised_length, wire::ModelProto},
 };
-
-/// The most numbers of an image or a latent vector: 1 GiB.
-const MAX_NUMBERS: usize = 1 << 28;
 
 /// An ONNX file: its card and its digest.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,8 +24,10 @@ const MAX_NUMBERS: usize = 1 << 28;
 pub struct ModelFile {
     /// The card.
     pub card: Card,
+    /// Where the card is.
+    pub place: CardPlace,
     /// The SHA-256 of the file, in hexadecimal. If it names other files for its numbers, it is the SHA-256 of the digests and names
-    /// of all of them, each followed by a NUL.
+    /// of all of them, each followed by a NUL; a card that is not in the file belongs to it in the same way.
     pub digest: String,
 }
 
@@ -47,8 +44,13 @@ pub enum CardError {
         error: std::io::Error,
     },
     /// The file is not an ONNX model.
-    #[error("`{0}` is not an ONNX model")]
-    NotOnnx(String),
+    #[error("`{path}` is not an ONNX model{what}")]
+    NotOnnx {
+        /// The file.
+        path: String,
+        /// What it is, where that is known; begins with a colon.
+        what: String,
+    },
     /// A file that the model names is missing, or not in its folder.
     #[error("cannot use the model `{path}`: {reason}")]
     Files {
@@ -65,9 +67,14 @@ pub enum CardError {
         /// What is too much.
         reason: String,
     },
-    /// The metadata has no card.
-    #[error("the model `{0}` has no card: its metadata has no key `{KEY}`")]
-    NoCard(String),
+    /// Neither the file nor one beside it has a card.
+    #[error("the model `{path}` has no card: there is no file `{card}`, and its metadata has no key `{KEY}`")]
+    NoCard {
+        /// The file.
+        path: String,
+        /// Where a card beside it would be.
+        card: String,
+    },
     /// A newer version of lucarne wrote the card.
     #[error(
         "cannot use the model `{path}`: model card format {format} is newer than this version, which reads up to {FORMAT}"
@@ -95,87 +102,53 @@ struct CardVersion {
     format: u32,
 }
 
+/// Where a card is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CardPlace {
+    /// In the metadata of the ONNX file.
+    Inside,
+    /// In a YAML file: the one that the settings name, or one beside the model.
+    File(PathBuf),
+    /// In the document.
+    Document,
+}
+
 impl Card {
-    /// Reads the card of an ONNX file.
+    /// Reads the card of an ONNX file: that beside it, else that in its metadata.
     ///
     /// # Errors
     /// When the file cannot be read, is not an ONNX model, or has no usable card.
     pub fn read(path: &Path) -> Result<Self, CardError> {
-        Self::of_bytes(path, &read_file(path)?, |_| ())
+        Ok(ModelFile::locate(path, &read_file(path)?, None)?.0)
     }
 
-    /// The card of a file in memory, changed before it is compared with the graph. The path is for messages.
-    fn of_bytes(path: &Path, bytes: &Bytes, change: impl FnOnce(&mut Self)) -> Result<Self, CardError> {
-        let name = path.display().to_string();
-        let model = decode_model(bytes.clone()).map_err(|error| match error {
-            DecodeModelError::NotOnnx(_) => CardError::NotOnnx(name.clone()),
-            DecodeModelError::TooManyFields => CardError::Unreadable { path: name.clone(), reason: error.to_string() },
-        })?;
-        let graph = model.graph.ok_or_else(|| CardError::NotOnnx(name.clone()))?;
-        let entry = model.metadata_props.into_iter().find(|entry| entry.key == KEY);
-        let entry = entry.ok_or_else(|| CardError::NoCard(name.clone()))?;
-        let mut card = Self::parse(&entry.value, &name)?;
-        change(&mut card);
-        card.verify(&graph).map_err(|reason| CardError::Unusable { path: name, reason })?;
-        Ok(card)
-    }
-
-    /// Reads a card from JSON. The path is for messages.
+    /// Reads a card from JSON or YAML. The path is for messages.
     pub(crate) fn parse(text: &str, path: &str) -> Result<Self, CardError> {
         let unusable = |reason: String| CardError::Unusable { path: path.to_owned(), reason };
-        let CardVersion { format } = serde_json::from_str(text).map_err(|error| unusable(error.to_string()))?;
-        match format {
-            0 => Err(unusable("model card formats begin at 1, found 0".into())),
-            1..=FORMAT => serde_json::from_str(text).map_err(|error| unusable(error.to_string())),
-            _ => Err(CardError::Newer { path: path.to_owned(), format }),
-        }
+        let value = serde_json::from_str(text).or_else(|json: serde_json::Error| {
+            let of_yaml = |yaml: serde_saphyr::Error| yaml.without_snippet().to_string();
+            // A card in the metadata is JSON, one in a file YAML.
+            let explained = |yaml| if text.starts_with("{\"") { json.to_string() } else { of_yaml(yaml) };
+            serde_saphyr::from_str(text).map_err(explained)
+        });
+        let value: serde_json::Value = value.map_err(unusable)?;
+        Self::of_value(value, path)
     }
 
-    /// Compares the card with the graph of its model.
-    fn verify(&self, graph: &GraphProto) -> Result<(), String> {
-        let has = |values: &[ValueInfoProto], name: &str| values.iter().any(|value| value.name == name);
-        let outputs = [Some(&self.logits), self.latent.as_ref()];
-        if !has(&graph.input, &self.input) {
-            return Err(format!("the graph has no input `{}`", self.input));
+    /// Reads a card from a value. The path is for messages.
+    pub(crate) fn of_value(value: serde_json::Value, path: &str) -> Result<Self, CardError> {
+        let unusable = |reason: String| CardError::Unusable { path: path.to_owned(), reason };
+        let read = CardVersion::deserialize(&value).map_err(|error| unusable(error.to_string()))?;
+        match read.format {
+            0 => return Err(unusable("model card formats begin at 1, found 0".into())),
+            1..=FORMAT => {}
+            format => return Err(CardError::Newer { path: path.to_owned(), format }),
         }
-        if let Some(name) = outputs.into_iter().flatten().find(|name| !has(&graph.output, name)) {
-            return Err(format!("the graph has no output `{name}`"));
-        }
-        if self.classes.len() < 2 || self.bands.is_empty() || self.size == 0 {
-            return Err("it needs at least two classes, one band and a size".into());
-        }
-        let numbers = self.size.checked_mul(self.size).and_then(|pixels| pixels.checked_mul(self.bands.len()));
-        if numbers.is_none_or(|numbers| numbers > MAX_NUMBERS) {
-            let (bands, size) = (self.bands.len(), self.size);
-            return Err(format!(
-                "images of {bands}x{size}x{size} numbers are too large, expected at most {MAX_NUMBERS}"
-            ));
-        }
-        if let Some(length) = self.latent_size.filter(|length| !(1..=MAX_NUMBERS).contains(length)) {
-            return Err(format!("`latent_size` is {length}, expected 1 to {MAX_NUMBERS}"));
-        }
-        if self.latent.is_some() != self.latent_size.is_some() {
-            return Err("`latent` and `latent_size` must be given together".into());
-        }
-        if let Some(unit) =
-            Some(self.unit).filter(|unit| ![Unit::Electron, Unit::NanoJansky, Unit::Unknown].contains(unit))
-        {
-            return Err(format!("its unit is `{}`, expected `electron`, `nJy` or `unknown`", unit.name()));
-        }
-        for (domain, electrons) in &self.electrons_per_njy {
-            let are_usable =
-                electrons.len() == self.bands.len() && electrons.iter().all(|one| one.is_finite() && *one > 0.0);
-            if !are_usable || !self.domains.contains_key(domain) {
-                let bands = self.bands.len();
-                return Err(format!(
-                    "`electrons_per_njy` of `{domain}` must be those of a domain, {bands} numbers above 0"
-                ));
-            }
-        }
-        if let Some((domain, _)) = self.domains.iter().find(|(_, Stretch { lo, hi })| !(lo < hi && *hi > 0.0)) {
-            return Err(format!("the stretch of domain `{domain}` needs lo < hi and hi > 0"));
-        }
-        Ok(())
+        check_keys(read.format, &value).map_err(unusable)?;
+        let card: Self = serde_json::from_value(value).map_err(|error| unusable(error.to_string()))?;
+        card.verify().map_err(unusable)?;
+        Ok(card)
     }
 }
 
@@ -185,23 +158,112 @@ impl ModelFile {
     /// # Errors
     /// As [`Card::read`].
     pub fn read(path: &Path) -> Result<Self, CardError> {
-        Self::read_with(path, |_| ())
+        Self::of_bytes(path, &read_file(path)?, None)
     }
 
-    /// The same, with the card changed before it is compared with the graph: for other names of input and outputs.
-    ///
-    /// # Errors
-    /// As [`Card::read`].
-    pub fn read_with(path: &Path, change: impl FnOnce(&mut Card)) -> Result<Self, CardError> {
-        Self::of_bytes(path, &read_file(path)?, change)
-    }
-
-    /// Reads the card of a file in memory. Files that it names lie beside the path.
-    pub(crate) fn of_bytes(path: &Path, bytes: &Bytes, change: impl FnOnce(&mut Card)) -> Result<Self, CardError> {
-        let card = Card::of_bytes(path, bytes, change)?;
+    /// Reads a file in memory. Files that it names, and its card, lie beside the path; `given` is a card from elsewhere.
+    pub(crate) fn of_bytes(path: &Path, bytes: &Bytes, given: Option<&GivenCard>) -> Result<Self, CardError> {
+        let (card, place) = Self::locate(path, bytes, given)?;
         let unusable = |reason| CardError::Files { path: path.display().to_string(), reason };
-        Ok(Self { card, digest: external::digest(path, bytes).map_err(unusable)? })
+        let mut digest = external::digest(path, bytes).map_err(unusable)?;
+        if place != CardPlace::Inside {
+            // What the card says decides what the scores are.
+            let mut all = NamesDigest::default();
+            all.push(&digest);
+            all.push(&serde_json::to_string(&card).unwrap_or_default());
+            digest = all.hex();
+        }
+        Ok(Self { card, place, digest })
     }
+
+    fn locate(path: &Path, bytes: &Bytes, given: Option<&GivenCard>) -> Result<(Card, CardPlace), CardError> {
+        let name = path.display().to_string();
+        let model = check_model(path, bytes)?;
+        match given {
+            Some(GivenCard::Value(value)) => {
+                return Ok((Card::of_value(value.clone(), &name)?, CardPlace::Document));
+            }
+            Some(GivenCard::File(card)) => return Ok((read_card(card)?, CardPlace::File(card.clone()))),
+            None => {}
+        }
+        let beside = beside(path);
+        if let Some(card) = beside.iter().find(|card| card.is_file()) {
+            return Ok((read_card(card)?, CardPlace::File(card.clone())));
+        }
+        let entry = model.metadata_props.into_iter().find(|entry| entry.key == KEY);
+        let card = beside.first().map_or_else(String::new, |card| card.display().to_string());
+        let entry = entry.ok_or_else(|| CardError::NoCard { path: name.clone(), card })?;
+        Ok((Card::parse(&entry.value, &name)?, CardPlace::Inside))
+    }
+}
+
+/// A card that does not come from the model.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum GivenCard {
+    /// A YAML file.
+    File(PathBuf),
+    /// A value of the document.
+    Value(serde_json::Value),
+}
+
+/// The names that a card beside a model may have: `model.card.yaml` or `model.onnx.card.yaml` for `model.onnx`.
+fn beside(model: &Path) -> Vec<PathBuf> {
+    let name = model.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let stems = [name.strip_suffix(".onnx"), Some(name)];
+    stems.into_iter().flatten().map(|stem| model.with_file_name(format!("{stem}.card.yaml"))).collect()
+}
+
+fn read_card(path: &Path) -> Result<Card, CardError> {
+    let bytes = read_file(path)?;
+    let name = path.display().to_string();
+    let not_text = |_| CardError::Unusable { path: name.clone(), reason: "it is not UTF-8 text".into() };
+    Card::parse(std::str::from_utf8(&bytes).map_err(not_text)?, &name)
+}
+
+/// Decodes the outer messages of an ONNX file. What is often found in its place is named.
+fn check_model(path: &Path, bytes: &Bytes) -> Result<ModelProto, CardError> {
+    let name = path.display().to_string();
+    let other = |what: String| CardError::NotOnnx { path: name.clone(), what };
+    if let Some(what) = impostor(bytes) {
+        return Err(other(what));
+    }
+    let model = decode_model(bytes.clone()).map_err(|error| match error {
+        DecodeModelError::NotOnnx(_) => other(cut_off(bytes).unwrap_or_default()),
+        DecodeModelError::TooManyFields => CardError::Unreadable { path: name.clone(), reason: error.to_string() },
+    })?;
+    if model.graph.is_none() {
+        return Err(other("; it has no graph".into()));
+    }
+    Ok(model)
+}
+
+/// What a file is that is often found in place of a model.
+fn impostor(bytes: &[u8]) -> Option<String> {
+    let start = String::from_utf8_lossy(&bytes[..bytes.len().min(512)]);
+    let text = start.trim_start().to_ascii_lowercase();
+    if bytes.is_empty() {
+        return Some(": it is empty".into());
+    }
+    if text.starts_with("version https://git-lfs") {
+        let size = text.lines().find_map(|line| line.strip_prefix("size "));
+        let of = size.map_or_else(String::new, |size| format!(" of {} bytes", size.trim()));
+        return Some(format!(": it is a git-LFS pointer to a file{of}; run `git lfs pull`"));
+    }
+    if text.starts_with("<!doctype html") || text.starts_with("<html") {
+        return Some(": it is an HTML page; download the file itself, not the page about it".into());
+    }
+    if bytes.starts_with(b"PK\x03\x04") {
+        return Some(": it is a ZIP archive, such as a PyTorch file or a packed model; export or unpack it".into());
+    }
+    let is_hdf5 = bytes.starts_with(b"\x89HDF\r\n");
+    is_hdf5.then(|| ": it is an HDF5 file, such as Keras weights; convert it with tf2onnx".into())
+}
+
+/// Says where a file ends that promises more bytes than it has: a download that broke off.
+fn cut_off(bytes: &[u8]) -> Option<String> {
+    let promised = promised_length(bytes)?;
+    let found = bytes.len();
+    (promised > found).then(|| format!(": it ends after {found} of {promised} bytes; the download may have broken off"))
 }
 
 fn read_file(path: &Path) -> Result<Bytes, CardError> {
@@ -217,7 +279,10 @@ fn read_file(path: &Path) -> Result<Bytes, CardError> {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::{super::write_test_model, *};
+    use super::{
+        super::{Head, ImageSize, write_test_model},
+        *,
+    };
 
     fn card() -> Value {
         json!({
@@ -230,7 +295,12 @@ mod tests {
     fn reads_the_cards_of_the_shipped_models_as_format_1() {
         for model in ["convnet-regular", "convnet-da", "resnet18-regular", "resnet18-da", "examples/lenet5"] {
             let file = ModelFile::read(Path::new(&format!("models/{model}.onnx"))).expect("a card");
-            assert_eq!((file.card.format, file.card.size, file.card.classes.len()), (1, 100, 3), "{model}");
+            assert_eq!(
+                (file.card.format, file.card.size, file.card.classes.len()),
+                (1, ImageSize::Square(100), 3),
+                "{model}"
+            );
+            assert_eq!(file.place, CardPlace::Inside);
             assert_eq!(file.digest.len(), 64);
         }
     }
@@ -248,10 +318,10 @@ mod tests {
     #[test]
     fn refuses_newer_formats_by_name_even_when_other_keys_have_changed() {
         let folder = tempfile::tempdir().expect("a folder");
-        let path = write_test_model(folder.path(), &json!({ "format": 3, "classes": { "head": "dirichlet" } }));
+        let path = write_test_model(folder.path(), &json!({ "format": 4, "classes": { "head": "dirichlet" } }));
         let error = Card::read(&path).expect_err("refused");
         let expected = format!(
-            "cannot use the model `{}`: model card format 3 is newer than this version, which reads up to 2",
+            "cannot use the model `{}`: model card format 4 is newer than this version, which reads up to 3",
             path.display()
         );
         assert_eq!(error.to_string(), expected);
@@ -263,11 +333,12 @@ mod tests {
         for (key, value, expected) in [
             ("format", json!(0), "formats begin at 1"),
             ("classes", json!(["spiral"]), "at least two classes"),
-            ("logits", json!("scores"), "no output `scores`"),
-            ("input", json!("pixels"), "no input `pixels`"),
-            ("latent_size", json!(5), "must be given together"),
+            ("classes", json!(["spiral", "spiral"]), "two classes are called `spiral`"),
+            ("classes", json!(["spiral", "all"]), "`all`, which is reserved"),
+            ("latent_size", json!(5), "without `latent`"),
+            ("head", json!("sigmoid"), "add `format: 3`"),
             ("domains", json!({ "y1": { "lo": 3.0, "hi": 2.0 } }), "the stretch of domain `y1`"),
-            ("size", json!("large"), "invalid type: string"),
+            ("size", json!("large"), "did not match any variant"),
             ("unit", json!("stretched"), "its unit is `stretched`"),
             ("electrons_per_njy", json!({ "y1": [3.0] }), "`electrons_per_njy` of `y1`"),
             ("electrons_per_njy", json!({ "y2": [3.0, 4.0] }), "`electrons_per_njy` of `y2`"),
@@ -276,6 +347,55 @@ mod tests {
             changed[key] = value;
             let error = Card::read(&write_test_model(folder.path(), &changed)).expect_err("refused").to_string();
             assert!(error.contains(expected), "{key}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_card_beside_the_model_comes_before_the_one_inside_and_changes_the_digest() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = write_test_model(folder.path(), &card());
+        let inside = ModelFile::read(&path).expect("a card");
+        let text = "format: 3\nhead: sigmoid\nclasses: [bogus, real]\nbands: [g]\nsize: [4, 6]\npixel_scale_arcsec: any\nunit: nJy\n";
+        let beside = folder.path().join("model.card.yaml");
+        fs::write(&beside, text).expect("written");
+        let found = ModelFile::read(&path).expect("a card");
+        assert_eq!((found.place, found.card.head), (CardPlace::File(beside.clone()), Head::Sigmoid));
+        assert_eq!((found.card.size.height(), found.card.size.width(), found.card.pixel_scale_arcsec), (4, 6, None));
+        assert_ne!(found.digest, inside.digest);
+        fs::write(&beside, text.replace("any", "0.2")).expect("written");
+        assert_ne!(ModelFile::read(&path).expect("a card").digest, found.digest);
+    }
+
+    #[test]
+    fn format_3_knows_its_keys() {
+        let text = "format: 3\nclasses: [a, b]\nbands: [g]\nsize: 4\npixel_scale_arcsec: 0.2\nunit: nJy\n";
+        let why = |more: &str| Card::parse(&format!("{text}{more}"), "m").expect_err("refused").to_string();
+        assert!(why("chanels: last\n").contains("unknown key `chanels`: did you mean `channels`?"));
+        assert!(why("mean: [1, 2]\n").contains("`mean` of the bands must be 1 numbers"), "{}", why("mean: [1, 2]\n"));
+        assert!(why("std: [0]\n").contains("numbers above 0"));
+        let without_unit = text.replace("unit: nJy\n", "");
+        let why = Card::parse(&without_unit, "m").expect_err("refused").to_string();
+        assert!(why.contains("`unit` is missing"), "{why}");
+        assert_eq!(Card::parse(&format!("{text}notes: {{ seed: 3 }}\n"), "m").expect("a card").notes["seed"], 3);
+    }
+
+    #[test]
+    fn what_is_often_found_in_place_of_a_model_is_named() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("m.onnx");
+        let model = fs::read("models/examples/lenet5.onnx").expect("a model");
+        let pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 4242\n";
+        for (bytes, expected) in [
+            (&b""[..], "it is empty"),
+            (pointer, "a git-LFS pointer to a file of 4242 bytes; run `git lfs pull`"),
+            (b"<!DOCTYPE html><html>", "an HTML page"),
+            (b"PK\x03\x04rest", "a ZIP archive"),
+            (&model[..model.len() / 2], "bytes; the download may have broken off"),
+            (b"import onnx", "is not an ONNX model"),
+        ] {
+            fs::write(&path, bytes).expect("written");
+            let error = Card::read(&path).expect_err("refused").to_string();
+            assert!(error.contains(expected), "{error}");
         }
     }
 }

@@ -1,47 +1,72 @@
-//! Model cards: the classes, bands, size, pixel scale and stretch that a model was made for.
+//! Model cards: what a model was made for, and what its outputs are.
 //!
-//! A card is one JSON value in the metadata of an ONNX file, under the key [`KEY`]. The trainer in `models/training` writes it,
-//! [`Card::read`] and [`ModelFile::read`] read it; `schemas/card.schema.json` describes it. Keys that are not listed here are
-//! allowed and ignored: the trainer notes its data set, its seed and its metrics there.
+//! A card is one JSON value in the metadata of an ONNX file under the key [`KEY`], or a YAML file beside it (`model.card.yaml` for
+//! `model.onnx`). The trainer in `models/training` writes the first kind, `lucarne card` proposes the second;
+//! `schemas/card.schema.json` describes both.
 
 mod file;
+mod head;
+mod input;
+mod verify;
 
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use self::file::{CardError, ModelFile};
+#[cfg(any(feature = "onnx", fuzzing))]
+pub(crate) use self::file::GivenCard;
+pub use self::{
+    file::{CardError, CardPlace, ModelFile},
+    head::{Head, OutputValues, Question},
+    input::{ChannelOrder, ColumnsInput, ImageInput, ImageSize},
+};
 use crate::batch::{Stretch, Unit};
 
 /// The metadata key of the card.
 pub const KEY: &str = "lucarne_card";
 
 /// The newest format of cards that this version reads. Cards without a number, such as those of the first models that were
-/// shipped, have format 1. Format 2 says the unit of the constants, and the exposures that they are for.
-pub const FORMAT: u32 = 2;
+/// shipped, have format 1. Format 2 says the unit of the constants, and the exposures that they are for. Format 3 says what the
+/// outputs are (`head`, `output`), how pixels enter the graph, and which other inputs it has; it refuses keys that it does not know.
+pub const FORMAT: u32 = 3;
 
 /// What a model was made for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Card {
     /// The format of the card.
     #[serde(default = "first_format")]
-    #[schemars(range(min = 1, max = 2))]
+    #[schemars(range(min = 1, max = 3))]
     pub format: u32,
-    /// Class names, in the order of the logits.
-    #[schemars(length(min = 2))]
+    /// What the output of the model is.
+    #[serde(default, skip_serializing_if = "Head::is_softmax")]
+    pub head: Head,
+    /// Class names, in the order of the logits; for `sigmoid` the negative class, then the positive one; for `multilabel` the labels;
+    /// for `regression` the names of the values. A `dirichlet` head has `questions`, an `embedding` has neither.
+    #[serde(default)]
     pub classes: Vec<String>,
+    /// The questions of a `dirichlet` head, in the order of its output.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub questions: Vec<Question>,
+    /// Whether the output holds logits or probabilities, where the graph does not tell: one that ends in a softmax, a sigmoid or a
+    /// sum of products does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<OutputValues>,
     /// Bands, in the order of the input's planes.
     #[schemars(length(min = 1))]
     pub bands: Vec<String>,
-    /// Rows and columns of an image, pixels.
-    #[schemars(range(min = 1))]
-    pub size: usize,
-    /// Side of a pixel, arcsec.
-    pub pixel_scale_arcsec: f64,
-    /// The stretch of every domain that the model may be shown, whether it was trained on it or not.
+    /// Rows and columns of an image, pixels: one number, or two.
+    pub size: ImageSize,
+    /// Side of a pixel, arcsec; `any` if the model takes images of any pixel scale.
+    #[serde(with = "input::pixel_scale")]
+    #[schemars(with = "input::PixelScale")]
+    pub pixel_scale_arcsec: Option<f64>,
+    /// The stretch of every domain that the model may be shown, whether it was trained on it or not. A model that takes images
+    /// as they are has none.
+    #[serde(default)]
     pub domains: BTreeMap<String, Stretch>,
-    /// The unit of the constants of the domains: `electron` (cards of format 1 always), `nJy`, or `unknown`.
+    /// The unit of the constants of the domains: `electron` (cards of format 1 always), `nJy`, or `unknown`. Without domains, the
+    /// unit of the pixels that the model takes: also `stretched`, by any stretch; `unknown` takes any.
     #[serde(default = "electrons")]
     pub unit: Unit,
     /// Electrons per nJy of each band, by domain: the exposures that the constants are for, where the unit is `electron`.
@@ -50,18 +75,46 @@ pub struct Card {
     /// The domains whose images it was trained on.
     #[serde(default)]
     pub trained_on: Vec<String>,
-    /// Name of the input, `[N, band, y, x]` float32.
-    #[serde(default = "default_input")]
-    pub input: String,
-    /// Name of the output with the logits, `[N, class]` float32.
-    #[serde(default = "default_logits")]
-    pub logits: String,
-    /// Name of the output with the latent vector, `[N, D]` float32, if the model has one.
+    /// Name of the input with the image; needed if the graph has several inputs and none is called `image`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<String>,
+    /// Whether the input is `[N, band, y, x]` or `[N, y, x, band]`, where its declared shape does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channels: Option<ChannelOrder>,
+    /// A factor of pixels before they enter the graph: (scale x + offset - mean) / std. Required for integer inputs, whose values are
+    /// rounded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scale: Option<f64>,
+    /// A number that is added to scaled pixels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offset: Option<f64>,
+    /// The mean of each band, which is subtracted from scaled pixels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mean: Option<Vec<f64>>,
+    /// The standard deviation of each band, by which pixels are divided last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub std: Option<Vec<f64>>,
+    /// Further inputs with images.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<ImageInput>,
+    /// Further inputs with numbers of columns.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub columns: Vec<ColumnsInput>,
+    /// Name of the output of the head; needed if the graph has several outputs and none is called `logits`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logits: Option<String>,
+    /// Name of the output with the standard errors of a `regression`, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub errors: Option<String>,
+    /// Name of the output with the latent vector, `[N, D]`, if the model has one.
     #[serde(default)]
     pub latent: Option<String>,
-    /// Length D of the latent vector, if the model has one.
+    /// Length D of the latent vector, if the model has one and the graph does not declare it.
     #[serde(default)]
     pub latent_size: Option<usize>,
+    /// Anything else, for people: data set, seed, metrics. Ignored.
+    #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
+    pub notes: serde_json::Value,
 }
 
 const fn first_format() -> u32 {
@@ -70,14 +123,6 @@ const fn first_format() -> u32 {
 
 const fn electrons() -> Unit {
     Unit::Electron
-}
-
-fn default_input() -> String {
-    "image".into()
-}
-
-fn default_logits() -> String {
-    "logits".into()
 }
 
 /// The JSON Schema of cards.
@@ -91,6 +136,14 @@ impl Card {
         let near = |a: f64, b: f64| (a - b).abs() <= 1e-9 * a.abs().max(b.abs());
         let mut domains = self.domains.iter();
         domains.find(|(_, own)| near(own.lo, stretch.lo) && near(own.hi, stretch.hi)).map(|(name, _)| name.as_str())
+    }
+
+    /// The names of what the head answers with: classes, labels, answers of all questions, or values.
+    pub fn names(&self) -> Vec<String> {
+        match self.head {
+            Head::Dirichlet => self.questions.iter().flat_map(|question| question.answers.clone()).collect(),
+            _ => self.classes.clone(),
+        }
     }
 }
 
@@ -126,11 +179,11 @@ mod tests {
     }
 
     #[test]
-    fn the_schema_requires_what_has_no_default_and_allows_other_keys() {
+    fn the_schema_requires_what_has_no_default() {
         let schema = schema().to_value();
         let required: Vec<&str> =
             schema["required"].as_array().expect("a list").iter().filter_map(serde_json::Value::as_str).collect();
-        assert_eq!(required, ["classes", "bands", "size", "pixel_scale_arcsec", "domains"]);
+        assert_eq!(required, ["bands", "size", "pixel_scale_arcsec"]);
         assert_eq!(schema["properties"]["format"]["default"], 1);
         assert!(schema.get("additionalProperties").is_none());
     }

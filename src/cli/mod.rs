@@ -4,6 +4,8 @@
 //! mistakes in the document; 3 the run failed; 130 interrupted.
 
 mod calibrate;
+#[cfg(feature = "onnx")]
+mod card;
 mod check;
 mod compact;
 mod explain;
@@ -55,6 +57,8 @@ enum Command {
     #[cfg(feature = "sql")]
     Query(query::Query),
     Calibrate(calibrate::Calibrate),
+    #[cfg(feature = "onnx")]
+    Card(card::Card),
     Compact(compact::Compact),
     Verify(verify::Verify),
     #[cfg(feature = "report")]
@@ -96,6 +100,8 @@ pub fn main() -> ExitCode {
         #[cfg(feature = "sql")]
         Command::Query(command) => command.run(),
         Command::Calibrate(command) => command.run().map(Into::into),
+        #[cfg(feature = "onnx")]
+        Command::Card(command) => command.run().map(Into::into),
         Command::Compact(command) => command.run(cli.quiet).map(Into::into),
         Command::Verify(command) => command.run().map(Into::into),
         #[cfg(feature = "report")]

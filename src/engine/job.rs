@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use arrow::datatypes::SchemaRef;
 
 use crate::{
-    run::{EngineSettings, GraphNode},
+    run::{EngineSettings, Finding, GraphNode},
     stage::{Monitor, Scorer, Sink, Source, Transform},
 };
 
@@ -58,6 +58,20 @@ pub struct JobMonitor {
     pub stage: JobStage<dyn Monitor>,
     /// The schema of its table.
     pub table: SchemaRef,
+}
+
+impl Job {
+    /// The findings of the started scorers.
+    pub(super) fn scorer_findings(&self) -> Vec<Finding> {
+        let scorers = self.steps.iter().filter_map(|step| match &step.stage {
+            StepStage::Score(scorer) => Some((&step.label, scorer)),
+            StepStage::Transform(_) => None,
+        });
+        let found = scorers.flat_map(|(label, scorer)| {
+            scorer.findings().into_iter().map(|message| Finding { monitor: label.clone(), message })
+        });
+        found.collect()
+    }
 }
 
 /// The description of a pipeline, and its graph.

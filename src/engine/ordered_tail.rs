@@ -141,7 +141,8 @@ impl OrderedTail {
             progress,
             counts: past.map(|past| past.last.counts).unwrap_or_default(),
             works,
-            findings: Vec::new(),
+            // A run that is continued has them already.
+            findings: if past.is_none() { job.scorer_findings() } else { Vec::new() },
         })
     }
 

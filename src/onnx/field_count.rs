@@ -26,7 +26,7 @@ static TYPE: Nested = Nested(&[(1, &TENSOR_TYPE)]);
 static VALUE: Nested = Nested(&[(2, &TYPE)]);
 static GRAPH: Nested = Nested(&[(1, &NODE), (5, &TENSOR), (11, &VALUE), (12, &VALUE), (15, &SPARSE)]);
 static FUNCTION: Nested = Nested(&[(7, &NODE)]);
-static MODEL: Nested = Nested(&[(7, &GRAPH), (14, &LEAF), (25, &FUNCTION)]);
+static MODEL: Nested = Nested(&[(7, &GRAPH), (8, &LEAF), (14, &LEAF), (25, &FUNCTION)]);
 
 /// Why a file cannot be decoded.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +41,36 @@ pub(crate) enum DecodeModelError {
 pub(crate) fn decode_model(file: Bytes) -> Result<ModelProto, DecodeModelError> {
     check_fields(&file)?;
     Ok(ModelProto::decode(file)?)
+}
+
+/// The length that a file would have by the lengths of its outer fields; `None` if it does not begin like an ONNX file.
+pub(crate) fn promised_length(file: &[u8]) -> Option<usize> {
+    let mut rest = file;
+    // The version of the format comes first, in files of all exporters.
+    if varint(&mut rest)? != 8 {
+        return None;
+    }
+    varint(&mut rest)?;
+    loop {
+        let mut after = rest;
+        let Some(key) = varint(&mut after) else { return Some(file.len() + 1) };
+        match key & 7 {
+            0 => varint(&mut after).map(drop)?,
+            2 => {
+                let length = usize::try_from(varint(&mut after)?).ok()?;
+                let Some(content) = after.get(length..) else { return (file.len() - after.len()).checked_add(length) };
+                after = content;
+            }
+            _ => return None,
+        }
+        if !(1..=64).contains(&(key >> 3)) {
+            return None;
+        }
+        if after.is_empty() {
+            return Some(file.len());
+        }
+        rest = after;
+    }
 }
 
 /// Refuses a file whose messages would take too much memory.

@@ -3,9 +3,9 @@
 use prost::{Message, bytes::Bytes};
 
 use super::{
-    graph::{ModelGraph, cut_head},
+    graph::{Adapter, ModelGraph, cut_head},
     incremental::{IncrementalModel, affine_head},
-    signature::{ModelSignature, VectorOutput},
+    signature::{ModelSignature, RowShape, VectorOutput},
     wire::{ModelProto, TypeProto, ValueInfoProto},
 };
 use crate::stage::ModelOutputs;
@@ -35,11 +35,20 @@ pub(crate) fn read_graph(bytes: &[u8]) {
         let outcome = model.compare(|_| Ok(ModelOutputs::default()));
         assert!(outcome.is_ok());
     }
-    let Some(latent) = &signature.latent else { return };
-    if let Ok(head) = affine_head(&graph, latent, &signature.logits) {
-        assert_eq!(head.weights.len(), head.bias.len() * latent.length);
+    let _ = graph.hazards();
+    for output in &graph.interface.outputs {
+        let _ = graph.output_end(&output.name);
     }
-    if let Ok(head) = cut_head(bytes, latent, &signature.logits) {
+    let adapter = Adapter::plain(&signature);
+    if let Ok(adapted) = adapter.adapt(bytes.clone()) {
+        let adapted = ModelGraph::read(adapted).expect("an adapted graph is a graph");
+        assert!(adapted.interface.outputs.len() <= 2 && !adapted.interface.inputs.is_empty());
+    }
+    let (Some(start), Some(logits)) = (adapter.head_start(&graph), &signature.logits) else { return };
+    if let Ok(head) = affine_head(&graph, &start, logits) {
+        assert_eq!(head.weights.len(), head.bias.len() * start.length);
+    }
+    if let Ok(head) = cut_head(bytes, &start, logits) {
         let head = ModelProto::decode(head.as_slice()).expect("a head is an ONNX model");
         assert!(head.graph.is_some_and(|graph| graph.input.len() == 1 && graph.output.len() == 1));
     }
@@ -61,9 +70,14 @@ fn signature(bytes: Bytes) -> Option<ModelSignature> {
     let axes = dims(image);
     Some(ModelSignature {
         input: image.name.clone(),
-        bands: axes.get(1).map_or(3, |bands| (*bands).clamp(1, 4)),
-        size: axes.get(2).map_or(8, |size| (*size).clamp(1, MAX_SIZE)),
-        logits: vector(graph.output.first()?),
+        is_half: false,
+        row: RowShape::Image {
+            bands: axes.get(1).map_or(3, |bands| (*bands).clamp(1, 4)),
+            height: axes.get(2).map_or(8, |size| (*size).clamp(1, MAX_SIZE)),
+            width: axes.get(2).map_or(8, |size| (*size).clamp(1, MAX_SIZE)),
+        },
+        logits: Some(vector(graph.output.first()?)),
         latent: graph.output.get(1).map(vector),
+        probabilities: None,
     })
 }

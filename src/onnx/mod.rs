@@ -4,7 +4,8 @@
 //! or more sessions on an execution provider ([`provider`], [`session`]). Its results must be bitwise independent of batch
 //! composition, which is checked when it is loaded ([`batching`]). Images that differ from one image in a few pixels are scored
 //! from what changes in every layer, where that pays ([`incremental`]); this needs the [`graph`] of the file, decoded from its
-//! protobuf messages ([`wire`]). Files beside the model belong to it ([`external`]).
+//! protobuf messages ([`wire`]). A graph of another form (channels last, half precision, softmax inside, several inputs) is
+//! adapted in memory before it runs ([`graph::Adapter`]). Files beside the model belong to it ([`external`]).
 
 #[cfg(feature = "onnx")]
 mod batching;
@@ -14,9 +15,11 @@ mod field_count;
 #[cfg(all(feature = "onnx", any(test, fuzzing)))]
 pub(crate) mod fuzz;
 #[cfg(feature = "onnx")]
-mod graph;
+pub(crate) mod graph;
 #[cfg(feature = "onnx")]
 mod incremental;
+#[cfg(feature = "onnx")]
+mod interface;
 #[cfg(feature = "onnx")]
 mod model;
 #[cfg(feature = "onnx")]
@@ -34,9 +37,10 @@ mod signature;
 #[cfg_attr(not(feature = "onnx"), expect(dead_code, reason = "cards need no nodes and tensors"))]
 pub(crate) mod wire;
 
-pub(crate) use self::field_count::{DecodeModelError, decode_model};
+pub(crate) use self::field_count::{DecodeModelError, decode_model, promised_length};
 #[cfg(feature = "onnx")]
 pub(crate) use self::{
+    interface::ModelPort,
     model::{LoadOptions, LoadedModel},
-    signature::{ModelSignature, VectorOutput},
+    probe::probe_rows,
 };

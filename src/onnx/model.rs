@@ -13,15 +13,15 @@ use ort::{session::Session, value::TensorRef};
 use prost::bytes::Bytes;
 
 use super::{
-    batching::Batching,
+    batching::{BatchTrial, Batching, difference_at},
     external,
-    graph::{ModelGraph, cut_head},
+    graph::{Adapter, HEAD_INPUT, ModelGraph, cut_head},
     incremental::{Agreement, IncrementalModel, affine_head},
     pixel_patch::{IncrementalEvaluator, WholeImageEvaluator},
     provider::Provider,
     runtime::{self, Runtime},
-    session::{SessionPool, failed},
-    signature::{ModelSignature, VectorOutput},
+    session::{ModelSource, SessionPool, failed, reason},
+    signature::ModelSignature,
 };
 use crate::{
     error::{Error, Result},
@@ -31,13 +31,15 @@ use crate::{
 /// A model that is ready to score images.
 pub(crate) struct LoadedModel {
     path: PathBuf,
+    adapter: Adapter,
     signature: ModelSignature,
     /// The library that runs it.
     pub(crate) runtime: &'static Runtime,
     /// Its sessions.
     pub(crate) pool: SessionPool,
     /// How images are grouped into batches.
-    pub(crate) batching: Batching,
+    pub(crate) trial: BatchTrial,
+    threshold_logit: f32,
     incremental: OnceLock<Result<Option<IncrementalModel>, Arc<Error>>>,
     head: OnceLock<Result<ModelHead, String>>,
 }
@@ -50,6 +52,8 @@ pub(crate) struct LoadOptions {
     pub(crate) workers: usize,
     /// The most images of a batch, if not the default of the provider.
     pub(crate) max_batch_size: Option<usize>,
+    /// The probability of the second of two classes above which it is the answer.
+    pub(crate) threshold: f64,
 }
 
 /// The map from latent vectors to logits.
@@ -61,13 +65,33 @@ enum ModelHead {
 
 impl LoadedModel {
     /// Loads a model and tests that its results are bitwise independent of batch composition.
-    pub(crate) fn load(path: &Path, signature: ModelSignature, options: &LoadOptions) -> Result<Self> {
+    pub(crate) fn load(path: &Path, adapter: Adapter, options: &LoadOptions) -> Result<Self> {
         let runtime = runtime::runtime()?;
-        let pool = SessionPool::load(runtime, path, &signature, &options.providers, options.workers)?;
+        let signature = adapter.signature();
+        let adapted = adapted(path, &adapter).map_err(|reason| unusable(path, reason))?;
+        let source = ModelSource { path, adapted: adapted.as_deref() };
+        let pool = SessionPool::load(runtime, &source, &signature, &options.providers, options.workers)?;
         let largest = options.max_batch_size.unwrap_or(pool.provider.batch_rows).max(1);
-        let batching = Batching::choose(&pool, largest)?;
+        let trial = Batching::choose(&pool, largest)?;
         let (incremental, head) = (OnceLock::new(), OnceLock::new());
-        Ok(Self { path: path.to_owned(), signature, runtime, pool, batching, incremental, head })
+        let threshold_logit = (options.threshold / (1.0 - options.threshold)).ln() as f32;
+        let path = path.to_owned();
+        Ok(Self { path, adapter, signature, runtime, pool, trial, threshold_logit, incremental, head })
+    }
+
+    /// The answers of the head to some rows; `rows` makes them from the length of a row.
+    pub(crate) fn answers(&self, rows: impl FnOnce(usize) -> Vec<f32>) -> Result<Vec<f32>> {
+        Ok(self.evaluate(&rows(self.signature.row_length()))?.logits)
+    }
+
+    /// Scores one row alone as well as `scored` has it, and compares: the trial at the start saw seeded rows only. Returns the
+    /// largest difference, unless all bits are equal.
+    pub(crate) fn compare_alone(&self, row: usize, numbers: &[f32], scored: &ModelOutputs) -> Result<Option<f32>> {
+        let length = self.signature.row_length();
+        if self.trial.batching.size() == 1 || numbers.len() <= length {
+            return Ok(None);
+        }
+        Ok(difference_at(row, &self.evaluate(&numbers[row * length..][..length])?, scored))
     }
 
     /// The incremental form of the model, if it pays and agrees with ONNX Runtime.
@@ -95,17 +119,17 @@ impl LoadedModel {
     }
 
     fn find_head(&self) -> Result<ModelHead, String> {
-        let ModelSignature { latent, logits, .. } = &self.signature;
-        let latent = latent.as_ref().ok_or("the model has no latent vector")?;
+        let logits = self.signature.logits.as_ref().ok_or("the model has no logits")?;
         let file = self.file()?;
-        let affine = ModelGraph::read(file.clone()).and_then(|graph| affine_head(&graph, latent, logits));
-        if let Ok(affine) = affine {
+        let graph = ModelGraph::read(file.clone())?;
+        let start = self.adapter.head_start(&graph).ok_or("the model has no latent vector")?;
+        if let Ok(affine) = affine_head(&graph, &start, logits) {
             return Ok(ModelHead::Affine(affine));
         }
-        let head = cut_head(file, latent, logits)?;
+        let head = cut_head(file, &start, logits)?;
         let session = Session::builder(&self.runtime.environment)
             .and_then(|builder| builder.with_intra_threads(1)?.commit_from_memory(&head));
-        Ok(ModelHead::Session(Mutex::new(session.map_err(|error| error.message().to_owned())?)))
+        Ok(ModelHead::Session(Mutex::new(session.map_err(|error| reason(&error))?)))
     }
 
     fn model_head(&self) -> Result<&ModelHead> {
@@ -115,25 +139,44 @@ impl LoadedModel {
         })
     }
 
-    /// The bytes of the model, with all numbers inside.
+    /// The bytes of the model as it runs, with all numbers inside.
     fn file(&self) -> Result<Bytes, String> {
-        let file = fs::read(&self.path).map_err(|error| error.to_string())?;
-        external::inlined(&self.path, file.into())
+        match adapted(&self.path, &self.adapter)? {
+            Some(adapted) => Ok(adapted),
+            None => inlined(&self.path),
+        }
     }
+}
+
+/// The bytes of a model after it was adapted, with all numbers inside; `None` if it runs as it is.
+fn adapted(path: &Path, adapter: &Adapter) -> Result<Option<Bytes>, String> {
+    if adapter.is_plain() {
+        return Ok(None);
+    }
+    adapter.adapt(inlined(path)?).map(Some)
+}
+
+fn inlined(path: &Path) -> Result<Bytes, String> {
+    let file = fs::read(path).map_err(|error| error.to_string())?;
+    external::inlined(path, file.into())
+}
+
+fn unusable(path: &Path, reason: String) -> Error {
+    Error::data(format!("cannot use the model `{}`", path.display())).caused_by(reason)
 }
 
 impl Model for LoadedModel {
     fn evaluate(&self, images: &[f32]) -> Result<ModelOutputs> {
         let mut outputs = ModelOutputs::default();
         let run = |images: &[f32], outputs: &mut ModelOutputs| self.pool.run(images, outputs);
-        self.batching.infer(self.signature.image_length(), images, run, &mut outputs)?;
+        self.trial.batching.infer(self.signature.row_length(), images, run, &mut outputs)?;
         Ok(outputs)
     }
 
     fn pixel_evaluator<'a>(&'a self, image: &[f32]) -> Result<Box<dyn PixelEvaluator + 'a>> {
         match self.incremental.get_or_init(|| self.incremental_form().map_err(Arc::new)) {
             Ok(Some(incremental)) => Ok(Box::new(IncrementalEvaluator::new(incremental, image))),
-            Ok(None) => Ok(Box::new(WholeImageEvaluator::new(self, image, self.batching.size()))),
+            Ok(None) => Ok(Box::new(WholeImageEvaluator::new(self, image, self.trial.batching.size()))),
             Err(error) => {
                 let message = format!("cannot prepare `{}` for variants of an image", self.path.display());
                 Err(Error::environment(message).caused_by(error.clone()))
@@ -143,15 +186,16 @@ impl Model for LoadedModel {
 
     fn head(&self, latents: &[f32]) -> Result<Vec<f32>> {
         let head = self.model_head()?;
-        let VectorOutput { name, length } = self.signature.latent.as_ref().ok_or_else(no_latent)?;
+        let length = self.signature.latent.as_ref().ok_or_else(no_latent)?.length;
+        let logits = self.signature.logits.as_ref().ok_or_else(no_latent)?;
         match head {
-            ModelHead::Affine(head) => Ok(apply(head, latents, *length)),
+            ModelHead::Affine(head) => Ok(apply(head, latents, length)),
             ModelHead::Session(session) => {
                 let mut session = session.lock().unwrap_or_else(PoisonError::into_inner);
-                let input = TensorRef::from_array_view(([latents.len() / length, *length], latents)).map_err(failed)?;
-                let outputs = session.run(ort::inputs![name.as_str() => input]).map_err(failed)?;
+                let input = TensorRef::from_array_view(([latents.len() / length, length], latents)).map_err(failed)?;
+                let outputs = session.run(ort::inputs![HEAD_INPUT => input]).map_err(failed)?;
                 let missing = || Error::bug("the head returned no logits");
-                let logits = outputs.get(&self.signature.logits.name).ok_or_else(missing)?;
+                let logits = outputs.get(&logits.name).ok_or_else(missing)?;
                 Ok(logits.try_extract_tensor::<f32>().map_err(failed)?.1.to_vec())
             }
         }
@@ -162,6 +206,10 @@ impl Model for LoadedModel {
             Ok(ModelHead::Affine(head)) => Some(head),
             _ => None,
         }
+    }
+
+    fn threshold_logit(&self) -> f32 {
+        self.threshold_logit
     }
 }
 

@@ -5,6 +5,13 @@ pub(super) fn probe_image(length: usize) -> Vec<f32> {
     (0..length).map(|i| noise(i as u64)).collect()
 }
 
+/// Rows that differ strongly: noise, a dark image, a bright one.
+pub(crate) fn probe_rows(length: usize) -> Vec<f32> {
+    let mut rows = probe_image(length);
+    rows.extend(std::iter::repeat_n(0.0, length).chain(std::iter::repeat_n(1.0, length)));
+    rows
+}
+
 /// A number in [0, 1) from a counter: the finaliser of SplitMix64 (Steele, Lea, Flood 2014), cubed around one half.
 pub(super) fn noise(counter: u64) -> f32 {
     let mut z = counter.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);

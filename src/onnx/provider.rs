@@ -6,7 +6,7 @@ use std::path::Path;
 use ort::ep::{self, ExecutionProvider};
 use ort::session::{Session, builder::SessionBuilder};
 
-use super::runtime::Runtime;
+use super::{runtime::Runtime, session::reason};
 use crate::error::{Error, Result};
 
 /// An execution provider of ONNX Runtime. A further one is a further constant of this type.
@@ -74,14 +74,20 @@ fn register_cuda(builder: SessionBuilder) -> ort::Result<SessionBuilder> {
 }
 
 impl Provider {
-    /// Loads a model into a session on this provider.
-    pub(super) fn open(&self, runtime: &Runtime, model: &Path) -> Result<Session> {
+    /// Loads a model into a session on this provider: a file as it is, or adapted bytes of it.
+    pub(super) fn open(&self, runtime: &Runtime, model: &Path, adapted: Option<&[u8]>) -> Result<Session> {
         if let Some(reason) = (self.unavailable)(runtime) {
             return Err(self.unusable(reason));
         }
-        let session = || (self.register)(Session::builder(&runtime.environment)?)?.commit_from_file(model);
+        let session = || {
+            let mut builder = (self.register)(Session::builder(&runtime.environment)?)?;
+            match adapted {
+                Some(bytes) => builder.commit_from_memory(bytes),
+                None => builder.commit_from_file(model),
+            }
+        };
         session().map_err(|error: ort::Error| {
-            let reason = error.message().trim().to_owned();
+            let reason = reason(&error);
             if self.is_accelerator {
                 self.unusable(reason)
             } else {

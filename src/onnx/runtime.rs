@@ -55,7 +55,8 @@ fn load(path: PathBuf) -> Result<Runtime> {
     };
     let builder = ort::init_from(&path).map_err(|error| failed(error.to_string()))?;
     let environment = builder.with_telemetry(false).build().map_err(|error| failed(error.to_string()))?;
-    environment.set_log_level(LogLevel::Warning);
+    // Its errors are returned too; a trial of a larger batch that fails is none.
+    environment.set_log_level(LogLevel::Fatal);
     let resolved = path.canonicalize().unwrap_or_else(|_| path.clone());
     Ok(Runtime { environment, version: version_in(&resolved), path, build: ort::info() })
 }

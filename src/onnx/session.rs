@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crossbeam_channel::{Receiver, Sender};
+use half::f16;
 use ort::{
     session::Session,
     value::{Outlet, TensorElementType, TensorRef, ValueType},
@@ -17,6 +18,15 @@ use crate::{
     error::{Error, Result},
     stage::ModelOutputs,
 };
+
+/// What a session is created from.
+#[derive(Clone, Copy)]
+pub(crate) struct ModelSource<'a> {
+    /// The file.
+    pub(crate) path: &'a Path,
+    /// Its bytes after it was adapted, if it had to be.
+    pub(crate) adapted: Option<&'a [u8]>,
+}
 
 /// Sessions of one model. A session serves one caller at a time.
 pub(crate) struct SessionPool {
@@ -37,20 +47,20 @@ impl SessionPool {
     /// Loads a model for a number of workers, on the first of some providers that can be used.
     pub(crate) fn load(
         runtime: &Runtime,
-        model: &Path,
+        model: &ModelSource,
         signature: &ModelSignature,
         providers: &[&'static Provider],
         workers: usize,
     ) -> Result<Self> {
         let OpenedSession { session, provider, why } = open_first(runtime, model, providers)?;
         let fixed_batch = verify(&session, signature).map_err(|reason| {
-            Error::data(format!("the model `{}` does not match its card: {reason}", model.display()))
+            Error::data(format!("the model `{}` does not match its card: {reason}", model.path.display()))
         })?;
         let sessions = (provider.sessions)(workers);
         let (release, idle) = crossbeam_channel::bounded(sessions);
         let mut all = vec![session];
         for _ in 1..sessions {
-            all.push(provider.open(runtime, model)?);
+            all.push(provider.open(runtime, model.path, model.adapted)?);
         }
         for session in all {
             release.send(session).map_err(|_| closed())?;
@@ -58,42 +68,93 @@ impl SessionPool {
         Ok(Self { signature: signature.clone(), release, idle, sessions, fixed_batch, provider, why })
     }
 
-    /// Runs one batch of images `[n, band, y, x]` and appends its outputs. Blocks while all sessions are busy.
-    pub(super) fn run(&self, images: &[f32], outputs: &mut ModelOutputs) -> Result<()> {
+    /// Runs one batch of rows and appends its outputs. Blocks while all sessions are busy.
+    pub(super) fn run(&self, rows: &[f32], outputs: &mut ModelOutputs) -> Result<()> {
         let mut session = self.idle.recv().map_err(|_| closed())?;
-        let done = self.run_on(&mut session, images, outputs);
+        let done = self.run_on(&mut session, rows, outputs);
         self.release.send(session).map_err(|_| closed())?;
         done
     }
 
-    fn run_on(&self, session: &mut Session, images: &[f32], outputs: &mut ModelOutputs) -> Result<()> {
-        let ModelSignature { input, bands, size, logits, latent } = &self.signature;
-        let rows = images.len() / self.image_length();
-        let images = TensorRef::from_array_view(([rows, *bands, *size, *size], images)).map_err(failed)?;
-        let tensors = session.run(ort::inputs![input.as_str() => images]).map_err(failed)?;
-        let tensor = |VectorOutput { name, length }: &VectorOutput| {
-            let missing = || Error::bug(format!("the model returned no output `{name}`"));
-            let (shape, values) = tensors.get(name).ok_or_else(missing)?.try_extract_tensor::<f32>().map_err(failed)?;
-            let expected = [rows, *length].map(dimension);
-            let wrong = || format!("output `{name}` of the model has shape {shape}, its card declares {expected:?}");
-            if shape[..] == expected { Ok(values) } else { Err(Error::data(wrong())) }
-        };
-        let logits = tensor(logits)?;
-        let latents = latent.as_ref().map_or(Ok(&[][..]), tensor)?;
-        outputs.logits.extend_from_slice(logits);
-        outputs.latents.extend_from_slice(latents);
-        Ok(())
+    /// Calls `trial` once for every session, with a function that runs batches on that session alone. The other sessions wait.
+    pub(super) fn with_each_session(&self, mut trial: impl FnMut(&mut RunBatch) -> Result<()>) -> Result<()> {
+        let mut all = Vec::with_capacity(self.sessions);
+        for _ in 0..self.sessions {
+            all.push(self.idle.recv().map_err(|_| closed())?);
+        }
+        let mut tried = |session: &mut Session| trial(&mut |rows, outputs| self.run_on(session, rows, outputs));
+        let outcome = all.iter_mut().try_for_each(&mut tried);
+        for session in all {
+            self.release.send(session).map_err(|_| closed())?;
+        }
+        outcome
     }
 
-    /// Numbers of one image.
-    pub(crate) const fn image_length(&self) -> usize {
-        self.signature.image_length()
+    fn run_on(&self, session: &mut Session, numbers: &[f32], outputs: &mut ModelOutputs) -> Result<()> {
+        let ModelSignature { input, is_half, logits, latent, probabilities, .. } = &self.signature;
+        let rows = numbers.len() / self.row_length();
+        let shape = self.signature.batch_shape(rows);
+        let tensors = if *is_half {
+            let halves: Vec<f16> = numbers.iter().map(|number| f16::from_f32(*number)).collect();
+            let batch = TensorRef::from_array_view((shape, halves.as_slice())).map_err(failed)?;
+            session.run(ort::inputs![input.as_str() => batch]).map_err(failed)?
+        } else {
+            let batch = TensorRef::from_array_view((shape, numbers)).map_err(failed)?;
+            session.run(ort::inputs![input.as_str() => batch]).map_err(failed)?
+        };
+        let read = |vector: &Option<VectorOutput>, all: &mut Vec<f32>| {
+            let Some(VectorOutput { name, length }) = vector else { return Ok(()) };
+            let missing = || Error::bug(format!("the model returned no output `{name}`"));
+            let tensor = tensors.get(name).ok_or_else(missing)?;
+            let check = |shape: &[i64]| {
+                let wrong = || format!("output `{name}` of the model has shape {shape:?}, expected [{rows}, {length}]");
+                if is_vector(shape, rows, *length) { Ok(()) } else { Err(Error::data(wrong())) }
+            };
+            if let Ok((shape, values)) = tensor.try_extract_tensor::<f32>() {
+                check(shape)?;
+                all.extend_from_slice(values);
+            } else {
+                let (shape, values) = tensor.try_extract_tensor::<f16>().map_err(failed)?;
+                check(shape)?;
+                all.extend(values.iter().map(|value| value.to_f32()));
+            }
+            Ok(())
+        };
+        read(logits, &mut outputs.logits)?;
+        read(latent, &mut outputs.latents)?;
+        read(probabilities, &mut outputs.probabilities)
+    }
+
+    /// Numbers of one row.
+    pub(crate) const fn row_length(&self) -> usize {
+        self.signature.row_length()
     }
 }
 
-#[allow(clippy::needless_pass_by_value, reason = "the signature that `map_err` takes")]
+/// Runs a batch of rows and appends its outputs.
+pub(super) type RunBatch<'a> = dyn FnMut(&[f32], &mut ModelOutputs) -> Result<()> + 'a;
+
+/// Whether a shape is that of `rows` vectors: `[N, length]`, also with axes of length 1 as in `[N, length, 1, 1]` and `[N]`.
+fn is_vector(shape: &[i64], rows: usize, length: usize) -> bool {
+    let Some((&first, rest)) = shape.split_first() else { return false };
+    let long: Vec<i64> = rest.iter().copied().filter(|&n| n != 1).collect();
+    let fits = match long.as_slice() {
+        [] => length == 1,
+        [one] => *one == dimension(length),
+        _ => false,
+    };
+    first == dimension(rows) && fits
+}
+
 pub(super) fn failed(error: ort::Error) -> Error {
-    Error::environment("ONNX Runtime failed").caused_by(error.message().to_owned())
+    Error::environment("ONNX Runtime failed").caused_by(reason(&error))
+}
+
+/// The message of ONNX Runtime, without the paths of its own sources.
+pub(super) fn reason(error: &ort::Error) -> String {
+    let own = |word: &str| word.split("/onnxruntime_src/").next().unwrap_or_default().to_owned();
+    let words = error.message().split(' ').map(own).filter(|word| !word.is_empty());
+    words.collect::<Vec<_>>().join(" ")
 }
 
 fn closed() -> Error {
@@ -108,11 +169,11 @@ struct OpenedSession {
 }
 
 /// Opens a model on the first provider that can be used. The error is that of the last one.
-fn open_first(runtime: &Runtime, model: &Path, providers: &[&'static Provider]) -> Result<OpenedSession> {
+fn open_first(runtime: &Runtime, model: &ModelSource, providers: &[&'static Provider]) -> Result<OpenedSession> {
     let mut passed_over = Vec::new();
     let mut failure = Error::bug("no execution provider was given");
     for &provider in providers {
-        match provider.open(runtime, model) {
+        match provider.open(runtime, model.path, model.adapted) {
             Ok(session) => {
                 let why = match passed_over.as_slice() {
                     [] if providers.len() == 1 => "requested".to_owned(),
@@ -132,24 +193,28 @@ fn open_first(runtime: &Runtime, model: &Path, providers: &[&'static Provider]) 
 
 /// Compares the graph with the signature. Returns the batch size that the graph is fixed to, if it is.
 fn verify(session: &Session, signature: &ModelSignature) -> Result<Option<usize>, String> {
-    let ModelSignature { input, bands, size, logits, latent } = signature;
     let shape_of = |outlets: &[Outlet], name: &str| match outlets.iter().find(|outlet| outlet.name() == name) {
         Some(outlet) => match outlet.dtype() {
-            ValueType::Tensor { ty: TensorElementType::Float32, shape, .. } => Ok(shape.to_vec()),
-            other => Err(format!("`{name}` is {other}, expected a float32 tensor")),
+            ValueType::Tensor { ty: TensorElementType::Float32 | TensorElementType::Float16, shape, .. } => {
+                Ok(shape.to_vec())
+            }
+            other => Err(format!("`{name}` is {other}, expected a float32 or float16 tensor")),
         },
         None => Err(format!("the graph has no `{name}`")),
     };
     if session.inputs().len() != 1 {
         return Err(format!("the graph has {} inputs, expected 1", session.inputs().len()));
     }
+    let input = &signature.input;
     let shape = shape_of(session.inputs(), input)?;
-    let expected = [*bands, *size, *size].map(dimension);
-    let agrees = shape.len() == 4 && shape[1..].iter().zip(expected).all(|(&found, n)| found < 0 || found == n);
+    let expected: Vec<i64> = signature.batch_shape(1).into_iter().map(dimension).collect();
+    let agrees = shape.len() == expected.len()
+        && shape[1..].iter().zip(&expected[1..]).all(|(&found, &n)| found < 0 || found == n);
     if !agrees {
+        let expected = &expected[1..];
         return Err(format!("input `{input}` has shape {shape:?}, the card declares {expected:?} after the batch"));
     }
-    for output in std::iter::once(logits).chain(latent) {
+    for output in signature.outputs() {
         shape_of(session.outputs(), &output.name)?;
     }
     Ok(usize::try_from(shape[0]).ok().filter(|&n| n > 0))
@@ -158,4 +223,17 @@ fn verify(session: &Session, signature: &ModelSignature) -> Result<Option<usize>
 /// A dimension in the type that ONNX Runtime uses.
 fn dimension(n: usize) -> i64 {
     i64::try_from(n).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn vectors_may_have_axes_of_length_one() {
+        assert!(is_vector(&[4, 3], 4, 3) && is_vector(&[4, 3, 1, 1], 4, 3) && is_vector(&[4], 4, 1));
+        assert!(is_vector(&[4, 1], 4, 1) && is_vector(&[1, 3], 1, 3));
+        assert!(!is_vector(&[3, 4], 4, 3) && !is_vector(&[12], 4, 3) && !is_vector(&[4, 3, 2], 4, 6));
+        assert!(!is_vector(&[], 1, 1) && !is_vector(&[1, 12], 4, 3));
+    }
 }

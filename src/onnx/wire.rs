@@ -47,6 +47,8 @@ pub(crate) struct NodeProto {
     pub(crate) input: Vec<String>,
     #[prost(string, repeated, tag = "2")]
     pub(crate) output: Vec<String>,
+    #[prost(string, tag = "3")]
+    pub(crate) name: String,
     #[prost(string, tag = "4")]
     pub(crate) op_type: String,
     #[prost(message, repeated, tag = "5")]
@@ -67,10 +69,34 @@ pub(crate) struct AttributeProto {
     pub(crate) s: Bytes,
     #[prost(message, optional, tag = "5")]
     pub(crate) t: Option<TensorProto>,
+    #[prost(message, optional, boxed, tag = "6")]
+    pub(crate) g: Option<Box<GraphProto>>,
     #[prost(float, repeated, tag = "7")]
     pub(crate) floats: Vec<f32>,
     #[prost(int64, repeated, tag = "8")]
     pub(crate) ints: Vec<i64>,
+    #[prost(message, repeated, tag = "11")]
+    pub(crate) graphs: Vec<GraphProto>,
+    /// `AttributeProto.AttributeType`: ONNX Runtime refuses an attribute without it.
+    #[prost(int32, tag = "20")]
+    pub(crate) r#type: i32,
+}
+
+/// An operator that a model defines itself, as far as its nodes are looked at.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct FunctionProto {
+    /// Encoded [`NodeProto`].
+    #[prost(bytes = "bytes", repeated, tag = "7")]
+    pub(crate) node: Vec<Bytes>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct OperatorSetIdProto {
+    /// Empty for the operators of ONNX.
+    #[prost(string, tag = "1")]
+    pub(crate) domain: String,
+    #[prost(int64, tag = "2")]
+    pub(crate) version: i64,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -144,10 +170,36 @@ pub(crate) struct StringStringEntryProto {
 /// `TensorProto.DataType`.
 pub(crate) mod data_type {
     pub(crate) const FLOAT: i32 = 1;
+    pub(crate) const UINT8: i32 = 2;
+    pub(crate) const INT8: i32 = 3;
+    pub(crate) const UINT16: i32 = 4;
+    pub(crate) const INT16: i32 = 5;
     pub(crate) const INT32: i32 = 6;
     pub(crate) const INT64: i32 = 7;
+    pub(crate) const STRING: i32 = 8;
+    pub(crate) const BOOL: i32 = 9;
     pub(crate) const FLOAT16: i32 = 10;
     pub(crate) const DOUBLE: i32 = 11;
+    pub(crate) const BFLOAT16: i32 = 16;
+
+    /// The name of a type, as numpy has it.
+    pub(crate) fn name(code: i32) -> String {
+        match code {
+            FLOAT => "float32".into(),
+            UINT8 => "uint8".into(),
+            INT8 => "int8".into(),
+            UINT16 => "uint16".into(),
+            INT16 => "int16".into(),
+            INT32 => "int32".into(),
+            INT64 => "int64".into(),
+            STRING => "string".into(),
+            BOOL => "bool".into(),
+            FLOAT16 => "float16".into(),
+            DOUBLE => "float64".into(),
+            BFLOAT16 => "bfloat16".into(),
+            other => format!("type {other}"),
+        }
+    }
 }
 
 impl GraphProto {

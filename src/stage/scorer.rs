@@ -6,14 +6,17 @@ use arrow::{
 };
 
 use super::{ColumnRef, Rejects, RunContext};
-use crate::error::{Diagnostic, Result};
+use crate::{
+    error::{Diagnostic, Result},
+    stats::softmax::argmax,
+};
 
 /// Scores images with a model.
 pub trait Scorer: Send + Sync {
     /// The columns it reads.
     fn required_columns(&self) -> Vec<ColumnRef>;
 
-    /// The columns it adds: `<label>_class`, `<label>_probability`, and `<label>_latent` if the model has latents.
+    /// The columns it adds, such as `<label>_class`, `<label>_probability` and `<label>_latent`.
     fn bind(&mut self, input: &Schema) -> Result<Vec<Field>, Vec<Diagnostic>>;
 
     /// Loads the model and tests that an image gets the same answer in any batch.
@@ -24,6 +27,11 @@ pub trait Scorer: Send + Sync {
 
     /// What it runs on and with, for the run record: device, library version.
     fn provenance(&self) -> serde_json::Value;
+
+    /// What a reader of the results has to know of the model, once it is started. Each is a finding of the run.
+    fn findings(&self) -> Vec<String> {
+        Vec::new()
+    }
 
     /// The digest of the model, weights included: a run is resumed only with the model it began with. A run with a scorer that
     /// has none cannot be resumed.
@@ -56,6 +64,20 @@ pub trait Model: Send + Sync {
 
     /// The head as logits = weights latent + bias, if the graph has that form.
     fn affine_head(&self) -> Option<&AffineHead>;
+
+    /// How far the logit of the second of two classes has to be above that of the first for it to be the answer. Zero, unless the
+    /// probability of a positive class is compared with a threshold other than one half.
+    fn threshold_logit(&self) -> f32 {
+        0.0
+    }
+
+    /// The class that logits `[class]` mean: that of the greatest one (the first of equals), or by the threshold.
+    fn class_of(&self, logits: &[f32]) -> usize {
+        match logits {
+            [negative, positive] => usize::from(positive - negative > self.threshold_logit()),
+            logits => argmax(logits),
+        }
+    }
 }
 
 /// Scores variants of one image that differ from it in a few pixels.
@@ -75,10 +97,13 @@ pub trait PixelEvaluator: Send {
 /// Logits and latents of some images, row after row.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ModelOutputs {
-    /// Logits, `[n, class]`.
+    /// Logits, `[n, class]`, or the numbers of another head; empty if the model has none.
     pub logits: Vec<f32>,
     /// Latent vectors, `[n, D]`; empty if the model has none.
     pub latents: Vec<f32>,
+    /// Probabilities as the model gives them, of each class or of the positive one; empty where they are those of the logits in
+    /// single precision.
+    pub probabilities: Vec<f32>,
 }
 
 /// An affine map from latents to logits.

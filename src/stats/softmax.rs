@@ -10,6 +10,11 @@ pub fn softmax(logits: &[f32]) -> impl Iterator<Item = f64> + Clone {
     logits.iter().map(move |logit| exp(logit) / sum)
 }
 
+/// The probability of one logit, 1 / (1 + exp(-l)), in double precision.
+pub fn sigmoid(logit: f32) -> f64 {
+    1.0 / (1.0 + (-f64::from(logit)).exp())
+}
+
 /// The index of the greatest value; of equal ones the first.
 pub fn argmax<T: PartialOrd>(values: &[T]) -> usize {
     (1..values.len()).fold(0, |best, i| if values[i] > values[best] { i } else { best })

@@ -305,7 +305,7 @@ fn misclassified_and_unlabelled_objects_get_a_row_with_the_reason() {
     let reasons: Vec<_> = (0..7).filter_map(|row| text(&table, "stop_reason", row)).collect();
     assert_eq!((reasons[1], reasons[2]), ("misclassified", "unlabelled"));
     assert!((0..7).all(|row| table.column_by_name("success").unwrap().is_null(row) == [1, 2].contains(&row)));
-    let settings = OnePixel { only_correct: false, success_above: 0.0, ..settings };
+    let settings = OnePixel { only_correct: false, success_above: Some(0.0), ..settings };
     let all = run(settings, "attack", ONE_BATCH, &rows, &scorers);
     let flags =
         |column: &str| -> Vec<bool> { all.column_by_name(column).unwrap().as_boolean().iter().flatten().collect() };

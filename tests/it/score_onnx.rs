@@ -221,14 +221,10 @@ fn binding_suggests_a_column_and_refuses_one_without_images() {
 }
 
 #[test]
-fn start_fails_when_the_card_declares_another_number_of_classes() {
-    let mut scorer = OnnxScorer::new("da_y1", settings("two_classes.onnx"));
-    scorer.bind(&Schema::new(vec![layout().field("y1")])).unwrap();
-    let error = scorer
-        .start(&RunContext { seed: 1, threads: 1, batch_rows: 32, ..RunContext::default() })
-        .unwrap_err()
-        .to_string();
-    assert!(error.contains("output `logits` of the model has shape [1, 3], its card declares [1, 2]"), "{error}");
+fn binding_refuses_a_card_with_another_number_of_classes() {
+    let (code, message) = diagnostic(settings("two_classes.onnx"), &layout());
+    assert_eq!(code, Code::ModelMismatch);
+    assert_eq!(message, "output `logits` is float32 [N, 3], the card names 2 classes");
 }
 
 #[test]

@@ -25,7 +25,7 @@ use self::table::{ChurchWindowRow, DrawnWindow, table};
 use super::kit::{
     join::{Join, MAX_AHEAD},
     latents::{AttackedObject, LatentRef, described_row, upstream_monitors},
-    score::{class_column, classes_of, latent_column},
+    score::{class_column, classes_of, latent_column, no_head},
     snapshot::expect_same,
 };
 use crate::{
@@ -39,7 +39,6 @@ use crate::{
     stats::{
         church_window::{Grid, LogitPlane, angle_deg, areas},
         distance::l2,
-        softmax::argmax,
     },
 };
 
@@ -235,7 +234,7 @@ impl ChurchWindowMonitor {
         let model = self.scorer.as_ref().and_then(|scorer| scorer.model()).ok_or_else(|| self.unready())?;
         let PlaneLatents { origin, across, up } = latents;
         let PlaneClasses { origin: class, window, boundaries, count } = match model.affine_head() {
-            Some(head) => self.classify_exactly(head, latents),
+            Some(head) => self.classify_exactly(head, model.threshold_logit(), latents),
             None => self.classify_pointwise(model, latents)?,
         };
         let (across_length, up_length) = (l2(origin, across), l2(origin, up));
@@ -257,8 +256,12 @@ impl ChurchWindowMonitor {
     }
 
     /// The classes of an affine head, with exact boundaries.
-    fn classify_exactly(&self, head: &AffineHead, latents: PlaneLatents<&[f32]>) -> PlaneClasses {
-        let plane = LogitPlane::of(&head.weights, &head.bias, latents.origin, latents.across, latents.up);
+    fn classify_exactly(&self, head: &AffineHead, threshold_logit: f32, latents: PlaneLatents<&[f32]>) -> PlaneClasses {
+        let mut bias = head.bias.clone();
+        if let [_, positive] = bias.as_mut_slice() {
+            *positive -= threshold_logit;
+        }
+        let plane = LogitPlane::of(&head.weights, &bias, latents.origin, latents.across, latents.up);
         let extent = self.grid.extent();
         let boundary = |x: isize, y: isize| plane.boundary(x as f64, y as f64).filter(|distance| *distance <= extent);
         PlaneClasses {
@@ -288,7 +291,7 @@ impl ChurchWindowMonitor {
             }
             let logits = model.head(&points)?;
             count = logits.len() / side;
-            window.extend(logits.chunks_exact(count.max(1)).map(|logits| argmax(logits) as u8));
+            window.extend(logits.chunks_exact(count.max(1)).map(|logits| model.class_of(logits) as u8));
         }
         let class_at = |x: isize, y: isize| window[half.wrapping_add_signed(y) * side + half.wrapping_add_signed(x)];
         let class = class_at(0, 0);
@@ -327,6 +330,11 @@ impl Monitor for ChurchWindowMonitor {
             }
         }
         mistakes.extend(origin.err());
+        if let Some(reason) = no_head(input, &self.settings.score) {
+            let message = format!("the head of `{}` cannot be used: {reason}", self.settings.score);
+            let help = "name a model whose class depends on its latent vector alone";
+            mistakes.push(Diagnostic::at("score", Code::ModelMismatch, message).help(help));
+        }
         let classes = classes_of(input, &self.settings.score).unwrap_or_default();
         if classes.len() > usize::from(u8::MAX) {
             let message = format!("a window can show at most {} classes, found {}", u8::MAX, classes.len());

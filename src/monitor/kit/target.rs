@@ -9,7 +9,6 @@ use crate::{
     batch::{ImageLayout, Images, column_of},
     error::{Diagnostic, Error, Result},
     stage::{ColumnRef, Model, ModelOutputs, RunContext, Scorer, Scorers},
-    stats::softmax::argmax,
 };
 
 /// The attacked model: that of a score.
@@ -114,8 +113,9 @@ impl TargetModel {
         let image = Images::of(row, &self.image)?.pixels;
         let truth = text(column_of(row, &self.truth)?)?;
         let truth = truth.iter().next().flatten().filter(|name| !name.is_empty()).map(str::to_owned);
-        let outputs = self.model()?.evaluate(image)?;
-        let class = argmax(&outputs.logits);
+        let model = self.model()?;
+        let outputs = model.evaluate(image)?;
+        let class = model.class_of(&outputs.logits);
         let is_right = truth.is_some() && truth.as_deref() == self.classes.get(class).map(String::as_str);
         Ok(Unperturbed { image, truth, outputs, class, is_right })
     }
@@ -166,7 +166,7 @@ mod tests {
     impl Model for BandSums {
         fn evaluate(&self, images: &[f32]) -> Result<ModelOutputs> {
             let logits = images.chunks(images.len() / 2).map(|band| band.iter().sum()).collect();
-            Ok(ModelOutputs { logits, latents: Vec::new() })
+            Ok(ModelOutputs { logits, ..ModelOutputs::default() })
         }
 
         fn pixel_evaluator<'a>(&'a self, _image: &[f32]) -> Result<Box<dyn PixelEvaluator + 'a>> {

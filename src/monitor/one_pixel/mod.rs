@@ -48,6 +48,7 @@ use crate::{
     error::{Code, Diagnostic, Error, Result},
     random::Stream,
     stage::{ColumnRef, Monitor, RunContext, Scorers, Settings, UpstreamSchemas},
+    stats::softmax::sigmoid,
 };
 
 /// Searches for the pixels that change the class of a model.
@@ -116,10 +117,11 @@ pub struct OnePixel {
     /// Finds the pixels with the strongest response first, and starts the search around them.
     #[serde(default)]
     pub screening: Option<Screening>,
-    /// A targeted attack succeeds when the probability of the target is above this.
-    #[serde(default = "half")]
+    /// A targeted attack succeeds when the probability of the target is above this. The default is 0.5, or where a score has a
+    /// `threshold`, the probability at which the class changes.
+    #[serde(default)]
     #[schemars(range(min = 0, max = 1))]
-    pub success_above: f64,
+    pub success_above: Option<f64>,
     /// An untargeted attack succeeds when the probability of the original class is below this.
     #[serde(default = "twentieth")]
     #[schemars(range(min = 0, max = 1))]
@@ -151,7 +153,7 @@ impl OnePixel {
             recombination: None,
             tolerance: None,
             screening: None,
-            success_above: half(),
+            success_above: None,
             success_below: twentieth(),
             images: Default::default(),
         }
@@ -183,10 +185,6 @@ const fn one() -> usize {
 
 const fn yes() -> bool {
     true
-}
-
-const fn half() -> f64 {
-    0.5
 }
 
 const fn twentieth() -> f64 {
@@ -240,9 +238,12 @@ struct BoundAttack {
 
 impl OnePixelTask {
     /// The goals of the attacks on an object.
-    fn goals(&self, target_class: Option<usize>, before: &Unperturbed<'_>) -> Vec<Goal> {
+    fn goals(&self, target_class: Option<usize>, before: &Unperturbed<'_>, threshold_logit: f32) -> Vec<Goal> {
         let others = (0..self.target_model.classes.len()).filter(|class| *class != before.class);
-        let into = |class| Goal::Into { class, above: self.settings.success_above };
+        let threshold = sigmoid(threshold_logit);
+        let changes_at = |class| if class == 1 { threshold } else { 1.0 - threshold };
+        let into =
+            |class| Goal::Into { class, above: self.settings.success_above.unwrap_or_else(|| changes_at(class)) };
         match &self.settings.target {
             Target::Each => others.map(into).collect(),
             Target::Untargeted => vec![Goal::OutOf { class: before.class, below: self.settings.success_below }],
@@ -326,7 +327,7 @@ impl ObjectTask for OnePixelTask {
         if !before.is_right && self.settings.only_correct {
             return table.skipped(&line, before.skip_reason()).map(Some);
         }
-        let goals = self.goals(*target_class, &before);
+        let goals = self.goals(*target_class, &before, model.threshold_logit());
         if goals.is_empty() {
             return table.skipped(&line, "is_target").map(Some);
         }

@@ -28,7 +28,7 @@ use crate::{
     batch::{LABEL, list_values, object_id, origin},
     error::{Code, Diagnostic, Error, Result},
     stage::{ColumnRef, Model, Monitor, RunContext, Scorers, Settings, UpstreamSchemas},
-    stats::softmax::{argmax, softmax},
+    stats::softmax::softmax,
 };
 
 /// Candidates with a smaller margin, in logits, are evaluated again on the complete image.
@@ -223,7 +223,7 @@ impl BoundMap {
             }
             for pixel in logits.chunks_exact(classes * genomes.len()) {
                 let lowest = pixel.chunks_exact(classes).map(probability).fold(f64::INFINITY, f64::min);
-                let flips = pixel.chunks_exact(classes).any(|logits| argmax(logits) != before.class);
+                let flips = pixel.chunks_exact(classes).any(|logits| model.class_of(logits) != before.class);
                 found.push(p_before - lowest, flips);
             }
             found.candidates += places.len() as u64;
@@ -241,7 +241,9 @@ impl BoundMap {
         logits: &mut [f32],
     ) -> Result<u64> {
         let (classes, bands) = (before.outputs.logits.len(), self.pixels.bands);
-        let is_close = |logits: &[f32]| margin(logits, before.class).abs() < CLOSE_MARGIN;
+        // The threshold counts for the second of two classes and against the first.
+        let threshold = if before.class == 1 { model.threshold_logit() } else { -model.threshold_logit() };
+        let is_close = |logits: &[f32]| (margin(logits, before.class) - threshold).abs() < CLOSE_MARGIN;
         let close: Vec<usize> = (0..places.len()).filter(|i| is_close(&logits[i * classes..][..classes])).collect();
         for chunk in close.chunks(RESCORED_BATCH) {
             let image = |i: &usize| self.pixels.put(before.image, &places[*i..=*i], &values[i * bands..][..bands]);

@@ -48,7 +48,7 @@ impl GraphBuilder {
             input: input.iter().map(|&name| name.to_owned()).collect(),
             output: vec![output.into()],
             attribute: attribute.collect(),
-            domain: String::new(),
+            ..NodeProto::default()
         };
         self.graph.node.push(node.encode_to_vec().into());
     }

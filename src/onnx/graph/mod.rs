@@ -3,20 +3,33 @@
 //! ONNX Runtime is not needed. A constant is an initialiser of the file, or made from one by `Constant`, `Cast` or `Identity`.
 //! A constant of an unsupported form is an error only when it is read.
 
+mod adapter;
 #[cfg(test)]
 pub(super) mod builder;
 mod constant;
+mod hazards;
 mod head;
 mod node;
+mod output_end;
 
 use std::collections::HashMap;
 
-use prost::bytes::Bytes;
+use prost::{DecodeError, Message, bytes::Bytes};
 
-pub(super) use self::{constant::Constant, head::cut_head};
+pub(crate) use self::{
+    adapter::{Adapter, InputShape, ModelInput, OutputForm, OutputUse, PixelScaling},
+    hazards::Hazard,
+    head::HeadStart,
+    output_end::OutputKind,
+};
+pub(super) use self::{
+    constant::Constant,
+    head::{HEAD_INPUT, cut_head},
+};
 use super::{
     decode_model,
-    wire::{NodeProto, TensorProto},
+    interface::ModelInterface,
+    wire::{NodeProto, OperatorSetIdProto, TensorProto},
 };
 
 /// The most nodes between a constant and its use.
@@ -24,29 +37,47 @@ const MAX_CHAIN: usize = 64;
 
 /// The graph of a model.
 #[derive(Debug, Clone)]
-pub(super) struct ModelGraph {
+pub(crate) struct ModelGraph {
+    /// What it declares about its inputs and outputs.
+    pub(crate) interface: ModelInterface,
+    /// The version of the operators of ONNX.
+    pub(crate) opset: i64,
     /// In topological order, as ONNX requires.
     pub(super) nodes: Vec<NodeProto>,
     initializers: HashMap<String, TensorProto>,
+    has_sparse_initializers: bool,
+    /// Encoded `FunctionProto`.
+    functions: Vec<Bytes>,
     /// The index of the node that produces a value.
     producers: HashMap<String, usize>,
 }
 
 impl ModelGraph {
     /// Reads the graph from the bytes of an ONNX file.
-    pub(super) fn read(bytes: Bytes) -> Result<Self, String> {
+    pub(crate) fn read(bytes: Bytes) -> Result<Self, String> {
         let not_onnx = |error| format!("not an ONNX model: {error}");
         let model = decode_model(bytes).map_err(|error| error.to_string())?;
         let graph = model.graph.ok_or("the model has no graph")?;
-        if !graph.sparse_initializer.is_empty() {
-            return Err("unsupported: sparse initialisers".into());
-        }
+        let interface = ModelInterface::of(&graph).map_err(not_onnx)?;
+        let opset = opset_of(&model.opset_import).map_err(not_onnx)?;
         let nodes = graph.nodes().map_err(not_onnx)?;
         let initializers = graph.initializers().map_err(not_onnx)?;
         let initializers = initializers.into_iter().map(|tensor| (tensor.name.clone(), tensor)).collect();
         let outputs = nodes.iter().enumerate();
         let producers = outputs.flat_map(|(i, node)| node.output.iter().map(move |name| (name.clone(), i))).collect();
-        Ok(Self { nodes, initializers, producers })
+        let has_sparse_initializers = !graph.sparse_initializer.is_empty();
+        let functions = model.functions;
+        Ok(Self { interface, opset, nodes, initializers, has_sparse_initializers, functions, producers })
+    }
+
+    /// Fails for a graph with constants that are not read.
+    pub(super) fn check_constants(&self) -> Result<(), String> {
+        if self.has_sparse_initializers { Err("unsupported: sparse initialisers".into()) } else { Ok(()) }
+    }
+
+    /// The node that produces a value.
+    fn producer(&self, name: &str) -> Option<&NodeProto> {
+        self.producers.get(name).map(|&producer| &self.nodes[producer])
     }
 
     /// The nodes that compute `end` from `start`, in topological order. Nodes that produce constants are left out.
@@ -110,6 +141,18 @@ impl ModelGraph {
         };
         casts.into_iter().try_fold(constant, Constant::cast)
     }
+}
+
+/// The version of the operators of ONNX that a model uses; 1 if it names none.
+fn opset_of(imports: &[Bytes]) -> Result<i64, DecodeError> {
+    let mut version = 1;
+    for import in imports {
+        let import = OperatorSetIdProto::decode(import.clone())?;
+        if matches!(import.domain.as_str(), "" | "ai.onnx") {
+            version = version.max(import.version);
+        }
+    }
+    Ok(version)
 }
 
 #[cfg(test)]

@@ -14,7 +14,10 @@ use super::{
     operators,
 };
 use crate::{
-    onnx::{graph::ModelGraph, signature::VectorOutput},
+    onnx::{
+        graph::{HeadStart, ModelGraph},
+        signature::VectorOutput,
+    },
     stage::AffineHead,
 };
 
@@ -78,6 +81,7 @@ impl<'a> LayerPlanner<'a> {
     fn plan(graph: &'a ModelGraph, start: &StartValue, end: &str) -> Result<LayerPlan, String> {
         let StartValue { name, shape, is_flat } = *start;
         shape.checked()?;
+        graph.check_constants()?;
         let nodes = graph.between(name, end);
         let mut uses = HashMap::from([(end.to_owned(), 1)]);
         for name in nodes.iter().flat_map(|node| &node.input) {
@@ -256,16 +260,17 @@ impl LinearValue {
 /// The map from the latent vector to the logits, if it is affine. The error is the reason why it is not, or is not supported.
 pub(in crate::onnx) fn affine_head(
     graph: &ModelGraph,
-    latent: &VectorOutput,
+    latent: &HeadStart,
     logits: &VectorOutput,
 ) -> Result<AffineHead, String> {
-    let start = StartValue { name: &latent.name, shape: LayerShape::vector(latent.length), is_flat: true };
+    let is_flat = latent.trailing_axes == 0;
+    let start = StartValue { name: &latent.value, shape: LayerShape::vector(latent.length), is_flat };
     let LayerPlan { layers, value } = LayerPlanner::plan(graph, &start, &logits.name)?;
     let single = |values: Vec<f64>| values.into_iter().map(|value| value as f32).collect();
     match <[_; 1]>::try_from(value.terms) {
         Ok([LinearTerm { layer: 0, map: LinearMap::Dense(dense) }]) if layers.len() == 1 => {
             Ok(AffineHead { weights: single(dense.weights), bias: single(value.bias) })
         }
-        _ => Err(format!("`{}` is not an affine function of `{}`", logits.name, latent.name)),
+        _ => Err(format!("`{}` is not an affine function of `{}`", logits.name, latent.value)),
     }
 }

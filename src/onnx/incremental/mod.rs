@@ -37,7 +37,10 @@ use self::{
     layer_planner::{LayerPlanner, LinearTerm, PlannedLayer},
     packed_map::PackedMap,
 };
-use super::{graph::ModelGraph, signature::ModelSignature};
+use super::{
+    graph::ModelGraph,
+    signature::{ModelSignature, RowShape},
+};
 
 /// Incremental scoring pays if it needs less than one part in `WORTHWHILE_FACTOR` of the multiply-adds of an image.
 const WORTHWHILE_FACTOR: usize = 4;
@@ -90,8 +93,12 @@ impl WorkCount {
 impl IncrementalModel {
     /// Prepares a graph. The error is the reason why it is not supported.
     pub(super) fn of(graph: &ModelGraph, signature: &ModelSignature) -> Result<Self, String> {
-        let ModelSignature { input, bands, size, logits, .. } = signature;
-        let image = LayerShape { channels: *bands, height: *size, width: *size };
+        let ModelSignature { input, row, logits, .. } = signature;
+        let RowShape::Image { bands, height, width } = *row else {
+            return Err("unsupported: several inputs".into());
+        };
+        let logits = logits.as_ref().ok_or("the model has no logits")?;
+        let image = LayerShape { channels: bands, height, width };
         let planned = LayerPlanner::layers_to_logits(graph, input, image, &logits.name)?;
         let last = planned.len() - 1;
         let found = planned[last].epilogue.after;

@@ -38,8 +38,10 @@ impl Planner {
         let score = self.steps.iter().find(|bound| bound.family == Family::Score && bound.step.label == word);
         if let (Some(score), Some(part)) = (score, suffix.strip_prefix('_')) {
             let made: Vec<&str> = score.made.iter().map(|field| field.name().as_str()).collect();
-            return diagnostic
-                .help(format!("the model of `{word}` has no {part}; its columns are {}", quoted_list(&made)));
+            let head = score.made.iter().find_map(|field| field.metadata().get("head"));
+            let head = head.map_or_else(String::new, |head| format!(", whose head is `{head}`,"));
+            let made = quoted_list(&made);
+            return diagnostic.help(format!("the model of `{word}`{head} has no {part}; its columns are {made}"));
         }
         let names = self.fields.iter().map(|field| field.name().as_str()).filter(|name| !name.starts_with('_'));
         let mut known: Vec<&str> =

@@ -2,7 +2,7 @@
 
 use crate::{
     batch::{ImageLayout, Stretch, Unit},
-    card::Card,
+    card::{Card, ImageInput},
     error::{Code, Diagnostic},
 };
 
@@ -41,12 +41,13 @@ fn check_bands(card: &Card, layout: &ImageLayout, image: &str) -> Option<Diagnos
 
 fn check_size(card: &Card, layout: &ImageLayout, image: &str) -> Option<Diagnostic> {
     let (height, width, size) = (layout.height, layout.width, card.size);
-    let message = || format!("`{image}` has {height}x{width} pixels, the model expects {size}x{size}");
-    ((height, width) != (size, size)).then(|| mismatch(message(), "add a `crop`"))
+    let (rows, columns) = (size.height(), size.width());
+    let message = || format!("`{image}` has {height}x{width} pixels, the model expects {rows}x{columns}");
+    ((height, width) != (rows, columns)).then(|| mismatch(message(), "add a `crop`"))
 }
 
 fn check_scale(card: &Card, layout: &ImageLayout, image: &str) -> Option<Diagnostic> {
-    let expected = card.pixel_scale_arcsec;
+    let expected = card.pixel_scale_arcsec?;
     match layout.pixel_scale_arcsec {
         Some(scale) if (scale - expected).abs() <= 1e-3 * expected => None,
         Some(scale) => Some(mismatch(
@@ -66,6 +67,9 @@ fn check_stretch(
     image: &str,
     any_stretch: bool,
 ) -> Result<Option<String>, Diagnostic> {
+    if card.domains.is_empty() && card.format >= 3 {
+        return check_unit(card.unit, layout, image).map_or(Ok(None), Err);
+    }
     if layout.unit != Unit::Stretched {
         let message = format!("`{image}` has the unit `{}`, the model expects stretched images", layout.unit.name());
         return Err(mismatch(message, "add an `asinh_stretch` with the constants of the model"));
@@ -82,6 +86,37 @@ fn check_stretch(
     let domains = domains.collect::<Vec<_>>().join(", ");
     let message = format!("`{image}` is {found}; the domains of the model are {domains}");
     Err(mismatch(message, "stretch it with the constants of a domain, or set `any_stretch: true`"))
+}
+
+/// Compares the unit of images that a model takes as they are; `unknown` takes any.
+pub(super) fn check_unit(expected: Unit, layout: &ImageLayout, image: &str) -> Option<Diagnostic> {
+    if expected == Unit::Unknown || expected == layout.unit {
+        return None;
+    }
+    let (found, expected) = (layout.unit.name(), expected.name());
+    let help = match layout.unit {
+        Unit::Unknown => "give the unit or the zero point in the source",
+        _ => "convert the images, or name a column with this unit",
+    };
+    Some(mismatch(format!("`{image}` has the unit `{found}`, the model expects `{expected}`"), help))
+}
+
+/// Compares the column of a further image input with the card.
+pub(super) fn check_further(input: &ImageInput, layout: &ImageLayout, image: &str) -> Vec<Diagnostic> {
+    let ImageInput { input: name, bands, size, unit, .. } = input;
+    let key = format!("images.{name}");
+    let mut mismatches = Vec::new();
+    if layout.bands.len() != bands.len() || layout.bands != *bands {
+        let (found, expected) = (layout.bands.join(", "), bands.join(", "));
+        mismatches.push(format!("`{image}` has the bands {found}, the input `{name}` expects {expected}"));
+    }
+    let (height, width, rows, columns) = (layout.height, layout.width, size.height(), size.width());
+    if (height, width) != (rows, columns) {
+        mismatches.push(format!("`{image}` has {height}x{width} pixels, the input `{name}` expects {rows}x{columns}"));
+    }
+    let at = |message| Diagnostic::at(&key, Code::ModelMismatch, message);
+    let unit = check_unit(*unit, layout, image).map(|wrong| Diagnostic { path: at(String::new()).path, ..wrong });
+    mismatches.into_iter().map(at).chain(unit).collect()
 }
 
 #[cfg(test)]

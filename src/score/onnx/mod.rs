@@ -1,133 +1,46 @@
 //! The score kind `onnx`: scores images with an ONNX model.
 //!
-//! The class is that of the largest logit (the first of equals). The probability is
-//! softmax(l)_k = exp(l_k - max l) / sum_j exp(l_j - max l), in double precision. A row is rejected when its pixels or its
-//! outputs are not finite. Results are bitwise independent of batch composition: this is tested when the model is loaded, and
-//! batches are padded to one size if ONNX Runtime does not provide it.
+//! What the model takes and gives is said by its card and by its graph ([`graph_use`]); where they disagree, or both leave it
+//! open, the model is refused. The class is that of the largest logit (the first of equals). The probability is
+//! softmax(l)_k = exp(l_k - max l) / sum_j exp(l_j - max l), in double precision, of the logits before a softmax that the graph may
+//! end in. A row is rejected when its pixels or its outputs are not finite. Results are bitwise independent of batch composition:
+//! this is tested when the model is loaded, and on the first batches of the stream.
 
+mod columns;
 mod compatibility;
+mod graph_use;
+mod proposal;
+mod rows;
+mod settings;
+mod trial;
 
-use std::{collections::HashMap, path::PathBuf, sync::Arc};
+use std::{
+    fs,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use arrow::{
-    array::{ArrayRef, DictionaryArray, Int32Array, RecordBatch, StringArray},
-    datatypes::{DataType, Field, Int32Type, Schema},
+    array::RecordBatch,
+    datatypes::{Field, Schema},
 };
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use prost::bytes::Bytes;
 use serde_json::json;
 
+use self::{columns::ScoreColumns, graph_use::GraphUse, rows::ModelRows};
+pub use self::{
+    proposal::{CardProposal, propose_card},
+    settings::{CardSource, Device, Onnx},
+};
 use crate::{
-    batch::{ImageLayout, Images, list_column, list_type, with_columns},
-    card::{Card, CardError, ModelFile},
+    batch::{ImageLayout, with_columns},
+    card::{Card, CardError, CardPlace, Head, ImageSize, ModelFile},
     error::{Code, Diagnostic, Error, Result},
-    onnx::{
-        LoadOptions, LoadedModel, ModelSignature, VectorOutput,
-        provider::{self, Provider},
-    },
-    stage::{ColumnRef, Model, ModelOutputs, Rejects, RunContext, Scorer, Settings},
-    stats::{
-        finite::first_non_finite,
-        softmax::{argmax, softmax},
-    },
+    onnx::{LoadOptions, LoadedModel, graph::ModelGraph},
+    stage::{ColumnRef, Model, ModelOutputs, Rejects, RunContext, Scorer},
 };
 
-/// Scores the images of a column with an ONNX model.
-///
-/// Adds `<label>_class`, `<label>_probability` and, if the model has a latent vector, `<label>_latent`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Onnx {
-    /// The ONNX file, with a card in its metadata.
-    pub model: PathBuf,
-    /// The image column. Its bands, size, pixel scale and stretch must be those of the model's card.
-    pub image: String,
-    /// The device to run on. `cuda` is an error where CUDA cannot be used; `auto` uses CUDA if it can be used, else the CPU.
-    #[serde(default)]
-    pub device: Device,
-    /// The most images of a batch. The default is 8 on a CPU (a batch stays in its cache) and 200 on a GPU (two batches are a
-    /// population of `one_pixel`, so neither is padded).
-    #[serde(default)]
-    #[schemars(range(min = 1, max = 4096))]
-    pub max_batch_size: Option<usize>,
-    /// Accepts stretched images whose constants are not those of a domain of the card, or vary from image to image.
-    #[serde(default)]
-    pub any_stretch: bool,
-    /// The input, if not the one that the card names.
-    #[serde(default)]
-    pub input: Option<String>,
-    /// The output with the logits, if not the one that the card names.
-    #[serde(default)]
-    pub logits: Option<String>,
-    /// The output with the latent vector, if not the one that the card names.
-    #[serde(default)]
-    pub latent: Option<String>,
-}
-
-/// The device that a model runs on.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Device {
-    /// CUDA if it can be used, else the CPU; the run record has which, and why.
-    #[default]
-    Auto,
-    /// The CPU.
-    Cpu,
-    /// An NVIDIA GPU; an error if it cannot be used.
-    Cuda,
-}
-
-impl Device {
-    /// The execution providers to try, in order.
-    fn providers(self) -> Vec<&'static Provider> {
-        match self {
-            Self::Auto => vec![&provider::CUDA, &provider::CPU],
-            Self::Cpu => vec![&provider::CPU],
-            Self::Cuda => vec![&provider::CUDA],
-        }
-    }
-}
-
-impl Onnx {
-    /// A model and its image column; everything else has its default.
-    pub fn new(model: impl Into<PathBuf>, image: impl Into<String>) -> Self {
-        Self {
-            model: model.into(),
-            image: image.into(),
-            device: Device::default(),
-            max_batch_size: None,
-            any_stretch: false,
-            input: None,
-            logits: None,
-            latent: None,
-        }
-    }
-
-    /// The file of the model; in its card, the names that the settings override.
-    fn read_model_file(&self) -> Result<ModelFile, CardError> {
-        ModelFile::read_with(&self.model, |card| {
-            card.input = self.input.clone().unwrap_or_else(|| card.input.clone());
-            card.logits = self.logits.clone().unwrap_or_else(|| card.logits.clone());
-            card.latent = self.latent.clone().or_else(|| card.latent.clone());
-        })
-    }
-}
-
-impl Settings<dyn Scorer> for Onnx {
-    const NAME: &'static str = "onnx";
-
-    fn examples() -> &'static [&'static str] {
-        &[
-            "{ model: models/convnet-da.onnx, image: y10 }",
-            "model: models/resnet18-da.onnx\nimage: y1\ndevice: cpu\nmax_batch_size: 8\n",
-            "model: models/examples/lenet5.onnx\nimage: y10\nany_stretch: true\ninput: image\nlogits: logits\nlatent: latent\n",
-        ]
-    }
-
-    fn build(self, label: &str) -> Result<Box<dyn Scorer>, Vec<Diagnostic>> {
-        Ok(Box::new(OnnxScorer::new(label, self)))
-    }
-}
+/// In how many batches of the stream the first image is scored alone too.
+const COMPARED_BATCHES: usize = 16;
 
 /// The scorer of the kind `onnx`.
 pub struct OnnxScorer {
@@ -135,20 +48,37 @@ pub struct OnnxScorer {
     settings: Onnx,
     bound: Option<BoundModel>,
     loaded: Option<LoadedModel>,
+    compared: AtomicUsize,
 }
 
-/// A model that was compared with an image column.
+/// A model that was compared with its columns.
 struct BoundModel {
     file: ModelFile,
+    graph_use: GraphUse,
     domain: Option<String>,
-    layout: ImageLayout,
-    classes: Arc<StringArray>,
+    rows: ModelRows,
+    columns: ScoreColumns,
+}
+
+/// What the columns of a score are made from.
+struct ScoredModel {
+    head: Head,
+    /// Classes, labels, answers or values.
+    names: Vec<String>,
+    /// How many answers each question has, for votes.
+    answers: Vec<usize>,
+    has_errors: bool,
+    latent_length: Option<usize>,
+    image: String,
+    path: String,
+    digest: String,
+    no_head: Option<String>,
 }
 
 impl OnnxScorer {
     /// A scorer under a label, to be bound and started.
     pub fn new(label: &str, settings: Onnx) -> Self {
-        Self { label: label.to_owned(), settings, bound: None, loaded: None }
+        Self { label: label.to_owned(), settings, bound: None, loaded: None, compared: AtomicUsize::new(0) }
     }
 
     /// The card of the model, once bound.
@@ -156,13 +86,42 @@ impl OnnxScorer {
         self.bound.as_ref().map(|bound| &bound.file.card)
     }
 
+    /// The file of the model, and its bytes; in its card, the names that the settings override.
+    fn read_model_file(&self, layout: Option<&ImageLayout>) -> Result<(ModelFile, Bytes), Diagnostic> {
+        let Onnx { model, input, logits, latent, .. } = &self.settings;
+        let unreadable = |error| CardError::Read { path: model.display().to_string(), error };
+        let is_file = fs::metadata(model).map(|metadata| metadata.is_file()).unwrap_or(true);
+        // A pipe may block, and a device never end: reading the card says so.
+        let bytes =
+            if is_file { fs::read(model).map_err(unreadable).map_err(card_diagnostic)?.into() } else { Bytes::new() };
+        let read = match is_file {
+            true => ModelFile::of_bytes(model, &bytes, self.settings.given_card().as_ref()),
+            false => ModelFile::read(model),
+        };
+        let mut file = match (read, layout, latent) {
+            (Err(CardError::NoCard { .. }), Some(layout), Some(latent)) => {
+                let given = crate::card::GivenCard::Value(encoder_card(layout, latent));
+                ModelFile::of_bytes(model, &bytes, Some(&given)).map_err(card_diagnostic)?
+            }
+            (read, ..) => read.map_err(card_diagnostic)?,
+        };
+        let card = &mut file.card;
+        card.input = input.clone().or_else(|| card.input.take());
+        card.logits = logits.clone().or_else(|| card.logits.take());
+        if let Some(latent) = latent.clone().filter(|latent| card.latent.as_ref() != Some(latent)) {
+            (card.latent, card.latent_size) = (Some(latent), None);
+        }
+        Ok((file, bytes))
+    }
+
     /// Fails when the file has changed since it was bound: the run record would name another model.
-    fn check_unchanged(&self, digest: &str) -> Result<()> {
+    fn check_unchanged(&self, bound: &BoundModel) -> Result<()> {
         let model = self.settings.model.display();
-        let now = self.settings.read_model_file();
-        let now =
-            now.map_err(|error| Error::data(format!("cannot read the model `{model}` again")).caused_by(error))?;
-        if now.digest == digest {
+        let layout = bound.rows.main_layout();
+        let (now, _) = self
+            .read_model_file(layout)
+            .map_err(|wrong| Error::data(format!("cannot read the model `{model}` again")).caused_by(wrong.message))?;
+        if now.digest == bound.file.digest {
             Ok(())
         } else {
             Err(Error::data(format!("the model `{model}` has changed since the pipeline was checked")))
@@ -181,108 +140,209 @@ impl OnnxScorer {
         self.bound.as_ref().ok_or_else(|| self.unready("bound"))
     }
 
-    fn fields(&self, ModelFile { card, digest, .. }: &ModelFile) -> Vec<Field> {
-        let label = &self.label;
-        let path = self.settings.model.display().to_string();
-        let (classes, image, model) =
-            (("classes", card.classes.join(",")), ("image", self.settings.image.clone()), ("model", path));
-        let metadata = |entries: &[&(&str, String)]| {
-            entries.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect::<HashMap<_, _>>()
-        };
-        let dictionary = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
-        let mut fields = vec![
-            Field::new(format!("{label}_class"), dictionary, false)
-                .with_metadata(metadata(&[&classes, &image, &model])),
-            Field::new(format!("{label}_probability"), list_type(card.classes.len()), false)
-                .with_metadata(metadata(&[&classes])),
-        ];
-        if let Some(length) = card.latent_size {
-            let latent = Field::new(format!("{label}_latent"), list_type(length), false);
-            fields.push(latent.with_metadata(metadata(&[&image, &model, &("model_sha256", digest.clone())])));
+    /// The image columns of all inputs, compared with the card. Returns the domain of the stretch too.
+    fn bind_images(
+        &self,
+        card: &Card,
+        layout: ImageLayout,
+        input: &Schema,
+    ) -> Result<(Vec<(String, ImageLayout)>, Option<String>), Vec<Diagnostic>> {
+        let Onnx { image, images, any_stretch, .. } = &self.settings;
+        let mut mismatches = Vec::new();
+        let mut domain = None;
+        match compatibility::check(card, &layout, image, *any_stretch) {
+            Ok(found) => domain = found,
+            Err(wrong) => mismatches.extend(wrong),
         }
-        fields
+        let mut bound = vec![(image.clone(), layout)];
+        for further in &card.images {
+            let name = &further.input;
+            let Some(column) = images.get(name) else {
+                let message = format!("the model takes a further image `{name}`, and `images` names no column for it");
+                mismatches.push(Diagnostic::at("images", Code::MissingKey, message));
+                continue;
+            };
+            match layout_of(input, column, &format!("images.{name}")) {
+                Ok(layout) => {
+                    mismatches.extend(compatibility::check_further(further, &layout, column));
+                    bound.push((column.clone(), layout));
+                }
+                Err(wrong) => mismatches.push(wrong),
+            }
+        }
+        let known: Vec<&str> = card.images.iter().map(|image| image.input.as_str()).collect();
+        if let Some(name) = images.keys().find(|name| !known.contains(&name.as_str())) {
+            let message = format!("the card has no further image `{name}`");
+            mismatches.push(Diagnostic::at("images", Code::ModelMismatch, message).suggest(
+                name,
+                known,
+                "further images",
+            ));
+        }
+        if mismatches.is_empty() { Ok((bound, domain)) } else { Err(mismatches) }
+    }
+
+    /// Compares the answer to a row of a batch with that to the row alone.
+    fn compare_alone(&self, row: usize, numbers: &[f32], outputs: &ModelOutputs) -> Result<()> {
+        if self.compared.fetch_add(1, Ordering::Relaxed) >= COMPARED_BATCHES {
+            return Ok(());
+        }
+        match self.loaded()?.compare_alone(row, numbers, outputs)? {
+            None => Ok(()),
+            Some(by) => Err(Error::data(format!(
+                "the answer of the model `{}` to an image depends on the other images of its batch, by up to {by:.2e}: export it in \
+                 evaluation mode, or accept it on single images with `max_batch_size: 1`",
+                self.settings.model.display()
+            ))),
+        }
     }
 }
 
 impl Scorer for OnnxScorer {
     fn required_columns(&self) -> Vec<ColumnRef> {
-        vec![ColumnRef::new("image", &self.settings.image)]
+        let Onnx { image, images, .. } = &self.settings;
+        let mut columns = vec![ColumnRef::new("image", image)];
+        columns.extend(images.iter().map(|(input, column)| ColumnRef::new(&format!("images.{input}"), column)));
+        if let Some(bound) = &self.bound {
+            columns.extend(bound.rows.columns().map(|column| ColumnRef::new("columns", column)));
+        }
+        columns
     }
 
     fn bind(&mut self, input: &Schema) -> Result<Vec<Field>, Vec<Diagnostic>> {
-        let layout = layout_of(input, &self.settings.image);
-        let file = self.settings.read_model_file().map_err(card_diagnostic);
-        let (layout, file) = match (layout, file) {
-            (Ok(layout), Ok(file)) => (layout, file),
-            (layout, file) => return Err(layout.err().into_iter().chain(file.err()).collect()),
+        let layout = layout_of(input, &self.settings.image, "image");
+        let read = self.read_model_file(layout.as_ref().ok());
+        let (layout, (file, bytes)) = match (layout, read) {
+            (Ok(layout), Ok(read)) => (layout, read),
+            (layout, read) => return Err(layout.err().into_iter().chain(read.err()).collect()),
         };
-        let Onnx { image, any_stretch, .. } = &self.settings;
-        let domain = compatibility::check(&file.card, &layout, image, *any_stretch)?;
-        let fields = self.fields(&file);
-        let classes = Arc::new(StringArray::from_iter_values(&file.card.classes));
-        self.bound = Some(BoundModel { file, domain, layout, classes });
+        let at_model = |message: String| Diagnostic::at("model", Code::ModelMismatch, message);
+        let model = self.settings.model.display();
+        let graph = ModelGraph::read(bytes)
+            .map_err(|reason| vec![at_model(format!("cannot use the model `{model}`: {reason}"))])?;
+        let single_images = self.settings.max_batch_size == Some(1);
+        let found = graph_use::resolve(&file.card, &graph, single_images).map_err(|misfits| {
+            misfits.into_iter().map(|misfit| at_model(misfit.message).help(misfit.help)).collect::<Vec<_>>()
+        });
+        let images = self.bind_images(&file.card, layout, input);
+        let (graph_use, (images, domain)) = match (found, images) {
+            (Ok(found), Ok(images)) => (found, images),
+            (found, images) => return Err([found.err(), images.err()].into_iter().flatten().flatten().collect()),
+        };
+        let renamed = |name: &str| self.settings.columns.get(name).cloned().unwrap_or_else(|| name.to_owned());
+        let rows = ModelRows::bind(images, &file.card, renamed, input)?;
+        if self.settings.threshold.is_some() && graph_use.head != Head::Sigmoid {
+            let head = graph_use.head.name();
+            let message = format!("`threshold` is for a `sigmoid` head, that of `{model}` is `{head}`");
+            return Err(vec![Diagnostic::at("threshold", Code::ModelMismatch, message)]);
+        }
+        trial::run(&self.settings.model, &graph_use).map_err(|wrong| vec![wrong])?;
+        let card = &file.card;
+        let columns = ScoreColumns::new(
+            &self.label,
+            &ScoredModel {
+                head: graph_use.head,
+                names: card.names(),
+                answers: card.questions.iter().map(|question| question.answers.len()).collect(),
+                has_errors: card.errors.is_some(),
+                latent_length: graph_use.latent_length,
+                image: if rows.is_one_image() { self.settings.image.clone() } else { String::new() },
+                path: model.to_string(),
+                digest: file.digest.clone(),
+                no_head: graph_use.no_head.clone(),
+            },
+        );
+        let fields = columns.fields().to_vec();
+        self.bound = Some(BoundModel { file, graph_use, domain, rows, columns });
         Ok(fields)
     }
 
     fn start(&mut self, run: &RunContext) -> Result<()> {
-        let ModelFile { card, digest, .. } = &self.bound()?.file;
-        self.check_unchanged(digest)?;
+        let bound = self.bound()?;
+        self.check_unchanged(bound)?;
         let Onnx { model, device, max_batch_size, .. } = &self.settings;
-        let options =
-            LoadOptions { providers: device.providers(), workers: run.threads, max_batch_size: *max_batch_size };
-        let loaded = LoadedModel::load(model, signature(card), &options)?;
+        let options = LoadOptions {
+            providers: device.providers(),
+            workers: run.threads,
+            max_batch_size: *max_batch_size,
+            threshold: self.settings.threshold.unwrap_or(0.5),
+        };
+        let loaded = LoadedModel::load(model, bound.graph_use.adapter.clone(), &options)?;
         tracing::info!(
             score = self.label,
             model = %model.display(),
+            head = bound.graph_use.head.name(),
             device = loaded.pool.provider.name,
             why = loaded.pool.why,
             sessions = loaded.pool.sessions,
-            batches = loaded.batching.name(),
+            batches = loaded.trial.batching.name(),
             "model loaded"
         );
+        for reason in &loaded.trial.passed_over {
+            tracing::info!(score = self.label, reason, "batches are smaller or padded");
+        }
         self.loaded = Some(loaded);
+        for finding in self.findings() {
+            tracing::warn!(score = self.label, "{finding}");
+        }
         Ok(())
     }
 
     fn score(&self, batch: RecordBatch, rejects: &mut Rejects) -> Result<RecordBatch> {
-        let bound = self.bound()?;
-        let images = Images::of(&batch, &self.settings.image)?;
-        if images.layout != bound.layout {
-            let Onnx { image, .. } = &self.settings;
-            return Err(Error::bug(format!("column `{image}` is not the one that `{}` was bound to", self.label)));
+        let BoundModel { rows, columns, .. } = self.bound()?;
+        let (numbers, mut bad) = rows.read(&batch)?;
+        let outputs = self.loaded()?.evaluate(&numbers)?;
+        bad.extend((0..batch.num_rows()).filter_map(|row| Some((row, columns.bad_output(row, &outputs)?))));
+        // What is not finite has no equal.
+        if let Some(row) = (0..batch.num_rows()).find(|row| bad.iter().all(|(bad, _)| bad != row)) {
+            self.compare_alone(row, &numbers, &outputs)?;
         }
-        let outputs = self.loaded()?.evaluate(images.pixels)?;
-        let card = &bound.file.card;
-        let classes = card.classes.len();
-        let bad = bad_rows(images.rows(), &outputs, card);
-        let keys: Int32Array = outputs.logits.chunks_exact(classes).map(|logits| argmax(logits) as i32).collect();
-        let probabilities = outputs.logits.chunks_exact(classes).flat_map(softmax).map(|p| p as f32).collect();
-        let class = DictionaryArray::<Int32Type>::try_new(keys, bound.classes.clone())?;
-        let mut arrays: Vec<ArrayRef> = vec![Arc::new(class), list_column(probabilities, classes)?];
-        if let Some(length) = card.latent_size {
-            arrays.push(list_column(outputs.latents, length)?);
-        }
-        let scored = with_columns(&batch, self.fields(&bound.file).into_iter().zip(arrays))?;
+        drop(numbers);
+        let model = self.loaded()?;
+        let arrays = columns.arrays(outputs, |logits| model.class_of(logits))?;
+        let scored = with_columns(&batch, columns.fields().iter().cloned().zip(arrays))?;
         rejects.take(scored, &self.label, &bad)
     }
 
     fn provenance(&self) -> serde_json::Value {
         let (Some(bound), Some(loaded)) = (&self.bound, &self.loaded) else { return serde_json::Value::Null };
+        let card = match &bound.file.place {
+            CardPlace::Inside => "inside".to_owned(),
+            CardPlace::Document => "document".to_owned(),
+            CardPlace::File(path) => path.display().to_string(),
+        };
         json!({
             "model": self.settings.model,
             "sha256": bound.file.digest,
+            "card": card,
+            "head": bound.graph_use.head.name(),
+            "threshold": self.settings.threshold,
+            "adapted": !bound.graph_use.adapter.is_plain(),
             "image": self.settings.image,
             "domain": bound.domain,
             "trained_on": bound.file.card.trained_on,
             "device": loaded.pool.provider.name,
             "why": loaded.pool.why,
             "sessions": loaded.pool.sessions,
-            "max_batch_size": loaded.batching.size(),
-            "batches": loaded.batching.name(),
+            "max_batch_size": loaded.trial.batching.size(),
+            "batches": loaded.trial.batching.name(),
+            "passed_over": loaded.trial.passed_over,
             "library": loaded.runtime.path,
             "onnxruntime": loaded.runtime.version,
             "build": loaded.runtime.build,
         })
+    }
+
+    fn findings(&self) -> Vec<String> {
+        let dependence = self.loaded.as_ref().and_then(|loaded| loaded.trial.dependence);
+        let finding = |by: f32| {
+            format!(
+                "the answer of the model `{}` to an image depends on the other images of its batch, by up to {by:.2e}: images are scored \
+                 one by one; `max_batch_size: 1` accepts this",
+                self.settings.model.display()
+            )
+        };
+        dependence.map(finding).into_iter().collect()
     }
 
     fn digest(&self) -> Option<String> {
@@ -291,7 +351,7 @@ impl Scorer for OnnxScorer {
 
     fn preferred_batch_rows(&self) -> Option<usize> {
         let loaded = self.loaded.as_ref()?;
-        loaded.pool.provider.is_accelerator.then(|| loaded.batching.size())
+        loaded.pool.provider.is_accelerator.then(|| loaded.trial.batching.size())
     }
 
     fn model(&self) -> Option<&dyn Model> {
@@ -299,14 +359,23 @@ impl Scorer for OnnxScorer {
     }
 }
 
+/// The card of an encoder without one: it takes the images of the column as they are.
+fn encoder_card(layout: &ImageLayout, latent: &str) -> serde_json::Value {
+    let ImageLayout { bands, height, width, unit, .. } = layout;
+    json!({
+        "format": 3, "head": Head::Embedding, "bands": bands, "size": ImageSize::Rectangle(*height, *width),
+        "pixel_scale_arcsec": "any", "unit": unit, "latent": latent,
+    })
+}
+
 /// The layout of an image column.
-fn layout_of(input: &Schema, image: &str) -> Result<ImageLayout, Diagnostic> {
+fn layout_of(input: &Schema, image: &str, key: &str) -> Result<ImageLayout, Diagnostic> {
     let Ok(field) = input.field_with_name(image) else {
         let message = format!("no earlier step makes a column `{image}`");
         let known = input.fields().iter().map(|field| field.name().as_str());
-        return Err(Diagnostic::at("image", Code::UnknownColumn, message).suggest(image, known, "columns"));
+        return Err(Diagnostic::at(key, Code::UnknownColumn, message).suggest(image, known, "columns"));
     };
-    let wrong = || Diagnostic::at("image", Code::WrongColumn, format!("column `{image}` does not hold images"));
+    let wrong = || Diagnostic::at(key, Code::WrongColumn, format!("column `{image}` does not hold images"));
     ImageLayout::of(field).ok_or_else(wrong)
 }
 
@@ -315,35 +384,8 @@ fn card_diagnostic(error: CardError) -> Diagnostic {
     match error {
         CardError::Read { .. } => Diagnostic::at("model", Code::MissingFile, error.to_string())
             .help("check the path; it is relative to the current directory"),
+        CardError::NoCard { .. } => Diagnostic::at("model", Code::ModelMismatch, error.to_string())
+            .help("write one with `lucarne card MODEL`, or name it by `card`; an encoder needs `latent` only"),
         _ => Diagnostic::at("model", Code::ModelMismatch, error.to_string()),
     }
-}
-
-/// The input and the outputs that a card declares.
-fn signature(card: &Card) -> ModelSignature {
-    let output = |name: &String, length| VectorOutput { name: name.clone(), length };
-    ModelSignature {
-        input: card.input.clone(),
-        bands: card.bands.len(),
-        size: card.size,
-        logits: output(&card.logits, card.classes.len()),
-        latent: card.latent.as_ref().zip(card.latent_size).map(|(name, length)| output(name, length)),
-    }
-}
-
-/// The rows that cannot be scored, and why.
-fn bad_rows<'a>(images: impl Iterator<Item = &'a [f32]>, outputs: &ModelOutputs, card: &Card) -> Vec<(usize, String)> {
-    let (classes, length) = (card.classes.len(), card.latent_size.unwrap_or(0));
-    let reason = |row: usize, image: &[f32]| {
-        if first_non_finite(image).is_some() {
-            return Some("a pixel is not finite".to_owned());
-        }
-        let logits = &outputs.logits[row * classes..][..classes];
-        if first_non_finite(logits).is_some() {
-            return Some(format!("the model gave logits that are not finite: {logits:?}"));
-        }
-        let index = first_non_finite(&outputs.latents[row * length..][..length])?;
-        Some(format!("the model gave a latent vector that is not finite, at {index}"))
-    };
-    images.enumerate().filter_map(|(row, image)| Some((row, reason(row, image)?))).collect()
 }

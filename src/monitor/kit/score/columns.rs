@@ -38,11 +38,21 @@ pub(crate) fn classes_of(input: &Schema, score: &str) -> Option<Vec<String>> {
 pub(crate) fn image_of(input: &Schema, key: &str, score: &str) -> Result<(String, ImageLayout), Diagnostic> {
     let field = input.field_with_name(&class_column(score)).ok();
     let image = field.and_then(|field| field.metadata().get("image"));
+    if image.is_some_and(String::is_empty) {
+        let message =
+            format!("the model of `{score}` takes several inputs: images that differ in a few pixels cannot be scored");
+        return Err(Diagnostic::at(key, Code::WrongColumn, message).help("name a score of a model of one image"));
+    }
     let layout = image.and_then(|image| ImageLayout::of(input.field_with_name(image).ok()?));
     image.cloned().zip(layout).ok_or_else(|| {
         let message = format!("the metadata of `{}` does not name an image column", class_column(score));
         Diagnostic::at(key, Code::WrongColumn, message).help("name a score of a model that reads images")
     })
+}
+
+/// Why the logits of a score cannot be computed from its latents, if they cannot.
+pub(crate) fn no_head<'a>(input: &'a Schema, score: &str) -> Option<&'a str> {
+    input.field_with_name(&class_column(score)).ok()?.metadata().get("no_head").map(String::as_str)
 }
 
 /// The model that computed a column, if its metadata names one.

@@ -12,19 +12,33 @@ use super::{
 };
 use crate::onnx::{
     graph::{
-        ModelGraph,
+        HeadStart, ModelGraph,
         builder::{AttributeValue, GraphBuilder},
     },
-    signature::{ModelSignature, VectorOutput},
+    signature::{ModelSignature, RowShape, VectorOutput},
+    wire::data_type::FLOAT,
 };
 
 fn vector(name: &str, length: usize) -> VectorOutput {
     VectorOutput { name: name.into(), length }
 }
 
+/// The latent vector as the start of a head.
+fn start(value: &str, length: usize) -> HeadStart {
+    HeadStart { value: value.into(), element: FLOAT, length, trailing_axes: 0 }
+}
+
 /// The signature of a model without a latent vector.
 fn signature(bands: usize, size: usize, classes: usize) -> ModelSignature {
-    ModelSignature { input: "image".into(), bands, size, logits: vector("logits", classes), latent: None }
+    let row = RowShape::Image { bands, height: size, width: size };
+    ModelSignature {
+        input: "image".into(),
+        is_half: false,
+        row,
+        logits: Some(vector("logits", classes)),
+        latent: None,
+        probabilities: None,
+    }
 }
 
 fn read(path: &str) -> ModelGraph {
@@ -218,7 +232,7 @@ fn recognises_an_affine_head() {
     let golden = std::fs::read_to_string("tests/golden/onnx/golden.json").unwrap();
     let golden: FixtureOutputs = serde_json::from_str(&golden).unwrap();
     let tiny = read("tests/golden/onnx/tiny.onnx");
-    let head = affine_head(&tiny, &vector("latent", 6), &vector("logits", 3)).unwrap();
+    let head = affine_head(&tiny, &start("latent", 6), &vector("logits", 3)).unwrap();
     for (latent, logits) in golden.latents.iter().zip(&golden.logits) {
         for (class, logit) in logits.iter().enumerate() {
             let products = head.weights[class * 6..][..6].iter().zip(latent).map(|(weight, x)| weight * x);
@@ -229,7 +243,7 @@ fn recognises_an_affine_head() {
     build.constant("w", &[2, 3], vec![1.0; 6]);
     build.node("Relu", &["latent"], "bent", &[]);
     build.node("MatMul", &["bent", "w"], "logits", &[]);
-    let why = affine_head(&build.read(), &vector("latent", 2), &vector("logits", 3)).unwrap_err();
+    let why = affine_head(&build.read(), &start("latent", 2), &vector("logits", 3)).unwrap_err();
     assert_eq!(why, "`logits` is not an affine function of `latent`");
 }
 

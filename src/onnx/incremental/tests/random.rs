@@ -169,7 +169,7 @@ fn random_networks_agree_with_the_definitions() {
     let (mut moved, mut networks) = (0, 0);
     for seed in 0..150 {
         let (graph, logits) = network(&mut draws);
-        let signature = ModelSignature { logits: vector(&logits, CLASSES), ..signature(BANDS, SIZE, CLASSES) };
+        let signature = ModelSignature { logits: Some(vector(&logits, CLASSES)), ..signature(BANDS, SIZE, CLASSES) };
         let model = IncrementalModel::of(&graph, &signature).unwrap_or_else(|why| panic!("network {seed}: {why}"));
         let image: Vec<f32> = draws.weights(BANDS * SIZE * SIZE, 2.0);
         let tensor = |image: &[f32]| NaiveTensor {

@@ -7,13 +7,13 @@ use super::{
     read, signature, vector,
 };
 use crate::{
-    onnx::{LoadOptions, LoadedModel, ModelSignature, probe::probe_image, provider},
+    onnx::{LoadOptions, LoadedModel, graph::Adapter, probe::probe_image, provider, signature::ModelSignature},
     stage::Model,
 };
 
 fn load(path: &str, signature: &ModelSignature) -> LoadedModel {
-    let options = LoadOptions { providers: vec![&provider::CPU], workers: 1, max_batch_size: None };
-    LoadedModel::load(Path::new(path), signature.clone(), &options).unwrap()
+    let options = LoadOptions { providers: vec![&provider::CPU], workers: 1, max_batch_size: None, threshold: 0.5 };
+    LoadedModel::load(Path::new(path), Adapter::plain(signature), &options).unwrap()
 }
 
 /// The signature of a model of three bands and three classes.
@@ -36,7 +36,7 @@ fn the_shipped_models_agree_with_onnx_runtime() {
         let incremental = IncrementalModel::of(&read(&path), &signature).unwrap();
         let mut compared = 0;
         let evaluate = |images: &[f32]| {
-            compared += images.len() / signature.image_length();
+            compared += images.len() / signature.row_length();
             loaded.evaluate(images)
         };
         assert_eq!(incremental.compare(evaluate).unwrap(), Agreement::Agrees, "{path}");

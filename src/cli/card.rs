@@ -1,0 +1,29 @@
+//! `lucarne card`: proposes the card of a model.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{Exit, terminal};
+use crate::{error::Result, score::onnx::propose_card};
+
+/// Propose a model card: read the graph of an ONNX file, and say what it does not tell
+///
+/// Write the result to `MODEL.card.yaml` beside the model (`net.card.yaml` for `net.onnx`) and fill in each TODO; a card with a TODO is
+/// refused. A score also takes a card from `card:`.
+#[derive(Args)]
+pub(super) struct Card {
+    /// The ONNX file
+    model: PathBuf,
+}
+
+impl Card {
+    pub(super) fn run(&self) -> Result<Exit> {
+        let proposal = propose_card(&self.model)?;
+        terminal::result(&proposal.card)?;
+        if !proposal.unknown.is_empty() {
+            terminal::note(&format!("fill in: {}", proposal.unknown.join(", ")));
+        }
+        Ok(Exit::Done)
+    }
+}

@@ -1,0 +1,133 @@
+//! The numbers of a row as a model takes them: the pixels of one image, or of several images and columns one after another.
+
+use std::borrow::Cow;
+
+use arrow::{
+    array::{Array, AsArray, RecordBatch},
+    compute::cast,
+    datatypes::{DataType, Float64Type, Schema},
+};
+
+use crate::{
+    batch::{ImageLayout, Images, column_of},
+    card::{Card, ColumnsInput},
+    error::{Code, Diagnostic, Error, Result},
+    stats::finite::first_non_finite,
+};
+
+/// What a row consists of, in the order of the model's inputs.
+pub(super) struct ModelRows {
+    /// The image columns and their layouts.
+    images: Vec<(String, ImageLayout)>,
+    columns: Vec<ScaledColumn>,
+}
+
+/// A column of numbers, as (x - mean) / std.
+struct ScaledColumn {
+    column: String,
+    mean: f64,
+    std: f64,
+}
+
+impl ModelRows {
+    /// The columns of all inputs of a card; `renamed` gives the column in the stream for a name in the card.
+    ///
+    /// # Errors
+    /// Columns that are missing or do not hold numbers.
+    pub(super) fn bind(
+        images: Vec<(String, ImageLayout)>,
+        card: &Card,
+        renamed: impl Fn(&str) -> String,
+        input: &Schema,
+    ) -> Result<Self, Vec<Diagnostic>> {
+        let (mut columns, mut diagnostics) = (Vec::new(), Vec::new());
+        for ColumnsInput { columns: names, mean, std, .. } in &card.columns {
+            for (i, name) in names.iter().enumerate() {
+                let column = renamed(name);
+                diagnostics.extend(not_a_number(input, name, &column));
+                let of = |numbers: &Option<Vec<f64>>, default| numbers.as_ref().map_or(default, |numbers| numbers[i]);
+                columns.push(ScaledColumn { column, mean: of(mean, 0.0), std: of(std, 1.0) });
+            }
+        }
+        if diagnostics.is_empty() { Ok(Self { images, columns }) } else { Err(diagnostics) }
+    }
+
+    /// Whether a row is one image, so that its pixels can be changed.
+    pub(super) fn is_one_image(&self) -> bool {
+        self.images.len() == 1 && self.columns.is_empty()
+    }
+
+    /// The layout of the first image.
+    pub(super) fn main_layout(&self) -> Option<&ImageLayout> {
+        self.images.first().map(|(_, layout)| layout)
+    }
+
+    /// The columns of numbers.
+    pub(super) fn columns(&self) -> impl Iterator<Item = &str> {
+        self.columns.iter().map(|column| column.column.as_str())
+    }
+
+    /// The numbers of all rows, and the rows that cannot be used.
+    pub(super) fn read<'a>(&self, batch: &'a RecordBatch) -> Result<(Cow<'a, [f32]>, Vec<(usize, String)>)> {
+        let mut bad = Vec::new();
+        let mut images = Vec::new();
+        for (column, layout) in &self.images {
+            let found = Images::of(batch, column)?;
+            if found.layout != *layout {
+                return Err(Error::bug(format!("column `{column}` is not the one that was bound")));
+            }
+            let not_finite = |image: &[f32]| first_non_finite(image).is_some();
+            let rows = found.rows().enumerate().filter(|(_, image)| not_finite(image));
+            bad.extend(rows.map(|(row, _)| (row, "a pixel is not finite".to_owned())));
+            images.push(found);
+        }
+        if self.is_one_image() {
+            return Ok((Cow::Borrowed(images[0].pixels), bad));
+        }
+        let columns: Vec<Vec<f32>> =
+            self.columns.iter().map(|column| column.read(batch, &mut bad)).collect::<Result<_>>()?;
+        let mut numbers = Vec::new();
+        for row in 0..batch.num_rows() {
+            for image in &images {
+                let length = image.layout.pixels();
+                numbers.extend_from_slice(&image.pixels[row * length..][..length]);
+            }
+            numbers.extend(columns.iter().map(|column| column[row]));
+        }
+        Ok((Cow::Owned(numbers), bad))
+    }
+}
+
+impl ScaledColumn {
+    /// The scaled numbers of all rows; 0 in the place of what cannot be used.
+    fn read(&self, batch: &RecordBatch, bad: &mut Vec<(usize, String)>) -> Result<Vec<f32>> {
+        let Self { column, mean, std } = self;
+        let numbers = cast(column_of(batch, column)?, &DataType::Float64)?;
+        let numbers = numbers.as_primitive::<Float64Type>();
+        let mut read = |row: usize| {
+            let number = numbers.is_valid(row).then(|| numbers.value(row));
+            let scaled = number.map(|number| ((number - mean) / std) as f32).filter(|number| number.is_finite());
+            if scaled.is_none() {
+                let found = number.map_or_else(|| "null".to_owned(), |number| number.to_string());
+                bad.push((row, format!("column `{column}` is {found}, expected a finite number")));
+            }
+            scaled.unwrap_or(0.0)
+        };
+        Ok((0..batch.num_rows()).map(&mut read).collect())
+    }
+}
+
+/// A diagnostic unless a column holds numbers.
+fn not_a_number(input: &Schema, name: &str, column: &str) -> Option<Diagnostic> {
+    let key = format!("columns.{name}");
+    let Ok(field) = input.field_with_name(column) else {
+        let message = format!("the model takes a column `{column}`, which no earlier step makes");
+        let known = input.fields().iter().map(|field| field.name().as_str());
+        return Some(Diagnostic::at(&key, Code::UnknownColumn, message).suggest(column, known, "columns"));
+    };
+    let kind = field.data_type();
+    (!kind.is_numeric() && *kind != DataType::Boolean).then(|| {
+        let message = format!("the model takes numbers from column `{column}`, which is {kind}");
+        Diagnostic::at(&key, Code::WrongColumn, message)
+    })
+}

@@ -1,0 +1,152 @@
+//! Models with every kind of head and of input, against Python's onnxruntime: `tests/golden/onnx_heads/make.py`.
+
+use std::{collections::BTreeMap, fs, fs::File, path::Path, sync::Arc};
+
+use arrow::{
+    array::{AsArray, Float64Array, RecordBatch, StringArray, UInt64Array},
+    datatypes::{DataType, Field, Int32Type, Schema},
+};
+use lucarne::{
+    batch::{ImageLayout, OBJECT_ID, ORIGIN, ROW, Unit, list_column, list_values},
+    score::onnx::{CardSource, Device, Onnx, OnnxScorer},
+    stage::{Rejects, RunContext, Scorer},
+};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use serde::Deserialize;
+
+const FOLDER: &str = "tests/golden/onnx_heads";
+
+/// What the models see.
+#[derive(Deserialize)]
+struct GoldenInputs {
+    images: Vec<Vec<f32>>,
+    templates: Vec<Vec<f32>>,
+    columns: Vec<[f64; 2]>,
+}
+
+/// The settings of a score that a model needs beside its card.
+#[derive(Deserialize)]
+struct FurtherSettings {
+    #[serde(default)]
+    images: BTreeMap<String, String>,
+    #[serde(default)]
+    columns: BTreeMap<String, String>,
+}
+
+fn inputs() -> GoldenInputs {
+    serde_json::from_str(&fs::read_to_string(Path::new(FOLDER).join("inputs.json")).unwrap()).unwrap()
+}
+
+fn layout(unit: Unit) -> ImageLayout {
+    ImageLayout::new(["g", "r", "i"], 6, 8, unit)
+}
+
+fn batch(inputs: &GoldenInputs) -> RecordBatch {
+    let rows = inputs.images.len();
+    let number = |name: &str| Field::new(name, DataType::Float64, true);
+    let fields = vec![
+        Field::new(ROW, DataType::UInt64, false),
+        Field::new(OBJECT_ID, DataType::Utf8, false),
+        Field::new(ORIGIN, DataType::Utf8, false),
+        layout(Unit::Stretched).field("image"),
+        layout(Unit::NanoJansky).field("template_image"),
+        number("magnitude"),
+        number("age"),
+    ];
+    let names = Arc::new(StringArray::from_iter_values((0..rows).map(|i| format!("galaxy-{i}"))));
+    let column = |i: usize| Arc::new(inputs.columns.iter().map(|row| Some(row[i])).collect::<Float64Array>());
+    let image = |images: &[Vec<f32>]| list_column(images.concat(), layout(Unit::Stretched).pixels()).unwrap();
+    let (image, template) = (image(&inputs.images), image(&inputs.templates));
+    let numbers: UInt64Array = (0..rows as u64).collect();
+    let columns = vec![Arc::new(numbers) as _, names.clone() as _, names as _, image, template, column(0), column(1)];
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap()
+}
+
+/// A scorer of every model, bound and started, and the columns that it should add.
+fn scorers(folder: &Path, schema: &Schema) -> Vec<(String, OnnxScorer, BTreeMap<String, Vec<f32>>)> {
+    let file = File::open(Path::new(FOLDER).join("heads.parquet")).unwrap();
+    let batch = ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap().next().unwrap().unwrap();
+    let text =
+        |column: &str, row: usize| batch.column_by_name(column).unwrap().as_string::<i32>().value(row).to_owned();
+    let models = batch.column_by_name("model").unwrap().as_binary::<i32>();
+    let scorer = |row: usize| {
+        let path = folder.join(format!("{row}.onnx"));
+        fs::write(&path, models.value(row)).unwrap();
+        let card = Some(CardSource::Keys(serde_json::from_str(&text("card", row)).unwrap()));
+        let FurtherSettings { images, columns } = serde_json::from_str(&text("settings", row)).unwrap();
+        let name = text("name", row);
+        let settings = Onnx { card, images, columns, device: Device::Cpu, ..Onnx::new(path, "image") };
+        let mut scorer = OnnxScorer::new("m", settings);
+        scorer.bind(schema).unwrap_or_else(|wrong| panic!("{name}: {wrong:?}"));
+        let run = RunContext { seed: 1, threads: 2, batch_rows: 32, ..RunContext::default() };
+        scorer.start(&run).unwrap_or_else(|error| panic!("{name}: {}", error.report()));
+        (name, scorer, serde_json::from_str(&text("expected", row)).unwrap())
+    };
+    (0..batch.num_rows()).map(scorer).collect()
+}
+
+#[test]
+fn every_head_gives_the_answers_of_onnxruntime_in_python() {
+    let rows = batch(&inputs());
+    let folder = tempfile::tempdir().unwrap();
+    let scorers = scorers(folder.path(), &rows.schema());
+    assert_eq!(scorers.len(), 9);
+    for (name, scorer, expected) in scorers {
+        let scored = scorer.score(rows.clone(), &mut Rejects::default()).unwrap();
+        assert_eq!(scored.num_rows(), rows.num_rows(), "{name}");
+        for (column, expected) in expected {
+            let (found, _) = list_values(&scored, &format!("m_{column}")).unwrap();
+            assert_eq!(found.len(), expected.len(), "{name}: {column}");
+            for (found, expected) in found.iter().zip(&expected) {
+                let tolerance = 1e-6 * expected.abs().max(1.0);
+                assert!((found - expected).abs() <= tolerance, "{name}: {column} {found} {expected}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_row_without_a_number_for_the_model_is_rejected_with_the_column() {
+    let mut inputs = inputs();
+    inputs.columns[2][1] = f64::NAN;
+    let rows = batch(&inputs);
+    let folder = tempfile::tempdir().unwrap();
+    let mut scorers = scorers(folder.path(), &rows.schema());
+    let (name, scorer, _) = scorers.pop().unwrap();
+    assert_eq!(name, "three inputs");
+    let mut rejects = Rejects::default();
+    let scored = scorer.score(rows, &mut rejects).unwrap();
+    assert_eq!((scored.num_rows(), rejects.rejected.len(), rejects.rejected[0].row), (6, 1, 2));
+    assert_eq!(rejects.rejected[0].reason, "column `age` is NaN, expected a finite number");
+}
+
+#[test]
+fn a_threshold_moves_the_class_of_a_sigmoid_and_not_its_probability() {
+    let rows = batch(&inputs());
+    let folder = tempfile::tempdir().unwrap();
+    let classes = |threshold: Option<f64>| {
+        let card = serde_json::json!({
+            "format": 3, "head": "sigmoid", "classes": ["bogus", "real"], "bands": ["g", "r", "i"], "size": [6, 8],
+            "pixel_scale_arcsec": "any", "unit": "stretched", "logits": "logit",
+        });
+        // The seventh model of the file has one logit.
+        let path = folder.path().join("6.onnx");
+        let card = Some(CardSource::Keys(card));
+        let mut scorer =
+            OnnxScorer::new("m", Onnx { card, threshold, device: Device::Cpu, ..Onnx::new(path, "image") });
+        scorer.bind(&rows.schema()).unwrap();
+        scorer.start(&RunContext { seed: 1, threads: 1, batch_rows: 32, ..RunContext::default() }).unwrap();
+        let scored = scorer.score(rows.clone(), &mut Rejects::default()).unwrap();
+        let class = scored.column_by_name("m_class").unwrap().as_dictionary::<Int32Type>().keys().values().to_vec();
+        (class, list_values(&scored, "m_probability").unwrap().0.to_vec())
+    };
+    scorers(folder.path(), &rows.schema());
+    let (class, probabilities) = classes(None);
+    let mut sorted: Vec<f32> = probabilities.chunks_exact(2).map(|row| row[1]).collect();
+    assert_eq!(class, sorted.iter().map(|p| i32::from(*p > 0.5)).collect::<Vec<_>>());
+    sorted.sort_by(f32::total_cmp);
+    let threshold = f64::midpoint(f64::from(sorted[2]), f64::from(sorted[3]));
+    let (moved, same) = classes(Some(threshold));
+    assert_eq!(same, probabilities);
+    assert_eq!(moved.iter().sum::<i32>(), 4, "four of seven are above the third smallest");
+}
