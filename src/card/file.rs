@@ -144,6 +144,9 @@ impl Card {
         if self.classes.len() < 2 || self.bands.is_empty() || self.size == 0 {
             return Err("it needs at least two classes, one band and a size".into());
         }
+        if let Some(reason) = super::class_mistake(&self.classes) {
+            return Err(reason);
+        }
         let numbers = self.size.checked_mul(self.size).and_then(|pixels| pixels.checked_mul(self.bands.len()));
         if numbers.is_none_or(|numbers| numbers > MAX_NUMBERS) {
             let (bands, size) = (self.bands.len(), self.size);
@@ -263,6 +266,9 @@ mod tests {
         for (key, value, expected) in [
             ("format", json!(0), "formats begin at 1"),
             ("classes", json!(["spiral"]), "at least two classes"),
+            ("classes", json!(["spiral", "spiral"]), "two classes are called `spiral`"),
+            ("classes", json!(["spiral", ""]), "a class has an empty name"),
+            ("classes", json!(["spiral", "all"]), "a class is called `all`"),
             ("logits", json!("scores"), "no output `scores`"),
             ("input", json!("pixels"), "no input `pixels`"),
             ("latent_size", json!(5), "must be given together"),

@@ -4,6 +4,7 @@
 //! [`Card::read`] and [`ModelFile::read`] read it; `schemas/card.schema.json` describes it. Keys that are not listed here are
 //! allowed and ignored: the trainer notes its data set, its seed and its metrics there.
 
+mod classes;
 mod file;
 
 use std::collections::BTreeMap;
@@ -11,6 +12,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::classes::{ALL_CLASSES, class_mistake};
 pub use self::file::{CardError, ModelFile};
 use crate::batch::{Stretch, Unit};
 
