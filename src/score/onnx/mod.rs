@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::{
-    batch::{ImageLayout, Images, list_column, list_type, with_columns},
+    batch::{ImageLayout, Images, list_column, list_type, metadata_list, with_columns},
     card::{Card, CardError, ModelFile},
     error::{Code, Diagnostic, Error, Result},
     onnx::{
@@ -185,7 +185,7 @@ impl OnnxScorer {
         let label = &self.label;
         let path = self.settings.model.display().to_string();
         let (classes, image, model) =
-            (("classes", card.classes.join(",")), ("image", self.settings.image.clone()), ("model", path));
+            (("classes", metadata_list(&card.classes)), ("image", self.settings.image.clone()), ("model", path));
         let metadata = |entries: &[&(&str, String)]| {
             entries.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect::<HashMap<_, _>>()
         };
