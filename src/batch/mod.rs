@@ -11,6 +11,7 @@ mod layout;
 mod metadata_lists;
 mod tensor;
 
+pub(crate) use self::identity::{IDENTITY_HELP, identity_mistake};
 pub use self::{
     columns::{column_of, keep_rows, object_id, origin, row_number, text_column, with_columns},
     identity::{identity_columns, identity_fields},
