@@ -6,6 +6,7 @@ A row is a held-out galaxy (validation or test) in one domain: `object_id`, `lab
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -70,7 +71,7 @@ def _schema(metadata: dict[str, str]) -> pa.Schema:
             pa.field("split", pa.string(), nullable=False),
             pa.field("latent", lists(LATENT), nullable=False),
             pa.field("class", pa.string(), nullable=False),
-            pa.field("probability", lists(len(CLASSES)), nullable=False, metadata={"classes": ",".join(CLASSES)}),
+            pa.field("probability", lists(len(CLASSES)), nullable=False, metadata={"classes": json.dumps(CLASSES)}),
         ],
         metadata=metadata,
     )

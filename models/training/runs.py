@@ -130,6 +130,15 @@ def _common_layout(parts: list[Path], columns: list[str], label: str) -> Layout:
     return next(iter(layouts))
 
 
+def names(text: str) -> tuple[str, ...]:
+    """The names in a list of metadata: JSON, or with commas between them as earlier versions of Lucarne wrote them."""
+    try:
+        listed = json.loads(text) if text.startswith("[") else None
+    except ValueError:
+        listed = None
+    return tuple(text.split(",") if listed is None else listed)
+
+
 def _layout(field: pa.Field, part: Path) -> Layout:
     metadata = {key.decode(): value.decode() for key, value in (field.metadata or {}).items()}
     if isinstance(field.type, pa.FixedShapeTensorType):
@@ -144,7 +153,7 @@ def _layout(field: pa.Field, part: Path) -> Layout:
     missing = [key for key in ("bands", "unit", "pixel_scale_arcsec") if key not in metadata]
     if missing:
         raise TrainingError(f"{where} has no {', '.join(missing)} in its field metadata")
-    bands = tuple(metadata["bands"].split(","))
+    bands = names(metadata["bands"])
     if len(bands) != shape[0]:
         raise TrainingError(f"{where} has {shape[0]} planes, expected one for each of {len(bands)} bands")
     return Layout(bands, int(shape[1]), float(metadata["pixel_scale_arcsec"]), metadata["unit"])

@@ -3,7 +3,10 @@
 use arrow::datatypes::Field;
 use serde::{Deserialize, Serialize};
 
-use super::tensor::{list_type, mask_type, tensor_metadata, tensor_shape};
+use super::{
+    metadata_lists::{metadata_list, metadata_names, metadata_numbers},
+    tensor::{list_type, mask_type, tensor_metadata, tensor_shape},
+};
 
 /// The unit of a mask in its metadata: each bit of an integer is a plane of the mask.
 const MASK_UNIT: &str = "bits";
@@ -101,7 +104,7 @@ pub struct ImageLayout {
 }
 
 impl ImageLayout {
-    /// Images of some bands, of an unknown pixel scale. Band names must not contain commas.
+    /// Images of some bands, of an unknown pixel scale.
     pub fn new<B: Into<String>>(bands: impl IntoIterator<Item = B>, height: usize, width: usize, unit: Unit) -> Self {
         let bands = bands.into_iter().map(Into::into).collect();
         Self { bands, height, width, unit, pixel_scale_arcsec: None, stretch: None, electrons_per_njy: None }
@@ -146,7 +149,7 @@ impl ImageLayout {
     /// The field of a column of such images.
     pub fn field(&self, name: &str) -> Field {
         let mut metadata = tensor_metadata(&[self.bands.len(), self.height, self.width], &["band", "y", "x"]);
-        metadata.insert("bands".into(), self.bands.join(","));
+        metadata.insert("bands".into(), metadata_list(&self.bands));
         metadata.insert("unit".into(), self.unit.name().into());
         if let Some(scale) = self.pixel_scale_arcsec {
             metadata.insert("pixel_scale_arcsec".into(), scale.to_string());
@@ -156,8 +159,7 @@ impl ImageLayout {
             metadata.insert("stretch_hi".into(), hi.to_string());
         }
         if let Some(gain) = &self.electrons_per_njy {
-            let gain: Vec<String> = gain.iter().map(ToString::to_string).collect();
-            metadata.insert("electrons_per_njy".into(), gain.join(","));
+            metadata.insert("electrons_per_njy".into(), metadata_list(gain));
         }
         Field::new(name, list_type(self.pixels()), false).with_metadata(metadata)
     }
@@ -179,15 +181,13 @@ impl ImageLayout {
         let metadata = field.metadata();
         let number = |key: &str| metadata.get(key).and_then(|text| text.parse::<f64>().ok());
         let layout = Self {
-            bands: metadata.get("bands")?.split(',').map(str::to_owned).collect(),
+            bands: metadata_names(metadata.get("bands")?),
             height,
             width,
             unit: Unit::parse(metadata.get("unit")?),
             pixel_scale_arcsec: number("pixel_scale_arcsec"),
             stretch: number("stretch_lo").zip(number("stretch_hi")).map(|(lo, hi)| Stretch { lo, hi }),
-            electrons_per_njy: metadata
-                .get("electrons_per_njy")
-                .and_then(|text| text.split(',').map(|part| part.parse().ok()).collect()),
+            electrons_per_njy: metadata.get("electrons_per_njy").and_then(|text| metadata_numbers(text)),
         };
         (layout.bands.len() == depth && layout.plane() > 0).then_some(layout)
     }
@@ -211,6 +211,8 @@ mod tests {
             let layout = ImageLayout { unit, ..layout() };
             assert_eq!(ImageLayout::of(&layout.field("image")), Some(layout));
         }
+        let comma = ImageLayout::new(["[OIII], narrow", "\"K\""], 2, 3, Unit::Unknown);
+        assert_eq!(ImageLayout::of(&comma.field("image")), Some(comma));
         let plain = ImageLayout::new(["x"], 4, 1, Unit::Unknown);
         assert_eq!(ImageLayout::of(&plain.field("image")), Some(plain));
     }
@@ -233,7 +235,9 @@ mod tests {
             metadata.insert(key.into(), value.into());
             ImageLayout::of(&field.clone().with_metadata(metadata))
         };
+        // As earlier versions wrote them.
         assert_eq!(with("bands", "g,r"), Some(layout()));
+        assert_eq!(with("electrons_per_njy", "0.1,0.001"), Some(layout()));
         assert_eq!(with("bands", "g,r,i"), None);
         assert_eq!(with("ARROW:extension:name", "other"), None);
         assert_eq!(with("ARROW:extension:metadata", r#"{"shape":[2,6]}"#), None);

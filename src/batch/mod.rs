@@ -8,13 +8,16 @@ mod columns;
 mod identity;
 mod images;
 mod layout;
+mod metadata_lists;
 mod tensor;
 
+pub(crate) use self::identity::{IDENTITY_HELP, identity_mistake};
 pub use self::{
     columns::{column_of, keep_rows, object_id, origin, row_number, text_column, with_columns},
     identity::{identity_columns, identity_fields},
     images::{Images, Masks},
     layout::{ImageLayout, Stretch, Unit},
+    metadata_lists::{metadata_list, metadata_names, metadata_numbers},
     tensor::{list_column, list_type, list_values, mask_column, mask_type, mask_values, tensor_metadata, tensor_shape},
 };
 
@@ -24,7 +27,7 @@ pub const ROW: &str = "_row";
 pub const OBJECT_ID: &str = "object_id";
 /// Where the row came from: file, HDU, row (utf8).
 pub const ORIGIN: &str = "origin";
-/// True class (utf8, nullable).
+/// True class (utf8, or an integer that counts classes; nullable).
 pub const LABEL: &str = "label";
 /// Right ascension, degrees (float64, nullable).
 pub const RA: &str = "ra";

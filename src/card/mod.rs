@@ -4,6 +4,7 @@
 //! `model.onnx`). The trainer in `models/training` writes the first kind, `lucarne card` proposes the second;
 //! `schemas/card.schema.json` describes both.
 
+mod classes;
 mod file;
 mod head;
 mod input;
@@ -14,6 +15,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::classes::{ALL_CLASSES, class_mistake};
 #[cfg(any(feature = "onnx", fuzzing))]
 pub(crate) use self::file::GivenCard;
 pub use self::{
@@ -138,10 +140,16 @@ impl Card {
         domains.find(|(_, own)| near(own.lo, stretch.lo) && near(own.hi, stretch.hi)).map(|(name, _)| name.as_str())
     }
 
-    /// The names of what the head answers with: classes, labels, answers of all questions, or values.
+    /// The names of what the head answers with: classes, labels, answers as `question/answer`, or values.
     pub fn names(&self) -> Vec<String> {
         match self.head {
-            Head::Dirichlet => self.questions.iter().flat_map(|question| question.answers.clone()).collect(),
+            Head::Dirichlet => {
+                let of = |question: &Question| {
+                    let name = question.name.clone();
+                    question.answers.clone().into_iter().map(move |answer| format!("{name}/{answer}"))
+                };
+                self.questions.iter().flat_map(of).collect()
+            }
             _ => self.classes.clone(),
         }
     }

@@ -1,8 +1,6 @@
 //! Whether a card agrees with itself.
 
-use std::collections::BTreeSet;
-
-use super::{Card, ColumnsInput, Head, ImageInput, ImageSize};
+use super::{Card, ColumnsInput, Head, ImageInput, ImageSize, class_mistake};
 use crate::batch::{Stretch, Unit};
 
 /// The most numbers of an image or a latent vector: 1 GiB.
@@ -111,16 +109,7 @@ impl Card {
         if let Some(question) = self.questions.iter().find(|question| question.answers.len() < 2) {
             return Err(format!("the question `{}` needs at least two answers", question.name));
         }
-        let mut seen = BTreeSet::new();
-        for name in self.names() {
-            if name.trim().is_empty() || name == "all" {
-                return Err(format!("a class is called `{name}`, which is reserved"));
-            }
-            if !seen.insert(name.clone()) {
-                return Err(format!("two classes are called `{name}`"));
-            }
-        }
-        Ok(())
+        class_mistake(&self.names()).map_or(Ok(()), Err)
     }
 
     fn verify_domains(&self) -> Result<(), String> {

@@ -10,6 +10,8 @@ pub mod latent_drift;
 mod object_tasks;
 pub mod one_pixel;
 pub mod pixel_map;
+pub mod regression;
+pub mod roc;
 
 pub use self::kit::{pixels, score::Labels};
 use crate::stage::{Kind, Monitor};
@@ -18,6 +20,8 @@ use crate::stage::{Kind, Monitor};
 pub const KINDS: &[Kind<dyn Monitor>] = &[
     Kind::of::<accuracy::Accuracy>(),
     Kind::of::<calibration::Calibration>(),
+    Kind::of::<roc::Roc>(),
+    Kind::of::<regression::Regression>(),
     Kind::of::<one_pixel::OnePixel>(),
     Kind::of::<pixel_map::PixelMap>(),
     Kind::of::<latent_distance::LatentDistance>(),

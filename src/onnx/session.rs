@@ -146,6 +146,7 @@ fn is_vector(shape: &[i64], rows: usize, length: usize) -> bool {
     first == dimension(rows) && fits
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "the signature that `map_err` takes")]
 pub(super) fn failed(error: ort::Error) -> Error {
     Error::environment("ONNX Runtime failed").caused_by(reason(&error))
 }

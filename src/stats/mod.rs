@@ -18,6 +18,8 @@ pub mod points;
 pub mod quantile;
 pub mod quantile_sketch;
 pub mod reliability;
+pub mod residuals;
+pub mod roc;
 pub mod softmax;
 #[cfg(test)]
 mod test_random;

@@ -8,11 +8,12 @@ use std::{
 };
 
 use arrow::{
-    array::{ArrayRef, RecordBatch, StringArray},
+    array::{ArrayRef, AsArray, RecordBatch, StringArray, UInt8Array},
     compute::concat_batches,
     datatypes::{DataType, Field, Schema, SchemaRef},
 };
 use lucarne::{
+    batch::with_columns,
     monitor,
     pipeline::Pipeline,
     score,
@@ -77,7 +78,7 @@ struct Standard {
 fn standard() -> &'static Standard {
     static STANDARD_RUN: OnceLock<Standard> = OnceLock::new();
     STANDARD_RUN.get_or_init(|| {
-        let rows = rows(pipeline(ROWS, 8, MODEL));
+        let rows = with_class_number(&rows(pipeline(ROWS, 8, MODEL)));
         assert_eq!(rows.num_rows(), ROWS);
         let scorers = [("da_y10", "y10"), ("da_y1", "y1")].map(|(label, image)| {
             let text = format!("{{ model: {MODEL}, image: {image} }}");
@@ -95,6 +96,15 @@ fn standard() -> &'static Standard {
         standard.upstream_rows = UPSTREAM.into_iter().flat_map(labelled).collect();
         standard
     })
+}
+
+/// The rows with their labels as integers too, in the order of `truth_classes` in the examples.
+fn with_class_number(rows: &RecordBatch) -> RecordBatch {
+    let number =
+        |label: Option<&str>| ["merger", "spiral", "elliptical"].iter().position(|class| Some(*class) == label);
+    let numbers = rows["label"].as_string::<i32>().iter().map(|label| number(label).map(|number| number as u8));
+    let column: ArrayRef = Arc::new(numbers.collect::<UInt8Array>());
+    with_columns(rows, [(Field::new("class_number", DataType::UInt8, true), column)]).unwrap()
 }
 
 /// The latents of both depths, as the trainer writes them.

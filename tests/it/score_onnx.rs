@@ -116,7 +116,7 @@ fn a_scored_row_has_class_probabilities_and_latent() {
 
     let schema = scored.schema();
     let field = schema.field_with_name("da_y1_class").unwrap();
-    assert_eq!(field.metadata()["classes"], "spiral,elliptical,merger");
+    assert_eq!(field.metadata()["classes"], r#"["spiral","elliptical","merger"]"#);
     assert_eq!(field.metadata()["image"], "y1");
     assert!(field.metadata()["model"].ends_with("tiny.onnx"));
 

@@ -43,7 +43,7 @@ def column(values: np.ndarray, name: str, unit: str = "electron") -> tuple[pa.Fi
     metadata = {
         "ARROW:extension:name": "arrow.fixed_shape_tensor",
         "ARROW:extension:metadata": json.dumps({"shape": values.shape[1:], "dim_names": ["band", "y", "x"]}),
-        "bands": ",".join("gri"[: values.shape[1]]),
+        "bands": json.dumps(list("gri"[: values.shape[1]])),
         "unit": unit,
         "pixel_scale_arcsec": "0.2",
     }

@@ -17,6 +17,7 @@ import torch
 from training import TrainingError
 from training.data import load
 from training.experiment import Training
+from training.runs import names
 from training.splits import split
 from training.stretch import Percentiles, Stretch
 from training.tests import fake
@@ -99,6 +100,11 @@ class Reading(unittest.TestCase):
             np.testing.assert_array_equal(data.batch(domain, np.arange(240)), Stretch(lo, hi)(pixels[name]))
         self.assertEqual(data.layout.bands, ("g", "r", "i"))
         self.assertEqual(sum(sum(classes.values()) for classes in data.counts().values()), 240)
+
+    def test_lists_of_names_are_json_or_of_an_earlier_version(self) -> None:
+        strange = ["Disk, Face-on", '"quoted"', "[bracket", "étoile"]
+        self.assertEqual(names(json.dumps(strange)), tuple(strange))
+        self.assertEqual((names("g,r,i"), names("[OIII],Ha")), (("g", "r", "i"), ("[OIII]", "Ha")))
 
     def test_the_digest_does_not_depend_on_how_parts_are_cut(self) -> None:
         digests = {load(fake.write_run(self.folder / str(parts), parts=parts), self.folder).digest for parts in (1, 2, 5)}

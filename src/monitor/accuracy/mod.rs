@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use self::{table::AccuracyRow, tally::Tally};
 use super::kit::{
-    score::{Labels, class_column, common_classes, needs_text, predictions, truths, warn_unknown_classes},
+    score::{Labels, TruthColumn, class_column, common_classes, predictions},
     windowed::{Scope, TalliedScores, Windowed},
 };
 use crate::{
@@ -38,9 +38,14 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Accuracy {
-    /// The text column with the true class. Rows where it is null or empty count as unlabelled.
+    /// The column with the true class: text, or integers that count the classes of the model from 0. Rows where
+    /// it is null or empty count as unlabelled.
     #[serde(default = "label")]
     pub truth: String,
+    /// The classes in the order of the integers of `truth`, where that is not the order of the model: all classes of the model, and
+    /// others that the truth has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub truth_classes: Option<Vec<String>>,
     /// The label of a score (or of a `morphology`), or a list of them. All must have the same classes. Rows without a
     /// predicted class count as unlabelled.
     pub score: Labels,
@@ -61,7 +66,14 @@ pub struct Accuracy {
 impl Accuracy {
     /// Settings with the required keys; all others have their defaults.
     pub fn new(score: impl Into<Labels>) -> Self {
-        Self { truth: label(), score: score.into(), window: None, confidence: confidence(), minimum_accuracy: None }
+        Self {
+            truth: label(),
+            truth_classes: None,
+            score: score.into(),
+            window: None,
+            confidence: confidence(),
+            minimum_accuracy: None,
+        }
     }
 }
 
@@ -79,6 +91,7 @@ impl Settings<dyn Monitor> for Accuracy {
     fn examples() -> &'static [&'static str] {
         &[
             "{ score: da_y10 }",
+            "{ truth: class_number, truth_classes: [merger, spiral, elliptical], score: da_y10 }",
             "{ truth: label, score: [da_y10, da_y1], window: 250, confidence: 0.99, minimum_accuracy: 0.8 }",
         ]
     }
@@ -87,6 +100,7 @@ impl Settings<dyn Monitor> for Accuracy {
         Ok(Box::new(AccuracyMonitor {
             label: label.to_owned(),
             scores: self.score.scores()?,
+            truth: TruthColumn::new(&self.truth, self.truth_classes.as_deref()),
             settings: self,
             classes: Vec::new(),
             counts: Windowed::new(None, Tally::new(0), 0),
@@ -98,6 +112,7 @@ impl Settings<dyn Monitor> for Accuracy {
 struct AccuracyMonitor {
     label: String,
     settings: Accuracy,
+    truth: TruthColumn,
     scores: Vec<String>,
     classes: Vec<String>,
     counts: Windowed<Tally>,
@@ -149,12 +164,13 @@ impl AccuracyMonitor {
 impl Monitor for AccuracyMonitor {
     fn required_columns(&self) -> Vec<ColumnRef> {
         let scores = self.scores.iter().map(|score| ColumnRef::new("score", class_column(score)));
-        std::iter::once(ColumnRef::new("truth", &self.settings.truth)).chain(scores).collect()
+        std::iter::once(ColumnRef::new("truth", self.truth.name())).chain(scores).collect()
     }
 
     fn bind(&mut self, input: &Schema, _upstream: &UpstreamSchemas) -> Result<SchemaRef, Vec<Diagnostic>> {
-        let mut mistakes: Vec<Diagnostic> = needs_text(input, "truth", &self.settings.truth).into_iter().collect();
-        match common_classes(input, &self.scores, Accuracy::NAME) {
+        let classes = common_classes(input, &self.scores, Accuracy::NAME);
+        let mut mistakes = self.truth.bind(input, classes.as_deref().ok());
+        match classes {
             Ok(classes) => self.classes = classes,
             Err(wrong) => mistakes.extend(wrong),
         }
@@ -166,7 +182,7 @@ impl Monitor for AccuracyMonitor {
     }
 
     fn observe(&mut self, batch: &RecordBatch) -> Result<MonitorOutput> {
-        let (truths, unknown_class) = truths(batch, &self.settings.truth, &self.classes)?;
+        let (truths, unknown_class) = self.truth.truths(batch)?;
         self.counts.note_unknown_class(unknown_class);
         let of_score = |score: &String| predictions(batch, score, &self.classes);
         let predicted = self.scores.iter().map(of_score).collect::<Result<Vec<_>>>()?;
@@ -180,7 +196,7 @@ impl Monitor for AccuracyMonitor {
     fn finish(&mut self) -> Result<MonitorOutput> {
         let counted = self.counts.finish();
         let unknown_rows = self.counts.total().first().map_or(0, |tally| tally.unknown_truth);
-        warn_unknown_classes(&self.label, self.counts.unknown_class(), unknown_rows);
+        self.truth.warn_unknown_classes(&self.label, self.counts.unknown_class(), unknown_rows);
         self.emit(counted)
     }
 

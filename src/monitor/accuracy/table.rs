@@ -4,15 +4,14 @@ use arrow::datatypes::UInt64Type;
 
 use super::tally::Tally;
 use crate::{
+    batch::metadata_list,
+    card::ALL_CLASSES,
     monitor::kit::{table::TableSpec, windowed::Scope},
     stats::{
         classification::{Confusion, Rates},
         interval::wilson,
     },
 };
-
-/// The class of rows about all classes.
-pub(super) const ALL: &str = "all";
 
 /// A row: the rows of one class in one scope, or those of all classes.
 pub(super) struct AccuracyRow<'a> {
@@ -43,7 +42,7 @@ pub(super) fn rows<'a>(
         score,
         scope,
         tally,
-        class: ALL,
+        class: ALL_CLASSES,
         correct: confusion.correct(),
         rates: confusion.weighted(),
         predicted: confusion.total(),
@@ -95,7 +94,7 @@ pub(super) fn table<'a>(classes: &[String]) -> TableSpec<AccuracyRow<'a>> {
         .optional_number("f1", |row| row.rates.f1)
         .count("predicted", |row| row.predicted)
         .vector::<UInt64Type>("confusion", classes.len(), |row| &row.confusion)
-        .with_metadata([("classes".to_owned(), classes.join(","))].into())
+        .with_metadata([("classes".to_owned(), metadata_list(classes))].into())
         .count("unlabelled", |row| row.tally.unlabelled)
         .count("unknown_truth", |row| row.tally.unknown_truth)
 }

@@ -22,10 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use self::{table::CalibrationRow, tally::Tally};
 use super::kit::{
-    score::{
-        Labels, class_column, common_classes, needs_text, predictions, probabilities_of, probability_column, truths,
-        warn_unknown_classes,
-    },
+    score::{Labels, TruthColumn, class_column, common_classes, predictions, probabilities_of, probability_column},
     windowed::{Scope, TalliedScores, Windowed},
 };
 use crate::{
@@ -41,9 +38,14 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Calibration {
-    /// The text column with the true class. Rows where it is null or empty count as unlabelled.
+    /// The column with the true class: text, or integers that count the classes of the model from 0. Rows where
+    /// it is null or empty count as unlabelled.
     #[serde(default = "label")]
     pub truth: String,
+    /// The classes in the order of the integers of `truth`, where that is not the order of the model: all classes of the model, and
+    /// others that the truth has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub truth_classes: Option<Vec<String>>,
     /// The label of a score with probabilities, or a list of them. All must have the same classes.
     pub score: Labels,
     /// Number of bins of equal width over confidences from 0 to 1. A confidence on an edge belongs to the bin above.
@@ -71,6 +73,7 @@ impl Calibration {
     pub fn new(score: impl Into<Labels>) -> Self {
         Self {
             truth: label(),
+            truth_classes: None,
             score: score.into(),
             bins: bins(),
             window: None,
@@ -108,8 +111,9 @@ impl Settings<dyn Monitor> for Calibration {
         }
         let scores = self.score.scores()?;
         let counts = Windowed::new(self.window, Tally::new(self.bins), scores.len());
+        let truth = TruthColumn::new(&self.truth, self.truth_classes.as_deref());
         let label = label.to_owned();
-        Ok(Box::new(CalibrationMonitor { label, settings: self, scores, classes: Vec::new(), counts }))
+        Ok(Box::new(CalibrationMonitor { label, settings: self, truth, scores, classes: Vec::new(), counts }))
     }
 }
 
@@ -117,6 +121,7 @@ impl Settings<dyn Monitor> for Calibration {
 struct CalibrationMonitor {
     label: String,
     settings: Calibration,
+    truth: TruthColumn,
     scores: Vec<String>,
     classes: Vec<String>,
     counts: Windowed<Tally>,
@@ -159,12 +164,13 @@ impl Monitor for CalibrationMonitor {
     fn required_columns(&self) -> Vec<ColumnRef> {
         let columns = |score: &String| [class_column(score), probability_column(score)];
         let scores = self.scores.iter().flat_map(columns).map(|column| ColumnRef::new("score", column));
-        std::iter::once(ColumnRef::new("truth", &self.settings.truth)).chain(scores).collect()
+        std::iter::once(ColumnRef::new("truth", self.truth.name())).chain(scores).collect()
     }
 
     fn bind(&mut self, input: &Schema, _upstream: &UpstreamSchemas) -> Result<SchemaRef, Vec<Diagnostic>> {
-        let mut mistakes: Vec<Diagnostic> = needs_text(input, "truth", &self.settings.truth).into_iter().collect();
-        match common_classes(input, &self.scores, Calibration::NAME) {
+        let classes = common_classes(input, &self.scores, Calibration::NAME);
+        let mut mistakes = self.truth.bind(input, classes.as_deref().ok());
+        match classes {
             Ok(classes) => self.classes = classes,
             Err(wrong) => mistakes.extend(wrong),
         }
@@ -181,7 +187,7 @@ impl Monitor for CalibrationMonitor {
     }
 
     fn observe(&mut self, batch: &RecordBatch) -> Result<MonitorOutput> {
-        let (truths, unknown_class) = truths(batch, &self.settings.truth, &self.classes)?;
+        let (truths, unknown_class) = self.truth.truths(batch)?;
         self.counts.note_unknown_class(unknown_class);
         let of_score = |score: &String| {
             let (probabilities, _) = list_values(batch, &probability_column(score))?;
@@ -199,7 +205,7 @@ impl Monitor for CalibrationMonitor {
     fn finish(&mut self) -> Result<MonitorOutput> {
         let counted = self.counts.finish();
         let unknown_rows = self.counts.total().first().map_or(0, |tally| tally.unknown_truth);
-        warn_unknown_classes(&self.label, self.counts.unknown_class(), unknown_rows);
+        self.truth.warn_unknown_classes(&self.label, self.counts.unknown_class(), unknown_rows);
         self.emit(counted)
     }
 

@@ -3,7 +3,7 @@
 use arrow::datatypes::{Float64Type, UInt8Type};
 
 use crate::{
-    batch::{OBJECT_ID, ORIGIN, tensor_metadata},
+    batch::{OBJECT_ID, ORIGIN, metadata_list, tensor_metadata},
     monitor::kit::table::TableSpec,
     stats::church_window::Grid,
 };
@@ -44,7 +44,7 @@ impl<'a> ChurchWindowRow<'a> {
 /// The table for windows over `grid`, of a model with these classes.
 pub(super) fn table<'a>(classes: &[String], grid: &Grid) -> TableSpec<ChurchWindowRow<'a>> {
     let side = grid.side();
-    let named = ("classes".to_owned(), classes.join(","));
+    let named = ("classes".to_owned(), metadata_list(classes));
     let mut table = TableSpec::<ChurchWindowRow<'a>>::new()
         .text(OBJECT_ID, |row| row.id)
         .text(ORIGIN, |row| row.origin)

@@ -32,7 +32,7 @@ use self::{
 use super::kit::{
     bottom_k::{BottomK, SampleKey},
     latents::{AttackedObject, LatentRef, described_row},
-    score::{class_column, latent_column, needs_text, text},
+    score::{TruthColumn, class_column, common_classes, latent_column, text},
     snapshot::{damaged, expect_same},
 };
 use crate::{
@@ -49,6 +49,7 @@ const NAME_BYTES: usize = 1024;
 struct IsomapMonitor {
     label: String,
     settings: Isomap,
+    truth: Option<TruthColumn>,
     scores: Vec<LatentRef>,
     attacked: Option<LatentRef>,
     /// Numbers of a latent.
@@ -79,6 +80,7 @@ impl IsomapMonitor {
     fn new(label: &str, settings: Isomap, scores: Vec<LatentRef>) -> Self {
         Self {
             label: label.to_owned(),
+            truth: settings.truth.as_ref().map(|truth| TruthColumn::new(truth, settings.truth_classes.as_deref())),
             scores,
             attacked: settings.attacked.as_ref().map(|label| LatentRef::monitor("attacked", label)),
             size: 0,
@@ -97,7 +99,7 @@ impl IsomapMonitor {
 
     /// The objects of some rows of the stream, with their latents under all scores.
     fn objects(&self, batch: &RecordBatch, rows: impl Iterator<Item = usize>) -> Result<Vec<SampledObject>> {
-        let truth = self.settings.truth.as_ref().map(|truth| text(column_of(batch, truth)?)).transpose()?;
+        let truth = self.truth.as_ref().map(|truth| truth.read(batch)).transpose()?;
         let mut scores = Vec::with_capacity(self.scores.len());
         for score in &self.scores {
             let class = text(column_of(batch, &class_column(&score.label))?)?;
@@ -107,7 +109,7 @@ impl IsomapMonitor {
             let mut object = SampledObject {
                 object_id: object_id(batch, row)?.to_owned(),
                 origin: origin(batch, row)?.to_owned(),
-                truth: truth.iter().filter(|truth| truth.is_valid(row)).map(|truth| truth.value(row).to_owned()).next(),
+                truth: truth.as_ref().and_then(|truth| truth.row(row).1).map(str::to_owned),
                 classes: Vec::with_capacity(scores.len()),
                 latents: Vec::with_capacity(scores.len() * self.size),
             };
@@ -130,7 +132,7 @@ impl Monitor for IsomapMonitor {
     fn required_columns(&self) -> Vec<ColumnRef> {
         let latents = self.scores.iter().filter_map(LatentRef::required_column);
         let classes = self.scores.iter().map(|score| ColumnRef::new("score", class_column(&score.label)));
-        let truth = self.settings.truth.iter().map(|truth| ColumnRef::new("truth", truth));
+        let truth = self.truth.iter().map(|truth| ColumnRef::new("truth", truth.name()));
         latents.chain(classes).chain(truth).collect()
     }
 
@@ -139,9 +141,12 @@ impl Monitor for IsomapMonitor {
     }
 
     fn bind(&mut self, input: &Schema, upstream: &UpstreamSchemas) -> Result<SchemaRef, Vec<Diagnostic>> {
-        let mut mistakes = Vec::new();
-        let truth = self.settings.truth.as_ref();
-        mistakes.extend(truth.and_then(|truth| needs_text(input, "truth", truth)));
+        let (scores, mut mistakes) = (self.score_labels(), Vec::new());
+        if let Some(truth) = &mut self.truth {
+            // Text does not need them, and scores of one model have the same.
+            let classes = common_classes(input, &scores, Isomap::NAME);
+            mistakes.extend(truth.bind(input, Some(&classes.unwrap_or_default())));
+        }
         let first = self.scores[0].space(input, upstream);
         for other in self.scores.iter().skip(1).chain(&self.attacked) {
             match (&first, other.space(input, upstream)) {

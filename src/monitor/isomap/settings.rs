@@ -38,9 +38,13 @@ pub struct Isomap {
     #[serde(default = "ten")]
     #[schemars(range(min = 1, max = 1000))]
     pub triplets: usize,
-    /// The text column with the true class.
+    /// The column with the true class: text, or integers that count the classes of the model from 0.
     #[serde(default)]
     pub truth: Option<String>,
+    /// The classes in the order of the integers of `truth`, where that is not the order of the model: all classes of the model, and
+    /// others that the truth has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub truth_classes: Option<Vec<String>>,
     /// How many further objects are placed among the others without influencing the embedding.
     #[serde(default)]
     #[schemars(range(min = 0, max = 10_000))]
@@ -58,6 +62,7 @@ impl Isomap {
             attacked: None,
             triplets: ten(),
             truth: None,
+            truth_classes: None,
             place: Default::default(),
         }
     }
@@ -88,6 +93,11 @@ impl Isomap {
         let points = self.n * scores;
         let all = points + if self.attacked.is_some() { self.triplets * triplet_latents(scores) } else { 0 };
         let mut mistakes = Vec::new();
+        if self.truth_classes.is_some() && self.truth.is_none() {
+            let message = "`truth_classes` has no effect without `truth`";
+            let help = "name the column with the true class: `truth: label`";
+            mistakes.push(Diagnostic::at("truth_classes", Code::Conflict, message).help(help));
+        }
         if self.neighbours >= points {
             let message = format!("{points} points cannot have {} neighbours each", self.neighbours);
             let help = "draw more objects, or use fewer neighbours";

@@ -272,7 +272,7 @@ fn rejects_scores_that_cannot_be_drawn_together() {
             .contains("5002 points are too many: an embedding has at most 5000")
     );
     let truth = Isomap { truth: Some("a_latent".into()), ..of(&["a"]) };
-    assert!(mistakes(truth).contains("`truth` takes a text column"));
+    assert!(mistakes(truth).contains("`truth` takes a column of text or integers"));
 }
 
 #[test]

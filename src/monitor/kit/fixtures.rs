@@ -9,7 +9,7 @@ use arrow::{
 };
 
 use crate::{
-    batch::{LABEL, OBJECT_ID, ORIGIN, list_column, list_type},
+    batch::{LABEL, OBJECT_ID, ORIGIN, list_column, list_type, metadata_list},
     stage::{Finding, Monitor, MonitorOutput, RowsOut},
 };
 
@@ -26,7 +26,7 @@ pub(crate) fn stream_schema(scores: &[&str]) -> SchemaRef {
         let model = if score.starts_with("other") { "n.onnx" } else { "m.onnx" };
         let model = ("model".to_owned(), model.to_owned());
         let dictionary = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
-        let classes = ("classes".to_owned(), CLASSES.join(","));
+        let classes = ("classes".to_owned(), metadata_list(&CLASSES));
         let class = Field::new(format!("{score}_class"), dictionary, false);
         fields.push(class.with_metadata([classes, model.clone()].into()));
         fields.push(Field::new(format!("{score}_latent"), list_type(2), false).with_metadata([model].into()));

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use arrow::{array::RecordBatch, datatypes::Schema};
 
-use super::score::{class_column, classes_of, image_of, latent_size, model_of, needs_text, text};
+use super::score::{Truth, TruthColumn, class_column, classes_of, image_of, latent_size, model_of};
 use crate::{
-    batch::{ImageLayout, Images, column_of},
+    batch::{ImageLayout, Images},
     error::{Diagnostic, Error, Result},
     stage::{ColumnRef, Model, ModelOutputs, RunContext, Scorer, Scorers},
 };
@@ -14,7 +14,7 @@ use crate::{
 /// The attacked model: that of a score.
 pub(crate) struct TargetModel {
     score: String,
-    truth: String,
+    truth: TruthColumn,
     image: String,
     /// The classes, in the order of the logits.
     pub(crate) classes: Vec<String>,
@@ -48,10 +48,9 @@ impl Unperturbed<'_> {
 
 impl TargetModel {
     /// The model of the score `score`, on objects whose true class is in the column `truth`.
-    pub(crate) fn new(score: &str, truth: &str) -> Self {
-        let (score, truth) = (score.to_owned(), truth.to_owned());
+    pub(crate) fn new(score: &str, truth: TruthColumn) -> Self {
         Self {
-            score,
+            score: score.to_owned(),
             truth,
             image: String::new(),
             classes: Vec::new(),
@@ -63,7 +62,7 @@ impl TargetModel {
     }
 
     pub(crate) fn required_columns(&self) -> Vec<ColumnRef> {
-        vec![ColumnRef::new("truth", &self.truth), ColumnRef::new("score", class_column(&self.score))]
+        vec![ColumnRef::new("truth", self.truth.name()), ColumnRef::new("score", class_column(&self.score))]
     }
 
     pub(crate) fn model_queries(&self) -> Vec<ColumnRef> {
@@ -72,11 +71,13 @@ impl TargetModel {
 
     /// Finds the image column of the score. Returns its layout.
     pub(crate) fn bind(&mut self, input: &Schema) -> Result<ImageLayout, Vec<Diagnostic>> {
-        let mut diagnostics: Vec<Diagnostic> = needs_text(input, "truth", &self.truth).into_iter().collect();
-        match image_of(input, "score", &self.score) {
+        let image = image_of(input, "score", &self.score);
+        let classes = classes_of(input, &self.score).unwrap_or_default();
+        let mut diagnostics = self.truth.bind(input, image.is_ok().then_some(&classes));
+        match image {
             Ok((image, layout)) if diagnostics.is_empty() => {
                 self.image = image;
-                self.classes = classes_of(input, &self.score).unwrap_or_default();
+                self.classes = classes;
                 self.latent = latent_size(input, &self.score);
                 self.file = model_of(input, &class_column(&self.score)).map(str::to_owned);
                 Ok(layout)
@@ -111,13 +112,13 @@ impl TargetModel {
     /// Evaluates the model on the object of `row`, a batch of one row.
     pub(crate) fn unperturbed<'a>(&self, row: &'a RecordBatch) -> Result<Unperturbed<'a>> {
         let image = Images::of(row, &self.image)?.pixels;
-        let truth = text(column_of(row, &self.truth)?)?;
-        let truth = truth.iter().next().flatten().filter(|name| !name.is_empty()).map(str::to_owned);
+        let values = self.truth.read(row)?;
+        let (truth, name) = values.row(0);
         let model = self.model()?;
         let outputs = model.evaluate(image)?;
         let class = model.class_of(&outputs.logits);
-        let is_right = truth.is_some() && truth.as_deref() == self.classes.get(class).map(String::as_str);
-        Ok(Unperturbed { image, truth, outputs, class, is_right })
+        let is_right = truth == Truth::Class(class);
+        Ok(Unperturbed { image, truth: name.map(str::to_owned), outputs, class, is_right })
     }
 }
 
@@ -196,7 +197,7 @@ mod tests {
 
     fn input() -> Schema {
         let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
-        let metadata = [pair("classes", "blue,red"), pair("image", "y10"), pair("model", "m.onnx")];
+        let metadata = [pair("classes", r#"["blue, [U]","red"]"#), pair("image", "y10"), pair("model", "m.onnx")];
         let dictionary = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
         Schema::new(vec![
             Field::new(LABEL, DataType::Utf8, true),
@@ -206,7 +207,7 @@ mod tests {
     }
 
     fn row(truth: Option<&str>, pixels: [f32; 4]) -> RecordBatch {
-        let class: DictionaryArray<Int32Type> = ["blue"].into_iter().collect();
+        let class: DictionaryArray<Int32Type> = ["blue, [U]"].into_iter().collect();
         let columns: Vec<ArrayRef> = vec![
             Arc::new(StringArray::from(vec![truth])),
             list_column(pixels.to_vec(), 4).expect("an image"),
@@ -217,7 +218,7 @@ mod tests {
 
     #[test]
     fn evaluates_the_unperturbed_object_and_compares_it_with_the_truth() {
-        let mut target = TargetModel::new("a", LABEL);
+        let mut target = TargetModel::new("a", TruthColumn::new(LABEL, None));
         assert_eq!(target.bind(&input()).expect("bound"), layout());
         assert_eq!((target.latent, target.file.as_deref()), (None, Some("m.onnx")));
         let scorers = Scorers::from([("a".to_owned(), Arc::new(BandSums) as Arc<dyn Scorer>)]);
@@ -234,9 +235,9 @@ mod tests {
 
     #[test]
     fn reports_a_score_without_an_image_and_a_truth_that_is_not_text() {
-        let diagnostics = TargetModel::new("b", "y10").bind(&input()).expect_err("diagnostics");
+        let diagnostics = TargetModel::new("b", TruthColumn::new("y10", None)).bind(&input()).expect_err("diagnostics");
         assert_eq!(diagnostics.iter().map(|wrong| wrong.path[0].as_str()).collect::<Vec<_>>(), ["truth", "score"]);
-        let target = TargetModel::new("a", LABEL);
+        let target = TargetModel::new("a", TruthColumn::new(LABEL, None));
         assert!(target.model().is_err(), "not started");
     }
 }

@@ -4,7 +4,7 @@ use arrow::datatypes::Float64Type;
 
 use super::settings::LatentDistance;
 use crate::{
-    batch::{OBJECT_ID, ORIGIN},
+    batch::{OBJECT_ID, ORIGIN, metadata_list},
     monitor::kit::table::TableSpec,
 };
 
@@ -81,8 +81,7 @@ pub(super) fn table(settings: &LatentDistance) -> TableSpec<DistanceRow> {
     let ends = |from: &str, to: &str| [("from".to_owned(), from.to_owned()), ("to".to_owned(), to.to_owned())].into();
     let versus = versus.as_ref().map(|versus| ends(&versus.from, &versus.to)).unwrap_or_default();
     let n = quantiles.len();
-    let written = quantiles.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
-    let written = || [("quantiles".to_owned(), written.clone())].into();
+    let written = || [("quantiles".to_owned(), metadata_list(quantiles))].into();
     TableSpec::<DistanceRow>::new()
         .text("scope", |row| if row.object().is_some() { "object" } else { "total" })
         .optional_text(OBJECT_ID, |row| Some(&row.object()?.object_id))

@@ -13,7 +13,7 @@ use parquet::arrow::{ProjectionMask, arrow_reader::ParquetRecordBatchReaderBuild
 
 use super::{sample::LatentSample, settings::LatentDrift};
 use crate::{
-    batch::OBJECT_ID,
+    batch::{IDENTITY_HELP, OBJECT_ID, identity_mistake},
     error::{Code, Diagnostic, Error, Result, quoted_list},
     io::parquet::{Batches, open},
     monitor::kit::{
@@ -82,6 +82,11 @@ impl ReferenceTable {
             let message = format!("the column `{column}` of `{name}` does not hold latents: its type is {found}");
             Diagnostic::at("reference_latent", Code::WrongColumn, message)
         })?;
+        let ids = schema.field_with_name(OBJECT_ID).ok();
+        if let Some(mistake) = ids.and_then(|ids| identity_mistake(OBJECT_ID, ids.data_type())) {
+            let message = format!("the reference `{name}` cannot be used: {mistake}");
+            return Err(Diagnostic::at("reference", Code::WrongColumn, message).help(IDENTITY_HELP));
+        }
         let digest = latent.metadata().get(MODEL_SHA256).or_else(|| schema.metadata().get(MODEL_SHA256));
         check_model(&name, digest.map(String::as_str), model_sha256)?;
         let probability = settings.reference_probability.clone();

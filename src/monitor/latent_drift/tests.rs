@@ -3,7 +3,7 @@
 use std::{collections::HashMap, fs::File, path::Path, sync::Arc};
 
 use arrow::{
-    array::{Array, ArrayRef, AsArray, Int64Array, StringArray},
+    array::{Array, ArrayRef, AsArray, Float64Array, Int64Array, StringArray},
     datatypes::{DataType, Field, Float64Type, UInt64Type},
 };
 use parquet::arrow::ArrowWriter;
@@ -61,6 +61,26 @@ fn write_reference(path: &Path, rows: usize, digest: &str) {
         ArrowWriter::try_new(File::create(path).expect("created"), schema.clone(), None).expect("a writer");
     writer.write(&RecordBatch::try_new(schema, columns).expect("rows")).expect("written");
     writer.close().expect("closed");
+}
+
+#[test]
+fn a_reference_with_floats_for_identities_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("reference.parquet");
+    let schema =
+        Arc::new(Schema::new(vec![Field::new(OBJECT_ID, DataType::Float64, true), field("latent", D, "0123")]));
+    let ids: ArrayRef = Arc::new(Float64Array::from(vec![Some(4e17), None]));
+    let latents = list_column([latent(1, 0, 0.0), latent(1, 1, 0.0)].concat(), D).expect("latents");
+    let mut writer =
+        ArrowWriter::try_new(File::create(&path).expect("created"), schema.clone(), None).expect("a writer");
+    writer.write(&RecordBatch::try_new(schema, vec![ids, latents]).expect("rows")).expect("written");
+    writer.close().expect("closed");
+    let mut monitor = LatentDrift { window: Some(30), ..LatentDrift::new("m", &path) }.build("drift").expect("built");
+    let mistakes = monitor.bind(&stream_schema(), &UpstreamSchemas::new()).expect_err("a mistake");
+    assert_eq!(mistakes[0].path, ["reference"]);
+    assert!(
+        mistakes[0].message.ends_with("identities are float64 in column `object_id`: digits may be lost above 2^53")
+    );
 }
 
 fn stream_schema() -> Schema {

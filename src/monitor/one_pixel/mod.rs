@@ -39,6 +39,7 @@ use self::{
 use super::{
     kit::{
         pixels::{PixelDecoder, Values},
+        score::TruthColumn,
         target::{TargetModel, Unperturbed},
     },
     object_tasks::{ObjectTask, ObjectTasks, Sample},
@@ -59,9 +60,13 @@ use crate::{
 pub struct OnePixel {
     /// The label of the score whose model is attacked, on the image that it scores.
     pub score: String,
-    /// The text column with the true class.
+    /// The column with the true class: text, or integers that count the classes of the model from 0.
     #[serde(default = "label")]
     pub truth: String,
+    /// The classes in the order of the integers of `truth`, where that is not the order of the model: all classes of the model, and
+    /// others that the truth has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub truth_classes: Option<Vec<String>>,
     /// The default values of the search settings below: those of the paper, or those of scipy.
     #[serde(default)]
     pub preset: Preset,
@@ -138,6 +143,7 @@ impl OnePixel {
         Self {
             score: score.into(),
             truth: label(),
+            truth_classes: None,
             preset: Default::default(),
             target: Default::default(),
             pixels: one(),
@@ -213,7 +219,7 @@ impl Settings<dyn Monitor> for OnePixel {
             return Err(mistakes);
         }
         let sample = Sample { fraction: self.sample, limit: self.limit };
-        let target_model = TargetModel::new(&self.score, &self.truth);
+        let target_model = TargetModel::new(&self.score, TruthColumn::new(&self.truth, self.truth_classes.as_deref()));
         let task = OnePixelTask { label: label.to_owned(), settings: self, target_model, bound: None };
         Ok(Box::new(ObjectTasks::new(Self::NAME, label, task, sample)))
     }

@@ -20,6 +20,7 @@ use self::table::{DropMap, PixelMapRow, table};
 use super::{
     kit::{
         pixels::{PixelDecoder, Values},
+        score::TruthColumn,
         target::{TargetModel, Unperturbed},
     },
     object_tasks::{ObjectTask, ObjectTasks, Sample},
@@ -44,9 +45,13 @@ const RESCORED_BATCH: usize = 64;
 pub struct PixelMap {
     /// The label of the score whose model is queried, on the image that it scores.
     pub score: String,
-    /// The text column with the true class.
+    /// The column with the true class: text, or integers that count the classes of the model from 0.
     #[serde(default = "label")]
     pub truth: String,
+    /// The classes in the order of the integers of `truth`, where that is not the order of the model: all classes of the model, and
+    /// others that the truth has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub truth_classes: Option<Vec<String>>,
     /// The values that a pixel may get.
     #[serde(default)]
     pub values: Values,
@@ -68,6 +73,7 @@ impl PixelMap {
         Self {
             score: score.into(),
             truth: label(),
+            truth_classes: None,
             values: Default::default(),
             levels: None,
             limit,
@@ -108,7 +114,7 @@ impl Settings<dyn Monitor> for PixelMap {
             return Err(mistakes);
         }
         let sample = Sample { fraction: None, limit: Some(self.limit) };
-        let target_model = TargetModel::new(&self.score, &self.truth);
+        let target_model = TargetModel::new(&self.score, TruthColumn::new(&self.truth, self.truth_classes.as_deref()));
         let task = PixelMapTask { label: label.to_owned(), settings: self, target_model, bound: None };
         Ok(Box::new(ObjectTasks::new(Self::NAME, label, task, sample)))
     }

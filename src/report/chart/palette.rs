@@ -44,10 +44,19 @@ pub(in crate::report) const fn series(index: usize) -> RGBColor {
     SERIES[index % SERIES.len()]
 }
 
-/// The colour of a class: fixed for the classes of arXiv 2112.14299, by index for others.
+/// The colour of a class: fixed for the classes of arXiv 2112.14299, by index for others. After the colours of series come lighter
+/// and darker ones: Galaxy10 has ten classes.
 pub(in crate::report) fn class(name: &str, index: usize) -> RGBColor {
     let known = CLASSES.iter().find(|(known, _)| *known == name);
-    known.map_or_else(|| series(index), |(_, colour)| *colour)
+    let towards = [None, Some(255), Some(0)][index / SERIES.len() % 3];
+    let mix = |channel: u8, end: u8| u8::midpoint(channel, end);
+    known.map_or_else(
+        || match (series(index), towards) {
+            (colour, None) => colour,
+            (RGBColor(red, green, blue), Some(end)) => RGBColor(mix(red, end), mix(green, end), mix(blue, end)),
+        },
+        |(_, colour)| *colour,
+    )
 }
 
 /// `#RRGGBB`.
@@ -99,6 +108,8 @@ mod tests {
         let colours = ["spiral", "elliptical", "merger"].map(|name| hex(class(name, 0)).to_lowercase());
         assert_eq!(colours, ["#ffa600", "#bc5090", "#003f5c"]);
         assert_eq!(class("quasar", 1), series(1));
+        let colours: std::collections::HashSet<String> = (0..18).map(|index| hex(class("quasar", index))).collect();
+        assert_eq!(colours.len(), 18);
     }
 
     #[test]

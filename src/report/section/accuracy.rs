@@ -2,13 +2,14 @@
 
 use super::{Context, SectionItem, curves, distinct, quoted};
 use crate::{
+    batch::metadata_names,
     error::Result,
     report::chart::{
         axis::ChartAxis,
         marks::{Mark, MarkStyle},
         palette::series,
         panel::{ChartLayer, ChartShape, Panel, draw},
-        small_multiples::{ConfusionMatrix, confusion_matrices},
+        small_multiples::{ClassLabels, ConfusionMatrix, confusion_matrices},
     },
 };
 
@@ -64,8 +65,7 @@ fn confusion(context: &Context<'_>, label: &str) -> Result<Option<SectionItem>> 
     if result.is_empty() {
         return Ok(None);
     }
-    let classes = result.field("confusion")?.metadata().get("classes").cloned().unwrap_or_default();
-    let classes: Vec<String> = classes.split(',').map(str::to_owned).collect();
+    let classes = metadata_names(result.field("confusion")?.metadata().get("classes").map_or("", String::as_str));
     let mut matrices: Vec<ConfusionMatrix> = Vec::new();
     for (score, line) in result.strings("score")?.into_iter().zip(result.lists("confusion")?) {
         let (Some(score), Some(line)) = (score, line) else { continue };
@@ -75,9 +75,15 @@ fn confusion(context: &Context<'_>, label: &str) -> Result<Option<SectionItem>> 
             None => matrices.push(ConfusionMatrix { title: score, counts: vec![line] }),
         }
     }
-    let caption = "Objects by true class (rows) and predicted class (columns). Shades and percentages are fractions of the true class.";
+    let labels = ClassLabels::of(&classes);
+    let mut caption = "Objects by true class (rows) and predicted class (columns). Shades and percentages are fractions of the true class."
+        .to_owned();
+    if labels.are_numbered {
+        let names: Vec<String> = classes.iter().enumerate().map(|(i, name)| format!("{i} {name}")).collect();
+        caption = format!("{caption} The classes are: {}.", names.join("; "));
+    }
     let (name, title) = (format!("{label}-confusion"), format!("Confusion matrix: {label}"));
-    SectionItem::figure(name, title, caption, &result, confusion_matrices(&matrices, &classes)?).map(Some)
+    SectionItem::figure(name, title, &caption, &result, confusion_matrices(&matrices, &labels)?).map(Some)
 }
 
 fn windows(context: &Context<'_>, label: &str) -> Result<Option<SectionItem>> {

@@ -2,6 +2,7 @@
 
 use super::{Context, SectionItem, quoted};
 use crate::{
+    batch::metadata_names,
     error::Result,
     report::chart::{
         data_url::indexed,
@@ -27,8 +28,8 @@ pub(super) fn items(context: &Context<'_>, label: &str) -> Result<Vec<SectionIte
     }
     let field = result.field("window")?;
     let metadata = |key: &str| field.metadata().get(key).map(String::as_str);
-    let names: Vec<&str> = metadata("classes").unwrap_or_default().split(',').collect();
-    let classes: Vec<_> = names.iter().enumerate().map(|(i, name)| ((*name).to_owned(), class(name, i))).collect();
+    let names = metadata_names(metadata("classes").unwrap_or_default());
+    let classes: Vec<_> = names.iter().enumerate().map(|(i, name)| (name.clone(), class(name, i))).collect();
     let colours: Vec<_> = classes.iter().map(|(_, colour)| *colour).collect();
     let extent = metadata("extent").and_then(|extent| extent.parse().ok()).unwrap_or(1.1);
     let (id, truth) = (result.strings("object_id")?, result.strings("label_true")?);

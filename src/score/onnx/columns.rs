@@ -9,7 +9,7 @@ use arrow::{
 
 use super::ScoredModel;
 use crate::{
-    batch::{list_column, list_type},
+    batch::{list_column, list_type, metadata_list},
     card::Head,
     error::Result,
     stage::ModelOutputs,
@@ -37,7 +37,7 @@ impl ScoreColumns {
         let ScoredModel { head, names, answers, has_errors, latent_length, image, path, digest, no_head } = model;
         let (head, latent_length, has_errors) = (*head, *latent_length, *has_errors);
         let entry = |key: &str, value: &str| (key.to_owned(), value.to_owned());
-        let joined = names.join(",");
+        let joined = metadata_list(names);
         let named = entry(if head.classifies() { "classes" } else { "names" }, &joined);
         let origin = || [entry("image", image), entry("model", path), entry("head", head.name())];
         let list = |suffix: &str, length: usize| Field::new(format!("{label}_{suffix}"), list_type(length), false);

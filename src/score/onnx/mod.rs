@@ -26,7 +26,11 @@ use arrow::{
 use prost::bytes::Bytes;
 use serde_json::json;
 
-use self::{columns::ScoreColumns, graph_use::GraphUse, rows::ModelRows};
+use self::{
+    columns::ScoreColumns,
+    graph_use::GraphUse,
+    rows::{BoundImage, ModelRows, RowNumbers},
+};
 pub use self::{
     proposal::{CardProposal, propose_card},
     settings::{CardSource, Device, Onnx},
@@ -146,7 +150,7 @@ impl OnnxScorer {
         card: &Card,
         layout: ImageLayout,
         input: &Schema,
-    ) -> Result<(Vec<(String, ImageLayout)>, Option<String>), Vec<Diagnostic>> {
+    ) -> Result<(Vec<BoundImage>, Option<String>), Vec<Diagnostic>> {
         let Onnx { image, images, any_stretch, .. } = &self.settings;
         let mut mismatches = Vec::new();
         let mut domain = None;
@@ -290,7 +294,7 @@ impl Scorer for OnnxScorer {
 
     fn score(&self, batch: RecordBatch, rejects: &mut Rejects) -> Result<RecordBatch> {
         let BoundModel { rows, columns, .. } = self.bound()?;
-        let (numbers, mut bad) = rows.read(&batch)?;
+        let RowNumbers { numbers, mut bad } = rows.read(&batch)?;
         let outputs = self.loaded()?.evaluate(&numbers)?;
         bad.extend((0..batch.num_rows()).filter_map(|row| Some((row, columns.bad_output(row, &outputs)?))));
         // What is not finite has no equal.

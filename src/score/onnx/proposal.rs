@@ -32,11 +32,8 @@ pub struct CardProposal {
 pub fn propose_card(path: &Path) -> Result<CardProposal> {
     let unusable = |reason: String| Error::data(format!("no card fits the model `{}`: {reason}", path.display()));
     // Says what a file is that is not a model.
-    match ModelFile::read(path) {
-        Err(error @ (CardError::Read { .. } | CardError::NotOnnx { .. })) => {
-            return Err(Error::data(error.to_string()));
-        }
-        _ => {}
+    if let Err(error @ (CardError::Read { .. } | CardError::NotOnnx { .. })) = ModelFile::read(path) {
+        return Err(Error::data(error.to_string()));
     }
     let bytes = fs::read(path).map_err(|error| unusable(error.to_string()))?;
     let graph = ModelGraph::read(bytes.into()).map_err(unusable)?;

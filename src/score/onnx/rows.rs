@@ -15,11 +15,22 @@ use crate::{
     stats::finite::first_non_finite,
 };
 
+/// An image column, and its layout.
+pub(super) type BoundImage = (String, ImageLayout);
+
 /// What a row consists of, in the order of the model's inputs.
 pub(super) struct ModelRows {
     /// The image columns and their layouts.
-    images: Vec<(String, ImageLayout)>,
+    images: Vec<BoundImage>,
     columns: Vec<ScaledColumn>,
+}
+
+/// The numbers of some rows.
+pub(super) struct RowNumbers<'a> {
+    /// All rows, one after another.
+    pub(super) numbers: Cow<'a, [f32]>,
+    /// The rows that cannot be used, and why.
+    pub(super) bad: Vec<(usize, String)>,
 }
 
 /// A column of numbers, as (x - mean) / std.
@@ -35,7 +46,7 @@ impl ModelRows {
     /// # Errors
     /// Columns that are missing or do not hold numbers.
     pub(super) fn bind(
-        images: Vec<(String, ImageLayout)>,
+        images: Vec<BoundImage>,
         card: &Card,
         renamed: impl Fn(&str) -> String,
         input: &Schema,
@@ -67,8 +78,8 @@ impl ModelRows {
         self.columns.iter().map(|column| column.column.as_str())
     }
 
-    /// The numbers of all rows, and the rows that cannot be used.
-    pub(super) fn read<'a>(&self, batch: &'a RecordBatch) -> Result<(Cow<'a, [f32]>, Vec<(usize, String)>)> {
+    /// The numbers of all rows.
+    pub(super) fn read<'a>(&self, batch: &'a RecordBatch) -> Result<RowNumbers<'a>> {
         let mut bad = Vec::new();
         let mut images = Vec::new();
         for (column, layout) in &self.images {
@@ -82,7 +93,7 @@ impl ModelRows {
             images.push(found);
         }
         if self.is_one_image() {
-            return Ok((Cow::Borrowed(images[0].pixels), bad));
+            return Ok(RowNumbers { numbers: Cow::Borrowed(images[0].pixels), bad });
         }
         let columns: Vec<Vec<f32>> =
             self.columns.iter().map(|column| column.read(batch, &mut bad)).collect::<Result<_>>()?;
@@ -94,7 +105,7 @@ impl ModelRows {
             }
             numbers.extend(columns.iter().map(|column| column[row]));
         }
-        Ok((Cow::Owned(numbers), bad))
+        Ok(RowNumbers { numbers: Cow::Owned(numbers), bad })
     }
 }
 

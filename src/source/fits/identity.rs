@@ -7,7 +7,8 @@ use std::{
 
 use super::{Catalogue, Fits, objects::FileRow, plan::headers_of};
 use crate::{
-    fits,
+    error::{Code, Diagnostic},
+    fits::{self, CardValue, Header},
     io::{digest, paths::NamedFile},
 };
 
@@ -100,15 +101,54 @@ impl UnnamedRow<'_> {
             false => format!("{name}[{hdus}]{entry}"),
             true => origin_in_files(file, &found.hdus),
         };
-        // The primary header names the file, so it cannot name one of several objects.
-        let mut headers = headers_of(file, found).take(if found.shares_file { 1 } else { 2 });
-        let named = key.and_then(|key| headers.find_map(|header| header.text(key)));
+        let named = key.and_then(|key| identity_in(naming_headers(file, found), key)).and_then(Result::ok);
         let by_header = named.is_some();
         let id = named.map(|named| named + &entry).unwrap_or_else(|| match found.shares_file {
             true => format!("{file_id}[{hdus}]{entry}"),
             false => (*file_id).to_owned(),
         });
         RowIdentity { id, origin, by_header }
+    }
+}
+
+/// The headers that may name an object. The primary header names the file, so it cannot name one of several objects.
+pub(super) fn naming_headers<'a>(
+    file: &'a fits::FitsFile,
+    found: &FileRow,
+) -> impl Iterator<Item = &'a Header> + use<'a> {
+    headers_of(file, found).take(if found.shares_file { 1 } else { 2 })
+}
+
+/// The identity in the first of some headers that has a key. A float cannot be one, as digits of it may be lost: the error.
+pub(super) fn identity_in<'a>(
+    mut headers: impl Iterator<Item = &'a Header>,
+    key: &str,
+) -> Option<Result<String, FloatIdentity>> {
+    headers.find_map(|header| match header.get(key) {
+        Some(CardValue::Real(value)) => Some(Err(FloatIdentity { key: key.to_owned(), value })),
+        _ => header.text(key).map(Ok),
+    })
+}
+
+/// A float where a header should have an identity.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct FloatIdentity {
+    key: String,
+    value: f64,
+}
+
+impl FloatIdentity {
+    /// The reason why the object cannot be used.
+    pub(super) fn reason(&self) -> String {
+        let Self { key, value } = self;
+        format!("identities are floats: key `{key}` is `{value:e}`, and digits may be lost above 2^53")
+    }
+
+    /// The mistake in a setting that names the key.
+    pub(super) fn diagnostic(&self, setting: &str, file: &str) -> Diagnostic {
+        let message = format!("`{file}`: {}", self.reason());
+        let help = "write them as integers or text, or name another key";
+        Diagnostic::at(setting, Code::WrongColumn, message).help(help)
     }
 }
 

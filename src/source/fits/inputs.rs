@@ -8,7 +8,7 @@ use std::{
 use super::{
     Bands, Fits, Layout,
     bands::{band_of, quoted},
-    identity::{FileIds, without_ending},
+    identity::{FileIds, identity_in, without_ending},
     image_hdus::ImageHdus,
 };
 use crate::{
@@ -152,9 +152,9 @@ fn place(settings: &Fits, bands: &Bands, file: &NamedFile) -> Result<Option<(Str
             let file = fits::FitsFile::open_headers(&file.path, &settings.limits()).map_err(|error| error.reason())?;
             let images = ImageHdus::of(file.hdus(), settings, None)?.images;
             let headers = || images.iter().take(1).chain([&0]).filter_map(|hdu| file.hdus().get(*hdu));
-            let object = headers().find_map(|hdu| hdu.header.text(key));
-            let object =
-                object.ok_or_else(|| format!("has no key `{}`, which tells objects apart", key.escape_debug()))?;
+            let object = identity_in(headers().map(|hdu| &hdu.header), key)
+                .ok_or_else(|| format!("has no key `{}`, which tells objects apart", key.escape_debug()))?;
+            let object = object.map_err(|float| float.reason())?;
             let band = headers().find_map(|hdu| band_of(&hdu.header, false)).ok_or("has no key with its band")?;
             Ok(bands.index_of(&band).map(|band| (object, band)))
         }

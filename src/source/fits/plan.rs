@@ -10,7 +10,9 @@ use super::{
     catalogue::LoadedCatalogue,
     description::{Description, describe, unit_in_words},
     header_columns::KeyValues,
-    identity::{FirstObject, FirstObjects, SeenIds, UnnamedRow, header_key, identifying_key},
+    identity::{
+        FirstObject, FirstObjects, SeenIds, UnnamedRow, header_key, identifying_key, identity_in, naming_headers,
+    },
     inputs::Inputs,
     objects::{FileRow, FileRows, ObjectPlanes},
     row_pixels::pads,
@@ -79,6 +81,9 @@ impl FitsPlan {
             if column.kind == DataType::Null {
                 column.kind = values.data_type();
             }
+        }
+        if let Some(mistake) = first_rows.float_identity.take() {
+            return Err(vec![mistake]);
         }
         let (id_key, report) = identifying_key(&settings, &first_rows.objects);
         if let Some(report) = &report {
@@ -184,13 +189,15 @@ struct FirstRows {
     /// The values of the header columns, in their order.
     values: Vec<KeyValues>,
     objects: FirstObjects,
+    /// The first float where a header should have an identity.
+    float_identity: Option<Diagnostic>,
     /// Whether they are all objects of the run.
     are_all: bool,
 }
 
 impl Default for FirstRows {
     fn default() -> Self {
-        Self { values: Vec::new(), objects: FirstObjects::default(), are_all: true }
+        Self { values: Vec::new(), objects: FirstObjects::default(), float_identity: None, are_all: true }
     }
 }
 
@@ -228,8 +235,18 @@ impl ProbedInput<'_> {
                 first.objects.add(FirstObject {
                     by_file: unnamed.identify(None).id,
                     by_key: unnamed.identify(Some(&key)),
-                    header_key: headers_of(&file, &row).find_map(|header| header.text(header_key?)),
+                    header_key: header_key
+                        .and_then(|key| identity_in(headers_of(&file, &row), key))
+                        .and_then(Result::ok),
                 });
+                if first.float_identity.is_none() {
+                    let own = settings.id.as_ref().and_then(|key| identity_in(naming_headers(&file, &row), key));
+                    let own = own.and_then(Result::err).map(|float| float.diagnostic("id", &name));
+                    let joined = header_key.and_then(|key| identity_in(headers_of(&file, &row), key));
+                    let joined = joined.and_then(Result::err);
+                    let joined = joined.map(|float| float.diagnostic("catalogue.header_key", &name));
+                    first.float_identity = own.or(joined);
+                }
                 for (column, values) in columns.iter().zip(&mut first.values) {
                     values.add(headers_of(&file, &row).find_map(|header| header.get(&column.key)));
                 }

@@ -3,6 +3,7 @@
 use super::{
     angle::Coordinate,
     header_columns::{not_null, typed_value},
+    identity::{identity_in, naming_headers},
     null_words::is_null_word,
     objects::FileRow,
     plan::{FitsPlan, headers_of},
@@ -36,11 +37,18 @@ impl RowKeys {
         };
         let headers = plan.columns.iter().map(|column| typed_value(column, value(&column.key)));
         let header_key = settings.catalogue.as_ref().and_then(|catalogue| catalogue.header_key.as_ref());
+        let looked_up = header_key.and_then(|key| identity_in(headers_of(file, found), key)).transpose();
+        let looked_up = looked_up.map_err(|float| float.reason())?;
+        let own = |key: &String| identity_in(naming_headers(file, found), key);
+        if let Some(Err(float)) = settings.id.as_ref().and_then(own) {
+            return Err(float.reason());
+        }
         let joined = plan.catalogue.as_ref().and_then(|catalogue| match header_key {
-            Some(key) => catalogue.row(&text(key)?),
+            Some(_) => catalogue.row(looked_up.as_ref()?),
             None => catalogue.row(id).or_else(|| {
                 // Only an id that comes from a path has folders.
-                let by_header = plan.id_key.as_ref().and_then(text).is_some();
+                let named = |key: &String| identity_in(headers_of(file, found), key);
+                let by_header = plan.id_key.as_ref().and_then(named).is_some_and(|named| named.is_ok());
                 catalogue.row(plan.inputs.ids().stem_of(id).filter(|_| !by_header)?)
             }),
         });

@@ -41,12 +41,15 @@ impl ColumnMapping {
         };
         let key = if settings.object_id.is_some() { "object_id" } else { "" };
         let identity = settings.object_id.clone().unwrap_or_else(|| OBJECT_ID.into());
-        look_up(key, &identity);
+        let found = look_up(key, &identity);
         for name in settings.columns.iter().flatten() {
             look_up("columns", name);
         }
         let declared: Vec<(&String, &ImageColumn, Option<&Field>)> =
             settings.images.iter().map(|(name, image)| (name, image, look_up("images", name))).collect();
+        if let Some(mistake) = found.and_then(|field| batch::identity_mistake(&identity, field.data_type())) {
+            diagnostics.push(Diagnostic::at(key, Code::WrongColumn, mistake).help(batch::IDENTITY_HELP));
+        }
         let mut images = BTreeMap::new();
         for (name, image, field) in declared {
             match field.map(|field| image.layout(field)) {
@@ -95,6 +98,11 @@ impl ColumnMapping {
         for field in self.schema.fields() {
             let Some(name) = self.column_in_file(field) else { continue };
             let found = file.field_with_name(name).map_err(|_| differs(format!("has no column `{name}`")))?;
+            if let Some(mistake) =
+                batch::identity_mistake(name, found.data_type()).filter(|_| field.name() == OBJECT_ID)
+            {
+                return Err(Error::data(format!("`{}`: {mistake}: {}", path.display(), batch::IDENTITY_HELP)));
+            }
             match self.images.get(name) {
                 Some(expected) if layout_of(found).is_some_and(|layout| layout != *expected) => {
                     return Err(differs(format!("has images of another layout in `{name}`")));
@@ -140,10 +148,13 @@ fn is_text(kind: &DataType) -> bool {
     matches!(kind, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
 }
 
-/// The field with plain utf8 for every type of text, and for a label that is a dictionary.
+/// The field with plain utf8 for every type of text, and for a label that is a dictionary with plain values.
 fn plain(field: &Field) -> Field {
-    let is_label = field.name() == batch::LABEL && matches!(field.data_type(), DataType::Dictionary(..));
-    if is_text(field.data_type()) || is_label { field.clone().with_data_type(DataType::Utf8) } else { field.clone() }
+    let kind = match field.data_type() {
+        DataType::Dictionary(_, values) if field.name() == batch::LABEL => values,
+        kind => kind,
+    };
+    field.clone().with_data_type(if is_text(kind) { DataType::Utf8 } else { kind.clone() })
 }
 
 /// The metadata of a field of the file, replaced by that of the image where both have a key.

@@ -8,6 +8,7 @@ use arrow::{
 };
 
 use crate::{
+    batch::metadata_list,
     error::Result,
     morphology::{Class, Morphology, bulge_statistic, merger_statistic},
 };
@@ -50,7 +51,7 @@ impl MorphologyColumns {
 
     /// The fields, band after band.
     pub(super) fn fields(&self) -> Vec<Field> {
-        let classes = Class::ALL.map(Class::name).join(",");
+        let classes = metadata_list(&Class::ALL.map(Class::name));
         let class_metadata = [("classes".to_owned(), classes), ("image".to_owned(), self.image.clone())];
         let band_fields = |prefix: &String| {
             let dictionary = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));

@@ -3,13 +3,17 @@
 use std::{fs::File, path::Path, sync::Arc, time::Instant};
 
 use arrow::{
-    array::{ArrayRef, Float32Builder, Int64Array, ListBuilder, RecordBatch, StringArray},
+    array::{
+        ArrayRef, AsArray, Float32Builder, Float64Array, Int64Array, ListBuilder, RecordBatch, StringArray, UInt64Array,
+    },
     compute::concat_batches,
-    datatypes::{DataType, Field, Schema},
+    datatypes::{DataType, Field, Int64Type, Schema},
 };
 use lucarne::{
     batch::{ImageLayout, Images, Unit},
     engine::{EngineSettings, RunOptions, Stop, run},
+    pipeline::Pipeline,
+    query::Run,
     source::parquet::{ImageColumn, Parquet},
     stage::{Read, Reject, RunContext, Settings, Source},
 };
@@ -180,6 +184,118 @@ fn reports_mistakes_without_reading_rows() {
     let no_run = mistakes(Parquet { run: Some(run.clone()), ..Parquet::default() });
     let expected = format!("[missing-file] `{run}` is not a run directory with a table `objects` (at `run`)");
     assert!(no_run[0].starts_with(&expected), "{no_run:?}");
+}
+
+fn write_columns(path: &Path, columns: Vec<(&str, ArrayRef)>) {
+    let rows = RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, column)| (name, column, true)));
+    let rows = rows.unwrap();
+    let mut writer = ArrowWriter::try_new(File::create(path).unwrap(), rows.schema(), None).unwrap();
+    writer.write(&rows).unwrap();
+    writer.close().unwrap();
+}
+
+#[test]
+fn identities_keep_every_digit_and_floats_are_refused() {
+    let dir = tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    let settings = |name: &str| Parquet {
+        paths: vec![path(name).to_str().unwrap().to_owned()],
+        object_id: Some("id".into()),
+        ..Parquet::default()
+    };
+    let long = ["400000000000000123", "18446744073709551615"];
+    let signed: ArrayRef = Arc::new(Int64Array::from(vec![400_000_000_000_000_123, i64::MIN]));
+    let unsigned: ArrayRef = Arc::new(UInt64Array::from(vec![400_000_000_000_000_123, u64::MAX]));
+    write_columns(&path("signed.parquet"), vec![("id", signed)]);
+    write_columns(&path("unsigned.parquet"), vec![("id", unsigned.clone())]);
+    let ids = |name: &str| {
+        let (rows, _) = read(bound(settings(name)).as_ref(), 8, 0);
+        [0, 1].map(|row| lucarne::batch::object_id(&rows, row).unwrap().to_owned())
+    };
+    assert_eq!(ids("signed.parquet"), [long[0], "-9223372036854775808"]);
+    assert_eq!(ids("unsigned.parquet"), long);
+
+    // To SQL, through a run.
+    let document = format!(
+        "source: {{ parquet: {{ paths: ['{}'], object_id: id }} }}\nsink: {{ objects: {{ parquet: {{}} }} }}",
+        path("unsigned.parquet").display()
+    );
+    Pipeline::from_yaml(document).run(path("run")).unwrap();
+    let query = format!("select count(*) as n from objects where object_id in ('{}', '{}')", long[0], long[1]);
+    let found = Run::open(&path("run")).unwrap().query(&query).unwrap().next().unwrap().unwrap();
+    assert_eq!(found["n"].as_primitive::<Int64Type>().value(0), 2);
+
+    let floats: ArrayRef = Arc::new(Float64Array::from(vec![Some(4e17), None]));
+    write_columns(&path("floats.parquet"), vec![("id", floats)]);
+    let mistakes = settings("floats.parquet").build("source").and_then(|mut source| source.bind()).unwrap_err();
+    assert_eq!(mistakes.len(), 1);
+    assert_eq!(
+        mistakes[0].to_string(),
+        "[wrong-column] identities are float64 in column `id`: digits may be lost above 2^53 (at `object_id`); \
+         help: write them as integers or text; pandas makes floats of integers beside a missing value"
+    );
+
+    // A later file of floats, as pandas writes the one with a gap.
+    std::fs::remove_file(path("signed.parquet")).unwrap();
+    std::fs::rename(path("unsigned.parquet"), path("a.parquet")).unwrap();
+    let source = bound(Parquet {
+        paths: vec![
+            path("a.parquet").to_str().unwrap().to_owned(),
+            path("floats.parquet").to_str().unwrap().to_owned(),
+        ],
+        object_id: Some("id".into()),
+        ..Parquet::default()
+    });
+    let error = source.open(&source.splits().unwrap()[1], 0).err().unwrap().to_string();
+    let expected = format!("`{}`: identities are float64 in column `id`", path("floats.parquet").display());
+    assert!(error.starts_with(&expected), "{error}");
+}
+
+#[test]
+fn labels_are_integers_where_the_file_has_integers() {
+    let dir = tempdir().unwrap();
+    let path = dir.path().join("labels.parquet");
+    let ids: ArrayRef = Arc::new(StringArray::from(vec!["a", "b"]));
+    let numbers: ArrayRef = Arc::new(Int64Array::from(vec![2, 0]));
+    let dictionary = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Int64));
+    for kind in [DataType::Int64, dictionary] {
+        let label = arrow::compute::cast(&numbers, &kind).unwrap();
+        write_columns(&path, vec![("object_id", ids.clone()), ("label", label)]);
+        let (rows, _) = read(
+            bound(Parquet { paths: vec![path.to_str().unwrap().to_owned()], ..Parquet::default() }).as_ref(),
+            8,
+            0,
+        );
+        assert_eq!(rows["label"].as_primitive::<Int64Type>().values()[..], [2, 0], "{kind}");
+    }
+}
+
+#[test]
+fn images_of_an_earlier_version_are_read() {
+    let dir = tempdir().unwrap();
+    let path = dir.path().join("old.parquet");
+    let layout = ImageLayout::new(["g", "r", "i"], 1, 2, Unit::Electron)
+        .with_pixel_scale(0.2)
+        .with_electrons_per_njy(vec![30.0, 40.5, 1e-3]);
+    let field = layout.field("image");
+    let mut metadata = field.metadata().clone();
+    // Lists had commas between their items.
+    metadata.extend(
+        [("bands", "g,r,i"), ("electrons_per_njy", "30,40.5,0.001")].map(|(k, v)| (k.to_owned(), v.to_owned())),
+    );
+    let old = field.with_metadata(metadata);
+    let ids: ArrayRef = Arc::new(StringArray::from(vec!["a"]));
+    let schema = Arc::new(Schema::new(vec![Field::new("object_id", DataType::Utf8, false), old]));
+    let pixels = lucarne::batch::list_column(vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0], 6).unwrap();
+    let rows = RecordBatch::try_new(schema.clone(), vec![ids, pixels]).unwrap();
+    let mut writer = ArrowWriter::try_new(File::create(&path).unwrap(), schema, None).unwrap();
+    writer.write(&rows).unwrap();
+    writer.close().unwrap();
+    let source = bound(Parquet { paths: vec![path.to_str().unwrap().to_owned()], ..Parquet::default() });
+    let (rows, _) = read(source.as_ref(), 8, 0);
+    assert_eq!(Images::of(&rows, "image").unwrap().layout, layout);
+    // As it is written from here on.
+    assert_eq!(rows.schema().field_with_name("image").unwrap().metadata()["bands"], r#"["g","r","i"]"#);
 }
 
 #[test]

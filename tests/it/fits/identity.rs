@@ -3,12 +3,13 @@
 use std::{fs, path::Path};
 
 use lucarne::{
+    error::Code,
     fits::{CardValue, Writer},
     pipeline::Pipeline,
-    source::fits::Fits,
+    source::fits::{Catalogue, Fits},
 };
 
-use super::{key, read, source::strings, text};
+use super::{key, read, read_in_batches, source::strings, text};
 
 fn write(path: &Path, keys: &[(String, CardValue)]) {
     let mut file = Writer::new();
@@ -49,6 +50,43 @@ fn integers_beyond_64_bits_are_whole_ids() {
     let rows = read(settings).rows;
     for column in ["object_id", "spec"] {
         assert_eq!(strings(&rows, column), expected.map(|id| Some(id.to_owned())));
+    }
+}
+
+#[test]
+fn floats_are_not_identities() {
+    let folder = tempfile::tempdir().unwrap();
+    let float = ("SPECOBJ".to_owned(), CardValue::Real(4.00000000000001e17));
+    let at = |number: usize| folder.path().join(format!("{number:03}.fits"));
+    write(&at(0), &[("SPECOBJ".to_owned(), CardValue::Integer(400_000_000_000_000_123))]);
+    write(&at(1), std::slice::from_ref(&float));
+    let table = folder.path().join("objects.csv");
+    fs::write(&table, "id,class\n400000000000000123,spiral\n").unwrap();
+    let by_key = Fits { id: Some("SPECOBJ".into()), ..Fits::new([text(folder.path())]) };
+    let catalogue = Catalogue::new(&text(&table), "id", [("label", "class")]);
+    let looked_up = Catalogue { header_key: Some("SPECOBJ".into()), ..catalogue };
+    let by_catalogue = Fits { catalogue: Some(looked_up), ..Fits::new([text(folder.path())]) };
+    for (settings, setting) in [(&by_key, "id"), (&by_catalogue, "catalogue.header_key")] {
+        let found = &read_in_batches(settings.clone(), 8).err().unwrap()[0];
+        assert_eq!((found.code, found.path.join(".")), (Code::WrongColumn, setting.to_owned()));
+        assert!(
+            found.message.contains("001.fits`: identities are floats: key `SPECOBJ` is `4.0000000000000"),
+            "{found}"
+        );
+        assert_eq!(found.help.as_deref(), Some("write them as integers or text, or name another key"));
+    }
+    // A key that nobody named does not identify objects where it is a float.
+    write(&at(1), &[("OBJECT".to_owned(), CardValue::Real(7.5))]);
+    assert_eq!(ids(Fits::new([text(folder.path())])), ["000", "001"]);
+    // Files beyond the first ones are not looked at before they are read.
+    for number in 1..70 {
+        write(&at(number), &[("SPECOBJ".to_owned(), CardValue::Integer(number as i64))]);
+    }
+    write(&at(70), &[float]);
+    for settings in [by_key, by_catalogue] {
+        let output = read(settings);
+        assert_eq!((output.rows.num_rows(), output.rejects.len()), (70, 1));
+        assert!(output.rejects[0].reason.starts_with("identities are floats: key `SPECOBJ`"));
     }
 }
 

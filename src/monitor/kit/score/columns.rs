@@ -7,7 +7,7 @@ use arrow::{
 };
 
 use crate::{
-    batch::ImageLayout,
+    batch::{ImageLayout, metadata_names},
     error::{Code, Diagnostic, Result},
 };
 
@@ -31,7 +31,7 @@ pub(crate) fn classes_of(input: &Schema, score: &str) -> Option<Vec<String>> {
     let field: &Field = input.field_with_name(&class_column(score)).ok()?;
     let dictionary = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
     let classes = field.metadata().get("classes").filter(|_| *field.data_type() == dictionary)?;
-    Some(classes.split(',').map(str::to_owned).collect())
+    Some(metadata_names(classes))
 }
 
 /// The image column that a score reads, and its layout.
@@ -80,19 +80,8 @@ pub(crate) fn list_length(input: &Schema, column: &str) -> Option<usize> {
     }
 }
 
-/// A diagnostic unless a column holds text.
-pub(crate) fn needs_text(input: &Schema, key: &str, column: &str) -> Option<Diagnostic> {
-    match input.field_with_name(column) {
-        Ok(field) if is_text(field.data_type()) => None,
-        found => {
-            let found = found.map_or_else(|_| "missing".to_owned(), |field| field.data_type().to_string());
-            Some(Diagnostic::at(key, Code::WrongColumn, format!("`{key}` takes a text column, `{column}` is {found}")))
-        }
-    }
-}
-
 /// Whether a type is text, dictionaries of text included.
-fn is_text(data_type: &DataType) -> bool {
+pub(super) fn is_text(data_type: &DataType) -> bool {
     match data_type {
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => true,
         DataType::Dictionary(_, value) => is_text(value),
@@ -122,7 +111,7 @@ mod tests {
         };
         let dictionary = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
         let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
-        let class = [pair("classes", "spiral,merger"), pair("image", "y10"), pair("model", "m.onnx")];
+        let class = [pair("classes", r#"["spiral","merger, late"]"#), pair("image", "y10"), pair("model", "m.onnx")];
         Schema::new(vec![
             layout.field("y10"),
             Field::new("a_class", dictionary.clone(), false).with_metadata(class.into()),
@@ -136,7 +125,7 @@ mod tests {
     #[test]
     fn reads_classes_image_model_and_lengths_from_the_columns_of_a_score() {
         let input = input();
-        assert_eq!(classes_of(&input, "a"), Some(vec!["spiral".to_owned(), "merger".to_owned()]));
+        assert_eq!(classes_of(&input, "a"), Some(vec!["spiral".to_owned(), "merger, late".to_owned()]));
         assert_eq!((classes_of(&input, "b"), classes_of(&input, "c"), classes_of(&input, "d")), (None, None, None));
         let (image, layout) = image_of(&input, "score", "a").expect("an image");
         assert_eq!((image.as_str(), layout.height, layout.width), ("y10", 2, 3));
@@ -145,14 +134,5 @@ mod tests {
         assert_eq!((model_of(&input, "a_class"), model_of(&input, "b_class")), (Some("m.onnx"), None));
         assert_eq!((latent_size(&input, "a"), probabilities_of(&input, "a")), (Some(5), Some(2)));
         assert_eq!((latent_size(&input, "b"), list_length(&input, "a_class")), (None, None));
-    }
-
-    #[test]
-    fn text_columns_are_text_in_any_encoding() {
-        let input = input();
-        assert!(needs_text(&input, "truth", "c_class").is_none() && needs_text(&input, "truth", "a_class").is_none());
-        let why = |column: &str| needs_text(&input, "truth", column).expect("a diagnostic").message;
-        assert!(why("a_latent").starts_with("`truth` takes a text column, `a_latent` is FixedSizeList"));
-        assert_eq!(why("x"), "`truth` takes a text column, `x` is missing");
     }
 }

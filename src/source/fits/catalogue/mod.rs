@@ -47,7 +47,8 @@ pub struct Catalogue {
     #[serde(default)]
     pub header_key: Option<String>,
     /// New columns, and the columns of the catalogue that fill them: `{label: morphology, magnitude: mag_r}`. `label`, `ra` and
-    /// `dec` may be among them. An object that is not in the catalogue gets nulls.
+    /// `dec` may be among them. `label` is text as it is written; whole numbers that count classes keep their type under another
+    /// name, which `truth` of a monitor can name. An object that is not in the catalogue gets nulls.
     pub columns: BTreeMap<String, String>,
     /// The words that stand for a missing value. By default an empty field, `nan`, `NaN`, `NAN`, `null`, `NULL`, `Null`, `None`,
     /// `--`, `N/A`, `n/a`, `NA` and `<NA>`.

@@ -74,12 +74,16 @@ impl RawColumn {
     /// exponent or all of them with `.0`; `9812.4` may be a name.
     pub(super) fn first_float(&self, is_null: &IsNull<'_>) -> Option<String> {
         match self {
-            Self::Typed(array) if array.data_type().is_floating() => {
+            Self::Typed(array) if is_floating(array.data_type()) => {
                 let text = cast(array, &DataType::Utf8).ok()?;
                 let text = text.as_string::<i32>();
                 Some(text.iter().flatten().next().unwrap_or("all are missing").to_owned())
             }
-            Self::Text { values, declared: Declared::No | Declared::Real } => {
+            Self::Text { values, declared: Declared::Real } => {
+                let values = without_nulls(values, is_null);
+                Some(values.iter().flatten().next().unwrap_or("all are missing").to_owned())
+            }
+            Self::Text { values, declared: Declared::No } => {
                 let values = without_nulls(values, is_null);
                 let mut all = values.iter().flatten().peekable();
                 let first = (*all.peek()?).to_owned();
@@ -94,6 +98,14 @@ impl RawColumn {
             }
             _ => None,
         }
+    }
+}
+
+/// Whether a type is a float, dictionaries of floats included.
+fn is_floating(kind: &DataType) -> bool {
+    match kind {
+        DataType::Dictionary(_, values) => is_floating(values),
+        kind => kind.is_floating(),
     }
 }
 
@@ -278,7 +290,16 @@ mod tests {
         for keys in [&["7", "8"][..], &["9812.4", "9812.5"], &["7.0", "x"], &["", "nan"]] {
             assert_eq!(float(keys), None, "{keys:?}");
         }
-        assert!(RawColumn::Typed(Arc::new(Float64Array::from(vec![1.5]))).first_float(&is_null_word).is_some());
+        let floats: ArrayRef = Arc::new(Float64Array::from(vec![1.5]));
+        let dictionary = DataType::Dictionary(Box::new(DataType::Int8), Box::new(DataType::Float64));
+        let dictionary = cast(&floats, &dictionary).expect("a dictionary");
+        for floats in [floats, dictionary] {
+            assert_eq!(RawColumn::Typed(floats).first_float(&is_null_word).as_deref(), Some("1.5"));
+        }
+        // What a format declares counts, whatever the values look like.
+        for values in [&["9812.4", "9812.5"][..], &["7", "8"], &["nan"]] {
+            assert!(raw(values, Declared::Real).first_float(&is_null_word).is_some(), "{values:?}");
+        }
     }
 
     #[test]
