@@ -49,7 +49,6 @@ use std::{
 use arrow::datatypes::SchemaRef;
 
 pub use self::{
-    axes::Axis,
     bands::Bands,
     catalogue::Catalogue,
     header_columns::{HeaderKey, HeaderType, TypedKey},
@@ -58,6 +57,7 @@ pub use self::{
     zero_point::{NumberKey, NumbersOrKey, OneOrMany},
 };
 use self::{inputs::Inputs, plan::FitsPlan, reader::FitsReader};
+pub use super::axis::Axis;
 use crate::{
     error::{Diagnostic, Error, Result},
     io::{
