@@ -39,6 +39,7 @@ use crate::{
 #[serde(deny_unknown_fields)]
 pub struct Onnx {
     /// The ONNX file, with a card in its metadata.
+    #[schemars(extend("format" = "path"))]
     pub model: PathBuf,
     /// The image column. Its bands, size, pixel scale and stretch must be those of the model's card.
     pub image: String,
