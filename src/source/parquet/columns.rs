@@ -57,7 +57,7 @@ impl ColumnMapping {
             .collect();
         let mut images = BTreeMap::new();
         for (name, image, field) in declared {
-            match field.map(|field| image.stored(field)) {
+            match field.map(|field| declared_images(image, field)) {
                 Some(Ok(stored)) => {
                     images.insert(name.clone(), stored);
                 }
@@ -129,7 +129,7 @@ impl ColumnMapping {
     /// How a column of another file holds images.
     fn images_of(&self, field: &Field, expected: &StoredImages) -> Result<StoredImages, String> {
         if let Some(declared) = self.declared.get(field.name()) {
-            return declared.stored(field);
+            return declared_images(declared, field);
         }
         match (described_images(field), tensor_type(field)) {
             (Some(own), _) => Ok(own),
@@ -165,6 +165,20 @@ fn described_images(field: &Field) -> Option<StoredImages> {
         _ => layout.unit,
     };
     Some(StoredImages::in_order(ImageLayout { unit, ..layout }))
+}
+
+/// The images of a column that the settings describe. If the column describes them too, both have to agree.
+fn declared_images(image: &ImageColumn, field: &Field) -> Result<StoredImages, String> {
+    let stored = image.stored(field)?;
+    match described_images(field) {
+        Some(own) if own.layout != stored.layout => {
+            let name = field.name();
+            Err(format!(
+                "column `{name}` describes its images itself, as others than `images` does: leave it out of `images`"
+            ))
+        }
+        _ => Ok(stored),
+    }
 }
 
 fn is_text(kind: &DataType) -> bool {

@@ -447,3 +447,23 @@ fn images_that_another_program_wrote_again_keep_their_layout() {
     assert!(rejects.is_empty());
     assert_eq!((images.layout, images.pixels), (layout, Images::of(&written, "image").unwrap().pixels));
 }
+
+#[test]
+fn a_column_that_describes_its_images_is_not_declared_as_others() {
+    let dir = tempdir().unwrap();
+    run_with_images(dir.path());
+    let run = Some(dir.path().to_str().unwrap().to_owned());
+    let layout = Images::of(&rows_of(dir.path(), "objects"), "image").unwrap().layout;
+    let same = ImageColumn {
+        unit: layout.unit,
+        pixel_scale_arcsec: layout.pixel_scale_arcsec,
+        ..images_of(&["r"], Some(layout.height))
+    };
+    let bind = |image: &ImageColumn| {
+        let images = [("image".to_owned(), image.clone())].into();
+        Parquet { run: run.clone(), images, ..Parquet::default() }.build("source").unwrap().bind().map(|_| ())
+    };
+    assert!(bind(&same).is_ok());
+    let mistakes = bind(&ImageColumn { bands: vec!["g".into()], ..same }).unwrap_err();
+    assert!(mistakes[0].message.starts_with("column `image` describes its images itself"), "{mistakes:?}");
+}
