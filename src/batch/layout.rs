@@ -5,11 +5,14 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     metadata_lists::{metadata_list, metadata_names, metadata_numbers},
-    tensor::{list_type, mask_type, tensor_metadata, tensor_shape},
+    tensor::{TensorType, list_type, mask_type, tensor_metadata, tensor_type},
 };
 
 /// The unit of a mask in its metadata: each bit of an integer is a plane of the mask.
 const MASK_UNIT: &str = "bits";
+
+/// The names of the dimensions of an image.
+const DIMENSIONS: [&str; 3] = ["band", "y", "x"];
 
 /// The unit of the pixels of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -148,7 +151,7 @@ impl ImageLayout {
 
     /// The field of a column of such images.
     pub fn field(&self, name: &str) -> Field {
-        let mut metadata = tensor_metadata(&[self.bands.len(), self.height, self.width], &["band", "y", "x"]);
+        let mut metadata = tensor_metadata(&[self.bands.len(), self.height, self.width], &DIMENSIONS);
         metadata.insert("bands".into(), metadata_list(&self.bands));
         metadata.insert("unit".into(), self.unit.name().into());
         if let Some(scale) = self.pixel_scale_arcsec {
@@ -174,10 +177,13 @@ impl ImageLayout {
         Self::described_by(field).filter(|layout| *field.data_type() == mask_type(layout.pixels()))
     }
 
-    /// The layout in the metadata of a field.
-    fn described_by(field: &Field) -> Option<Self> {
-        let shape = tensor_shape(field)?;
+    /// The layout in the metadata of a field, whatever its type. Images are `[band, y, x]`: other dimensions are not those of an image.
+    pub(crate) fn described_by(field: &Field) -> Option<Self> {
+        let TensorType { shape, dim_names, permutation } = tensor_type(field)?.ok()?;
         let &[depth, height, width] = shape.as_slice() else { return None };
+        if dim_names.is_some_and(|names| names != DIMENSIONS) || permutation.is_some_and(|order| order != [0, 1, 2]) {
+            return None;
+        }
         let metadata = field.metadata();
         let number = |key: &str| metadata.get(key).and_then(|text| text.parse::<f64>().ok());
         let layout = Self {
@@ -242,6 +248,11 @@ mod tests {
         assert_eq!(with("ARROW:extension:name", "other"), None);
         assert_eq!(with("ARROW:extension:metadata", r#"{"shape":[2,6]}"#), None);
         assert_eq!(with("ARROW:extension:metadata", r#"{"shape":[2,3,3]}"#), None);
+        let dimensions = |more: &str| with("ARROW:extension:metadata", &format!("{{\"shape\":[2,2,3],{more}}}"));
+        assert_eq!(dimensions(r#""dim_names":["band","y","x"],"permutation":[0,1,2]"#), Some(layout()));
+        assert_eq!(dimensions(r#""dim_names":["y","x","band"]"#), None);
+        assert_eq!(dimensions(r#""permutation":[0,2,1]"#), None);
+        assert_eq!(dimensions(r#""permutation":[0,2,2]"#), None);
         // 12 pixels modulo 2^64.
         assert_eq!(with("ARROW:extension:metadata", r#"{"shape":[2,3,9223372036854775810]}"#), None);
         let empty = ImageLayout { height: 0, ..layout() };

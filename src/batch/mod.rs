@@ -12,6 +12,7 @@ mod metadata_lists;
 mod tensor;
 
 pub(crate) use self::identity::{IDENTITY_HELP, identity_mistake};
+pub(crate) use self::tensor::{TensorType, is_tensor_of_variable_shape, tensor_type};
 pub use self::{
     columns::{column_of, keep_rows, object_id, origin, row_number, text_column, with_columns},
     identity::{identity_columns, identity_fields},

@@ -14,11 +14,50 @@ use crate::error::{Error, Result};
 const EXTENSION_NAME: &str = "ARROW:extension:name";
 const EXTENSION_METADATA: &str = "ARROW:extension:metadata";
 const TENSOR: &str = "arrow.fixed_shape_tensor";
+const VARIABLE_TENSOR: &str = "arrow.variable_shape_tensor";
 
-/// The part of the extension metadata that is read.
-#[derive(Deserialize)]
-struct TensorShape {
-    shape: Vec<usize>,
+/// What the extension metadata of a tensor column say of its dimensions.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct TensorType {
+    /// Their lengths, as the numbers lie in a list, the slowest first.
+    pub(crate) shape: Vec<usize>,
+    /// Their names, in the order of `shape`.
+    #[serde(default)]
+    pub(crate) dim_names: Option<Vec<String>>,
+    /// Which entry of `shape` each dimension of the tensor is, where their order is another.
+    #[serde(default)]
+    pub(crate) permutation: Option<Vec<usize>>,
+}
+
+/// The dimensions of a tensor column; `None` if the column is not a tensor. The error is the reason why its metadata cannot be read.
+pub(crate) fn tensor_type(field: &Field) -> Option<Result<TensorType, String>> {
+    let metadata = field.metadata();
+    metadata.get(EXTENSION_NAME).filter(|name| *name == TENSOR)?;
+    let Some(text) = metadata.get(EXTENSION_METADATA) else { return Some(Err("it has no shape".into())) };
+    let tensor: TensorType = match serde_json::from_str(text) {
+        Ok(tensor) => tensor,
+        Err(error) => return Some(Err(error.to_string())),
+    };
+    let TensorType { shape, dim_names, permutation } = tensor;
+    // Some writers have an empty list where there is nothing to say.
+    let dim_names = dim_names.filter(|names| !names.is_empty());
+    let permutation = permutation.filter(|permutation| !permutation.is_empty());
+    if dim_names.as_ref().is_some_and(|names| names.len() != shape.len()) {
+        return Some(Err(format!("the shape {shape:?} has names for another number of dimensions")));
+    }
+    if let Some(permutation) = &permutation {
+        let mut sorted = permutation.clone();
+        sorted.sort_unstable();
+        if !sorted.iter().copied().eq(0..shape.len()) {
+            return Some(Err(format!("{permutation:?} is not a permutation of the dimensions of {shape:?}")));
+        }
+    }
+    Some(Ok(TensorType { shape, dim_names, permutation }))
+}
+
+/// Whether a column holds tensors whose shape differs from row to row.
+pub(crate) fn is_tensor_of_variable_shape(field: &Field) -> bool {
+    field.metadata().get(EXTENSION_NAME).is_some_and(|name| name == VARIABLE_TENSOR)
 }
 
 /// The metadata of a tensor column of any shape, as `arrow.fixed_shape_tensor` defines them.
@@ -27,12 +66,9 @@ pub fn tensor_metadata(shape: &[usize], dim_names: &[&str]) -> HashMap<String, S
     HashMap::from([(EXTENSION_NAME.into(), TENSOR.into()), (EXTENSION_METADATA.into(), extension.to_string())])
 }
 
-/// The shape of a tensor column of any shape; `None` if the column is not a tensor.
+/// The shape of a tensor column of any shape, as its numbers lie in a list; `None` if the column is not a tensor.
 pub fn tensor_shape(field: &Field) -> Option<Vec<usize>> {
-    let metadata = field.metadata();
-    let is_tensor = metadata.get(EXTENSION_NAME).is_some_and(|name| name == TENSOR);
-    let extension = metadata.get(EXTENSION_METADATA).filter(|_| is_tensor)?;
-    Some(serde_json::from_str::<TensorShape>(extension).ok()?.shape)
+    Some(tensor_type(field)?.ok()?.shape)
 }
 
 /// The Arrow type of a list of `length` float32.

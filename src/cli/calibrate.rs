@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf};
 
 use clap::Args;
 
-use super::{Exit, pipeline::PipelineArgs, terminal};
+use super::{Exit, path_argument::path, pipeline::PipelineArgs, terminal};
 use crate::{
     batch::{ImageLayout, Images},
     error::{Error, Result},
@@ -31,7 +31,7 @@ pub(super) struct Calibrate {
     #[arg(long, value_name = "PERCENT", default_value_t = HIGH_PERCENT)]
     high: f64,
     /// Write the constants to this file instead of standard output; other domains in it are kept
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE", value_parser = path())]
     output: Option<PathBuf>,
     /// Read at most N rows from the source
     #[arg(long, value_name = "N")]

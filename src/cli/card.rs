@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Exit, terminal};
+use super::{Exit, path_argument::path, terminal};
 use crate::{error::Result, score::onnx::propose_card};
 
 /// Propose a model card: read the graph of an ONNX file, and say what it does not tell
@@ -14,6 +14,7 @@ use crate::{error::Result, score::onnx::propose_card};
 #[derive(Args)]
 pub(super) struct Card {
     /// The ONNX file
+    #[arg(value_parser = path())]
     model: PathBuf,
 }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Exit, terminal};
+use super::{Exit, path_argument::path, terminal};
 use crate::{engine, error::Result};
 
 /// Merge the small Parquet parts of a run's tables
@@ -13,6 +13,7 @@ use crate::{engine, error::Result};
 #[derive(Args)]
 pub(super) struct Compact {
     /// The run directory
+    #[arg(value_parser = path())]
     run: PathBuf,
     /// Merge parts up to this size, MiB
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..=1 << 20))]

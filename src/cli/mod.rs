@@ -12,6 +12,7 @@ mod explain;
 mod kinds;
 #[cfg(feature = "sql")]
 mod limited;
+mod path_argument;
 mod pipeline;
 #[cfg(feature = "sql")]
 mod query;

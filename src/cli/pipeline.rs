@@ -4,18 +4,20 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::path_argument::path;
 use crate::{error::Result, pipeline::Pipeline};
 
 /// A pipeline and the settings that override it.
 #[derive(Args)]
 pub(super) struct PipelineArgs {
     /// The pipeline document
-    #[arg(value_name = "PIPELINE")]
+    #[arg(value_name = "PIPELINE", value_parser = path())]
     pub path: PathBuf,
-    /// Set a parameter of the document
+    /// Set a parameter of the document. VALUE is text as typed where a setting takes text (`*.fits`, `#1`, `a: b`), and YAML elsewhere:
+    /// `5`, `true`, `[g, r]`, `{ g: 1 }`, `~` for no value. In quotes it is text everywhere: '"5"'
     #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
     set: Vec<(String, String)>,
-    /// Set one setting of one step; dots separate nested keys, and `source` and `engine` are labels too
+    /// Set one setting of one step; dots separate nested keys, and `source` and `engine` are labels too. VALUE is read as that of `--set`
     #[arg(short, long = "config", value_name = "LABEL:KEY=VALUE", value_parser = pair)]
     config: Vec<(String, String)>,
     /// Set the seed of all random draws

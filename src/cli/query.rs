@@ -1,7 +1,6 @@
 //! `lucarne query`: SQL over the tables of a run, or of all runs in a folder.
 
 use std::{
-    fs,
     io::{self, BufWriter, IsTerminal, Read, Write},
     path::PathBuf,
     process::ExitCode,
@@ -13,10 +12,12 @@ use clap::{ValueEnum, builder::PossibleValue};
 
 use super::{
     limited::{WorkLimits, limited},
+    path_argument::path,
     terminal,
 };
 use crate::{
     error::{Error, Result},
+    io::text,
     query::{OutputFormat, QueryError, QueryOptions, Run},
 };
 
@@ -35,12 +36,13 @@ const TABLES: &str = "select table_name, column_name, data_type from information
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Query {
     /// The run directory, or a folder of run directories
+    #[arg(value_parser = path())]
     pub run: PathBuf,
     /// The SQL, with `;` between several queries; `-` reads it from standard input. If missing, list the tables and their
     /// columns
     pub sql: Option<String>,
     /// Read the SQL from a file
-    #[arg(short, long, value_name = "FILE.sql", conflicts_with = "sql")]
+    #[arg(short, long, value_name = "FILE.sql", value_parser = path(), conflicts_with = "sql")]
     pub file: Option<PathBuf>,
     /// Do not compare what is read with its checksums
     #[arg(long)]
@@ -113,7 +115,7 @@ impl Query {
 
     fn text(&self, mut input: impl Read) -> Result<String, QueryError> {
         match (&self.file, self.sql.as_deref()) {
-            (Some(file), _) => Ok(fs::read_to_string(file).map_err(|error| Error::io("read", file, error))?),
+            (Some(file), _) => Ok(text::read(file)?),
             (None, Some("-")) => {
                 let mut text = String::new();
                 let read = input.read_to_string(&mut text);
@@ -153,6 +155,8 @@ impl<W: Write> Write for Pipe<'_, W> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     struct Gone;

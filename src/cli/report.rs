@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf};
 
 use clap::Args;
 
-use super::{Exit, terminal};
+use super::{Exit, path_argument::path, terminal};
 use crate::{
     error::{Error, Result},
     io::disk,
@@ -15,13 +15,14 @@ use crate::{
 #[derive(Args)]
 pub(super) struct Report {
     /// The run directory; an unfinished run is shown as of its last commit
+    #[arg(value_parser = path())]
     run: PathBuf,
     /// Write the page to this file; `-` is standard output. Without this option and `--figures`, write `report.html` in the run
     /// directory
-    #[arg(short, long, value_name = "FILE.html")]
+    #[arg(short, long, value_name = "FILE.html", value_parser = path())]
     output: Option<PathBuf>,
     /// Write every figure into this folder, as SVG and PNG, with its SQL
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = path())]
     figures: Option<PathBuf>,
 }
 

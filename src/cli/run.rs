@@ -9,7 +9,7 @@ use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 
 #[cfg(feature = "report")]
 use super::serve::{self, Live};
-use super::{Exit, pipeline::PipelineArgs, terminal};
+use super::{Exit, path_argument::path, pipeline::PipelineArgs, terminal};
 use crate::{
     engine::{Counts, Existing, RunOptions, Status, Stop, Summary},
     error::{Error, Result},
@@ -21,7 +21,7 @@ pub(super) struct Run {
     #[command(flatten)]
     pipeline: PipelineArgs,
     /// Set the run directory, overriding `run` in the document
-    #[arg(short, long, value_name = "DIR")]
+    #[arg(short, long, value_name = "DIR", value_parser = path())]
     output: Option<PathBuf>,
     /// Set the number of worker threads; 0 means one per core. Results do not depend on it
     #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(0..=1024))]

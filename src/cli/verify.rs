@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Exit, terminal};
+use super::{Exit, path_argument::path, terminal};
 use crate::{
     error::{Error, Result},
     run,
@@ -17,6 +17,7 @@ use crate::{
 #[derive(Args)]
 pub(super) struct Verify {
     /// The run directory
+    #[arg(value_parser = path())]
     run: PathBuf,
 }
 

@@ -12,7 +12,9 @@ use std::{
 
 use super::{
     folder::{LeftOut, list},
+    home::{self, BadPath},
     pattern::ShellPattern,
+    text,
 };
 use crate::error::{Code, Diagnostic, Error};
 
@@ -213,13 +215,18 @@ impl PathRules {
 
     /// The files that the lines of a list name. Lists do not nest.
     fn files_of_list(&self, list: &str, to: &mut Expansion) -> Result<(), NoFiles> {
-        let text = fs::read_to_string(list).map_err(|error| {
+        let bytes = fs::read(list).map_err(|error| error.to_string());
+        let text = bytes.and_then(|bytes| text::decode(bytes).map_err(|error| format!("it {}", error.message)));
+        let text = text.map_err(|reason| {
             let help = "`@list.txt` names a text file with one path on each line";
-            NoFiles::new(format!("cannot read list `{list}`: {error}"), help)
+            NoFiles::new(format!("cannot read list `{list}`: {reason}"), help)
         })?;
         let before = to.files.len();
         for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
-            self.files_of(line, to)
+            let path = home::expanded(line).map_err(|BadPath { message, help }| {
+                NoFiles::new(format!("a line {message}"), help.unwrap_or_default())
+            });
+            path.and_then(|path| self.files_of(&path, to))
                 .map_err(|NoFiles { message, help }| NoFiles { message: format!("list `{list}`: {message}"), help })?;
         }
         if to.files.len() == before {

@@ -9,7 +9,7 @@ use super::{
     draft::{Declared, Draft, Place},
     kinds::{Family, Kinds, feature_of},
     parameters::{self, Argument},
-    settings::{Check, repeated},
+    settings::{Check, NULL_PATH, repeated},
     tree::{self, Entry, Node, Span, Value},
 };
 use crate::{
@@ -40,7 +40,11 @@ pub(super) fn read(origin: &str, yaml: &str, arguments: &Arguments, kinds: Kinds
     let mut root = match tree::parse(yaml, 0) {
         Ok(root) => root,
         Err(error) => {
-            diagnostics.push(SpannedDiagnostic::new(error.at, Code::Syntax, error.message));
+            let diagnostic = SpannedDiagnostic::new(error.at, Code::Syntax, error.message);
+            diagnostics.push(match error.help {
+                Some(help) => diagnostic.help(help),
+                None => diagnostic,
+            });
             draft.unparsed = true;
             return (draft, diagnostics);
         }
@@ -83,7 +87,7 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn read(&mut self, draft: &mut Draft, kinds: Kinds) {
         draft.description = self.text("description");
-        draft.run = self.text("run").map(PathBuf::from);
+        draft.run = self.path("run").map(PathBuf::from);
         draft.seed = self.seed();
         draft.engine = self.engine();
         let mut record = Map::new();
@@ -103,12 +107,27 @@ impl Reader<'_> {
             (_, Some(text)) => Some(text.clone()),
             _ => None,
         };
-        if text.as_deref().is_none_or(str::is_empty) {
+        if text.is_none() {
             let at = entry.node.place_of(&[], entry.key_at);
             let message = format!("`{key}` takes text, found {}", entry.node.kind_of_value());
             self.diagnostics.push(SpannedDiagnostic::new(at, Code::WrongType, message));
         }
         text
+    }
+
+    fn path(&mut self, key: &str) -> Option<String> {
+        let before = self.diagnostics.len();
+        let text = self.text(key);
+        for missing in self.diagnostics[before..].iter_mut().filter(|one| one.mistake.message.ends_with("nothing")) {
+            missing.mistake.help = Some(NULL_PATH.into());
+        }
+        let at = self.root.get(key)?.node.at;
+        let mut node = Node::new(Value::Text(text?), at);
+        let schema = json!({});
+        let mut check = Check::new(&schema);
+        check.paths(&mut node, key);
+        self.diagnostics.append(&mut check.diagnostics);
+        node.scalar_text()
     }
 
     fn seed(&mut self) -> u64 {

@@ -2,7 +2,10 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use super::kinds::{Family, kinds};
+use super::{
+    kinds::{Family, kinds},
+    settings::PATH,
+};
 use crate::engine::EngineSettings;
 
 /// The JSON Schema of pipeline documents (draft 2020-12), assembled from the schemas of all kinds.
@@ -43,7 +46,7 @@ pub fn schema() -> Json {
         ),
         (
             "run".into(),
-            json!({ "type": "string", "description": "The run directory: tables, rejects and commit records." }),
+            json!({ "type": "string", "format": PATH, "description": "The run directory: tables, rejects and commit records." }),
         ),
         (
             "seed".into(),

@@ -21,6 +21,7 @@ mod parameters;
 mod plan;
 mod render;
 mod settings;
+mod syntax_error;
 mod tree;
 
 use std::{
@@ -46,7 +47,8 @@ use self::{
 };
 use crate::{
     engine::{self, Existing, Job, RunOptions, Status, Stop, Stream, Summary},
-    error::{Code, Diagnostic, Error, Result},
+    error::{Code, Diagnostic, Error, Location, Result},
+    io::text::{self as text_file, NotText},
 };
 
 /// A pipeline, from a document or from a [`Builder`], not yet checked.
@@ -94,11 +96,18 @@ impl Pipeline {
     /// If the file cannot be read or is not UTF-8.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let yaml = fs::read_to_string(path).map_err(|error| {
+        let bytes = fs::read(path).map_err(|error| {
             let message = format!("cannot read the pipeline `{}`: {error}", path.display());
             Error::Pipeline(vec![Diagnostic::at("", Code::MissingFile, message)])
         })?;
-        Ok(Self::document(path.display().to_string(), yaml))
+        let origin = path.display().to_string();
+        let yaml = text_file::decode(bytes).map_err(|not_text| {
+            let NotText { message, help, line, column, source } = not_text;
+            let place = Location { origin: origin.clone(), line, column, length: 1, source, related: None };
+            let mistake = Diagnostic::at("", Code::Syntax, format!("the pipeline {message}")).help(help);
+            Error::Pipeline(vec![Diagnostic { location: Some(Box::new(place)), ..mistake }])
+        })?;
+        Ok(Self::document(origin, yaml))
     }
 
     /// Starts a pipeline in code.
@@ -264,11 +273,16 @@ impl Pipeline {
     }
 
     fn plan(self, purpose: Purpose) -> Result<Plan> {
-        let (mut draft, diagnostics) = match self.origin {
+        let (mut draft, mut diagnostics) = match self.origin {
             Origin::Document { name, yaml, arguments } => document::read(&name, &yaml, &arguments, Kinds::ALL),
             Origin::Code(code) => *code,
         };
         let Changes { run, seed, threads, batch_rows, limit } = self.changes;
+        if run.as_ref().is_some_and(|run| run.to_string_lossy().contains('\0')) {
+            let message = "the run directory has a NUL character, which no path can have";
+            let mistake = Diagnostic::at("", Code::OutOfRange, message);
+            diagnostics.push(SpannedDiagnostic { at: None, mistake, related: None });
+        }
         draft.run = run.or(draft.run);
         draft.seed = seed.unwrap_or(draft.seed);
         draft.engine.threads = threads.unwrap_or(draft.engine.threads);

@@ -11,6 +11,8 @@ use serde::{
 use serde_json::Number;
 use serde_saphyr::{DuplicateKeyPolicy, Location, Spanned};
 
+use super::syntax_error;
+
 /// The most levels of a document. A pipeline has six; the limit keeps a deeper document from overflowing the stack.
 pub(super) const MAX_DEPTH: usize = 64;
 
@@ -69,6 +71,7 @@ pub(super) struct Entry {
 pub(super) struct SyntaxError {
     pub at: Span,
     pub message: String,
+    pub help: Option<String>,
 }
 
 /// Parses text number `text`.
@@ -80,26 +83,20 @@ pub(super) fn parse(yaml: &str, text: usize) -> Result<Node, SyntaxError> {
         strict_booleans: true,
         leading_zero_numbers_as_strings: true,
         underscored_numbers_as_strings: true,
+        // `!include` would be read as the name of the file.
+        reject_unsupported_tags: true,
         with_snippet: false,
         budget: serde_saphyr::budget! { max_depth: MAX_DEPTH },
     };
     let mut node = serde_saphyr::from_str_with_options::<Option<Node>>(yaml, options)
-        .map_err(|error| SyntaxError {
-            at: error.location().map(span).unwrap_or(Span { line: 1, column: 1, length: 1, text }),
-            message: plain_message(&error),
+        .map_err(|error| {
+            let (message, help) = syntax_error::described(&error);
+            let at = error.location().map(span).unwrap_or(Span { line: 1, column: 1, length: 1, text });
+            SyntaxError { at, message, help }
         })?
         .unwrap_or(Node::new(Value::Null, Span { line: 1, column: 1, length: 1, text }));
     node.set_text(text);
     Ok(node)
-}
-
-/// The parser's message without the place, which is shown with a caret instead.
-fn plain_message(error: &serde_saphyr::Error) -> String {
-    let message = error.without_snippet().to_string();
-    let message = message.lines().next().unwrap_or_default();
-    let message = message.split(" at line ").next().unwrap_or(message);
-    let mut chars = message.trim_end_matches('.').chars();
-    chars.next().map(|first| first.to_lowercase().chain(chars).collect()).unwrap_or_default()
 }
 
 fn span(location: Location) -> Span {

@@ -3,6 +3,7 @@
 //! Every kind keeps the contract of [`stage::Source`](crate::stage::Source); `conformance` checks it for every example of every
 //! kind. In the examples `${data}` is the folder of the data, as a parameter of a document would be.
 
+mod axis;
 #[cfg(all(test, feature = "fits"))]
 mod conformance;
 #[cfg(feature = "fits")]

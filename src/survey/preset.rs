@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, path::Path};
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Cause, Error, Result, nearest};
+use crate::{
+    error::{Cause, Error, Result, nearest},
+    io::text::{self, NotText},
+};
 
 /// The built-in presets: names and files. Each file names the published source of each number.
 ///
@@ -126,7 +129,9 @@ impl Survey {
             return Self::parse(yaml).map_err(bug);
         }
         let path = Path::new(name_or_path);
-        let text = std::fs::read_to_string(path).map_err(|error| Error::io("read survey", path, error))?;
+        let bytes = std::fs::read(path).map_err(|error| Error::io("read survey", path, error))?;
+        let not_text = |error: NotText| Error::data(format!("survey `{name_or_path}` {}", error.message));
+        let text = text::decode(bytes).map_err(not_text)?;
         Self::parse(&text).map_err(|cause| Error::data(format!("survey `{name_or_path}` is invalid")).caused_by(cause))
     }
 

@@ -37,6 +37,7 @@ pub struct SkyError {
     /// The error as a fraction of the sky of the survey, for an image in nJy, or in electrons with one exposure for all rows.
     pub fraction: Option<Quantity>,
     /// The survey whose sky it is: `lsst`, `des`, `euclid_vis`, `hsc_ssp`, `roman_wfi`, `sdss`, `ztf`, or the path of a survey file.
+    #[schemars(extend("format" = "path"))]
     pub survey: String,
     /// The additional error at a corner, relative to the error at the centre: 0 is a constant.
     #[schemars(range(min = 0, max = 100))]

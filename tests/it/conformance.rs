@@ -8,12 +8,12 @@ use std::{
 };
 
 use arrow::{
-    array::{ArrayRef, AsArray, RecordBatch, StringArray, UInt8Array},
+    array::{Array, ArrayRef, AsArray, Float32Array, RecordBatch, StringArray, UInt8Array},
     compute::concat_batches,
     datatypes::{DataType, Field, Schema, SchemaRef},
 };
 use lucarne::{
-    batch::with_columns,
+    batch::{list_column, metadata_list, with_columns},
     monitor,
     pipeline::Pipeline,
     score,
@@ -78,7 +78,7 @@ struct Standard {
 fn standard() -> &'static Standard {
     static STANDARD_RUN: OnceLock<Standard> = OnceLock::new();
     STANDARD_RUN.get_or_init(|| {
-        let rows = with_class_number(&rows(pipeline(ROWS, 8, MODEL)));
+        let rows = with_redshifts(&with_class_number(&rows(pipeline(ROWS, 8, MODEL))));
         assert_eq!(rows.num_rows(), ROWS);
         let scorers = [("da_y10", "y10"), ("da_y1", "y1")].map(|(label, image)| {
             let text = format!("{{ model: {MODEL}, image: {image} }}");
@@ -105,6 +105,27 @@ fn with_class_number(rows: &RecordBatch) -> RecordBatch {
     let numbers = rows["label"].as_string::<i32>().iter().map(|label| number(label).map(|number| number as u8));
     let column: ArrayRef = Arc::new(numbers.collect::<UInt8Array>());
     with_columns(rows, [(Field::new("class_number", DataType::UInt8, true), column)]).unwrap()
+}
+
+/// The rows with redshifts, and with those that three models predict.
+fn with_redshifts(rows: &RecordBatch) -> RecordBatch {
+    let truth: Vec<f32> = (0..rows.num_rows()).map(|row| (row * 37 % 100) as f32 / 100.0).collect();
+    let values = |names: &[&str], error: f32| {
+        let numbers = truth.iter().enumerate().flat_map(|(row, z)| vec![z + error * (row % 7) as f32; names.len()]);
+        (list_column(numbers.collect(), names.len()).unwrap(), [("names".to_owned(), metadata_list(names))])
+    };
+    let redshift: ArrayRef = Arc::new(Float32Array::from(truth.clone()));
+    let mut columns = vec![(Field::new("redshift", DataType::Float32, true), redshift)];
+    for (score, names, error) in
+        [("photoz", &["z"][..], 0.05), ("a", &["z", "mass"], 0.02), ("b", &["mass", "z"], -0.1)]
+    {
+        for suffix in ["value", "error"] {
+            let (column, metadata) = values(names, if suffix == "value" { error } else { 0.01 });
+            let field = Field::new(format!("{score}_{suffix}"), column.data_type().clone(), false);
+            columns.push((field.with_metadata(metadata.into()), column));
+        }
+    }
+    with_columns(rows, columns).unwrap()
 }
 
 /// The latents of both depths, as the trainer writes them.

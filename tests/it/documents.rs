@@ -264,3 +264,100 @@ fn an_interrupted_run_exits_130_after_a_commit_and_can_be_resumed() {
     let record: serde_json::Value = serde_json::from_str(&fs::read_to_string(run.join("run.json")).unwrap()).unwrap();
     assert_eq!(record["state"], "interrupted", "{record:#}");
 }
+
+/// The messages of `lucarne check` of a document with arguments.
+fn check(yaml: impl AsRef<[u8]>, arguments: &[&str]) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("p.yaml").display().to_string();
+    fs::write(&file, yaml).unwrap();
+    let (code, _, stderr) = lucarne(&[&["check", &file], arguments].concat());
+    assert_eq!(code, 2, "{stderr}");
+    stderr.replace(&file, "p.yaml")
+}
+
+#[test]
+fn documents_that_are_not_utf8_have_the_place_of_the_byte() {
+    let latin1 = check(b"run: a\n# gr\xFC\xDFe\nsource: { simulated: {} }\n", &[]);
+    let expected = "error[syntax]: the pipeline is not UTF-8: line 2 has the byte 0xFC\n --> p.yaml:2:5\n";
+    assert!(latin1.starts_with(expected), "{latin1}");
+    assert!(latin1.contains("2 | # gr") && latin1.contains("help: save it as UTF-8"), "{latin1}");
+    for (mark, bytes) in
+        [(true, u16::to_le_bytes as fn(u16) -> [u8; 2]), (true, u16::to_be_bytes), (false, u16::to_le_bytes)]
+    {
+        let mark = mark.then_some('\u{feff}');
+        let text: String = mark.into_iter().chain("run: a\nsource: { simulated: {} }\n".chars()).collect();
+        let stderr = check(text.encode_utf16().flat_map(bytes).collect::<Vec<u8>>(), &[]);
+        let expected = "error[syntax]: the pipeline is UTF-16, expected UTF-8\n --> p.yaml:1:1\n";
+        assert!(stderr.starts_with(expected), "{stderr}");
+    }
+}
+
+/// In a process of its own: without optimisation, many levels need more stack than a thread of a test has.
+#[test]
+fn a_document_of_too_many_levels_is_refused() {
+    let lists = format!("description: {}{}\n", "[".repeat(70), "]".repeat(70));
+    let maps: String = (0..70).map(|level| format!("{}a:\n", " ".repeat(level))).collect();
+    for yaml in [lists, maps] {
+        let stderr = check(yaml, &[]);
+        assert!(stderr.starts_with("error[syntax]: the document has more than 64 levels\n"), "{stderr}");
+    }
+    let stderr = check("[".repeat(100_000), &[]);
+    assert!(stderr.starts_with("error[syntax]: the document has more than 64 levels\n"), "{stderr}");
+}
+
+#[test]
+fn text_on_the_command_line_arrives_as_typed() {
+    let yaml = "parameters: { p: ~ }\nsource: { parquet: { paths: [\"${p}\", \"${p}/b\"] } }\n";
+    for text in ["*.parquet", "#x", "a #b", "&a b", "!x", "a: b", "{", " a ", "5", "007", "true", "[a, b]", "`x"] {
+        let stderr = check(yaml, &["--set", &format!("p={text}")]);
+        assert!(stderr.contains(&format!("`{text}`")) && stderr.contains(&format!("`{text}/b`")), "{text}: {stderr}");
+        assert!(stderr.contains("2 mistakes"), "{stderr}");
+        let stderr = check(yaml, &["--set", "p=a", "-c", &format!("source:paths.0={text}")]);
+        assert!(stderr.contains(&format!("`{text}`")), "{text}: {stderr}");
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn a_tilde_is_the_home_folder_in_documents_and_on_the_command_line() {
+    let home = tempfile::tempdir().unwrap();
+    let in_home = |arguments: &[&str]| {
+        let command = &mut Command::new(env!("CARGO_BIN_EXE_lucarne"));
+        let output = command.args(arguments).env("HOME", home.path()).current_dir(home.path()).output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (output.status.code().unwrap(), text(output.stdout) + &text(output.stderr))
+    };
+    let write = |name: &str, yaml: &str| fs::write(home.path().join(name), yaml).unwrap();
+    write("small.yaml", &format!("run: ~/runs/a\n{SMALL}"));
+    let read = "parameters: { root: \"~\" }\nsource: { parquet: { paths: [\"${root}/runs/a/objects\"] } }
+sink: { objects: { parquet: {} } }\n";
+    write("read.yaml", read);
+    write("of_run.yaml", "source: { parquet: { run: ~/runs/a } }\nsink: { objects: { parquet: {} } }\n");
+    for arguments in [
+        &["run", "small.yaml"][..],
+        &["run", "~/read.yaml", "--output=~/runs/b"],
+        &["run", "read.yaml", "-o", "~/runs/c", "--set", "root=~/."],
+        &["run", "read.yaml", "-o", "~/runs/d", "-c", "source:paths.0=~/runs/a/objects/*.parquet"],
+        &["run", "of_run.yaml", "-o", "runs/e"],
+        &["query", "~/runs/a"],
+        &["verify", "~/runs/a"],
+        &["compact", "~/runs/a"],
+        &["report", "~/runs/a", "--output=~/a.html"],
+    ] {
+        let (code, text) = in_home(arguments);
+        assert_eq!(code, 0, "{arguments:?}: {text}");
+    }
+    for run in ["a", "b", "c", "d", "e"] {
+        assert!(home.path().join("runs").join(run).join("run.json").exists(), "{run}");
+    }
+    assert!(home.path().join("a.html").exists() && !home.path().join("~").exists());
+    let (code, text) = in_home(&["query", "~somebody/a"]);
+    assert_eq!(code, 2);
+    assert!(text.contains("the home folders of other users are not looked up"), "{text}");
+}
+
+#[test]
+fn a_run_directory_with_a_nul_is_a_mistake() {
+    let Err(Error::Pipeline(mistakes)) = Pipeline::from_yaml(SMALL).run("a\0b") else { panic!("mistakes") };
+    assert_eq!(mistakes[0].message, "the run directory has a NUL character, which no path can have");
+}

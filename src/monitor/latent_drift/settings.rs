@@ -21,6 +21,7 @@ pub struct LatentDrift {
     /// The label of a score with latents.
     pub score: String,
     /// A Parquet file, or a folder of them (`RUN/objects`), with latents of the same model. Its galaxies must not be in the stream.
+    #[schemars(extend("format" = "path"))]
     pub reference: PathBuf,
     /// Uses the rows of the reference whose column `domain` has this value; all rows if not set.
     #[serde(default)]

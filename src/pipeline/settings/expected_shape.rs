@@ -94,7 +94,7 @@ fn types(schema: &Json) -> Vec<&str> {
 }
 
 /// Whether a value has a type that the schema accepts. Converts it if that loses nothing: `1e4` to an integer, and a value from a
-/// parameter to text.
+/// parameter or the command line to the text as written.
 pub(super) fn coerce(node: &mut Node, schema: &Json) -> bool {
     let types = types(schema);
     if types.is_empty() {
@@ -119,8 +119,10 @@ pub(super) fn coerce(node: &mut Node, schema: &Json) -> bool {
         Value::List(_) => accepts("array"),
         Value::Map(_) => accepts("object"),
     };
+    let is_text = matches!(node.value, Value::Text(_));
     match &node.filled {
-        _ if own => true,
+        _ if own && !is_text => true,
+        None => own,
         Some(text) if accepts("string") => {
             node.value = Value::Text(text.clone());
             true

@@ -5,11 +5,13 @@
 //! this one reports which key of which variant is misspelt.
 
 mod expected_shape;
+mod paths;
 mod variants;
 
 use serde_json::Value as Json;
 
 use self::expected_shape::{alternatives, coerce, out_of_range};
+pub(super) use self::paths::{NULL_PATH, PATH};
 use super::{
     diagnostic::{GIVEN, SpannedDiagnostic},
     parameters::UNSET,
@@ -50,6 +52,14 @@ impl<'a> Check<'a> {
     fn node(&mut self, node: &mut Node, schema: &'a Json, name: &str, own: Span) {
         let before = self.diagnostics.len();
         self.value(node, schema, name, own);
+        if schema["format"] == PATH {
+            self.paths(node, name);
+            for missing in
+                self.diagnostics[before..].iter_mut().filter(|one| one.mistake.message.ends_with("found nothing"))
+            {
+                missing.mistake.help.get_or_insert_with(|| NULL_PATH.to_owned());
+            }
+        }
         let Some(from) = node.from else { return };
         for diagnostic in self.diagnostics[before..].iter_mut().filter(|diagnostic| diagnostic.at == Some(node.at)) {
             diagnostic.related.get_or_insert((from, GIVEN));

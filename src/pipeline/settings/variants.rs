@@ -36,9 +36,15 @@ impl<'a> Check<'a> {
         if plain == 0 {
             return self.variant_of(node, &words, &variants, name, own);
         }
-        // Variants of different types: check the one whose type the value has, so that mistakes inside it are reported.
-        let fitting: Vec<&'a Json> =
-            branches.iter().copied().filter(|branch| coerce(&mut node.clone(), branch)).collect();
+        // Variants of different types: check the one whose type the value has, so that mistakes inside it are reported. A value of the command
+        // line is text only where it has the type of no variant: `[g, r]` stays a list.
+        let of_type = |node: &Node| -> Vec<&'a Json> {
+            branches.iter().copied().filter(|branch| coerce(&mut node.clone(), branch)).collect()
+        };
+        let mut fitting = of_type(&Node { filled: None, ..node.clone() });
+        if fitting.is_empty() {
+            fitting = of_type(node);
+        }
         // A text that matches no word may be a misspelt value of another variant: then all variants are listed.
         let is_word = |branch: &Json| self.strings(branch).is_some();
         if let Some(only) = fitting.first().filter(|only| fitting.len() == 1 && !is_word(only)) {

@@ -22,6 +22,7 @@ use crate::{
 #[serde(deny_unknown_fields)]
 pub struct Onnx {
     /// The ONNX file. Its card is in its metadata, or in a file beside it (`model.card.yaml` for `model.onnx`).
+    #[schemars(extend("format" = "path"))]
     pub model: PathBuf,
     /// The image column. Its bands, size, pixel scale and stretch must be those of the model's card.
     pub image: String,
@@ -67,7 +68,7 @@ pub struct Onnx {
 #[serde(untagged)]
 pub enum CardSource {
     /// A YAML file.
-    File(PathBuf),
+    File(#[schemars(extend("format" = "path"))] PathBuf),
     /// The keys of the card.
     Keys(#[schemars(with = "Card")] serde_json::Value),
 }

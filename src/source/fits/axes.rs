@@ -1,31 +1,12 @@
 //! The axes of an image HDU: where the planes of its objects lie.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
-use crate::fits::Hdu;
+use crate::{fits::Hdu, source::axis::Axis};
 
 /// The most bands of an object, more than spectral cubes have. Each takes a name, whatever the size of its plane, and names are compared
 /// with each other.
 pub(super) const MAX_BANDS: usize = 1 << 14;
 /// More planes than surveys have bands, and a shorter side than cutouts have: such axes have to be named.
 const FEW: usize = 12;
-
-/// An axis of an image HDU.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Axis {
-    /// An entry for each object.
-    Object,
-    /// A plane for each band.
-    Band,
-    /// The rows of a plane.
-    Y,
-    /// The columns of a plane.
-    X,
-    /// An axis of length one, such as that of the polarisation.
-    Single,
-}
 
 /// A plane of an HDU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

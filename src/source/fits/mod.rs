@@ -50,7 +50,6 @@ use std::{
 use arrow::datatypes::SchemaRef;
 
 pub use self::{
-    axes::Axis,
     bands::Bands,
     catalogue::Catalogue,
     header_columns::{HeaderKey, HeaderType, TypedKey},
@@ -59,6 +58,7 @@ pub use self::{
     zero_point::{NumberKey, NumbersOrKey, OneOrMany},
 };
 use self::{inputs::Inputs, plan::FitsPlan, reader::FitsReader};
+pub use super::axis::Axis;
 use crate::{
     error::{Diagnostic, Error, Result},
     io::{

@@ -19,6 +19,7 @@ pub struct Fits {
     /// Files, folders (their `.fits`, `.fit`, `.fts` and `.fz` files, also compressed, with subfolders and linked folders), patterns (`*`, `?`,
     /// `[..]`, `**`), or text files that list any of these, one per line (`@list.txt`). A name that exists is taken literally,
     /// whatever characters it has.
+    #[schemars(extend("format" = "path"))]
     pub paths: Vec<String>,
     /// How objects are stored in a file.
     #[serde(default)]

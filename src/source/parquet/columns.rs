@@ -8,9 +8,12 @@ use std::{
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
-use super::{ImageColumn, Parquet};
+use super::{
+    ImageColumn, Parquet,
+    stored_images::{StoredImages, described},
+};
 use crate::{
-    batch::{self, ImageLayout, OBJECT_ID, ORIGIN, ROW, Unit, identity_fields},
+    batch::{self, ImageLayout, OBJECT_ID, ORIGIN, ROW, Unit, identity_fields, tensor_type},
     error::{Code, Diagnostic, Error, Result},
 };
 
@@ -22,8 +25,10 @@ pub(super) struct ColumnMapping {
     pub identity: String,
     /// Whether the file has an `origin` column.
     pub has_origin: bool,
-    /// The layouts of the image columns, those of masks included.
-    pub images: BTreeMap<String, ImageLayout>,
+    /// The image columns, those of masks included, as the first file holds them.
+    images: BTreeMap<String, StoredImages>,
+    /// The image columns that the settings describe.
+    declared: BTreeMap<String, ImageColumn>,
 }
 
 impl ColumnMapping {
@@ -45,18 +50,23 @@ impl ColumnMapping {
         for name in settings.columns.iter().flatten() {
             look_up("columns", name);
         }
-        let declared: Vec<(&String, &ImageColumn, Option<&Field>)> =
-            settings.images.iter().map(|(name, image)| (name, image, look_up("images", name))).collect();
+        let declared: Vec<(&String, &ImageColumn, Option<&Field>)> = settings
+            .images
+            .iter()
+            .map(|(name, image)| (name, image, look_up(&format!("images.{name}"), name)))
+            .collect();
         if let Some(mistake) = found.and_then(|field| batch::identity_mistake(&identity, field.data_type())) {
             diagnostics.push(Diagnostic::at(key, Code::WrongColumn, mistake).help(batch::IDENTITY_HELP));
         }
         let mut images = BTreeMap::new();
         for (name, image, field) in declared {
-            match field.map(|field| image.layout(field)) {
-                Some(Ok(layout)) => {
-                    images.insert(name.clone(), layout);
+            match field.map(|field| declared_images(image, field)) {
+                Some(Ok(stored)) => {
+                    images.insert(name.clone(), stored);
                 }
-                Some(Err(reason)) => diagnostics.push(Diagnostic::at("images", Code::WrongColumn, reason)),
+                Some(Err(reason)) => {
+                    diagnostics.push(Diagnostic::at(&format!("images.{name}"), Code::WrongColumn, reason));
+                }
                 None => {}
             }
         }
@@ -67,11 +77,11 @@ impl ColumnMapping {
         let mut fields = identity_fields();
         for field in file.fields().iter().filter(|field| settings.reads(field.name())) {
             let name = field.name();
-            if let (false, Some(layout)) = (settings.images.contains_key(name), layout_of(field)) {
-                images.insert(name.clone(), layout);
+            if let (false, Some(stored)) = (settings.images.contains_key(name), described_images(field)) {
+                images.insert(name.clone(), stored);
             }
             fields.push(match images.get(name) {
-                Some(layout) => {
+                Some(StoredImages { layout, .. }) => {
                     let own = if is_mask(name) { layout.mask_field(name) } else { layout.field(name) };
                     let metadata = merged_metadata(field, &own);
                     own.with_metadata(metadata)
@@ -79,7 +89,8 @@ impl ColumnMapping {
                 None => plain(field),
             });
         }
-        Ok(Self { schema: Arc::new(Schema::new(fields)), identity, has_origin, images })
+        let declared = settings.images.clone();
+        Ok(Self { schema: Arc::new(Schema::new(fields)), identity, has_origin, images, declared })
     }
 
     /// The column of the file that a column of the batch is read from, if there is one.
@@ -92,9 +103,11 @@ impl ColumnMapping {
         }
     }
 
-    /// Checks that another file has the columns of the first.
-    pub(super) fn check(&self, path: &Path, file: &Schema) -> Result<()> {
+    /// Checks that another file has the columns of the first, and returns how it holds the image columns: the same images may lie in
+    /// other lists.
+    pub(super) fn check(&self, path: &Path, file: &Schema) -> Result<BTreeMap<String, StoredImages>> {
         let differs = |what: String| Error::data(format!("`{}` {what}, unlike the first file", path.display()));
+        let mut images = BTreeMap::new();
         for field in self.schema.fields() {
             let Some(name) = self.column_in_file(field) else { continue };
             let found = file.field_with_name(name).map_err(|_| differs(format!("has no column `{name}`")))?;
@@ -103,17 +116,35 @@ impl ColumnMapping {
             {
                 return Err(Error::data(format!("`{}`: {mistake}: {}", path.display(), batch::IDENTITY_HELP)));
             }
-            match self.images.get(name) {
-                Some(expected) if layout_of(found).is_some_and(|layout| layout != *expected) => {
-                    return Err(differs(format!("has images of another layout in `{name}`")));
+            match self.images.get(field.name()) {
+                Some(expected) => {
+                    let own =
+                        self.images_of(found, expected).map_err(|reason| differs(format!("is refused: {reason}")))?;
+                    if own.layout != expected.layout {
+                        return Err(differs(format!("has images of another layout in `{name}`")));
+                    }
+                    images.insert(name.to_owned(), own);
                 }
                 None if field.name() != OBJECT_ID && plain(found).data_type() != field.data_type() => {
                     return Err(differs(format!("has {} in `{name}`", found.data_type())));
                 }
-                _ => {}
+                None => {}
             }
         }
-        Ok(())
+        Ok(images)
+    }
+
+    /// How a column of another file holds images.
+    fn images_of(&self, field: &Field, expected: &StoredImages) -> Result<StoredImages, String> {
+        if let Some(declared) = self.declared.get(field.name()) {
+            return declared_images(declared, field);
+        }
+        match (described_images(field), tensor_type(field)) {
+            (Some(own), _) => Ok(own),
+            // Lists that say nothing have the layout of the first file, if their lengths are right.
+            (None, None) => Ok(StoredImages::in_order(expected.layout.clone())),
+            (None, Some(_)) => Err(format!("column `{}` has tensors that are not such images", field.name())),
+        }
     }
 }
 
@@ -131,17 +162,31 @@ pub(super) fn is_mask(name: &str) -> bool {
     name.ends_with("_mask")
 }
 
-/// The layout of the images or masks of a column, if it describes them. Earlier versions wrote masks as float32, and variances with
-/// the unit of their image.
-fn layout_of(field: &Field) -> Option<ImageLayout> {
-    let layout = ImageLayout::of(field).or_else(|| ImageLayout::of_masks(field))?;
-    Some(match field.name() {
-        name if is_mask(name) => ImageLayout { unit: Unit::Unknown, ..layout },
-        name if name.ends_with("_variance") && layout.unit.squared() != Unit::Unknown => {
-            ImageLayout { unit: layout.unit.squared(), ..layout }
+/// The images or masks of a column that describes them. Earlier versions wrote masks as float32, and variances with the unit of their
+/// image.
+fn described_images(field: &Field) -> Option<StoredImages> {
+    let StoredImages { layout, .. } = described(field)?;
+    let squared = layout.unit.squared();
+    let unit = match field.name() {
+        name if is_mask(name) => Unit::Unknown,
+        name if name.ends_with("_variance") && squared != Unit::Unknown => squared,
+        _ => layout.unit,
+    };
+    Some(StoredImages::in_order(ImageLayout { unit, ..layout }))
+}
+
+/// The images of a column that the settings describe. If the column describes them too, both have to agree.
+fn declared_images(image: &ImageColumn, field: &Field) -> Result<StoredImages, String> {
+    let stored = image.stored(field)?;
+    match described_images(field) {
+        Some(own) if own.layout != stored.layout => {
+            let name = field.name();
+            Err(format!(
+                "column `{name}` describes its images itself, as others than `images` does: leave it out of `images`"
+            ))
         }
-        _ => layout,
-    })
+        _ => Ok(stored),
+    }
 }
 
 fn is_text(kind: &DataType) -> bool {
@@ -162,68 +207,4 @@ fn merged_metadata(file: &Field, image: &Field) -> HashMap<String, String> {
     let mut metadata = file.metadata().clone();
     metadata.extend(image.metadata().clone());
     metadata
-}
-
-/// The type within nested lists, and how many there are.
-fn innermost(kind: &DataType) -> (&DataType, usize) {
-    match kind {
-        DataType::FixedSizeList(item, _) | DataType::List(item) | DataType::LargeList(item) => {
-            let (kind, depth) = innermost(item.data_type());
-            (kind, depth + 1)
-        }
-        kind => (kind, 0),
-    }
-}
-
-/// Whether a float32 holds the numbers of a type, as far as images go: integers of 64 bits are identifiers or times.
-const fn is_pixel(kind: &DataType) -> bool {
-    use DataType::{Float16, Float32, Float64, Int8, Int16, Int32, UInt8, UInt16, UInt32};
-    matches!(kind, Float16 | Float32 | Float64 | Int8 | Int16 | Int32 | UInt8 | UInt16 | UInt32)
-}
-
-impl ImageColumn {
-    /// The layout of the images in a column of a file; the error is the reason why the column does not fit.
-    fn layout(&self, field: &Field) -> Result<ImageLayout, String> {
-        let name = field.name();
-        let (item, length) = match field.data_type() {
-            DataType::FixedSizeList(item, length) => (item, usize::try_from(*length).ok()),
-            DataType::List(item) | DataType::LargeList(item) => (item, None),
-            other => return Err(format!("column `{name}` is {other}, expected lists of numbers")),
-        };
-        let (number, depth_of_lists) = innermost(item.data_type());
-        if !is_pixel(number) {
-            return Err(format!("column `{name}` has lists of {number}, expected lists of numbers"));
-        }
-        if depth_of_lists > 2 {
-            return Err(format!(
-                "column `{name}` has lists {} deep, expected at most [band][y][x]",
-                depth_of_lists + 1
-            ));
-        }
-        let length = length.filter(|_| depth_of_lists == 0);
-        let depth = self.bands.len();
-        let (height, width) = match (self.size, batch::tensor_shape(field).as_deref()) {
-            (None, Some(&[bands, height, width])) if bands == depth => (height, width),
-            (None, Some(&[height, width])) if depth == 1 => (height, width),
-            (None, Some(shape)) => {
-                return Err(format!("column `{name}` has images of shape {shape:?}, expected {depth} bands"));
-            }
-            (Some(size), _) => (size, size),
-            (None, None) => return Err(format!("column `{name}` does not give the shape of its images: set `size`")),
-        };
-        let pixels = depth.saturating_mul(height).saturating_mul(width);
-        if pixels == 0 || length.is_some_and(|length| length != pixels) {
-            let found = length.unwrap_or(0);
-            return Err(format!("column `{name}` has {found} numbers per row, expected {depth} x {height} x {width}"));
-        }
-        Ok(ImageLayout {
-            bands: self.bands.clone(),
-            height,
-            width,
-            unit: self.unit,
-            pixel_scale_arcsec: self.pixel_scale_arcsec,
-            stretch: None,
-            electrons_per_njy: None,
-        })
-    }
 }

@@ -10,9 +10,10 @@ mod columns;
 mod duplicates;
 mod images;
 mod reader;
+mod stored_images;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -22,6 +23,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use self::{columns::ColumnMapping, reader::ParquetReader};
+pub use super::axis::Axis;
 use crate::{
     batch::Unit,
     error::{Code, Diagnostic, Error, Result, quoted_list},
@@ -38,8 +40,10 @@ use crate::{
 #[serde(default, deny_unknown_fields)]
 pub struct Parquet {
     /// Files, folders (their `*.parquet`, sorted by name) or patterns (`data/*.parquet`), in this order.
+    #[schemars(extend("format" = "path"))]
     pub paths: Vec<String>,
     /// A run directory whose table is read, instead of `paths`.
+    #[schemars(extend("format" = "path"))]
     pub run: Option<String>,
     /// The table of `run`; `objects` by default.
     pub table: Option<String>,
@@ -51,16 +55,24 @@ pub struct Parquet {
     pub images: BTreeMap<String, ImageColumn>,
 }
 
-/// The content of an image column: lists of numbers, `[band, y, x]` in C order, in one list or nested.
+/// The content of an image column: lists of numbers, in one list or nested (`[[[...]]]`), or tensors (`arrow.fixed_shape_tensor`).
+///
+/// Images are `[band, y, x]` in C order, unless `axes` or the tensor say otherwise: names of its dimensions (`y`, `row`, `height`, `h`;
+/// `x`, `column`, `width`, `w`; `band`, `channel`, `c`, `filter`, also in the plural) and its permutation are followed. A shape that
+/// the column has itself must be that of the settings. Numbers become float32: doubles, and integers beyond 2^24, are rounded to the nearest.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ImageColumn {
     /// Bands, in the order of the planes.
     pub bands: Vec<String>,
-    /// Rows and columns of a plane, pixels; required unless the column is a tensor.
+    /// Rows and columns of a plane, pixels; required unless the column has a shape: tensors, and nested lists of fixed lengths.
     #[serde(default)]
     #[schemars(range(min = 1, max = 65536))]
     pub size: Option<usize>,
+    /// The axes of the images, slowest first: `[y, x, band]` as Keras, TensorFlow and matplotlib have them. By default those that a tensor
+    /// names, else `[band, y, x]`, or `[y, x]` of one band.
+    #[serde(default)]
+    pub axes: Option<Vec<Axis>>,
     /// The unit of the pixels.
     pub unit: Unit,
     /// Side of a pixel, arcsec.
@@ -97,11 +109,38 @@ images:
         if self.table.is_some() && self.run.is_none() {
             diagnostics.push(Diagnostic::at("table", Code::Conflict, "`table` is a table of `run`, which is not set"));
         }
+        for (name, image) in &self.images {
+            diagnostics.extend(
+                image
+                    .mistake()
+                    .map(|(key, message)| Diagnostic::at(&format!("images.{name}.{key}"), Code::OutOfRange, message)),
+            );
+        }
         if diagnostics.is_empty() {
             Ok(Box::new(ParquetSource { settings: self, bound: None }))
         } else {
             Err(diagnostics)
         }
+    }
+}
+
+impl ImageColumn {
+    /// A setting that no column can have, and why.
+    fn mistake(&self) -> Option<(&'static str, String)> {
+        let distinct: BTreeSet<&String> = self.bands.iter().collect();
+        let is_named = |band: &String| !band.is_empty() && !band.contains(',');
+        if self.bands.is_empty() || distinct.len() != self.bands.len() || !self.bands.iter().all(is_named) {
+            let message = "`bands` must name one band or more, each once and without commas";
+            return Some(("bands", message.into()));
+        }
+        let axes = self.axes.as_ref()?;
+        if !stored_images::is_image(axes) {
+            let message = "`axes` must have `y` and `x` once and `band` at most once; a row is one object";
+            return Some(("axes", message.into()));
+        }
+        let depth = self.bands.len();
+        let has_bands = axes.contains(&Axis::Band) || depth == 1;
+        (!has_bands).then(|| ("axes", format!("`axes` has no `band`, and `bands` names {depth}")))
     }
 }
 

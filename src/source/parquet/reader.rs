@@ -19,7 +19,7 @@ use parquet::arrow::{
     arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReaderBuilder},
 };
 
-use super::{columns::ColumnMapping, images::images};
+use super::{columns::ColumnMapping, images::images, stored_images::StoredImages};
 use crate::{
     batch::{self, OBJECT_ID, ORIGIN, ROW},
     error::{Error, Result},
@@ -37,6 +37,8 @@ pub(super) type RejectReasons = BTreeMap<usize, String>;
 pub(super) struct ParquetReader {
     path: PathBuf,
     columns: Arc<ColumnMapping>,
+    /// How this file holds the image columns.
+    images: BTreeMap<String, StoredImages>,
     /// The row of the file that comes next.
     offset: u64,
     /// Identifies the file: its length and its end, where Parquet has its footer.
@@ -88,10 +90,10 @@ impl ParquetReader {
     /// Opens a file, checks its columns, and continues at a row.
     pub(super) fn open(path: &Path, columns: Arc<ColumnMapping>, offset: u64) -> Result<Self> {
         let (file, footer) = parquet_file::open(path)?;
-        columns.check(path, footer.schema())?;
+        let images = columns.check(path, footer.schema())?;
         let contents = end_of(file.file()).map_err(|error| Error::io("read", path, error))?;
         let unread = Some((file, footer));
-        Ok(Self { path: path.to_owned(), columns, offset, contents, unread, batches: None, pending: None })
+        Ok(Self { path: path.to_owned(), columns, images, offset, contents, unread, batches: None, pending: None })
     }
 
     /// The rest of the file, in batches of at most `max_rows` of the first call.
@@ -125,11 +127,11 @@ impl ParquetReader {
         let end = self.offset + rows.num_rows() as u64;
         let mut columns: Vec<ArrayRef> = Vec::with_capacity(self.columns.schema.fields().len());
         for field in self.columns.schema.fields() {
-            columns.push(match (field.name().as_str(), self.columns.images.get(field.name())) {
+            columns.push(match (field.name().as_str(), self.images.get(field.name())) {
                 (ROW, _) => Arc::new(UInt64Array::from_iter_values(self.offset..end)),
                 (OBJECT_ID, _) => Arc::new(ids.iter().map(|id| Some(id.unwrap_or(""))).collect::<StringArray>()),
                 (ORIGIN, _) => Arc::new(StringArray::from_iter_values(&origins)),
-                (name, Some(layout)) => images(name, batch::column_of(rows, name)?, layout, &mut reasons)?,
+                (name, Some(stored)) => images(name, batch::column_of(rows, name)?, stored, &mut reasons)?,
                 (name, None) => self.cast(rows, name, field.data_type())?,
             });
         }

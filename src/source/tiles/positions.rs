@@ -24,6 +24,7 @@ use crate::{
 #[serde(deny_unknown_fields)]
 pub struct PositionCatalogue {
     /// The file.
+    #[schemars(extend("format" = "path"))]
     pub path: String,
     /// Its column with the identities of the objects, each once: text or whole numbers.
     pub id: String,

@@ -34,6 +34,7 @@ pub struct Tiles {
     /// `[..]`, `**`), or text files that list any of these, one per line (`@list.txt`). Each image of a file is a tile. A cube can be
     /// named for several bands if its header names its planes. Files that are compressed as a whole (gzip, bzip2, xz) are mistakes:
     /// their sections cannot be read.
+    #[schemars(extend("format" = "path"))]
     pub images: BTreeMap<String, Vec<String>>,
     /// The HDUs that hold the images, by `EXTNAME` or by number (0 is the primary HDU). By default those that surely hold images, as
     /// in the source `fits`.
@@ -88,12 +89,15 @@ pub struct Tiles {
     /// belongs to the first file of `images`, and so on. An HDU belongs to the one of the same name, or at the same place. One with
     /// another shape, other world coordinates, or of another exposure (`EXPNUM`, `EXPID`, `OBSID`, `DATE-OBS`) is a mistake.
     #[serde(default)]
+    #[schemars(extend("format" = "path"))]
     pub masks: BTreeMap<String, Vec<String>>,
     /// The same with variances.
     #[serde(default)]
+    #[schemars(extend("format" = "path"))]
     pub variances: BTreeMap<String, Vec<String>>,
     /// The same with weights, the inverse of a variance.
     #[serde(default)]
+    #[schemars(extend("format" = "path"))]
     pub weights: BTreeMap<String, Vec<String>>,
     /// The unit of the pixels, instead of the header's `BUNIT`: a number times a unit, such as `nJy`, `10 nanoJansky`, `nanomaggy`,
     /// `MJy/sr`, `electron`, `adu`. Fluxes and surface brightnesses are converted to nJy; images in any other unit keep their values

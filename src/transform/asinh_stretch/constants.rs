@@ -18,8 +18,10 @@ use crate::{
 #[serde(deny_unknown_fields, default)]
 pub struct Constants {
     /// An ONNX file: the constants are those of a domain of its card.
+    #[schemars(extend("format" = "path"))]
     pub model: Option<String>,
     /// A calibration file that `lucarne calibrate` wrote.
+    #[schemars(extend("format" = "path"))]
     pub file: Option<String>,
     /// The domain of the model's card or of the calibration, for instance `y10`.
     pub domain: Option<String>,

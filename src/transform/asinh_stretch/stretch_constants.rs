@@ -3,12 +3,13 @@
 //! JSON, which is YAML too: `{"domains": {"y10": {"lo": -1136.0, "hi": 23822.0, ...}}}`. Each domain records what it
 //! was measured on. Unknown keys are ignored, so a file may be annotated by hand.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{collections::BTreeMap, path::Path};
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
     error::{Error, Result},
+    io::text,
     stats::quantile_sketch::{QuantileSketch, RELATIVE_ERROR},
 };
 
@@ -90,7 +91,7 @@ impl StretchConstants {
     /// [`Error::Environment`] when the file cannot be read; [`Error::Data`] when it does not hold stretch constants, or
     /// a domain is not usable.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = fs::read_to_string(path).map_err(|error| Error::io("read", path, error))?;
+        let text = text::read(path)?;
         let constants: Self = serde_saphyr::from_str(&text).map_err(|error| {
             // The other lines show the source of the file.
             let cause = error.to_string().lines().next().unwrap_or_default().to_owned();
@@ -114,6 +115,8 @@ impl StretchConstants {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

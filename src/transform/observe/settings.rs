@@ -20,6 +20,7 @@ pub struct Observe {
     /// The image column, in nJy, without PSF and noise unless `input_psf` and `input_variance` are set.
     pub image: String,
     /// The survey: `lsst`, `des`, `euclid_vis`, `hsc_ssp`, `roman_wfi`, `sdss`, `ztf`, or the path of a survey file.
+    #[schemars(extend("format" = "path"))]
     pub survey: String,
     /// Exposure in years of the survey. Exactly one of `years`, `visits` and `exposure_seconds` must be set. Of presets other than `lsst`
     /// one year is the whole survey (`des`, `euclid_vis`, `hsc_ssp`, `sdss`) or one exposure (`roman_wfi`, `ztf`).

@@ -14,7 +14,7 @@ use lucarne::{
     engine::{EngineSettings, RunOptions, Stop, run},
     pipeline::Pipeline,
     query::Run,
-    source::parquet::{ImageColumn, Parquet},
+    source::parquet::{Axis, ImageColumn, Parquet},
     stage::{Read, Reject, RunContext, Settings, Source},
 };
 use parquet::arrow::ArrowWriter;
@@ -114,13 +114,17 @@ fn foreign(path: &Path) {
     writer.close().unwrap();
 }
 
+fn images_of(bands: &[&str], size: Option<usize>) -> ImageColumn {
+    let bands = bands.iter().map(|band| (*band).to_owned()).collect();
+    ImageColumn { bands, size, axes: None, unit: Unit::Unknown, pixel_scale_arcsec: None }
+}
+
 #[test]
 fn rejects_rows_of_a_foreign_file_without_a_usable_image_or_identity() {
     let dir = tempdir().unwrap();
     let path = dir.path().join("foreign.parquet");
     foreign(&path);
-    let image =
-        ImageColumn { bands: vec!["r".into()], size: Some(2), unit: Unit::NanoJansky, pixel_scale_arcsec: Some(0.2) };
+    let image = ImageColumn { unit: Unit::NanoJansky, pixel_scale_arcsec: Some(0.2), ..images_of(&["r"], Some(2)) };
     let source = bound(Parquet {
         paths: vec![path.to_str().unwrap().into()],
         object_id: Some("id".into()),
@@ -157,8 +161,7 @@ fn reports_mistakes_without_reading_rows() {
         diagnostics.iter().map(ToString::to_string).collect::<Vec<_>>()
     };
     assert_eq!(mistakes(Parquet::default()), ["[conflict] expected either `paths` or `run`"]);
-    let image =
-        |size| ImageColumn { bands: vec!["g".into(), "r".into()], size, unit: Unit::Unknown, pixel_scale_arcsec: None };
+    let image = |size| images_of(&["g", "r"], size);
     let settings = Parquet {
         paths: paths.clone(),
         columns: Some(vec!["labl".into()]),
@@ -170,8 +173,8 @@ fn reports_mistakes_without_reading_rows() {
         [
             "[unknown-column] the file has no column `object_id`; help: available columns: `id`, `pixels`, `label`",
             "[unknown-column] the file has no column `labl` (at `columns`); help: did you mean `label`?",
-            "[wrong-column] column `label` is Utf8, expected lists of numbers (at `images`)",
-            "[wrong-column] column `pixels` does not give the shape of its images: set `size` (at `images`)",
+            "[wrong-column] column `label` is Utf8, expected lists of numbers (at `images.label`)",
+            "[wrong-column] column `pixels` does not give the shape of its images: set `size` (at `images.pixels`)",
         ]
     );
     let nowhere = dir.path().join("*.pq").display().to_string();
@@ -361,4 +364,222 @@ fn reports_a_file_that_is_named_twice() {
     let paths = vec![file.to_str().unwrap().to_owned(), format!("{}/./a.parquet", dir.path().display())];
     let mut source = Parquet { paths, object_id: Some("id".into()), ..Parquet::default() }.build("source").unwrap();
     assert!(source.bind().unwrap_err()[0].message.ends_with("is named twice"));
+}
+
+const CHANNELS_LAST: [Axis; 3] = [Axis::Y, Axis::X, Axis::Band];
+
+/// A column of `tests/golden/parquet`, read as images of three bands. The error is the mistake.
+fn golden(file: &str, column: &str, image: ImageColumn) -> Result<(Vec<f32>, Vec<Reject>), String> {
+    let settings = Parquet {
+        paths: vec![format!("tests/golden/parquet/{file}.parquet")],
+        object_id: Some("id".into()),
+        columns: Some(Vec::new()),
+        images: [(column.to_owned(), image)].into(),
+        ..Parquet::default()
+    };
+    let mut source = settings.build("source").map_err(|mistakes| mistakes[0].message.clone())?;
+    source.bind().map_err(|mistakes| mistakes[0].message.clone())?;
+    let (rows, rejects) = read(source.as_ref(), 16, 0);
+    let images = Images::of(&rows, column).unwrap();
+    assert_eq!((images.layout.bands.len(), images.layout.height, images.layout.width), (3, 4, 4));
+    Ok((images.pixels.to_vec(), rejects))
+}
+
+#[test]
+fn images_are_read_from_all_lists_and_tensors_that_say_what_they_are() {
+    let expected: Vec<f32> = (0..96_u8).map(f32::from).collect();
+    let image = |size, axes: Option<&[Axis]>| ImageColumn {
+        axes: axes.map(<[Axis]>::to_vec),
+        ..images_of(&["g", "r", "i"], size)
+    };
+    let lists = [
+        "flat",
+        "flat_large",
+        "flat_fixed",
+        "flat_bytes",
+        "flat_halves",
+        "lists_of_bands",
+        "nested_doubles",
+        "nested_integers",
+        "nested_fixed",
+    ];
+    let channels_last = ["nested_channels_last", "nested_fixed_channels_last"];
+    let mut read = Vec::new();
+    for file in ["images", "without_schema"] {
+        read.extend(lists.map(|column| (file, column, image(Some(4), None))));
+        read.extend(channels_last.map(|column| (file, column, image(Some(4), Some(&CHANNELS_LAST)))));
+    }
+    for column in [
+        "tensor",
+        "tensor_yxband",
+        "tensor_keras",
+        "tensor_hwc",
+        "tensor_x_before_y",
+        "tensor_unknown_names",
+        "tensor_permuted",
+        "tensor_reversed",
+        "tensor_permuted_named",
+        "tensor_cycle_named",
+        "nested_fixed",
+    ] {
+        read.extend([None, Some(4)].map(|size| ("images", column, image(size, None))));
+    }
+    for column in ["tensor_channels_last", "tensor_yxband", "tensor_keras", "nested_fixed_channels_last"] {
+        read.extend([None, Some(4)].map(|size| ("images", column, image(size, Some(&CHANNELS_LAST)))));
+    }
+    for (file, column, image) in read {
+        let (pixels, rejects) = golden(file, column, image).unwrap_or_else(|error| panic!("{file} {column}: {error}"));
+        assert!(rejects.is_empty() && pixels == expected, "{file} {column}: {pixels:?} {rejects:?}");
+    }
+}
+
+#[test]
+fn a_shape_that_contradicts_the_settings_is_a_mistake_that_names_both() {
+    let image = |size| images_of(&["g", "r", "i"], size);
+    let with_axes = |axes: &[Axis]| ImageColumn { axes: Some(axes.to_vec()), ..image(Some(4)) };
+    let looks_like = "has images of shape [4, 4, 3], which looks like [y, x, band]: set `axes: [y, x, band]`";
+    for (column, image, expected) in [
+        ("tensor", image(Some(5)), "has images of shape [3, 4, 4], [band, y, x], and `size` is 5"),
+        ("tensor_yxband", image(Some(5)), "has images of shape [4, 4, 3], [y, x, band], and `size` is 5"),
+        ("tensor", images_of(&["g", "r"], Some(4)), "has images of shape [3, 4, 4], expected 2 bands"),
+        (
+            "tensor_yxband",
+            images_of(&["g", "r"], None),
+            "has images of shape [4, 4, 3], [y, x, band], and `bands` names 2",
+        ),
+        ("tensor_channels_last", image(None), looks_like),
+        ("tensor_channels_last", image(Some(4)), looks_like),
+        ("nested_fixed_channels_last", image(None), looks_like),
+        ("nested_fixed_channels_last", image(Some(4)), looks_like),
+        (
+            "tensor_yxband",
+            with_axes(&[Axis::Band, Axis::Y, Axis::X]),
+            "names its dimensions [y, x, band], and `axes` is [band, y, x]",
+        ),
+        (
+            "tensor",
+            with_axes(&[Axis::Single, Axis::Band, Axis::Y, Axis::X]),
+            "has images of shape [3, 4, 4], 3 axes, and `axes` names 4",
+        ),
+        (
+            "tensor_cycle",
+            image(Some(4)),
+            "has tensors with the permutation [2, 0, 1], which programs read in two ways: name their dimensions (`dim_names`), or write them without a permutation",
+        ),
+        ("flat_fixed", image(Some(5)), "has 48 numbers per row, expected 3 x 5 x 5"),
+        ("flat", image(None), "does not give the shape of its images: set `size`"),
+    ] {
+        let error = golden("images", column, image).expect_err(column);
+        assert_eq!(error, format!("column `{column}` {expected}"));
+    }
+    let no_objects = golden("images", "tensor", with_axes(&[Axis::Object, Axis::Y, Axis::X])).expect_err("no objects");
+    assert_eq!(no_objects, "`axes` must have `y` and `x` once and `band` at most once; a row is one object");
+}
+
+#[test]
+fn lists_of_another_shape_are_rejects_with_the_way_to_read_them() {
+    let dir = tempdir().unwrap();
+    let path = dir.path().join("last.parquet");
+    file_with(&path, "nested_channels_last");
+    let source = bound(Parquet {
+        paths: vec![path.to_str().unwrap().into()],
+        object_id: Some("id".into()),
+        images: [("image".to_owned(), images_of(&["g", "r", "i"], Some(4)))].into(),
+        ..Parquet::default()
+    });
+    let (rows, rejects) = read(source.as_ref(), 16, 0);
+    assert_eq!((rows.num_rows(), rejects.len()), (0, 2));
+    let expected = "`image` has [4, 4, 3] pixels, expected [3, 4, 4]; set `axes: [y, x, band]` if they are";
+    assert_eq!(rejects[0].reason, expected);
+}
+
+/// Writes the images of `tests/golden/parquet` in a column as `image` of a file.
+fn file_with(path: &Path, column: &str) {
+    let from = File::open("tests/golden/parquet/images.parquet").unwrap();
+    let rows = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(from).unwrap().build().unwrap();
+    let rows = rows.map(Result::unwrap).next().unwrap();
+    let (index, field) = rows.schema_ref().column_with_name(column).map(|(i, f)| (i, f.clone())).unwrap();
+    let fields = vec![Field::new("id", DataType::Utf8, true), field.with_name("image")];
+    let columns = vec![rows.column(0).clone(), rows.column(index).clone()];
+    let rows = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap();
+    let mut writer = ArrowWriter::try_new(File::create(path).unwrap(), rows.schema(), None).unwrap();
+    writer.write(&rows).unwrap();
+    writer.close().unwrap();
+}
+
+#[test]
+fn every_file_is_read_by_its_own_shape() {
+    let dir = tempdir().unwrap();
+    let settings = || Parquet {
+        paths: vec![dir.path().to_str().unwrap().into()],
+        object_id: Some("id".into()),
+        images: [("image".to_owned(), images_of(&["g", "r", "i"], Some(4)))].into(),
+        ..Parquet::default()
+    };
+    for (name, column) in [("a", "flat"), ("b", "tensor_keras"), ("c", "nested_integers"), ("d", "tensor_permuted")] {
+        file_with(&dir.path().join(name).with_extension("parquet"), column);
+    }
+    let (rows, rejects) = read(bound(settings()).as_ref(), 16, 0);
+    let images = Images::of(&rows, "image").unwrap();
+    let expected: Vec<f32> = (0..96_u8).map(f32::from).collect();
+    assert!(rejects.is_empty() && images.pixels.chunks(96).all(|file| file == expected), "{:?}", images.pixels);
+    file_with(&dir.path().join("e.parquet"), "tensor_channels_last");
+    let source = bound(settings());
+    let last = source.splits().unwrap().pop().unwrap();
+    let error = source.open(&last, 0).err().unwrap().to_string();
+    assert!(error.contains("e.parquet` is refused: column `image` has images of shape [4, 4, 3], which"), "{error}");
+}
+
+#[test]
+fn images_that_another_program_wrote_again_keep_their_layout() {
+    let dir = tempdir().unwrap();
+    run_with_images(dir.path());
+    let written = rows_of(dir.path(), "objects");
+    let layout = Images::of(&written, "image").unwrap().layout;
+    let path = dir.path().join("again.parquet");
+    let item = Arc::new(Field::new("element", DataType::Float64, false));
+    let schema = written.schema();
+    let (fields, columns): (Vec<Field>, Vec<ArrayRef>) = schema
+        .fields()
+        .iter()
+        .zip(written.columns())
+        .map(|(field, column)| match field.name().as_str() {
+            "image" => {
+                let kind = DataType::FixedSizeList(item.clone(), i32::try_from(layout.pixels()).unwrap());
+                let metadata = field.metadata().clone();
+                let again = arrow::compute::cast(column, &kind).unwrap();
+                (Field::new("image", kind, true).with_metadata(metadata), again)
+            }
+            _ => (field.as_ref().clone(), column.clone()),
+        })
+        .unzip();
+    let again = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap();
+    let mut writer = ArrowWriter::try_new(File::create(&path).unwrap(), again.schema(), None).unwrap();
+    writer.write(&again).unwrap();
+    writer.close().unwrap();
+    let source = bound(Parquet { paths: vec![path.to_str().unwrap().into()], ..Parquet::default() });
+    let (rows, rejects) = read(source.as_ref(), 1000, 0);
+    let images = Images::of(&rows, "image").unwrap();
+    assert!(rejects.is_empty());
+    assert_eq!((images.layout, images.pixels), (layout, Images::of(&written, "image").unwrap().pixels));
+}
+
+#[test]
+fn a_column_that_describes_its_images_is_not_declared_as_others() {
+    let dir = tempdir().unwrap();
+    run_with_images(dir.path());
+    let run = Some(dir.path().to_str().unwrap().to_owned());
+    let layout = Images::of(&rows_of(dir.path(), "objects"), "image").unwrap().layout;
+    let same = ImageColumn {
+        unit: layout.unit,
+        pixel_scale_arcsec: layout.pixel_scale_arcsec,
+        ..images_of(&["r"], Some(layout.height))
+    };
+    let bind = |image: &ImageColumn| {
+        let images = [("image".to_owned(), image.clone())].into();
+        Parquet { run: run.clone(), images, ..Parquet::default() }.build("source").unwrap().bind().map(|_| ())
+    };
+    assert!(bind(&same).is_ok());
+    let mistakes = bind(&ImageColumn { bands: vec!["g".into()], ..same }).unwrap_err();
+    assert!(mistakes[0].message.starts_with("column `image` describes its images itself"), "{mistakes:?}");
 }

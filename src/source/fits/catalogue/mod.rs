@@ -39,6 +39,7 @@ use crate::{
 #[serde(deny_unknown_fields)]
 pub struct Catalogue {
     /// The file.
+    #[schemars(extend("format" = "path"))]
     pub path: String,
     /// Its column with the keys, one per object: text or whole numbers.
     pub key: String,
