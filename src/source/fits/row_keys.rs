@@ -3,11 +3,13 @@
 use super::{
     angle::Coordinate,
     header_columns::{not_null, typed_value},
-    null_words::is_null_word,
     objects::FileRow,
     plan::{FitsPlan, headers_of},
 };
-use crate::fits::{self, CardValue};
+use crate::{
+    batch::is_null_word,
+    fits::{self, CardValue},
+};
 
 /// Everything of a row but its identity and its pixels.
 pub(super) struct RowKeys {
