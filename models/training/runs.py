@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from . import TrainingError
 
-RECORD_FORMAT = 1
+RECORD_FORMAT = 3
 """The newest format of `run.json` that this version reads. A record without a number is older and has the same keys."""
 BATCH_ROWS = 64
 SPLIT = "split"

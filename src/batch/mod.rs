@@ -10,9 +10,13 @@ mod images;
 mod layout;
 mod metadata_lists;
 mod tensor;
+#[cfg(any(feature = "fits", feature = "sql"))]
+mod text_types;
 
 pub(crate) use self::identity::{IDENTITY_HELP, identity_mistake};
 pub(crate) use self::tensor::{TensorType, is_tensor_of_variable_shape, tensor_type};
+#[cfg(any(feature = "fits", feature = "sql"))]
+pub(crate) use self::text_types::{Declared, is_null_word, real, typed, without_nulls};
 pub use self::{
     columns::{column_of, keep_rows, object_id, origin, row_number, text_column, with_columns},
     identity::{identity_columns, identity_fields},
@@ -21,6 +25,20 @@ pub use self::{
     metadata_lists::{metadata_list, metadata_names, metadata_numbers},
     tensor::{list_column, list_type, list_values, mask_column, mask_type, mask_values, tensor_metadata, tensor_shape},
 };
+
+/// The columns that are unsigned integers, or lists of them: among results, only masks may be, because SQL has no unsigned integers
+/// and differences of them wrap around. Internal columns are no results.
+#[cfg(test)]
+pub(crate) fn unsigned_columns(schema: &arrow::datatypes::Schema) -> Vec<String> {
+    use arrow::datatypes::DataType;
+    let is_unsigned = |field: &arrow::datatypes::Field| match field.data_type() {
+        DataType::FixedSizeList(item, _) => item.data_type().is_unsigned_integer(),
+        kind => kind.is_unsigned_integer(),
+    };
+    let results = schema.fields().iter().filter(|field| !field.name().starts_with('_'));
+    let counts = results.filter(|field| is_unsigned(field) && ImageLayout::of_masks(field).is_none());
+    counts.map(|field| field.name().clone()).collect()
+}
 
 /// Number of the row in its split (uint64). Names that begin with `_` are internal: no sink keeps them.
 pub const ROW: &str = "_row";

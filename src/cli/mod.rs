@@ -78,7 +78,10 @@ enum Exit {
 
 /// Runs the command and returns its exit code.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let arguments = std::env::args_os();
+    #[cfg(feature = "sql")]
+    let arguments = arguments.map(query::argument);
+    let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
             // clap returns help and version as errors, with exit code 0.

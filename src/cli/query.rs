@@ -1,6 +1,8 @@
 //! `lucarne query`: SQL over the tables of a run, or of all runs in a folder.
 
 use std::{
+    collections::BTreeMap,
+    ffi::OsString,
     io::{self, BufWriter, IsTerminal, Read, Write},
     path::PathBuf,
     process::ExitCode,
@@ -8,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use clap::{ValueEnum, builder::PossibleValue};
+use clap::{Args, ValueEnum, builder::PossibleValue};
 
 use super::{
     limited::{WorkLimits, limited},
@@ -31,9 +33,10 @@ const TABLES: &str = "select table_name, column_name, data_type from information
 /// Query the tables of a run with SQL, read-only
 ///
 /// Tables are named by the labels of sinks and monitors; rejected rows are in `rejects`. A folder of runs is queried as one run: each table
-/// has the rows of all runs, and a last column `run` with the name of the run. Functions on lists of numbers: l2_distance(a, b),
-/// array_argmax(a) (counted from 1), and those of DataFusion.
-#[derive(Debug, Clone, clap::Args)]
+/// has the rows of all runs, and a last column `run` with the name of the run; a column that some runs lack is null there, one whose types
+/// differ is left out. `--table cat=FILE` adds your own catalogue, to join it. Integers are signed, and a result that does not fit 64 bits is an
+/// error. Functions on lists of numbers: l2_distance(a, b), array_argmax(a) (counted from 1), and those of DataFusion.
+#[derive(Debug, Clone, Args)]
 pub(super) struct Query {
     /// The run directory, or a folder of run directories
     #[arg(value_parser = path())]
@@ -44,6 +47,10 @@ pub(super) struct Query {
     /// Read the SQL from a file
     #[arg(short, long, value_name = "FILE.sql", value_parser = path(), conflicts_with = "sql")]
     pub file: Option<PathBuf>,
+    /// Add a table of your own, such as a catalogue to join: Parquet, or CSV with a header line (also gzipped). May be given several
+    /// times
+    #[arg(long = "table", value_name = "NAME=FILE", value_parser = named_file)]
+    pub tables: Vec<(String, PathBuf)>,
     /// Do not compare what is read with its checksums
     #[arg(long)]
     pub no_checksums: bool,
@@ -104,12 +111,21 @@ impl Query {
     fn write_result(&self, input: impl Read, out: impl Write + Send) -> Result<(), QueryError> {
         let sql = self.text(input)?;
         let closed = AtomicBool::new(false);
+        let mut tables = BTreeMap::new();
+        for (name, path) in &self.tables {
+            if tables.insert(name.clone(), path.clone()).is_some() {
+                return Err(QueryError::Sql(format!("`--table` names `{name}` twice")));
+            }
+        }
         let options = QueryOptions {
+            tables,
             checksums: !self.no_checksums,
             memory_bytes: usize::try_from(self.memory_mib).unwrap_or(usize::MAX).saturating_mul(1 << 19),
             ..QueryOptions::default()
         };
-        let result = Run::open_with(&self.run, options)?.write(&sql, self.format, Pipe { out, closed: &closed });
+        let run = Run::open_with(&self.run, options)?;
+        let result = run.write(&sql, self.format, Pipe { out, closed: &closed });
+        run.take_warnings().iter().for_each(|warning| terminal::note(&format!("warning: {warning}")));
         if closed.load(Ordering::Relaxed) { Ok(()) } else { result }
     }
 
@@ -124,6 +140,29 @@ impl Query {
             }
             (None, sql) => Ok(sql.unwrap_or(TABLES).to_owned()),
         }
+    }
+}
+
+/// An argument as it is parsed. A query may begin with a comment, `-- spirals\nselect ...`; the name of an option has no blanks, so
+/// that is none.
+pub(super) fn argument(text: OsString) -> OsString {
+    let name = text
+        .to_str()
+        .and_then(|text| text.strip_prefix("--"))
+        .map_or("", |rest| rest.split('=').next().unwrap_or(rest));
+    if !name.contains(char::is_whitespace) {
+        return text;
+    }
+    let mut query = OsString::from(" ");
+    query.push(text);
+    query
+}
+
+/// `NAME=FILE`.
+fn named_file(text: &str) -> std::result::Result<(String, PathBuf), String> {
+    match text.split_once('=') {
+        Some((name, file)) if !name.is_empty() && !file.is_empty() => Ok((name.to_owned(), file.into())),
+        _ => Err("expected the name of a table and a file, as in `cat=catalogue.parquet`".to_owned()),
     }
 }
 
@@ -179,6 +218,7 @@ mod tests {
             run: run.path().into(),
             sql: sql.map(Into::into),
             file: None,
+            tables: Vec::new(),
             no_checksums: false,
             memory_mib: 1024,
             max_seconds: None,
@@ -204,12 +244,67 @@ mod tests {
             run: run.path().into(),
             sql: None,
             file: Some(file),
+            tables: Vec::new(),
             no_checksums: false,
             memory_mib: 1024,
             max_seconds: None,
             format: OutputFormat::Json,
         };
         assert_eq!(result(&query, ""), "{\"c\":4}\n");
+    }
+
+    fn parsed(arguments: &[&str]) -> std::result::Result<Query, String> {
+        let command = Query::augment_args(clap::Command::new("query"));
+        let arguments = ["query"].iter().chain(arguments).map(|text| argument(text.into()));
+        let matches = command.try_get_matches_from(arguments).map_err(|error| error.to_string())?;
+        clap::FromArgMatches::from_arg_matches(&matches).map_err(|error: clap::Error| error.to_string())
+    }
+
+    #[test]
+    fn a_query_may_begin_with_a_comment_and_options_may_stand_anywhere() {
+        for sql in ["-- hello\nselect 1", "--hello there\nselect 1", "-- format csv\nselect -1", "-"] {
+            for arguments in
+                [&["RUN", sql, "--format", "csv"][..], &["--format", "csv", "RUN", sql], &["RUN", "--format=csv", sql]]
+            {
+                let query = parsed(arguments).expect(sql);
+                let found = query.sql.as_deref().map(str::trim_start);
+                assert_eq!((found, query.format), (Some(sql), OutputFormat::Csv), "{arguments:?}");
+            }
+        }
+        let (run, query) = run_and_query(Some(" -- hello\nselect -1 as a"));
+        assert_eq!(result(&query, ""), "a\n-1\n");
+        drop(run);
+        for arguments in [
+            &["RUN", "--formt", "csv"][..],
+            &["RUN", "--formt=csv"],
+            &["RUN", "select 1", "--formt"],
+            &["--formt", "RUN"],
+        ] {
+            let message = parsed(arguments).expect_err("a mistake");
+            assert!(message.contains("--formt") && message.contains("--format"), "{arguments:?}: {message}");
+        }
+    }
+
+    #[test]
+    fn tables_of_the_user_have_a_name_and_a_file() {
+        let query =
+            parsed(&["RUN", "--table", "cat=a=b.csv", "select 1", "--table", "z=z.parquet"]).expect("arguments");
+        assert_eq!(query.tables, [("cat".to_owned(), "a=b.csv".into()), ("z".to_owned(), "z.parquet".into())]);
+        for text in ["cat.csv", "=cat.csv", "cat="] {
+            assert!(
+                parsed(&["RUN", "--table", text]).expect_err("a mistake").contains("cat=catalogue.parquet"),
+                "{text}"
+            );
+        }
+        let (run, query) = run_and_query(Some("select sum(n) as n from cat"));
+        let path = run.path().join("cat.csv");
+        fs::write(&path, "n\n3\n4\n").expect("room");
+        let query = Query { tables: vec![("cat".into(), path.clone())], ..query };
+        assert_eq!(result(&query, ""), "n\n7\n");
+        let twice = Query { tables: vec![("cat".into(), path.clone()), ("cat".into(), path)], ..query };
+        assert!(
+            twice.write_result(io::empty(), Vec::new()).expect_err("twice").to_string().contains("names `cat` twice")
+        );
     }
 
     #[test]
@@ -233,6 +328,7 @@ mod tests {
             run: folder.path().into(),
             sql: None,
             file: None,
+            tables: Vec::new(),
             no_checksums: false,
             memory_mib: 1024,
             max_seconds: None,

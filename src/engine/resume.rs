@@ -8,21 +8,19 @@ use super::{Job, StepStage};
 use crate::{
     error::{Error, Result},
     io::digest,
-    run::{CommitRecord, RESUMED_FORMATS},
+    run::{CommitRecord, RESUMED_FORMAT},
 };
 
-/// Refuses to continue a run of an older format: its source checkpoint and snapshots have another meaning.
+/// Refuses to continue a run of an older format: its source checkpoint, snapshots and columns have another meaning.
 pub(super) fn check_format(run_dir: &Path, last: &CommitRecord) -> Result<()> {
-    if RESUMED_FORMATS.contains(&last.format) {
+    if last.format == RESUMED_FORMAT {
         return Ok(());
     }
     Err(Error::data(format!(
-        "cannot resume `{}`: it has format {}, this version of lucarne ({}) resumes formats {} to {}; query, report and compact still work, and the version that began it can finish it; or begin again with overwrite",
+        "cannot resume `{}`: it has format {}, this version of lucarne ({}) resumes format {RESUMED_FORMAT}; query, report and compact still work, and the version that began it can finish it; or begin again with overwrite",
         run_dir.display(),
         last.format,
         env!("CARGO_PKG_VERSION"),
-        RESUMED_FORMATS.start(),
-        RESUMED_FORMATS.end(),
     )))
 }
 
@@ -83,8 +81,7 @@ pub(super) fn input_digests(job: &Job) -> Result<BTreeMap<String, String>> {
 
 /// Refuses to resume with other references, catalogues or constants, with more of them or fewer.
 pub(super) fn check_inputs(last: &CommitRecord, inputs: &BTreeMap<String, String>) -> Result<()> {
-    // Records of format 1 do not know them.
-    let mut files = last.inputs.keys().chain(inputs.keys()).filter(|_| last.format >= 2);
+    let mut files = last.inputs.keys().chain(inputs.keys());
     let changed = files.find(|file| last.inputs.get(*file) != inputs.get(*file));
     changed.map_or(Ok(()), |file| {
         Err(Error::data(format!(
@@ -150,13 +147,13 @@ mod tests {
         let inputs = |files: &[(&str, &str)]| -> BTreeMap<String, String> {
             files.iter().map(|(file, digest)| ((*file).to_owned(), (*digest).to_owned())).collect()
         };
-        let accepts = |format, now: &[(&str, &str)]| {
-            let last = CommitRecord { format, inputs: inputs(&[("a", "1"), ("b", "2")]), ..CommitRecord::default() };
+        let accepts = |now: &[(&str, &str)]| {
+            let last = CommitRecord { inputs: inputs(&[("a", "1"), ("b", "2")]), ..CommitRecord::default() };
             check_inputs(&last, &inputs(now)).is_ok()
         };
-        assert!(accepts(2, &[("a", "1"), ("b", "2")]));
+        assert!(accepts(&[("a", "1"), ("b", "2")]));
         for changed in [&[("a", "1"), ("b", "3")][..], &[("a", "1")], &[("a", "1"), ("b", "2"), ("c", "4")]] {
-            assert!(!accepts(2, changed) && accepts(1, changed), "{changed:?}");
+            assert!(!accepts(changed), "{changed:?}");
         }
     }
 

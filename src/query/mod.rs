@@ -20,8 +20,15 @@
 //! numbers as float64; non-finite values make the result `NaN`. Samples are held in memory, at most 2^25 numbers. The time grows
 //! with the square of the number of points, except for samples of numbers.
 //!
+//! Integers are signed and checked: `+`, `-`, `*` and `sum` of integers are computed in 64 bits, and fail if the result does not fit.
+//! Columns of unsigned integers, of earlier runs and of files of users, are read as signed ones, or as decimals where they have numbers
+//! above int64; masks alone stay unsigned.
+//!
 //! A folder of runs is queried as one: each table has the rows of all runs that have it, ordered by the names of the runs, and an
-//! additional last column `run` with the name of the run.
+//! additional last column `run` with the name of the run. A column that some runs lack is null in their rows. A column whose types
+//! differ, such as latents of two lengths, is left out ([`Run::take_warnings`]); a query that names it is refused.
+//!
+//! [`QueryOptions::tables`] adds tables of the caller, such as a catalogue.
 //!
 //! Filters on numbers and texts are evaluated while the files are read, so that only the images of matching rows are decoded.
 //! Filters on lists are evaluated on the rows that pass the other filters.
@@ -30,6 +37,9 @@
 //! run them on a thread for blocking work.
 
 mod aggregates;
+mod checked_arithmetic;
+mod checked_sum;
+mod common_columns;
 mod display;
 mod limits;
 mod list_functions;
@@ -37,19 +47,22 @@ mod options;
 mod output;
 mod part_reader;
 mod parts;
+mod result_names;
+mod signed_columns;
+mod user_table;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     future::poll_fn,
     path::Path,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use datafusion::{
-    common::{DataFusionError, TableReference},
-    execution::{SendableRecordBatchStream, runtime_env::RuntimeEnvBuilder},
+    common::{DataFusionError, SchemaError, TableReference},
+    execution::{FunctionRegistry, SendableRecordBatchStream, runtime_env::RuntimeEnvBuilder},
     prelude::{SQLOptions, SessionConfig, SessionContext},
     sql::parser::{DFParser, Statement},
 };
@@ -60,7 +73,9 @@ use tokio::{
 
 pub use self::{options::QueryOptions, output::OutputFormat};
 
-use self::{part_reader::ReadErrors, parts::Parts};
+use self::{
+    checked_arithmetic::CheckedArithmetic, common_columns::LeftOutColumn, part_reader::ReadErrors, parts::Parts,
+};
 use crate::{
     error::{Error, did_you_mean, quoted_list},
     io::disk,
@@ -98,38 +113,59 @@ impl From<QueryError> for Error {
 pub struct Run {
     context: SessionContext,
     tables: Vec<String>,
+    /// The columns that a table does not have because its runs differ.
+    left_out: BTreeMap<String, Vec<LeftOutColumn>>,
+    /// Tables that cannot be queried together, with the reason.
+    unusable: BTreeMap<String, String>,
+    warnings: Mutex<Warnings>,
     runtime: Runtime,
     /// Why a part could not be read.
     errors: ReadErrors,
     options: QueryOptions,
 }
 
+/// What queries have left out.
+#[derive(Debug, Default)]
+struct Warnings {
+    pending: Vec<String>,
+    /// The tables that were named.
+    named: BTreeSet<String>,
+}
+
+/// The tables of one or several runs.
+#[derive(Default)]
+struct RunTables {
+    parts: BTreeMap<String, Parts>,
+    unusable: BTreeMap<String, String>,
+}
+
 impl Run {
     /// Opens a run directory, or a folder of run directories.
     ///
     /// # Errors
-    /// When the folder is neither, when records or tables cannot be read, and when runs of a folder have tables of the same name
-    /// with different columns.
+    /// When the folder is neither, and when records or tables cannot be read.
     pub fn open(folder: &Path) -> Result<Self, Error> {
         Self::open_with(folder, QueryOptions::default())
     }
 
-    /// The same, with other limits, or without the checks of what is read.
+    /// The same, with other limits, without the checks of what is read, or with tables of the caller.
     ///
     /// # Errors
-    /// As [`open`](Self::open).
+    /// As [`open`](Self::open); when a table of the caller cannot be read or has the name of another.
     pub fn open_with(folder: &Path, options: QueryOptions) -> Result<Self, Error> {
         if !folder.is_dir() {
             return Err(Error::data(format!("there is no run directory `{}`", folder.display())));
         }
         let read = if run::is_run(folder)? { tables_of_run } else { tables_of_runs };
-        let tables = read(folder, options.checksums)?;
+        let RunTables { parts: tables, unusable } = read(folder, options.checksums)?;
         let failed = |error: std::io::Error| Error::environment("cannot start the query engine").caused_by(error);
         let runtime = Builder::new_current_thread().enable_time().build().map_err(failed)?;
         let widest = tables.values().map(Parts::list_bytes).max().unwrap_or(0);
         let context = context(widest, options.memory_bytes)
             .map_err(|error| Error::environment("cannot start the query engine").caused_by(error))?;
-        let names = tables.keys().cloned().collect();
+        let mut names: Vec<String> = tables.keys().chain(unusable.keys()).cloned().collect();
+        let left_out: BTreeMap<String, Vec<LeftOutColumn>> =
+            tables.iter().map(|(name, parts)| (name.clone(), parts.left_out().to_vec())).collect();
         let errors = ReadErrors::default();
         for (name, parts) in tables {
             // A bare reference is not parsed as SQL, so that labels keep their capitals.
@@ -138,7 +174,24 @@ impl Run {
                 .register_table(reference, Arc::new(parts.noting(errors.clone())))
                 .map_err(|error| Error::bug("cannot register a table for queries").caused_by(error))?;
         }
-        Ok(Self { context, tables: names, runtime, errors, options })
+        for (name, path) in &options.tables {
+            user_table::check_name(name, &names, &context)?;
+            context
+                .register_table(
+                    TableReference::bare(name.as_str()),
+                    user_table::open(path, options.memory_bytes, &errors)?,
+                )
+                .map_err(|error| Error::bug("cannot register a table for queries").caused_by(error))?;
+        }
+        names.extend(options.tables.keys().cloned());
+        names.sort();
+        let warnings = Mutex::default();
+        Ok(Self { context, tables: names, left_out, unusable, warnings, runtime, errors, options })
+    }
+
+    /// What the queries since the last call have left out of their results, one line for each table, each table once.
+    pub fn take_warnings(&self) -> Vec<String> {
+        std::mem::take(&mut self.warnings.lock().unwrap_or_else(PoisonError::into_inner).pending)
     }
 
     /// The names of the tables, sorted.
@@ -160,11 +213,13 @@ impl Run {
         }
     }
 
-    fn rows(&self, statement: Statement) -> Result<QueryRows<'_>, QueryError> {
+    fn rows(&self, mut statement: Statement) -> Result<QueryRows<'_>, QueryError> {
         limits::check_depth(&statement).map_err(QueryError::Sql)?;
         let deadline = self.options.max_time.and_then(|time| Some((Instant::now().checked_add(time)?, time)));
         let query = statement.to_string();
-        self.check_tables(&statement)?;
+        let used = self.used_tables(&statement)?;
+        self.warn(&statement, &used);
+        result_names::name_subqueries(&mut statement);
         let stream = self.runtime.block_on(async {
             let plan = self.context.state().statement_to_plan(statement).await?;
             let options = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
@@ -173,16 +228,29 @@ impl Run {
             })?;
             self.context.execute_logical_plan(plan).await?.execute_stream().await
         });
-        let stream = stream.map_err(|error| query_error(&error, &query, &self.errors))?;
+        let stream = stream.map_err(|error| {
+            self.left_out_column(&error, &used).unwrap_or_else(|| query_error(&error, &query, &self.errors))
+        })?;
         Ok(QueryRows { runtime: &self.runtime, stream, query, errors: &self.errors, deadline })
     }
 
+    /// The tables that a statement names; those of `information_schema` stand for all.
+    ///
     /// Reports an unknown table. This is the most common mistake, and DataFusion's message suggests no name.
-    fn check_tables(&self, statement: &Statement) -> Result<(), QueryError> {
-        let Ok(references) = self.context.state().resolve_table_references(statement) else { return Ok(()) };
+    fn used_tables(&self, statement: &Statement) -> Result<Vec<String>, QueryError> {
+        let Ok(references) = self.context.state().resolve_table_references(statement) else { return Ok(Vec::new()) };
+        if references.iter().any(|reference| reference.schema() == Some("information_schema")) {
+            return Ok(self.tables.clone());
+        }
         let bare = references.iter().filter(|reference| reference.schema().is_none()).map(TableReference::table);
-        let Some(unknown) = bare.into_iter().find(|name| !self.tables.iter().any(|table| table == name)) else {
-            return Ok(());
+        let bare: Vec<&str> = bare.collect();
+        if let Some((name, reason)) = bare.iter().find_map(|name| self.unusable.get_key_value(*name)) {
+            return Err(QueryError::Sql(format!(
+                "table `{name}` cannot be queried over all runs: {reason}; query the runs one by one"
+            )));
+        }
+        let Some(unknown) = bare.iter().find(|name| !self.tables.iter().any(|table| table == *name)) else {
+            return Ok(bare.into_iter().map(str::to_owned).collect());
         };
         let help = match self.tables.iter().find(|table| table.eq_ignore_ascii_case(unknown)) {
             Some(table) => {
@@ -197,23 +265,60 @@ impl Run {
         };
         Err(QueryError::Sql(format!("unknown table `{unknown}`{help} ({available})")))
     }
+
+    /// Notes which columns a result with all columns, or a list of them, does not have.
+    fn warn(&self, statement: &Statement, used: &[String]) {
+        if !result_names::has_wildcard(statement) && !self.lists_columns(statement) {
+            return;
+        }
+        let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        for (table, columns) in
+            self.left_out.iter().filter(|(table, columns)| used.contains(table) && !columns.is_empty())
+        {
+            if warnings.named.insert(table.clone()) {
+                let columns = columns.iter().map(|LeftOutColumn { name, reason }| format!("`{name}` ({reason})"));
+                let columns = columns.collect::<Vec<_>>().join(", ");
+                warnings
+                    .pending
+                    .push(format!("table `{table}` is without columns whose types differ between runs: {columns}"));
+            }
+        }
+    }
+
+    fn lists_columns(&self, statement: &Statement) -> bool {
+        let references = self.context.state().resolve_table_references(statement).unwrap_or_default();
+        references.iter().any(|reference| reference.schema() == Some("information_schema"))
+    }
+
+    /// Explains an unknown column that was left out.
+    fn left_out_column(&self, error: &DataFusionError, used: &[String]) -> Option<QueryError> {
+        let DataFusionError::SchemaError(error, _) = error.find_root() else { return None };
+        let SchemaError::FieldNotFound { field, .. } = error.as_ref() else { return None };
+        let mut columns = used
+            .iter()
+            .flat_map(|table| self.left_out.get(table).into_iter().flatten().map(move |column| (table, column)));
+        let (table, LeftOutColumn { name, reason }) = columns.find(|(_, column)| column.name == field.name)?;
+        Some(QueryError::Sql(format!(
+            "column `{name}` of table `{table}` has different types in different runs: {reason}; query the runs one by one"
+        )))
+    }
 }
 
-fn tables_of_run(run_dir: &Path, check: bool) -> Result<BTreeMap<String, Parts>, Error> {
-    let mut tables = BTreeMap::new();
+fn tables_of_run(run_dir: &Path, check: bool) -> Result<RunTables, Error> {
+    let mut tables = RunTables::default();
     for (name, mut parts) in run::tables(run_dir)? {
         if !check {
             parts.iter_mut().for_each(|part| part.checksums.clear());
         }
         if let Some(parts) = Parts::open(run_dir, &name, parts)? {
-            tables.insert(name, parts);
+            tables.parts.insert(name, parts);
         }
     }
     Ok(tables)
 }
 
 /// The tables of all runs in a folder.
-fn tables_of_runs(folder: &Path, check: bool) -> Result<BTreeMap<String, Parts>, Error> {
+fn tables_of_runs(folder: &Path, check: bool) -> Result<RunTables, Error> {
     let mut runs = Vec::new();
     for name in disk::names(folder)? {
         let path = folder.join(name);
@@ -228,17 +333,20 @@ fn tables_of_runs(folder: &Path, check: bool) -> Result<BTreeMap<String, Parts>,
             "`{folder}` is not a run directory, and contains none: no commit records were found"
         )));
     }
-    let mut tables: BTreeMap<String, Parts> = BTreeMap::new();
+    let mut of_runs: BTreeMap<String, Vec<Parts>> = BTreeMap::new();
     for run in runs {
-        for (name, parts) in tables_of_run(&run, check)? {
-            let all = match tables.remove(&name) {
-                Some(above) => above.and(parts)?,
-                None => parts,
-            };
-            tables.insert(name, all);
+        for (name, parts) in tables_of_run(&run, check)?.parts {
+            of_runs.entry(name).or_default().push(parts);
         }
     }
-    tables.into_iter().map(|(name, parts)| Ok((name, parts.naming_runs()?))).collect()
+    let mut tables = RunTables::default();
+    for (name, parts) in of_runs {
+        match Parts::of_runs(parts) {
+            Ok(parts) => _ = tables.parts.insert(name, parts),
+            Err(reason) => _ = tables.unusable.insert(name, reason),
+        }
+    }
+    Ok(tables)
 }
 
 fn context(widest_row_bytes: usize, memory_bytes: usize) -> Result<SessionContext, DataFusionError> {
@@ -257,7 +365,9 @@ fn context(widest_row_bytes: usize, memory_bytes: usize) -> Result<SessionContex
         .set_bool("datafusion.execution.parquet.schema_force_view_types", false)
         .set_bool("datafusion.sql_parser.map_string_types_to_utf8view", false);
     let runtime = RuntimeEnvBuilder::new().with_memory_limit(memory_bytes, 1.0).build_arc()?;
-    let context = SessionContext::new_with_config_rt(config, runtime);
+    let mut context = SessionContext::new_with_config_rt(config, runtime);
+    context.register_function_rewrite(Arc::new(CheckedArithmetic))?;
+    context.register_udaf(checked_sum::sum());
     list_functions::all().into_iter().for_each(|function| context.register_udf(function));
     aggregates::all().into_iter().for_each(|function| context.register_udaf(function));
     Ok(context)

@@ -1,8 +1,8 @@
 //! How a run is queried.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
-/// How a run is queried: its limits, and whether what is read is checked.
+/// How a run is queried: its limits, whether what is read is checked, and further tables.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct QueryOptions {
@@ -13,11 +13,14 @@ pub struct QueryOptions {
     /// The longest time of a query, from when it is planned to its last row. It is looked at between batches, so a function that
     /// works for long on one batch is not interrupted.
     pub max_time: Option<Duration>,
+    /// Tables of the caller by their names: files in Parquet, or in CSV with a header line. CSV is held in memory, at most
+    /// `memory_bytes` of text; its columns get the narrowest type that keeps all digits.
+    pub tables: BTreeMap<String, PathBuf>,
 }
 
 impl Default for QueryOptions {
-    /// Checksums are compared; 2 GiB; no limit of time.
+    /// Checksums are compared; 2 GiB; no limit of time; the tables of the run alone.
     fn default() -> Self {
-        Self { checksums: true, memory_bytes: 2 << 30, max_time: None }
+        Self { checksums: true, memory_bytes: 2 << 30, max_time: None, tables: BTreeMap::new() }
     }
 }

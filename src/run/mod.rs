@@ -8,7 +8,7 @@
 //! RUN/_staging/objects/part-...       parts being written, or named by a record and not moved yet
 //! ```
 //!
-//! Every record has a `format` number, and from format 2 on a checksum. This version writes format 2; `ARCHITECTURE.md` lists what it does with others. A newer
+//! Every record has a `format` number, and from format 2 on a checksum. This version writes format 3; `ARCHITECTURE.md` lists what it does with others. A newer
 //! format is refused with its number, for every operation.
 
 pub mod checkpoint;
@@ -40,9 +40,9 @@ use crate::{
 };
 
 /// The format of the run records and commit records that this version writes.
-pub const FORMAT: u32 = 2;
-/// The formats that this version resumes.
-pub const RESUMED_FORMATS: std::ops::RangeInclusive<u32> = 1..=FORMAT;
+pub const FORMAT: u32 = 3;
+/// The format that this version resumes: tables of earlier ones have unsigned counts, and a table has one type for a column.
+pub const RESUMED_FORMAT: u32 = FORMAT;
 /// The folder of the commit records in a run directory.
 pub const COMMITS: &str = "_commits";
 /// The folder of the parts that are not in their tables yet.

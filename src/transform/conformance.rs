@@ -19,7 +19,7 @@ use super::{
     fixtures::{LABEL_MADE, bind_kind, kind, test_rows, test_run, with_fields},
 };
 use crate::{
-    batch::row_number,
+    batch::{row_number, unsigned_columns},
     stage::{Kind, Reject, Rejects, Transform, TransformRole},
 };
 
@@ -81,6 +81,9 @@ pub(super) fn keeps_its_promises(name: &str, settings: &Value) {
     let forks = [steps.fork(), steps.fork()];
     let (out, rejects) = steps.apply(batch.clone());
     assert_eq!(out.schema().fields(), schema.fields(), "{what} makes the columns that `bind` returned");
+    let made = schema.fields().iter().filter(|field| batch.column_by_name(field.name()).is_none());
+    let made = Schema::new(made.cloned().collect::<Vec<_>>());
+    assert!(unsigned_columns(&made).is_empty(), "{what} makes unsigned columns that are not masks: {made}");
     accounts_for_every_row(&what, &batch, &out, &rejects, &steps.role());
     results_do_not_depend_on_batches(&what, &batch, (&out, &rejects), forks);
     let (empty, rejects) = steps.apply(batch.slice(0, 0));

@@ -267,6 +267,35 @@ fn cuts(took: Duration, upstream_rows: usize) -> Vec<Cut> {
     cuts
 }
 
+/// SQL has no unsigned integers, and differences of them wrap around in DataFusion. Only masks are unsigned: they are bit fields.
+fn assert_signed(schema: &Schema, what: &str) {
+    for field in schema.fields().iter().filter(|field| !field.name().starts_with('_')) {
+        let kind = match field.data_type() {
+            DataType::FixedSizeList(item, _) | DataType::List(item) => item.data_type(),
+            kind => kind,
+        };
+        let is_mask = lucarne::batch::ImageLayout::of_masks(field).is_some();
+        assert!(is_mask || !kind.is_unsigned_integer(), "{what}: column `{}` is {}", field.name(), field.data_type());
+    }
+}
+
+#[test]
+fn counts_of_objects_and_rejects_are_signed() {
+    let folder = tempfile::tempdir().unwrap();
+    let run_dir = folder.path().join("run");
+    let yaml = "source: { simulated: { count: 5, size: 16, visits: { count: 2, first_years: 8, last_years: 1 } } }
+transform: { shape: { morphology: { image: image } } }
+sink: { objects: { parquet: {} } }";
+    Pipeline::from_yaml(yaml).run(&run_dir).unwrap();
+    for table in ["objects", "rejects"] {
+        let files = lucarne::run::part_files(&run_dir, table).unwrap().unwrap();
+        let file = std::fs::File::open(&files[0]).unwrap();
+        let reader = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
+        assert_signed(reader.schema(), table);
+        assert_eq!(reader.schema().field_with_name("visit").is_ok(), table == "objects");
+    }
+}
+
 #[test]
 fn the_table_of_a_monitor_does_not_depend_on_batches() {
     for subject in subjects() {
@@ -274,6 +303,7 @@ fn the_table_of_a_monitor_does_not_depend_on_batches() {
         let output = started.run(&[ROWS]);
         let expected = started.table_of(&output);
         assert!(expected.0.num_rows() > 0, "{} writes nothing", subject.name());
+        assert_signed(&expected.0.schema(), &subject.name());
         let singly: Vec<usize> = (1..=ROWS).collect();
         for cuts in [&singly[..], &[5, 6, 29, ROWS]] {
             let mut started = subject.start();
@@ -373,6 +403,7 @@ fn a_score_does_not_depend_on_batches_and_keeps_every_row() {
                 concat_batches(batches[0].schema_ref(), &batches).unwrap()
             };
             let expected = score(ROWS);
+            assert_signed(&expected.schema(), example);
             assert!(expected.num_columns() > rows.num_columns());
             for size in [1, 7] {
                 assert_eq!(score(size), expected, "{} {example} in batches of {size}", kind.name);

@@ -3,7 +3,7 @@
 use arrow::{
     array::{AsArray, RecordBatch},
     compute::concat_batches,
-    datatypes::{DataType, Int64Type, UInt64Type},
+    datatypes::{DataType, Int64Type},
 };
 use lucarne::{pipeline::Pipeline, query::Run};
 
@@ -38,11 +38,11 @@ fn query(run: &Run, sql: &str) -> RecordBatch {
 }
 
 /// The confusion matrix of a score: by true class the counts of spirals, ellipticals and mergers.
-fn confusion(run: &Run, table: &str, score: &str) -> Vec<Vec<u64>> {
+fn confusion(run: &Run, table: &str, score: &str) -> Vec<Vec<i64>> {
     let sql = format!("select confusion from {table} where score = '{score}' and scope = 'total' and class <> 'all'");
     let rows = query(run, &sql);
     let lists = rows["confusion"].as_fixed_size_list();
-    let of_class = |row| lists.value(row).as_primitive::<UInt64Type>().values().to_vec();
+    let of_class = |row| lists.value(row).as_primitive::<Int64Type>().values().to_vec();
     (0..rows.num_rows()).map(of_class).collect()
 }
 
@@ -58,19 +58,19 @@ fn confusion_by_monitor_and_by_sql_agree_for_classes_without_noise() {
     let run = run(60, &folder.path().join("run"));
     let of_the_simulator = confusion(&run, "of_the_simulator", "morphology");
     for (truth, of_class) in ["spiral", "elliptical", "merger"].iter().zip(&of_the_simulator) {
-        assert_eq!(of_class.iter().sum::<u64>(), 20);
+        assert_eq!(of_class.iter().sum::<i64>(), 20);
         for (class, count) in ["spiral", "elliptical", "merger"].iter().zip(of_class) {
             let sql =
                 format!("select count(*) as n from objects where label = '{truth}' and morphology_class = '{class}'");
-            assert_eq!(query(&run, &sql)["n"].as_primitive::<Int64Type>().value(0), *count as i64, "{truth} {class}");
+            assert_eq!(query(&run, &sql)["n"].as_primitive::<Int64Type>().value(0), *count, "{truth} {class}");
         }
     }
-    let agree = |confusion: &[Vec<u64>]| (0..3).map(|class| confusion[class][class]).sum::<u64>();
+    let agree = |confusion: &[Vec<i64>]| (0..3).map(|class| confusion[class][class]).sum::<i64>();
     // Chance would give 20 of 60. The lines are calibrated on real galaxies, so the agreement is moderate.
     assert!(agree(&of_the_simulator) >= 28, "{of_the_simulator:?}");
     // Most galaxies keep their class under the noise of ten years.
     let of_morphology = confusion(&run, "of_morphology", "y10");
-    assert_eq!(of_morphology.concat().iter().sum::<u64>(), 60);
+    assert_eq!(of_morphology.concat().iter().sum::<i64>(), 60);
     assert!(agree(&of_morphology) >= 42, "{of_morphology:?}");
     let flags = query(&run, "select count(*) as n from objects where morphology_flag > 1");
     assert_eq!(flags["n"].as_primitive::<Int64Type>().value(0), 0);

@@ -10,7 +10,7 @@ use std::{
 use arrow::{
     array::{Array, AsArray, RecordBatch, StringArray, UInt64Array},
     compute::concat_batches,
-    datatypes::{DataType, Field, Float32Type, Float64Type, Schema, UInt32Type, UInt64Type},
+    datatypes::{DataType, Field, Float32Type, Float64Type, Int32Type, Int64Type, Schema},
 };
 use lucarne::{
     batch::{ImageLayout, LABEL, OBJECT_ID, ORIGIN, ROW, Stretch, Unit, list_column, list_values},
@@ -39,13 +39,13 @@ struct ReferenceAttacks {
 struct ReferenceOutcome {
     object: usize,
     target: Option<String>,
-    row: Vec<u32>,
-    column: Vec<u32>,
+    row: Vec<i32>,
+    column: Vec<i32>,
     values: Vec<f32>,
     p_after: f64,
     success: bool,
-    iterations: u32,
-    queries: u64,
+    iterations: i32,
+    queries: i64,
     stop_reason: String,
 }
 
@@ -213,9 +213,9 @@ fn case(name: &str) -> OnePixel {
     }
 }
 
-fn list(table: &RecordBatch, column: &str, row: usize) -> Vec<u32> {
+fn list(table: &RecordBatch, column: &str, row: usize) -> Vec<i32> {
     let lists = table.column_by_name(column).unwrap().as_fixed_size_list();
-    lists.value(row).as_primitive::<UInt32Type>().values().to_vec()
+    lists.value(row).as_primitive::<Int32Type>().values().to_vec()
 }
 
 fn floats(table: &RecordBatch, column: &str, row: usize) -> Vec<f32> {
@@ -242,9 +242,9 @@ fn attacks_agree_with_the_reference_candidate_by_candidate() {
             assert_eq!(text(&table, "object_id", row), Some(id.as_str()), "{attack}");
             assert_eq!(text(&table, "label_target", row), expected.target.as_deref(), "{attack}");
             assert_eq!(text(&table, "stop_reason", row), Some(expected.stop_reason.as_str()), "{attack}");
-            let count = |column: &str| table.column_by_name(column).unwrap().as_primitive::<UInt32Type>().value(row);
+            let count = |column: &str| table.column_by_name(column).unwrap().as_primitive::<Int32Type>().value(row);
             assert_eq!(count("iterations"), expected.iterations, "{attack}");
-            let queries = table.column_by_name("queries").unwrap().as_primitive::<UInt64Type>().value(row);
+            let queries = table.column_by_name("queries").unwrap().as_primitive::<Int64Type>().value(row);
             assert_eq!(queries, expected.queries, "{attack}");
             let flag = |column: &str| table.column_by_name(column).unwrap().as_boolean().value(row);
             assert_eq!((flag("success"), flag("flipped")), (expected.success, expected.success), "{attack}");
@@ -505,16 +505,16 @@ fn maps_the_largest_drop_of_every_pixel_and_counts_flips() {
                 drop = drop.max(p[class] - after[class]);
                 flips |= (0..3).any(|other| after[other] > after[class]);
             }
-            flipping += u32::from(flips);
+            flipping += i32::from(flips);
             drops.push(drop);
         }
         for (found, expected) in floats(&table, "drop", row).iter().zip(&drops) {
             assert!((f64::from(*found) - expected).abs() < 1e-5, "{found} {expected}");
         }
-        let found = table.column_by_name("flipping_pixels").unwrap().as_primitive::<UInt32Type>().value(row);
+        let found = table.column_by_name("flipping_pixels").unwrap().as_primitive::<Int32Type>().value(row);
         assert_eq!(found, flipping);
         assert_eq!(table.column_by_name("flips").unwrap().as_boolean().value(row), flipping > 0);
-        assert_eq!(table.column_by_name("candidates").unwrap().as_primitive::<UInt64Type>().value(row), 512);
+        assert_eq!(table.column_by_name("candidates").unwrap().as_primitive::<Int64Type>().value(row), 512);
     }
 }
 
@@ -549,7 +549,7 @@ fn a_screened_attack_starts_at_the_pixel_with_the_strongest_response() {
         let strongest = (0..64).min_by(|a, b| response(*a).total_cmp(&response(*b))).unwrap();
         let place = 8 * list(&table, "pixel_row", row)[0] + list(&table, "pixel_column", row)[0];
         assert_eq!(place as usize, strongest);
-        let count = |column: &str| table.column_by_name(column).unwrap().as_primitive::<UInt64Type>().value(row);
+        let count = |column: &str| table.column_by_name(column).unwrap().as_primitive::<Int64Type>().value(row);
         assert_eq!((count("screening_queries"), count("queries")), (128, 136));
     }
 }

@@ -13,9 +13,10 @@ use std::{
 
 use arrow::{
     array::{
-        Array, ArrayRef, AsArray, BooleanArray, DictionaryArray, Float64Array, RecordBatch, StringArray, UInt32Array,
+        Array, ArrayRef, AsArray, BooleanArray, DictionaryArray, FixedSizeListArray, Float64Array, Int64Array,
+        RecordBatch, StringArray, UInt8Array, UInt32Array, UInt64Array,
     },
-    datatypes::{DataType, Field, Float32Type, Float64Type, Int32Type, Schema, SchemaRef},
+    datatypes::{DataType, Field, Float32Type, Float64Type, Int32Type, Schema, SchemaRef, UInt32Type},
 };
 use lucarne::{
     batch::{ImageLayout, Unit, list_column, list_type},
@@ -425,23 +426,299 @@ fn reads_only_the_image_pages_near_a_selected_object() {
     assert!(one < all / 3.0, "{one} of {all}");
 }
 
+/// The message for a query that is refused.
+fn refusal(run: &Run, sql: &str) -> String {
+    let rows = run.query(sql).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    match rows {
+        Err(QueryError::Sql(message)) => message,
+        other => panic!("{other:?}"),
+    }
+}
+
 #[test]
-fn rejects_folders_whose_runs_have_different_columns() {
+fn columns_that_some_runs_of_a_folder_lack_are_null() {
     let folder = tempfile::tempdir().unwrap();
     for (name, statistic) in [("a", "mmd"), ("b", "energy")] {
         let run = folder.path().join(name);
         fs::create_dir(&run).unwrap();
-        fill(&run, statistic, &[1.0]);
+        fill(&run, statistic, &[1.0, 2.0]);
     }
-    let error = Run::open(folder.path()).err().unwrap().to_string();
-    assert!(error.contains("table `Y1_drift` has different columns in different runs"), "{error}");
-    assert!(error.contains("a` has `mmd` Float64") && error.contains("b` has `energy` Float64"), "{error}");
+    let runs = Run::open(folder.path()).unwrap();
+    let sql = "-- format: csv\nselect * from \"Y1_drift\" where run = 'b' or mmd > 1 order by run";
+    assert_eq!(output(&runs, sql), "mmd,energy,run\n2.0,,a\n,1.0,b\n,2.0,b\n");
+    assert_eq!(output(&runs, "-- format: csv\nselect count(mmd) as n from \"Y1_drift\""), "n\n2\n");
+    assert_eq!(runs.take_warnings(), Vec::<String>::new());
+}
+
+/// Makes a folder a run directory with one table.
+fn fill_table(run: &Path, table: &str, columns: Vec<(&str, ArrayRef)>) {
+    fs::create_dir_all(run.join("_commits")).unwrap();
+    let rows = RecordBatch::try_from_iter(columns).unwrap();
+    let parts = TestTable::new(table, rows.schema(), &[rows]).write(run);
+    commit(run, serde_json::json!({ table: parts }));
+}
+
+#[test]
+fn columns_whose_types_differ_between_runs_are_left_out_and_explained_when_named() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, length) in [("a", 8), ("b", 10)] {
+        let id: ArrayRef = Arc::new(StringArray::from(vec!["galaxy"]));
+        let latent: ArrayRef = list_column(vec![0.5; length], length).unwrap();
+        fill_table(&folder.path().join(name), "objects", vec![("object_id", id), ("m_latent", latent)]);
+    }
+    let runs = Run::open(folder.path()).unwrap();
+    assert_eq!(
+        output(&runs, "-- format: csv\nselect run, object_id from objects"),
+        "run,object_id\na,galaxy\nb,galaxy\n"
+    );
+    assert_eq!(runs.take_warnings(), Vec::<String>::new());
+    for sql in [
+        "select m_latent from objects",
+        "select o.m_latent[1] from objects o",
+        "select 1 from objects where m_latent is null",
+    ] {
+        let message = refusal(&runs, sql);
+        let start =
+            "column `m_latent` of table `objects` has different types in different runs: `a` has FixedSizeList(8 x ";
+        assert!(message.starts_with(start) && message.contains("`b` has FixedSizeList(10 x "), "{message}");
+    }
+    for sql in ["select * from objects", "select * from information_schema.columns"] {
+        let runs = Run::open(folder.path()).unwrap();
+        for _ in 0..2 {
+            output(&runs, sql);
+        }
+        let warnings = runs.take_warnings();
+        assert!(
+            warnings.len() == 1 && warnings[0].contains("table `objects` is without columns"),
+            "{sql}: {warnings:?}"
+        );
+        assert!(warnings[0].contains("`m_latent` (`a` has FixedSizeList(8 x "), "{warnings:?}");
+    }
+}
+
+#[test]
+fn a_column_called_run_is_a_mistake_only_when_its_table_is_used() {
     let named = tempfile::tempdir().unwrap();
     let run = named.path().join("a");
     fs::create_dir(&run).unwrap();
     fill(&run, "run", &[1.0]);
-    let error = Run::open(named.path()).err().unwrap().to_string();
-    assert!(error.contains("already has a column `run`"), "{error}");
+    let runs = Run::open(named.path()).unwrap();
+    assert_eq!(output(&runs, "-- format: csv\nselect count(*) as n from objects"), "n\n6\n");
+    let message = refusal(&runs, "select * from \"Y1_drift\"");
+    assert!(
+        message.starts_with("table `Y1_drift` cannot be queried over all runs: it has a column `run` in `a`"),
+        "{message}"
+    );
+}
+
+fn unsigned_run() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let small: ArrayRef = Arc::new(UInt8Array::from(vec![3, 5]));
+    let places: ArrayRef = Arc::new(FixedSizeListArray::from_iter_primitive::<UInt32Type, _, _>(
+        [Some([Some(8), Some(1)]), Some([Some(12), Some(u32::MAX)])],
+        2,
+    ));
+    let counts: ArrayRef = Arc::new(UInt64Array::from(vec![400, 1000]));
+    let ids: ArrayRef = Arc::new(UInt64Array::from(vec![10_133_099_161_583_616_512, 7]));
+    let long: ArrayRef = Arc::new(Int64Array::from(vec![i64::MAX, 1]));
+    let columns = vec![("small", small), ("places", places), ("n", counts), ("id", ids), ("long", long)];
+    fill_table(folder.path(), "counts", columns);
+    folder
+}
+
+#[test]
+fn unsigned_columns_are_read_as_signed_and_exact_ones() {
+    let folder = unsigned_run();
+    let run = Run::open(folder.path()).unwrap();
+    let schema = run.query("select * from counts").unwrap().schema();
+    let kinds: Vec<String> = schema.fields().iter().map(|field| field.data_type().to_string()).collect();
+    let list = "FixedSizeList(2 x Int64)";
+    assert_eq!(kinds, ["Int32", list, "Int64", "Decimal128(20, 0)", "Int64"]);
+    for (expression, expected) in [
+        ("min(n) - max(n)", "-600"),
+        ("min(small) - max(small)", "-2"),
+        ("min(places[1] - places[2])", "-4294967283"),
+        ("min(id) - max(id)", "-10133099161583616505"),
+        ("max(id)", "10133099161583616512"),
+        ("count(*) filter (where id = 10133099161583616512)", "1"),
+        ("count(*) filter (where small - n < 0)", "2"),
+        ("min(-n)", "-1000"),
+        ("sum(n) - sum(n * 2)", "-1400"),
+        ("sum(distinct small)", "8"),
+    ] {
+        assert_eq!(
+            output(&run, &format!("-- format: csv\nselect {expression} as x from counts")),
+            format!("x\n{expected}\n"),
+            "{expression}"
+        );
+    }
+    let sql = "-- format: csv\nselect row_number() over (order by n) - rank() over (order by n desc) as x from counts order by x";
+    assert_eq!(output(&run, sql), "x\n-1\n1\n");
+    let sql =
+        "-- format: csv\nselect n, sum(n) over (order by n rows between 1 preceding and current row) as x from counts";
+    assert_eq!(output(&run, sql), "n,x\n400,400\n1000,1400\n");
+    assert_eq!(
+        output(&run, "-- format: csv\nselect n, sum(n) - 1 as x from counts group by n order by n"),
+        "n,x\n400,399\n1000,999\n"
+    );
+}
+
+#[test]
+fn results_that_do_not_fit_64_bits_are_errors() {
+    let folder = unsigned_run();
+    let run = Run::open(folder.path()).unwrap();
+    for expression in [
+        "long + 1",
+        "long * 2",
+        "-long - 2",
+        "9223372036854775807 + 1",
+        "2 * 9223372036854775807",
+        "sum(long)",
+        "sum(long) over ()",
+        "array_length(places) - 9223372036854775807 - 10",
+    ] {
+        let message = refusal(&run, &format!("select {expression} from counts"));
+        assert!(message.contains("does not fit a 64-bit integer"), "{expression}: {message}");
+    }
+    let exact = "-- format: csv\nselect sum(long::decimal(38, 0)) as x, max(long::double + 1) > 9e18 as y from counts";
+    assert_eq!(output(&run, exact), "x,y\n9223372036854775808,true\n");
+    let groups = refusal(&run, "select small > 0, sum(long) from counts group by 1");
+    assert!(groups.contains("a sum does not fit"), "{groups}");
+    for (expression, expected) in
+        [("n - 1 - n + 3", "2"), ("n - (n - 3)", "3"), ("2 * n * 3 - n * 6 + -1", "-1"), ("n * 2 / 2 - n", "0")]
+    {
+        let sql = format!("-- format: csv\nselect distinct {expression} as x from counts");
+        assert_eq!(output(&run, &sql), format!("x\n{expected}\n"), "{expression}");
+    }
+    // Names are those of the query, whatever it is computed with.
+    let names = run.query("select n + 1, sum(n * 2), -n from counts group by n").unwrap().schema();
+    let names: Vec<&String> = names.fields().iter().map(|field| field.name()).collect();
+    assert_eq!(names, ["counts.n + Int64(1)", "sum(counts.n * Int64(2))", "(- counts.n)"]);
+}
+
+/// A long chain is one function: nested ones took minutes to plan.
+#[test]
+fn sums_of_a_thousand_columns_are_planned_in_time() {
+    let folder = unsigned_run();
+    for (operator, expected) in [("+", "1000"), ("*", "1"), ("*1/", "1"), ("*7%", "0")] {
+        let chain = vec!["long"; 998 / (operator.len() + 1) * 2].join(operator);
+        let path = folder.path().to_owned();
+        // As the command does: the plan is nested as deep.
+        let work = move || {
+            let run = Run::open(&path).unwrap();
+            output(
+                &run,
+                &format!(
+                    "-- format: csv\nselect {chain} + {} as x from counts where long = 1",
+                    if operator == "+" { 2 } else { 0 }
+                ),
+            )
+        };
+        let thread = std::thread::Builder::new().stack_size(256 << 20).spawn(work).unwrap();
+        let start = std::time::Instant::now();
+        assert_eq!(thread.join().unwrap(), format!("x\n{expected}\n"));
+        assert!(start.elapsed() < Duration::from_secs(60), "{:?}", start.elapsed());
+    }
+}
+
+#[test]
+fn several_subqueries_need_no_names() {
+    let folder = run_directory();
+    let run = Run::open(folder.path()).unwrap();
+    let sql = "select (select count(*) from objects), (select count(*) from rejects)";
+    let expected = "(SELECT count(*) FROM objects),(SELECT count(*) FROM rejects)\n6,0\n";
+    assert_eq!(output(&run, &format!("-- format: csv\n{sql}")), expected);
+    let difference = "select (select count(*) from objects) - 1, 1 - (select count(*) from rejects) as other";
+    assert!(output(&run, &format!("-- format: csv\n{difference}")).ends_with("\n5,1\n"));
+    let same = refusal(&run, "select (select count(*) from objects), (select count(*) from objects)");
+    assert!(same.to_lowercase().contains("unique expression names") && same.contains("AS"), "{same}");
+}
+
+/// A catalogue for the objects of [`run_directory`], with ids of 18 digits.
+fn catalogue(folder: &Path) -> PathBuf {
+    let path = folder.join("cat.csv");
+    let text = "object_id,survey_id,z,RA\ngalaxy-1,587722984435351614,0.25,10.5\ngalaxy-4,587722984435351615,nan,11\n";
+    fs::write(&path, text).unwrap();
+    path
+}
+
+fn with_table(name: &str, path: PathBuf) -> QueryOptions {
+    let mut options = QueryOptions::default();
+    options.tables.insert(name.into(), path);
+    options
+}
+
+#[test]
+fn a_run_is_joined_with_a_catalogue_in_csv_or_parquet() {
+    let folder = run_directory();
+    let files = tempfile::tempdir().unwrap();
+    let csv = catalogue(files.path());
+    let run = Run::open_with(folder.path(), with_table("cat", csv.clone())).unwrap();
+    let sql = "-- format: csv\nselect o.object_id, mag, survey_id, z from objects o join cat using (object_id) order by survey_id";
+    let expected =
+        "object_id,mag,survey_id,z\ngalaxy-1,18.25,587722984435351614,0.25\ngalaxy-4,20.5,587722984435351615,\n";
+    assert_eq!(output(&run, sql), expected);
+    assert!(run.tables().contains(&"cat".to_owned()));
+    let parquet = files.path().join("cat.parquet");
+    run.write("select * from cat", OutputFormat::Parquet, fs::File::create(&parquet).unwrap()).unwrap();
+    let run = Run::open_with(folder.path(), with_table("cat", parquet.clone())).unwrap();
+    assert_eq!(output(&run, sql), expected);
+    // What is not named is not read, wherever it lies.
+    for sql in [format!("select * from '{}'", parquet.display()), format!("select * from \"{}\"", csv.display())] {
+        assert!(refusal(&run, &sql).starts_with("unknown table"), "{sql}");
+    }
+    for sql in [
+        format!("create external table t stored as parquet location '{}'", parquet.display()),
+        format!("copy cat to '{}'", files.path().join("out.csv").display()),
+        "insert into cat values ('a', 1, 2, 3)".to_owned(),
+        "drop table cat".to_owned(),
+    ] {
+        let message = refusal(&run, &sql);
+        let is_refused =
+            ["only read-only queries are allowed", "unknown table `t`"].iter().any(|why| message.contains(why));
+        assert!(is_refused, "{sql}: {message}");
+    }
+    assert!(!files.path().join("out.csv").exists());
+}
+
+#[test]
+fn unsigned_columns_of_a_catalogue_are_signed() {
+    let folder = run_directory();
+    let source = unsigned_run();
+    let part = fs::read_dir(source.path().join("counts")).unwrap().next().unwrap().unwrap().path();
+    let run = Run::open_with(folder.path(), with_table("cat", part)).unwrap();
+    let sql = "-- format: csv\nselect min(n) - max(n) as x, min(id) - max(id) as y from cat";
+    assert_eq!(output(&run, sql), "x,y\n-600,-10133099161583616505\n");
+}
+
+#[test]
+fn tables_of_the_caller_need_names_of_sql_and_files_that_are_tables() {
+    let folder = run_directory();
+    let files = tempfile::tempdir().unwrap();
+    let csv = catalogue(files.path());
+    let why = |name: &str, path: PathBuf| {
+        let run = Run::open_with(folder.path(), with_table(name, path));
+        run.err().unwrap_or_else(|| panic!("`{name}` is a name")).report()
+    };
+    for name in ["", "1a", "a b", "a-b", "Cat", "a,b", "a.b", "objects o", "\"a\"", "where", "a;drop"] {
+        let message = why(name, csv.clone());
+        assert!(message.contains("is not a name of a table in SQL"), "{name}: {message}");
+    }
+    for name in ["objects", "y1_drift", "REJECTS"] {
+        assert!(why(name, csv.clone()).contains("the run has a table"), "{name}");
+    }
+    assert!(why("cat", files.path().into()).contains("is a folder, expected a file in Parquet or CSV"));
+    assert!(why("cat", files.path().join("none.csv")).contains("none.csv"));
+    let fits = files.path().join("a.fits");
+    fs::write(&fits, "SIMPLE  =                    T").unwrap();
+    assert!(why("cat", fits).contains("is FITS, expected a file in Parquet or CSV"));
+    let damaged = files.path().join("a.parquet");
+    fs::write(&damaged, "PAR1 and no footer").unwrap();
+    assert!(why("cat", damaged).contains("as Parquet"));
+    let mut options = with_table("cat", csv);
+    options.memory_bytes = 10;
+    let large = Run::open_with(folder.path(), options).err().unwrap().report();
+    assert!(large.contains("held in memory"), "{large}");
 }
 
 #[derive(serde::Deserialize)]

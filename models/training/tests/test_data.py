@@ -172,7 +172,7 @@ class Reading(unittest.TestCase):
 
         self.assertIn("is not a run directory", broken("a", lambda run: (run / "run.json").unlink()))
         self.assertIn("is `interrupted`, expected `finished`", broken("b", record(state="interrupted")))
-        self.assertIn("has format 2, this version reads up to 1", broken("j", record(format=2)))
+        self.assertIn("has format 4, this version reads up to 3", broken("j", record(format=4)))
         self.assertIn("no Parquet parts", broken("c", lambda run: (run / "objects" / "part-00000.parquet").unlink()))
         self.assertIn("no column `y1_sky`", broken("d", rewrite(lambda table: table.drop_columns("y1_sky"))))
         self.assertIn("add the transform `split", broken("i", rewrite(lambda table: table.drop_columns("split"))))

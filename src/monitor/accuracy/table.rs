@@ -1,7 +1,5 @@
 //! The table of the monitor: a row per score, scope and class.
 
-use arrow::datatypes::UInt64Type;
-
 use super::tally::Tally;
 use crate::{
     batch::metadata_list,
@@ -93,7 +91,7 @@ pub(super) fn table<'a>(classes: &[String]) -> TableSpec<AccuracyRow<'a>> {
         .optional_number("recall", |row| row.rates.recall)
         .optional_number("f1", |row| row.rates.f1)
         .count("predicted", |row| row.predicted)
-        .vector::<UInt64Type>("confusion", classes.len(), |row| &row.confusion)
+        .counts("confusion", classes.len(), |row| &row.confusion)
         .with_metadata([("classes".to_owned(), metadata_list(classes))].into())
         .count("unlabelled", |row| row.tally.unlabelled)
         .count("unknown_truth", |row| row.tally.unknown_truth)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::{
     array::{ArrayRef, AsArray, DictionaryArray, StringArray},
     compute::concat_batches,
-    datatypes::{DataType, Field, Float64Type, Int32Type, UInt64Type},
+    datatypes::{DataType, Field, Float64Type, Int32Type, Int64Type},
 };
 
 use super::*;
@@ -80,8 +80,8 @@ fn windowed() -> Accuracy {
     Accuracy { window: Some(8), minimum_accuracy: Some(0.6), ..Accuracy::new(["a", "b"]) }
 }
 
-fn counts<'a>(table: &'a RecordBatch, column: &str) -> &'a [u64] {
-    table[column].as_primitive::<UInt64Type>().values()
+fn counts<'a>(table: &'a RecordBatch, column: &str) -> &'a [i64] {
+    table[column].as_primitive::<Int64Type>().values()
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn counts_rows_by_truth_and_prediction_and_unknown_truths_apart() {
     assert_eq!(counts(&table, "correct")[..5], [2, 1, 0, 1, 0]);
     assert_eq!(counts(&table, "predicted")[..4], [3, 1, 1, 1]);
     assert_eq!((counts(&table, "unlabelled")[0], counts(&table, "unknown_truth")[0]), (2, 1));
-    let confusion = table["confusion"].as_fixed_size_list().values().as_primitive::<UInt64Type>().values();
+    let confusion = table["confusion"].as_fixed_size_list().values().as_primitive::<Int64Type>().values();
     assert_eq!(confusion[..12], [1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 1]);
     let accuracy = table["accuracy"].as_primitive::<Float64Type>();
     let found: Vec<Option<f64>> = accuracy.iter().take(4).collect();
@@ -123,7 +123,7 @@ fn windows_count_rows_independent_of_batches() {
     let total = table["scope"].as_string::<i32>().iter().position(|scope| scope == Some("total")).expect("a total");
     assert_eq!(total, 7 * 8, "seven windows of two scores and four classes");
     assert_eq!((counts(table, "first_row")[48], counts(table, "last_row")[48]), (48, 49));
-    let all = |rows: std::ops::Range<usize>| rows.step_by(8).map(|row| counts(table, "n")[row]).sum::<u64>();
+    let all = |rows: std::ops::Range<usize>| rows.step_by(8).map(|row| counts(table, "n")[row]).sum::<i64>();
     assert_eq!(all(0..total), counts(table, "n")[total]);
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::{
     array::{Array, ArrayRef, AsArray, DictionaryArray, StringArray},
     compute::concat_batches,
-    datatypes::{DataType, Field, Float64Type, Int32Type, UInt64Type},
+    datatypes::{DataType, Field, Float64Type, Int32Type, Int64Type},
 };
 
 use super::*;
@@ -69,8 +69,8 @@ fn concat(emitted: Vec<RowsOut>) -> RecordBatch {
     concat_batches(rows[0].schema_ref(), &rows).expect("one table")
 }
 
-fn counts(table: &RecordBatch, column: &str) -> Vec<Option<u64>> {
-    table[column].as_primitive::<UInt64Type>().iter().collect()
+fn counts(table: &RecordBatch, column: &str) -> Vec<Option<i64>> {
+    table[column].as_primitive::<Int64Type>().iter().collect()
 }
 
 fn rates(table: &RecordBatch, column: &str) -> Vec<Option<f64>> {
@@ -146,8 +146,8 @@ fn windows_count_rows_independent_of_batches() {
     // Seven windows and the total, two scores, one row for all bins and four for the bins.
     let (table, findings) = expected;
     assert_eq!(table.num_rows(), 8 * 2 * 5);
-    let n: Vec<u64> = counts(&table, "n").into_iter().flatten().step_by(10).collect();
-    assert_eq!(n[..7].iter().sum::<u64>(), n[7]);
+    let n: Vec<i64> = counts(&table, "n").into_iter().flatten().step_by(10).collect();
+    assert_eq!(n[..7].iter().sum::<i64>(), n[7]);
     assert!(!findings.is_empty());
 }
 

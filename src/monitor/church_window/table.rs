@@ -1,6 +1,6 @@
 //! The table of the monitor: a row per object.
 
-use arrow::datatypes::{Float64Type, UInt8Type};
+use arrow::datatypes::Float64Type;
 
 use crate::{
     batch::{OBJECT_ID, ORIGIN, metadata_list, tensor_metadata},
@@ -66,6 +66,6 @@ pub(super) fn table<'a>(classes: &[String], grid: &Grid) -> TableSpec<ChurchWind
     table
         .optional_vector::<Float64Type>("areas", classes.len(), |row| Some(&row.drawn()?.areas))
         .with_metadata([named].into())
-        .optional_vector::<UInt8Type>("window", side * side, |row| Some(&row.drawn()?.window))
+        .optional_indices::<u8>("window", side * side, |row| Some(&row.drawn()?.window))
         .with_metadata(metadata)
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::{
     array::{Array, AsArray, RecordBatch},
-    datatypes::{Field, Float64Type, Schema, UInt8Type},
+    datatypes::{Field, Float64Type, Int32Type, Schema},
 };
 
 use super::*;
@@ -105,8 +105,8 @@ fn number(table: &RecordBatch, column: &str, row: usize) -> Option<f64> {
     column.is_valid(row).then(|| column.value(row))
 }
 
-fn window(table: &RecordBatch, row: usize) -> Vec<u8> {
-    table["window"].as_fixed_size_list().value(row).as_primitive::<UInt8Type>().values().to_vec()
+fn window(table: &RecordBatch, row: usize) -> Vec<i32> {
+    table["window"].as_fixed_size_list().value(row).as_primitive::<Int32Type>().values().to_vec()
 }
 
 #[test]
@@ -128,8 +128,8 @@ fn every_point_of_a_window_has_the_class_of_the_head() {
                 let logits = head.head(&[at(0), at(1)]).expect("logits");
                 // On a boundary, rounding decides between two classes.
                 let best = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-                assert!(best - logits[usize::from(*class)] < 1e-5, "{curved} {row} {i}: {class} of {logits:?}");
-                areas[usize::from(*class)] += 1.0 / 529.0;
+                assert!(best - logits[*class as usize] < 1e-5, "{curved} {row} {i}: {class} of {logits:?}");
+                areas[*class as usize] += 1.0 / 529.0;
             }
             let found = table["areas"].as_fixed_size_list().value(row);
             for (found, expected) in found.as_primitive::<Float64Type>().values().iter().zip(areas) {

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use arrow::{
     array::{Array, AsArray},
-    datatypes::{Float64Type, UInt64Type},
+    datatypes::{Float64Type, Int64Type},
 };
 
 use super::*;
@@ -98,8 +98,8 @@ fn numbers(table: &RecordBatch, column: &str) -> Vec<Option<f64>> {
     table[column].as_primitive::<Float64Type>().iter().collect()
 }
 
-fn count(table: &RecordBatch, column: &str) -> Option<u64> {
-    table[column].as_primitive::<UInt64Type>().iter().next().flatten()
+fn count(table: &RecordBatch, column: &str) -> Option<i64> {
+    table[column].as_primitive::<Int64Type>().iter().next().flatten()
 }
 
 /// The objects in the order of their ranks.
@@ -132,7 +132,7 @@ fn embeds_the_objects_with_the_smallest_ranks_and_places_the_next() {
     }
     let spirals = vec![Some("spiral"); 52];
     assert_eq!((texts(&table, "label_true"), texts(&table, "class")), (spirals.clone(), spirals));
-    assert_eq!((count(&table, "n"), count(&table, "parts")), (Some(40), Some(embedding.components() as u64)));
+    assert_eq!((count(&table, "n"), count(&table, "parts")), (Some(40), Some(embedding.components() as i64)));
     assert_eq!((table["z"].null_count(), table["reason"].null_count()), (52, 52));
 }
 

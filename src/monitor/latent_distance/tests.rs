@@ -2,7 +2,7 @@
 
 use arrow::{
     array::{Array, AsArray},
-    datatypes::{Float64Type, UInt64Type},
+    datatypes::{Float64Type, Int64Type},
 };
 
 use super::*;
@@ -79,8 +79,8 @@ fn total(table: &RecordBatch, column: &str) -> Option<f64> {
     *numbers(table, column).last().expect("a row")
 }
 
-fn n(table: &RecordBatch) -> (u64, u64) {
-    let last = |column: &str| table[column].as_primitive::<UInt64Type>().values()[table.num_rows() - 1];
+fn n(table: &RecordBatch) -> (i64, i64) {
+    let last = |column: &str| table[column].as_primitive::<Int64Type>().values()[table.num_rows() - 1];
     (last("objects"), last("n"))
 }
 

@@ -4,7 +4,7 @@ use std::{collections::HashMap, fs::File, path::Path, sync::Arc};
 
 use arrow::{
     array::{Array, ArrayRef, AsArray, Float64Array, Int64Array, StringArray},
-    datatypes::{DataType, Field, Float64Type, UInt64Type},
+    datatypes::{DataType, Field, Float64Type, Int64Type},
 };
 use parquet::arrow::ArrowWriter;
 
@@ -162,8 +162,8 @@ fn numbers(table: &RecordBatch, column: &str) -> Vec<Option<f64>> {
     table[column].as_primitive::<Float64Type>().iter().collect()
 }
 
-fn counts(table: &RecordBatch, column: &str) -> Vec<u64> {
-    table[column].as_primitive::<UInt64Type>().iter().flatten().collect()
+fn counts(table: &RecordBatch, column: &str) -> Vec<i64> {
+    table[column].as_primitive::<Int64Type>().iter().flatten().collect()
 }
 
 /// Every way to cut windows and to test them, with windows of about `window` rows.

@@ -321,6 +321,12 @@ impl ObjectTask for OnePixelTask {
     }
 
     fn start(&mut self, run: &RunContext, scorers: &Scorers) -> Result<()> {
+        // Otherwise the run would fail at its first attack.
+        if i64::try_from(run.seed).is_err() {
+            let message =
+                format!("`seed` is {}, expected at most {}: it is a column of `{}`", run.seed, i64::MAX, self.label);
+            return Err(Error::data(message));
+        }
         self.target_model.start(run, scorers)
     }
 

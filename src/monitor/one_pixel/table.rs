@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use arrow::{
     array::{RecordBatch, new_empty_array},
-    datatypes::{FieldRef, Float32Type, SchemaRef, UInt32Type},
+    datatypes::{FieldRef, Float32Type, SchemaRef},
 };
 
 use super::{
@@ -146,8 +146,8 @@ impl AttackTable {
             .optional_number("p_after", |row| Some(row.outcome()?.p_after))
             .optional_flag("success", |row| Some(row.outcome()?.success))
             .flag("flipped", |row| row.flipped)
-            .optional_vector::<UInt32Type>("pixel_row", count, |row| Some(&row.attack.as_ref()?.rows))
-            .optional_vector::<UInt32Type>("pixel_column", count, |row| Some(&row.attack.as_ref()?.columns))
+            .optional_indices::<u32>("pixel_row", count, |row| Some(&row.attack.as_ref()?.rows))
+            .optional_indices::<u32>("pixel_column", count, |row| Some(&row.attack.as_ref()?.columns))
             .optional_vector::<Float32Type>("pixel_values", values, |row| Some(&row.outcome()?.values))
             .with_metadata(tensor());
         if self.pixels.adds_electrons() {
@@ -156,7 +156,7 @@ impl AttackTable {
                 .with_metadata(tensor());
         }
         table = table
-            .optional_primitive::<UInt32Type>("iterations", |row| Some(row.outcome()?.iterations))
+            .optional_small_count("iterations", |row| Some(row.outcome()?.iterations))
             .count("queries", |row| row.outcome().map_or(0, |outcome| outcome.queries))
             .count("screening_queries", |row| row.outcome().map_or(0, |outcome| outcome.screening_queries))
             .text("stop_reason", |row| row.reason);

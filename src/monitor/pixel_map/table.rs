@@ -1,6 +1,6 @@
 //! The table of the monitor: a row per object.
 
-use arrow::datatypes::{Float32Type, UInt32Type};
+use arrow::datatypes::Float32Type;
 
 use crate::{
     batch::{OBJECT_ID, ORIGIN, tensor_metadata},
@@ -63,9 +63,9 @@ pub(super) fn table<'a>(height: usize, width: usize) -> TableSpec<PixelMapRow<'a
         .optional_text("label_pred", |row| row.class)
         .optional_number("p_before", |row| Some(row.map()?.p_before))
         .optional_number("largest_drop", |row| row.map().map(|map| f64::from(map.drops[map.largest()])))
-        .optional_primitive::<UInt32Type>("pixel_row", move |row| index(row.map()?.largest() / width))
-        .optional_primitive::<UInt32Type>("pixel_column", move |row| index(row.map()?.largest() % width))
-        .optional_primitive::<UInt32Type>("flipping_pixels", |row| Some(row.map()?.flipping))
+        .optional_small_count("pixel_row", move |row| index(row.map()?.largest() / width))
+        .optional_small_count("pixel_column", move |row| index(row.map()?.largest() % width))
+        .optional_small_count("flipping_pixels", |row| Some(row.map()?.flipping))
         .optional_flag("flips", |row| Some(row.map()?.flipping > 0))
         .count("candidates", |row| row.map().map_or(0, |map| map.candidates))
         .count("rescored", |row| row.map().map_or(0, |map| map.rescored))

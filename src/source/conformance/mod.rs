@@ -16,7 +16,7 @@ use arrow::{
 
 use super::KINDS;
 use crate::{
-    batch::ROW,
+    batch::{ROW, unsigned_columns},
     stage::{Read, Reader, Reject, Rejects, RunContext, Source, Split},
 };
 
@@ -94,6 +94,7 @@ fn read(reader: &mut dyn Reader, max_rows: usize, least: u64) -> SplitRows {
         rejects.extend(bad);
     }
     let schema = batches.first().map_or_else(|| Schema::empty().into(), RecordBatch::schema);
+    assert_eq!(unsigned_columns(&schema), [""; 0], "counts are signed");
     SplitRows { rows: concat_batches(&schema, &batches).unwrap(), rejects }
 }
 

@@ -12,8 +12,8 @@ use arrow::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{null_words::is_null_word, schema::HeaderColumn};
-use crate::fits::CardValue;
+use super::schema::HeaderColumn;
+use crate::{batch::is_null_word, fits::CardValue};
 
 /// The greatest whole number up to which every one is a float64.
 const MAX_EXACT: u64 = 1 << 53;

@@ -25,7 +25,6 @@ mod identity;
 mod image_hdus;
 mod inputs;
 pub(super) mod mask_planes;
-mod null_words;
 mod objects;
 pub(super) mod pixel_planes;
 mod pixel_scale;

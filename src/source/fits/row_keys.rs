@@ -4,11 +4,13 @@ use super::{
     angle::Coordinate,
     header_columns::{not_null, typed_value},
     identity::{identity_in, naming_headers},
-    null_words::is_null_word,
     objects::FileRow,
     plan::{FitsPlan, headers_of},
 };
-use crate::fits::{self, CardValue};
+use crate::{
+    batch::is_null_word,
+    fits::{self, CardValue},
+};
 
 /// Everything of a row but its identity and its pixels.
 pub(super) struct RowKeys {

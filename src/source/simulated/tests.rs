@@ -2,7 +2,7 @@ use std::{collections::HashSet, time::Instant};
 
 use arrow::{
     array::{AsArray, RecordBatch},
-    datatypes::{Float64Type, UInt64Type},
+    datatypes::{Float64Type, Int64Type},
 };
 
 use super::{pixels::IMAGE, *};
@@ -130,7 +130,7 @@ fn draws_only_the_chosen_classes_and_bands() {
 fn visits_have_equally_many_objects_and_depths_in_a_geometric_series() {
     let visits = Visits { count: 4, first_years: 8.0, last_years: 1.0 };
     let batch = concat(&read(&Simulated { start: 3, visits: Some(visits), ..small(12) }, 4, 5));
-    let visit = batch.column_by_name("visit").unwrap().as_primitive::<UInt64Type>();
+    let visit = batch.column_by_name("visit").unwrap().as_primitive::<Int64Type>();
     assert_eq!(visit.values()[..], [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3]);
     let years = batch.column_by_name("years").unwrap().as_primitive::<Float64Type>();
     let expected = [8.0, 4.0, 2.0, 1.0];

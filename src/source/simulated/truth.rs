@@ -3,14 +3,14 @@
 use std::{ops::Range, sync::Arc, time::Instant};
 
 use arrow::{
-    array::{ArrayRef, BooleanArray, Float64Array, RecordBatch, StringArray, UInt64Array},
+    array::{ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray, UInt64Array},
     datatypes::{DataType, Field, Schema, SchemaRef},
 };
 
 use super::{Simulated, object_id};
 use crate::{
     batch::{DEC, LABEL, OBJECT_ID, ORIGIN, RA, ROW},
-    error::Result,
+    error::{Error, Result},
     random::Stream,
     stage::{Read, Reader},
     survey::galaxy::Galaxy,
@@ -43,7 +43,7 @@ pub(super) fn schema(settings: &Simulated) -> SchemaRef {
         Field::new("neighbour", DataType::Boolean, false),
     ];
     if settings.visits.is_some() {
-        fields.extend([Field::new("visit", DataType::UInt64, false), number("years", "yr")]);
+        fields.extend([Field::new("visit", DataType::Int64, false), number("years", "yr")]);
     }
     Arc::new(Schema::new(fields))
 }
@@ -103,7 +103,9 @@ impl TruthReader {
         if let Some(visits) = &settings.visits {
             let visits = numbers.iter().map(|number| visits.of(number - settings.start, settings.count));
             let (visit, years): (Vec<u64>, Vec<f64>) = visits.unzip();
-            columns.push(Arc::new(UInt64Array::from(visit)));
+            let visit = visit.into_iter().map(i64::try_from).collect::<std::result::Result<Vec<i64>, _>>();
+            let visit = visit.map_err(|_| Error::data("a number is too large for the column `visit` (Int64)"))?;
+            columns.push(Arc::new(Int64Array::from(visit)));
             columns.push(Arc::new(Float64Array::from(years)));
         }
         Ok(RecordBatch::try_new(schema(settings), columns)?)

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::{
-    array::{ArrayRef, DictionaryArray, Float64Array, Int32Array, StringArray, UInt8Array},
+    array::{ArrayRef, DictionaryArray, Float64Array, Int32Array, StringArray},
     datatypes::{DataType, Field, Int32Type},
 };
 
@@ -62,7 +62,7 @@ impl MorphologyColumns {
                 let metadata = unit.map(|unit| ("unit".to_owned(), unit.to_owned()));
                 fields.push(field.with_metadata(metadata.into_iter().collect()));
             }
-            fields.push(Field::new(format!("{prefix}_flag"), DataType::UInt8, false));
+            fields.push(Field::new(format!("{prefix}_flag"), DataType::Int32, false));
             fields
         };
         self.prefixes.iter().flat_map(band_fields).collect()
@@ -79,7 +79,7 @@ impl MorphologyColumns {
             for (.., statistic) in NUMBERS {
                 arrays.push(Arc::new(measured().map(statistic).collect::<Float64Array>()));
             }
-            arrays.push(Arc::new(UInt8Array::from_iter_values(measured().map(|measured| measured.flag))));
+            arrays.push(Arc::new(Int32Array::from_iter_values(measured().map(|measured| i32::from(measured.flag)))));
         }
         Ok(self.fields().into_iter().zip(arrays).collect())
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::{
     array::{Array, AsArray, RecordBatch, StringArray, UInt64Array},
     compute::cast,
-    datatypes::{DataType, Field, Float64Type, Schema, UInt8Type},
+    datatypes::{DataType, Field, Float64Type, Int32Type, Schema},
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -76,8 +76,8 @@ fn class(batch: &RecordBatch, column: &str, row: usize) -> Option<String> {
     column.is_valid(row).then(|| column.value(row).to_owned())
 }
 
-fn flag(batch: &RecordBatch, row: usize) -> u8 {
-    batch["made_flag"].as_primitive::<UInt8Type>().value(row)
+fn flag(batch: &RecordBatch, row: usize) -> i32 {
+    batch["made_flag"].as_primitive::<Int32Type>().value(row)
 }
 
 /// The key and the text of the first mistake.

@@ -4,8 +4,8 @@
 
 finished: a complete run. killed: killed while the third commit was being prepared, with parts in staging. pending: killed after
 the stream had ended, with objects of the one-pixel attack accepted and unfinished. Kills are timed, so the script tries until it
-meets the wanted instant. `_lock` is removed. v0 was made with lucarne 0.1.0 on November 27, 2026, v1 with 0.2.0 on November 28,
-2026. Never make those of an old format again.
+meets the wanted instant. `_lock` is removed. v0 was made with lucarne 0.1.0 on November 27, 2026, v1 and v2 with 0.2.0 (before its
+release) on November 28, 2026. Never make those of an old format again.
 """
 
 import json
@@ -18,7 +18,7 @@ import time
 BINARY = sys.argv[1]
 HERE = pathlib.Path(__file__).parent / sys.argv[2]
 # Iterations of the attack that is killed.
-MAXITER = {"v0": 3000, "v1": 300}[sys.argv[2]]
+MAXITER = {"v0": 3000, "v1": 300, "v2": 300}[sys.argv[2]]
 
 
 def start(run, *extra):

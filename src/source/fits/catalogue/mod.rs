@@ -27,9 +27,9 @@ use self::{
     loaded::rows_by_key,
     values::RawColumn,
 };
-use super::{angle::Coordinate, identity::Lookup, null_words::is_null_word};
+use super::{angle::Coordinate, identity::Lookup};
 use crate::{
-    batch,
+    batch::{self, is_null_word},
     error::{Code, Diagnostic},
 };
 
