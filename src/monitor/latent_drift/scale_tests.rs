@@ -73,15 +73,15 @@ fn reference(ids: Option<ArrayRef>, of: &[Vec<f32>]) -> (tempfile::TempDir, Late
     (folder, settings)
 }
 
-fn try_start(settings: LatentDrift, stop: &Stop) -> Result<Box<dyn Monitor>> {
-    let mut monitor = settings.build("drift").expect("built");
+fn try_start(settings: LatentDrift, stop: &Stop) -> Result<LatentDriftMonitor> {
+    let mut monitor = LatentDriftMonitor::new("drift", settings);
     monitor.bind(&stream_schema(), &UpstreamSchemas::new()).expect("bound");
     let run = RunContext { seed: 5, stop: stop.clone(), ..RunContext::default() };
     monitor.start(&run, &Scorers::new())?;
     Ok(monitor)
 }
 
-fn started(settings: LatentDrift) -> Box<dyn Monitor> {
+fn started(settings: LatentDrift) -> LatentDriftMonitor {
     try_start(settings, &Stop::default()).expect("started")
 }
 
@@ -321,9 +321,10 @@ fn a_stopped_and_resumed_window_has_the_rows_of_one_that_was_not_stopped() {
         let snapshot = first.snapshot().expect("a snapshot");
         stop.request();
         // A moment is left to windows that end soon; it passes here.
-        let _ = first.observe(&rows.slice(150, 1));
-        thread::sleep(Duration::from_millis(400));
-        assert!(matches!(first.observe(&rows.slice(151, 49)), Err(Error::Interrupted)), "{method:?}");
+        while !first.stop.is_due() {
+            thread::sleep(Duration::from_millis(20));
+        }
+        assert!(matches!(first.observe(&rows.slice(150, 50)), Err(Error::Interrupted)), "{method:?}");
         let mut second = started(settings);
         second.restore(&snapshot).expect("restored");
         let outputs = [second.observe(&rows.slice(150, 50)).expect("observed"), second.finish().expect("finished")];
