@@ -32,8 +32,8 @@ const PATIENCE: Duration = Duration::from_millis(50);
 /// A resume continues with the batch that failed.
 ///
 /// # Errors
-/// [`Error::Interrupted`] after [`Stop::request`] and a commit; otherwise the error of the responsible domain. Committed results stay,
-/// and the run can be resumed.
+/// [`Error::Interrupted`] after [`Stop::request`]: after a commit, or where a monitor broke off, from whose last commit a resume repeats
+/// its work. Otherwise the error of the responsible domain. Committed results stay, and the run can be resumed.
 pub fn run(mut job: Job, options: &RunOptions, stop: &Stop, progress: &mut dyn FnMut(&Status<'_>)) -> Result<Summary> {
     let begun = Instant::now();
     let path = job.run_dir.clone().ok_or_else(|| Error::bug("a job without a run directory can only be streamed"))?;

@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::Map;
 
-use super::{Job, StepStage, run_dir::RecoveredState};
+use super::{Job, JobMonitor, StepStage, run_dir::RecoveredState};
 use crate::run::{
     CommitRecord, EngineSettings, FORMAT, Finding, HostRecord, RunRecord, RunState, TableSize, Writer, record::metrics,
 };
@@ -22,6 +22,8 @@ pub(super) fn begin(job: &Job, digest: &str, threads: usize, tables: &[&str], be
             models.extend(scorer.digest().map(|digest| (step.label.clone(), digest)));
         }
     }
+    let provenance = |monitor: &JobMonitor| (monitor.stage.label.clone(), monitor.stage.stage.provenance());
+    let monitors = job.monitors.iter().map(provenance).filter(|(_, provenance)| !provenance.is_null()).collect();
     let now = now();
     RunRecord {
         format: FORMAT,
@@ -37,6 +39,7 @@ pub(super) fn begin(job: &Job, digest: &str, threads: usize, tables: &[&str], be
         host: host(),
         engine: EngineSettings { threads, ..job.engine.clone() },
         scorers,
+        monitors,
         models,
         counts: crate::run::Counts::default(),
         commits: 0,

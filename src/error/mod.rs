@@ -65,7 +65,7 @@ pub enum Error {
     /// The pipeline has mistakes: all that could be found.
     #[error("{}", lines(.0))]
     Pipeline(Vec<Diagnostic>),
-    /// Stopped on request, after a commit.
+    /// Stopped on request. The run continues from its last commit.
     #[error("interrupted")]
     Interrupted,
 }

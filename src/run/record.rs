@@ -51,6 +51,9 @@ pub struct RunRecord {
     /// What every scorer ran on and with, by label.
     #[serde(default)]
     pub scorers: Map<String, Value>,
+    /// What monitors compute with, by label, where it is not in the document: the kernels of `latent_drift`, for example.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub monitors: Map<String, Value>,
     /// Digests of the models, by label of the score.
     #[serde(default)]
     pub models: BTreeMap<String, String>,

@@ -46,7 +46,9 @@ pub trait Monitor: Send {
         Ok(())
     }
 
-    /// Observes rows of the stream.
+    /// Observes rows of the stream. If that takes more than a second, it checks the stop flag of the run, and breaks off with
+    /// [`Error::Interrupted`](crate::error::Error::Interrupted): the run ends without another commit, and a resume observes the rows
+    /// again.
     fn observe(&mut self, batch: &RecordBatch) -> Result<MonitorOutput>;
 
     /// Receives rows emitted by an upstream monitor, in deterministic order; when they arrive relative to `observe` is not
@@ -61,7 +63,7 @@ pub trait Monitor: Send {
         Ok((MonitorOutput::default(), Progress::Done))
     }
 
-    /// The last rows and findings, after all monitors have drained.
+    /// The last rows and findings, after all monitors have drained. It breaks off as `observe` does.
     fn finish(&mut self) -> Result<MonitorOutput>;
 
     /// Everything needed to continue after a restart, accepted but unfinished objects included.
@@ -81,6 +83,12 @@ pub trait Monitor: Send {
     /// The files that it has read beside the stream: references, catalogues, constants. A resume with other content is refused.
     fn input_files(&self) -> Vec<PathBuf> {
         Vec::new()
+    }
+
+    /// What it computes with, once started, for the run record: what it derived from references and constants. Null if there is
+    /// nothing to say.
+    fn provenance(&self) -> serde_json::Value {
+        serde_json::Value::Null
     }
 
     /// Identifies the settings of a monitor that was not built from [`Settings`](super::Settings): equal digests promise an equal

@@ -4,6 +4,8 @@
 //! distances is large by chance, so it has to be compared with the greatest distances of random groups of the pooled
 //! sample, which accounts for the number of dimensions too.
 
+use std::ops::ControlFlow;
+
 use super::{jensen_shannon::Bins, points::Points};
 
 /// Two samples, pooled: the bin of every number.
@@ -29,8 +31,21 @@ pub struct MarginalDistance {
 impl Marginals {
     /// Pools two samples of equal dimension, in 1 to 256 bins; `None` without points, or for another number of bins.
     pub fn new(first: &Points, second: &Points, bins: usize) -> Option<Self> {
+        match Self::new_unless(first, second, bins, &|| false) {
+            ControlFlow::Continue(marginals) => marginals,
+            ControlFlow::Break(()) => unreachable!("nothing stops it"),
+        }
+    }
+
+    /// The same, which breaks off once `stopped` returns true.
+    pub fn new_unless(
+        first: &Points,
+        second: &Points,
+        bins: usize,
+        stopped: &dyn Fn() -> bool,
+    ) -> ControlFlow<(), Option<Self>> {
         if bins == 0 || bins > 256 {
-            return None;
+            return ControlFlow::Continue(None);
         }
         let dimension = first.dimension();
         let count = first.len() + second.len();
@@ -38,14 +53,17 @@ impl Marginals {
         for d in 0..dimension {
             let of = |points: &'_ Points| (0..points.len()).map(|i| f64::from(points.number(i, d))).collect::<Vec<_>>();
             let numbers = [of(first), of(second)].concat();
-            let over = Bins::over(numbers.iter().copied(), bins)?;
+            if stopped() {
+                return ControlFlow::Break(());
+            }
+            let Some(over) = Bins::over(numbers.iter().copied(), bins) else { return ControlFlow::Continue(None) };
             for (i, number) in numbers.into_iter().enumerate() {
                 let bin = over.of(number);
                 totals[d * bins + bin] += 1;
                 places[i * dimension + d] = bin as u8;
             }
         }
-        Some(Self { dimension, bins, places, totals })
+        ControlFlow::Continue(Some(Self { dimension, bins, places, totals }))
     }
 
     /// The dimension in which a group of the pooled sample differs most from the other points; of equal ones the first.

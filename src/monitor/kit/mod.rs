@@ -3,6 +3,7 @@
 pub(crate) mod bottom_k;
 #[cfg(test)]
 pub(crate) mod fixtures;
+pub(crate) mod grace;
 pub(crate) mod join;
 pub(crate) mod latents;
 pub mod pixels;

@@ -10,7 +10,15 @@
 //! A stream is compared with *one* reference repeatedly: given that reference, the fraction is larger or smaller than alpha
 //! (less so for larger references; `benches/README.md` has figures), and windows are no longer independent of each other.
 //! Rows that are correlated within a window (by a visit, for example) look like drift; `block` names the column within whose
-//! values rows are exchangeable, which the reference must have too. The galaxies of the reference must not be in the stream.
+//! values rows are exchangeable, which the reference must have too. The galaxies of the reference must not be in the stream: rows
+//! that are in both are counted (`n_in_reference`), and are a warning and a finding.
+//!
+//! **Scale.** The 19 kernels of the paper are blind to latents whose squared distances are far above 1e6 or far below 1e-6: every
+//! discrepancy would be 0, and every p-value 1. So the scale of the reference is measured when the run starts
+//! ([`PairDistances`](crate::stats::mmd::PairDistances)): by default a kernel of the median distance takes over where the paper's are
+//! blind, and kernels that the settings name are refused where they are. Pairs within the reference are part of every test, so a
+//! window that is far away, or much wider or narrower, differs from it visibly. A test of the permutations whose kernel values are
+//! all equal has no result but a reason.
 //!
 //! An endless stream has alpha false alarms per window: `expected_false_alarms` is their sum. `control: lord` gives each window
 //! its own level instead, so that of all windows called drift at most a fraction alpha is false ([`Lord`]). These
@@ -21,6 +29,8 @@
 //! memory does not depend on the size of a window, and time is linear in it. It does not compare classes and dimensions, and
 //! its windows cannot overlap.
 
+mod kernel_choice;
+mod members;
 mod open_window;
 mod permutation_test;
 mod random_feature_test;
@@ -37,32 +47,33 @@ use arrow::{
     datatypes::{Schema, SchemaRef},
 };
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 pub use self::settings::{Control, KernelChoice, KernelName, LatentDrift, TestMethod};
 
 use self::{
-    open_window::{OpenWindow, WindowTest},
-    permutation_test::{PermutationTest, PermutationTestOptions, median_kernel},
-    random_feature_test::{RandomFeatureOptions, RandomFeatureTest},
+    kernel_choice::ChosenKernel,
+    members::ReferenceMembers,
+    open_window::{OpenWindow, WindowTest, unless_stopped},
+    permutation_test::{PermutationTest, PermutationTestOptions},
+    random_feature_test::{RandomFeatureOptions, RandomFeatureTest, SegmentHeader},
     reference::ReferenceTable,
     sample::{LatentSample, SampleColumns},
-    table::{DriftRow, TestResult, WindowContext, table},
+    table::{BLIND, DriftRow, TestResult, WindowContext, table},
     windows::{StreamWindow, WindowCutter, WindowRule, WindowStep},
 };
 use super::kit::{
+    grace::GracefulStop,
     latents::no_latents,
     score::{latent_column, latent_size, probabilities_of, probability_column, text},
-    snapshot::{damaged, expect_same},
+    snapshot::{damaged, expect_same, other_settings},
 };
 use crate::{
-    batch::{OBJECT_ID, column_of},
+    batch::{OBJECT_ID, column_of, list_values, object_id},
     error::{Code, Diagnostic, Error, Result},
     run::snapshot::{decode, encode},
     stage::{ColumnRef, Finding, Monitor, MonitorOutput, RunContext, Scorers, Settings, UpstreamSchemas},
-    stats::{
-        mmd::GaussianKernelSum,
-        multiplicity::{Lord, holm},
-    },
+    stats::multiplicity::{Lord, holm},
 };
 
 /// The monitor of the kind `latent_drift`.
@@ -72,11 +83,16 @@ struct LatentDriftMonitor {
     rule: WindowRule,
     /// Set by `bind`.
     binding: Option<DriftBinding>,
-    /// Set by `start`.
+    /// Set by `start`, as are the fields up to the seed.
     test: Option<DriftTest>,
+    kernel: Option<ChosenKernel>,
+    members: ReferenceMembers,
+    stop: GracefulStop,
+    seed: u64,
     /// Whether the warning that no window can be significant was logged.
     has_warned: bool,
-    seed: u64,
+    /// Whether the warning that rows are in the reference was logged.
+    has_warned_of_members: bool,
     progress: DriftProgress,
     open: OpenWindow,
 }
@@ -104,6 +120,15 @@ struct DriftProgress {
     lord: Lord,
     /// Whether the last tested window was drift.
     is_drifting: bool,
+    /// Windows with a test whose kernel values were all equal. Snapshots of earlier versions do not have this and the following.
+    #[serde(default)]
+    blind: u64,
+    /// Rows that were looked up in the reference.
+    #[serde(default)]
+    looked_up: u64,
+    /// Those that are in it.
+    #[serde(default)]
+    in_reference: u64,
 }
 
 /// The state in a snapshot; the open window follows as rows or sums.
@@ -115,6 +140,9 @@ struct LatentDriftState {
     segments: Vec<Option<String>>,
     /// Rows of further segments.
     untested_rows: u64,
+    /// The rows of each segment that are in the reference; empty in snapshots of earlier versions.
+    #[serde(default)]
+    in_reference: Vec<Option<u64>>,
 }
 
 /// The settings that state depends on.
@@ -127,6 +155,9 @@ struct DriftSettings {
     rule: WindowRule,
     method: TestMethod,
     alpha: f64,
+    /// Those of the kernels; `None` in snapshots of earlier versions.
+    #[serde(default)]
+    variances: Option<Vec<f64>>,
 }
 
 impl DriftTest {
@@ -147,9 +178,21 @@ impl LatentDriftMonitor {
             rule: settings.rule(),
             binding: None,
             test: None,
-            has_warned: false,
+            kernel: None,
+            members: ReferenceMembers::default(),
+            stop: GracefulStop::default(),
             seed: 0,
-            progress: DriftProgress { cutter: WindowCutter::new(), tested: 0, lord, is_drifting: false },
+            has_warned: false,
+            has_warned_of_members: false,
+            progress: DriftProgress {
+                cutter: WindowCutter::new(),
+                tested: 0,
+                lord,
+                is_drifting: false,
+                blind: 0,
+                looked_up: 0,
+                in_reference: 0,
+            },
             open: OpenWindow::new(settings.method),
             settings,
         }
@@ -160,7 +203,15 @@ impl LatentDriftMonitor {
     }
 
     fn test(&self) -> Result<&DriftTest> {
-        self.test.as_ref().ok_or_else(|| Error::bug(format!("the monitor `{}` was not started", self.label)))
+        self.test.as_ref().ok_or_else(|| self.not_started())
+    }
+
+    fn kernel(&self) -> Result<&ChosenKernel> {
+        self.kernel.as_ref().ok_or_else(|| self.not_started())
+    }
+
+    fn not_started(&self) -> Error {
+        Error::bug(format!("the monitor `{}` was not started", self.label))
     }
 
     /// The columns of the stream that are held, without duplicates, each with the setting that names it.
@@ -186,11 +237,13 @@ impl LatentDriftMonitor {
             rule: self.rule,
             method: self.settings.method,
             alpha: self.settings.alpha,
+            variances: Some(self.kernel()?.variances().to_vec()),
         })
     }
 
     /// The test of windows against a reference.
-    fn test_against(&self, reference: LatentSample, kernel: GaussianKernelSum) -> Result<DriftTest> {
+    fn test_against(&self, reference: LatentSample, kernel: &ChosenKernel) -> Result<DriftTest> {
+        let stopped = || self.stop.is_due();
         let LatentDrift { method, permutations, features, bins, .. } = &self.settings;
         let DriftBinding { columns, classes, .. } = self.binding()?;
         Ok(match method {
@@ -198,7 +251,8 @@ impl LatentDriftMonitor {
                 let classes = if columns.with_probabilities { *classes } else { 0 };
                 let bins = (*bins > 0).then_some(*bins);
                 let options = PermutationTestOptions { classes, bins, permutations: *permutations };
-                DriftTest::Permutation(PermutationTest::new(reference, kernel, options))
+                let test = PermutationTest::new(reference, kernel.kernel.clone(), options, &stopped);
+                DriftTest::Permutation(unless_stopped(test)?)
             }
             TestMethod::RandomFeatures => {
                 let options = RandomFeatureOptions {
@@ -207,19 +261,44 @@ impl LatentDriftMonitor {
                     seed: self.seed,
                     label: self.label.clone(),
                 };
-                DriftTest::RandomFeatures(RandomFeatureTest::new(&reference.latents, &kernel, options))
+                let test = RandomFeatureTest::new(&reference.latents, &kernel.kernel, options, &stopped);
+                DriftTest::RandomFeatures(unless_stopped(test)?)
             }
         })
+    }
+
+    /// Logs which kernels are used: a warning where they are not the paper's though the settings do not say so.
+    fn log_kernel(&self, kernel: &ChosenKernel) {
+        let (monitor, name, median) = (&self.label, kernel.name, kernel.median_squared_distance);
+        if self.settings.kernel == KernelChoice::default() && name != "paper" {
+            tracing::warn!(
+                monitor,
+                "the 19 kernels of the paper are blind to the reference: its median squared distance is {median:.1e}, their variances are \
+                 1e-6 to 1e6; `kernel: {name}` is used instead"
+            );
+        } else {
+            tracing::info!(monitor, kernel = name, "the median squared distance of the reference is {median:.1e}");
+        }
+    }
+
+    /// Counts the rows of a batch that are in the reference.
+    fn look_up(&mut self, batch: &RecordBatch) -> Result<()> {
+        let (latents, dimension) = list_values(batch, &latent_column(&self.settings.score))?;
+        for row in 0..batch.num_rows() {
+            let is_member = self.members.contain(object_id(batch, row)?, &latents[row * dimension..][..dimension]);
+            self.progress.in_reference += u64::from(is_member);
+        }
+        self.progress.looked_up += batch.num_rows() as u64;
+        Ok(())
     }
 
     fn follow(&mut self, batch: &RecordBatch, step: WindowStep, out: &mut MonitorOutput) -> Result<()> {
         match step {
             WindowStep::Hold(rows) if rows.is_empty() => Ok(()),
             WindowStep::Hold(rows) => {
-                let (Some(binding), Some(test)) = (&self.binding, &self.test) else {
-                    return Err(Error::bug(format!("the monitor `{}` was not started", self.label)));
-                };
-                self.open.add(batch.slice(rows.start, rows.len()), test, &binding.columns, &self.settings)
+                let (Some(binding), Some(test)) = (&self.binding, &self.test) else { return Err(self.not_started()) };
+                let (batch, seen) = (batch.slice(rows.start, rows.len()), (&self.members, &self.stop));
+                self.open.add(batch, test, &binding.columns, &self.settings, seen)
             }
             WindowStep::Close { window, release } => self.close(&window, release, out),
         }
@@ -233,6 +312,8 @@ impl LatentDriftMonitor {
         };
         self.warn_if_hopeless(window, threshold);
         let results = self.results(window, release, threshold)?;
+        self.warn_of_members(window, &results);
+        self.progress.blind += u64::from(results.iter().any(|(_, result)| result.reason == Some(BLIND)));
         let p_values: Vec<f64> = results.iter().filter_map(|(_, result)| result.p_value).collect();
         let mut adjusted = holm(&p_values).into_iter();
         let mut decided = Vec::with_capacity(results.len());
@@ -247,8 +328,13 @@ impl LatentDriftMonitor {
         }
         let expected_false_alarms =
             (self.settings.control == Control::None).then_some(self.settings.alpha * self.progress.tested as f64);
-        let context =
-            WindowContext { window, reference_rows: self.test()?.reference_rows(), threshold, expected_false_alarms };
+        let context = WindowContext {
+            window,
+            reference_rows: self.test()?.reference_rows(),
+            kernel: self.kernel()?.name,
+            threshold,
+            expected_false_alarms,
+        };
         let rows: Vec<DriftRow<'_>> = decided
             .into_iter()
             .map(|(segment, result, adjusted_p_value, is_drift)| DriftRow {
@@ -283,6 +369,43 @@ impl LatentDriftMonitor {
         );
     }
 
+    /// Logs once that rows of the stream are in the reference.
+    fn warn_of_members(&mut self, window: &StreamWindow, results: &[(Option<String>, TestResult)]) {
+        let rows: u64 = results.iter().filter_map(|(_, result)| result.in_reference).sum();
+        if rows == 0 || std::mem::replace(&mut self.has_warned_of_members, true) {
+            return;
+        }
+        let (n, reference) = (window.last + 1 - window.first, self.settings.reference.display());
+        tracing::warn!(
+            monitor = self.label,
+            window = window.number,
+            "{rows} of {n} rows are in the reference `{reference}` ({}): windows that share rows with it are too much like it",
+            self.members.recognised_by()
+        );
+    }
+
+    /// The findings about the stream as a whole.
+    fn last_findings(&self) -> Vec<Finding> {
+        let LatentDrift { score, reference, .. } = &self.settings;
+        let DriftProgress { blind, looked_up, in_reference, .. } = self.progress;
+        let mut messages = Vec::new();
+        if in_reference > 0 {
+            messages.push(format!(
+                "{in_reference} of {looked_up} rows of `{score}` are in the reference `{}` ({}): windows that share rows with it are too \
+                 much like it, so name a reference of other galaxies",
+                reference.display(),
+                self.members.recognised_by(),
+            ));
+        }
+        if blind > 0 {
+            let (windows, were) = if blind == 1 { ("window", "was") } else { ("windows", "were") };
+            messages.push(format!(
+                "{blind} {windows} of `{score}` {were} not tested, at least in part: {BLIND} (see the column `reason`)"
+            ));
+        }
+        messages.into_iter().map(|message| Finding { monitor: self.label.clone(), message }).collect()
+    }
+
     /// The tests of all segments of a window.
     fn results(
         &mut self,
@@ -290,14 +413,14 @@ impl LatentDriftMonitor {
         release: u64,
         level: f64,
     ) -> Result<Vec<(Option<String>, TestResult)>> {
-        let (Some(binding), Some(test)) = (&self.binding, &self.test) else {
-            return Err(Error::bug(format!("the monitor `{}` was not started", self.label)));
-        };
+        let (Some(binding), Some(test)) = (&self.binding, &self.test) else { return Err(self.not_started()) };
         let of = WindowTest {
             window,
             level,
             max_segments: self.settings.max_segments(),
             columns: &binding.columns,
+            members: &self.members,
+            stop: &self.stop,
             seed: self.seed,
             label: &self.label,
         };
@@ -366,19 +489,28 @@ impl Monitor for LatentDriftMonitor {
 
     fn start(&mut self, run: &RunContext, _scorers: &Scorers) -> Result<()> {
         self.seed = run.seed;
-        let sample = self.binding()?.reference.read(run.seed, self.settings.reference_limit)?;
+        self.stop = GracefulStop::new(&run.stop);
+        let (sample, members) = self.binding()?.reference.read(run.seed, self.settings.reference_limit)?;
         let unusable = |why: &str| Error::data(format!("the reference `{}` {why}", self.settings.reference.display()));
         if sample.latents.len() < 2 {
             return Err(unusable("has fewer than 2 rows of its domain"));
         }
-        let kernel = match &self.settings.kernel {
-            KernelChoice::Named(KernelName::Paper) => Some(GaussianKernelSum::paper()),
-            KernelChoice::Named(KernelName::Median) => median_kernel(&sample.latents),
-            KernelChoice::Variances(variances) => GaussianKernelSum::new(variances),
-        };
-        let kernel = kernel.ok_or_else(|| unusable("has only equal latents, so their median distance is 0"))?;
-        self.test = Some(self.test_against(sample, kernel)?);
+        let kernel =
+            ChosenKernel::for_reference(&self.settings.kernel, &sample.latents).map_err(|why| unusable(&why))?;
+        self.log_kernel(&kernel);
+        self.test = Some(self.test_against(sample, &kernel)?);
+        (self.kernel, self.members) = (Some(kernel), members);
         Ok(())
+    }
+
+    fn provenance(&self) -> Value {
+        let (Some(kernel), Some(test)) = (&self.kernel, &self.test) else { return Value::Null };
+        json!({
+            "kernel": kernel.name,
+            "variances": kernel.variances(),
+            "median_squared_distance": kernel.median_squared_distance,
+            "reference_rows": test.reference_rows(),
+        })
     }
 
     fn observe(&mut self, batch: &RecordBatch) -> Result<MonitorOutput> {
@@ -390,6 +522,7 @@ impl Monitor for LatentDriftMonitor {
         indices.sort_unstable();
         indices.dedup();
         let batch = batch.project(&indices)?;
+        self.look_up(&batch)?;
         let by = self.settings.window_by.as_ref().map(|column| text(column_of(&batch, column)?)).transpose()?;
         let value = |row: usize| by.as_ref().map(|by| by.value(row).to_owned());
         let mut out = MonitorOutput::default();
@@ -404,25 +537,44 @@ impl Monitor for LatentDriftMonitor {
         if let Some(WindowStep::Close { window, release }) = self.progress.cutter.finish(self.rule) {
             self.close(&window, release, &mut out)?;
         }
+        out.findings.extend(self.last_findings());
         Ok(out)
     }
 
     fn snapshot(&self) -> Result<Vec<u8>> {
         let (segments, untested_rows) = self.open.segments();
+        let (segments, in_reference) =
+            segments.into_iter().map(|SegmentHeader { name, in_reference }| (name, in_reference)).unzip();
         let (settings, progress) = (self.state_settings()?, self.progress.clone());
-        let state = LatentDriftState { settings, progress, segments, untested_rows };
+        let state = LatentDriftState { settings, progress, segments, untested_rows, in_reference };
         encode(LatentDrift::NAME, &state, &self.open.to_bytes()?)
     }
 
     fn restore(&mut self, snapshot: &[u8]) -> Result<()> {
         let (state, body) = decode::<LatentDriftState>(LatentDrift::NAME, snapshot)?;
-        let LatentDriftState { settings, progress, segments, untested_rows } = state;
+        let LatentDriftState { settings, progress, segments, untested_rows, mut in_reference } = state;
         let own = self.state_settings()?;
         expect_same(&self.label, "the list of columns", &settings.columns, &own.columns)?;
         expect_same(&self.label, "the length of latents", &settings.dimension, &own.dimension)?;
         expect_same(&self.label, "the rule of windows", &settings.rule, &own.rule)?;
         expect_same(&self.label, "`method`", &settings.method, &own.method)?;
         expect_same(&self.label, "`alpha`", &settings.alpha, &own.alpha)?;
+        match &settings.variances {
+            None if !self.kernel()?.is_as_before => {
+                let difference = format!(
+                    "it is of an earlier version, with other kernels for this reference than `{}`",
+                    self.kernel()?.name
+                );
+                return Err(other_settings(&self.label, &difference));
+            }
+            None => in_reference.resize(segments.len(), None),
+            found => expect_same(&self.label, "the list of variances of the kernels", found, &own.variances)?,
+        }
+        if in_reference.len() != segments.len() {
+            return Err(damaged(&self.label));
+        }
+        let header = |(name, in_reference)| SegmentHeader { name, in_reference };
+        let segments = segments.into_iter().zip(in_reference).map(header).collect();
         let open = OpenWindow::from_bytes(self.test()?, (segments, untested_rows), progress.cutter.open_rows(), body)?;
         self.open = open.ok_or_else(|| damaged(&self.label))?;
         self.progress = progress;
@@ -436,12 +588,15 @@ impl Monitor for LatentDriftMonitor {
             TestMethod::Permutation => (4 * numbers + 1024).saturating_mul(self.settings.max_rows() as usize),
             TestMethod::RandomFeatures => {
                 let sums = RandomFeatureTest::sum_bytes(self.settings.features, self.settings.permutations);
-                sums.saturating_mul(self.settings.max_segments())
+                (sums + 32).saturating_mul(self.settings.max_segments())
             }
         };
-        held.saturating_add(128 << 10)
+        let variances = self.kernel.as_ref().map_or(0, |kernel| 32 * kernel.variances().len());
+        held.saturating_add(variances).saturating_add(128 << 10)
     }
 }
 
+#[cfg(test)]
+mod scale_tests;
 #[cfg(test)]
 mod tests;

@@ -1,15 +1,16 @@
 //! The permutation test: discrepancies from all pairs of latents, and how they are distributed under permutation.
 
+use std::ops::ControlFlow;
+
 use super::{
     sample::LatentSample,
-    table::{TOO_FEW_ROWS, TestResult},
+    table::{BLIND, TOO_FEW_ROWS, TestResult},
 };
 use crate::stats::{
     jensen_shannon::distance_of_weights,
     marginals::Marginals,
     mmd::{GaussianKernelSum, Reference},
     permutation::{Groups, Strata, p_value},
-    points::{Points, WIDE, stride},
     quantile,
 };
 
@@ -37,9 +38,16 @@ pub(super) struct PermutationTestOptions {
 }
 
 impl PermutationTest {
-    pub(super) fn new(reference: LatentSample, kernel: GaussianKernelSum, options: PermutationTestOptions) -> Self {
-        let LatentSample { latents, probabilities, blocks } = reference;
-        Self { reference: Reference::new(latents, kernel), probabilities, blocks, options }
+    /// Breaks off once `stopped` returns true, as every function here with such an argument.
+    pub(super) fn new(
+        reference: LatentSample,
+        kernel: GaussianKernelSum,
+        options: PermutationTestOptions,
+        stopped: &dyn Fn() -> bool,
+    ) -> ControlFlow<(), Self> {
+        let LatentSample { latents, probabilities, blocks, .. } = reference;
+        let reference = Reference::new_unless(latents, kernel, stopped)?;
+        ControlFlow::Continue(Self { reference, probabilities, blocks, options })
     }
 
     /// Rows of the reference.
@@ -48,51 +56,67 @@ impl PermutationTest {
     }
 
     /// Tests a sample. `level` determines the reported threshold; `bits` draws the permutations.
-    pub(super) fn test(&self, sample: &LatentSample, level: f64, bits: &mut dyn FnMut() -> u64) -> TestResult {
+    pub(super) fn test(
+        &self,
+        sample: &LatentSample,
+        level: f64,
+        bits: &mut dyn FnMut() -> u64,
+        stopped: &dyn Fn() -> bool,
+    ) -> ControlFlow<(), TestResult> {
         let points = &sample.latents;
         let (n, m) = (self.len(), points.len());
+        let untested = |reason| ControlFlow::Continue(TestResult::untested(m as u64, reason));
         if m < 2 {
-            return TestResult::untested(m as u64, TOO_FEW_ROWS);
+            return untested(TOO_FEW_ROWS);
         }
         // Groups have the size of the smaller sample; pooled indices are those of the reference, then those of the window.
         let size = self.reference.group_size(points);
         let own = if m <= n { n..n + m } else { 0..n };
         let mut strata = self.strata(sample, &own);
         if !strata.can_exchange() {
-            return TestResult::untested(m as u64, NO_COMMON_BLOCK);
+            return untested(NO_COMMON_BLOCK);
         }
-        let marginals = self.options.bins.and_then(|bins| Marginals::new(self.reference.points(), points, bins));
+        let marginals = match self.options.bins {
+            Some(bins) => Marginals::new_unless(self.reference.points(), points, bins, stopped)?,
+            None => None,
+        };
         let mut groups = Groups::of_size(size);
-        (0..self.options.permutations).for_each(|_| strata.draw(&mut groups, bits));
-        let Some(tested) = self.reference.test(points, &groups) else {
-            return TestResult::untested(m as u64, TOO_FEW_ROWS);
+        for _ in 0..self.options.permutations {
+            if stopped() {
+                return ControlFlow::Break(());
+            }
+            strata.draw(&mut groups, bits);
+        }
+        let Some(tested) = self.reference.test_unless(points, &groups, stopped)? else {
+            return untested(TOO_FEW_ROWS);
         };
-        let mut null = tested.null.clone();
-        null.sort_unstable_by(f64::total_cmp);
-        let mut result = TestResult {
-            n: m as u64,
-            discrepancy: Some(tested.discrepancy),
-            mmd2_threshold: quantile::linear(&null, 1.0 - level),
-            p_value: Some(tested.p_value()),
-            ..TestResult::default()
-        };
+        let mut result = TestResult { n: m as u64, ..TestResult::default() };
+        if tested.range.is_blind() {
+            result.reason = Some(BLIND);
+        } else {
+            let mut null = tested.null.clone();
+            null.sort_unstable_by(f64::total_cmp);
+            result.discrepancy = Some(tested.discrepancy);
+            result.mmd2_threshold = quantile::linear(&null, 1.0 - level);
+            result.p_value = Some(tested.p_value());
+        }
         let mut observed = Groups::of_size(size);
         observed.push_range(own);
         let all = || observed.iter().chain(groups.iter());
         if let Some((distance, p_value)) =
-            first_and_p_value(all().filter_map(|group| self.class_distance(sample, group)))
+            first_and_p_value(all().filter_map(|group| self.class_distance(sample, group)), stopped)?
         {
             (result.js_class, result.js_class_p_value) = (Some(distance), Some(p_value));
         }
         if let Some(marginals) = marginals
             && let Some((distance, p_value)) =
-                first_and_p_value(all().filter_map(|group| Some(marginals.greatest(group)?.distance)))
+                first_and_p_value(all().filter_map(|group| Some(marginals.greatest(group)?.distance)), stopped)?
         {
             result.js_dimension =
                 observed.iter().next().and_then(|group| marginals.greatest(group)).map(|found| found.dimension as u64);
             (result.js_latent, result.js_latent_p_value) = (Some(distance), Some(p_value));
         }
-        result
+        ControlFlow::Continue(result)
     }
 
     /// The strata within which rows are exchanged; `own` are the indices of the observed group.
@@ -133,22 +157,17 @@ impl PermutationTest {
 }
 
 /// The first of some distances, and its p-value among the others.
-fn first_and_p_value(mut distances: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
-    let observed = distances.next()?;
-    let null: Vec<f64> = distances.collect();
-    Some((observed, p_value(observed, &null)))
-}
-
-/// One kernel whose width is the median distance between points.
-pub(super) fn median_kernel(points: &Points) -> Option<GaussianKernelSum> {
-    // Of more points, evenly spaced ones: they suffice for a median.
-    const MAX_POINTS: usize = 2048;
-    let points = points.select((0..points.len()).step_by(points.len().div_ceil(MAX_POINTS).max(1)));
-    let (mut distances, mut block) = (Vec::new(), Vec::new());
-    for first in (0..points.len()).step_by(WIDE) {
-        let rows = first..(first + WIDE).min(points.len());
-        points.squared_distances(rows.clone(), &points, rows.end, &mut block);
-        rows.clone().for_each(|i| distances.extend_from_slice(&block[(i - first) * stride(rows.end)..][..i]));
+fn first_and_p_value(
+    mut distances: impl Iterator<Item = f64>,
+    stopped: &dyn Fn() -> bool,
+) -> ControlFlow<(), Option<(f64, f64)>> {
+    let Some(observed) = distances.next() else { return ControlFlow::Continue(None) };
+    let mut null = Vec::new();
+    for distance in distances {
+        if stopped() {
+            return ControlFlow::Break(());
+        }
+        null.push(distance);
     }
-    GaussianKernelSum::median(&mut distances)
+    ControlFlow::Continue(Some((observed, p_value(observed, &null))))
 }

@@ -11,7 +11,7 @@ use arrow::{
 };
 use parquet::arrow::{ProjectionMask, arrow_reader::ParquetRecordBatchReaderBuilder};
 
-use super::{sample::LatentSample, settings::LatentDrift};
+use super::{members::ReferenceMembers, sample::LatentSample, settings::LatentDrift};
 use crate::{
     batch::{IDENTITY_HELP, OBJECT_ID, identity_mistake},
     error::{Code, Diagnostic, Error, Result, quoted_list},
@@ -46,6 +46,8 @@ pub(super) struct ReferenceTable {
 
 /// A row of the reference.
 struct ReferenceRow {
+    /// Its id, if it has one: text, or a whole number.
+    id: Option<String>,
     latent: Vec<f32>,
     probability: Vec<f32>,
     block: String,
@@ -135,7 +137,7 @@ impl ReferenceTable {
     }
 
     /// The rows of the domain in their order, or of more than `limit` rows those with the smallest ranks.
-    pub(super) fn read(&self, seed: u64, limit: usize) -> Result<LatentSample> {
+    pub(super) fn read(&self, seed: u64, limit: usize) -> Result<(LatentSample, ReferenceMembers)> {
         let mut columns = vec![self.latent.as_str()];
         columns.extend(self.probability.iter().map(|(column, _)| column.as_str()));
         columns.extend(self.block.as_deref());
@@ -147,6 +149,7 @@ impl ReferenceTable {
         self.for_each_batch(&columns, &mut |batch| {
             let domains = self.domain.as_ref().map(|_| text(&batch[DOMAIN])).transpose()?;
             let ids = batch.column_by_name(OBJECT_ID).map(text).transpose()?;
+            let are_names = batch.column_by_name(OBJECT_ID).is_some_and(|ids| names_rows(ids.data_type()));
             let blocks = self.block.as_ref().map(|block| text(&batch[block.as_str()])).transpose()?;
             for row in 0..batch.num_rows() {
                 number += 1;
@@ -159,9 +162,11 @@ impl ReferenceTable {
                     continue;
                 }
                 let numbers = |column: &str| self.numbers(batch, column, row, number - 1);
+                let has_name = are_names && ids.as_ref().is_some_and(|ids| ids.is_valid(row));
                 sample.insert(
                     key,
                     ReferenceRow {
+                        id: has_name.then_some(id),
                         latent: numbers(&self.latent)?,
                         probability: self.probability.as_ref().map_or(Ok(Vec::new()), |(column, _)| numbers(column))?,
                         block: blocks.as_ref().map_or_else(String::new, |blocks| blocks.value(row).to_owned()),
@@ -173,18 +178,20 @@ impl ReferenceTable {
         Ok(self.in_table_order(sample))
     }
 
-    fn in_table_order(&self, mut sample: BottomK<SampleKey, ReferenceRow>) -> LatentSample {
+    fn in_table_order(&self, mut sample: BottomK<SampleKey, ReferenceRow>) -> (LatentSample, ReferenceMembers) {
         let mut rows: Vec<(SampleKey, ReferenceRow)> = sample.drain().collect();
         rows.sort_unstable_by_key(|(key, _)| key.number());
         let mut sample = LatentSample { latents: Points::of_dimension(self.dimension), ..LatentSample::default() };
-        for (_, ReferenceRow { latent, probability, block }) in rows {
+        let mut members = ReferenceMembers::default();
+        for (_, ReferenceRow { id, latent, probability, block }) in rows {
+            members.add(id.as_deref(), &latent);
             sample.latents.push(&latent);
             sample.probabilities.extend(probability);
             if self.block.is_some() {
                 sample.blocks.push(block);
             }
         }
-        sample
+        (sample, members)
     }
 
     /// The list of a row; `number` is its number in the table, for the message.
@@ -230,6 +237,15 @@ impl ReferenceTable {
             self.name,
             written(data_type(first, column)),
         )))
+    }
+}
+
+/// Whether values of a type name rows, as those of the stream do: text and whole numbers, also as dictionaries.
+fn names_rows(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => true,
+        DataType::Dictionary(_, value) => names_rows(value),
+        other => other.is_integer(),
     }
 }
 

@@ -2,10 +2,14 @@
 
 use arrow::array::RecordBatch;
 
+use super::members::ReferenceMembers;
 use crate::{
-    batch::list_values,
-    error::Result,
-    monitor::kit::score::{latent_column, probability_column, text},
+    batch::{list_values, object_id},
+    error::{Error, Result},
+    monitor::kit::{
+        grace::GracefulStop,
+        score::{latent_column, probability_column, text},
+    },
     stats::points::Points,
 };
 
@@ -17,6 +21,8 @@ pub(super) struct LatentSample {
     pub(super) probabilities: Vec<f32>,
     /// The block of every row; empty if permutations are not restricted to blocks.
     pub(super) blocks: Vec<String>,
+    /// How many of its rows are rows of the reference.
+    pub(super) in_reference: u64,
 }
 
 /// The columns of the stream that make a sample.
@@ -31,10 +37,18 @@ pub(super) struct SampleColumns {
 impl SampleColumns {
     /// The sample of every segment, in the order in which segments appear; one sample without a name if there are no segments.
     /// Takes the batches to drop each once it has been read: a window may be large.
-    pub(super) fn samples(&self, batches: Vec<RecordBatch>) -> Result<Vec<(Option<String>, LatentSample)>> {
+    pub(super) fn samples(
+        &self,
+        batches: Vec<RecordBatch>,
+        members: &ReferenceMembers,
+        stop: &GracefulStop,
+    ) -> Result<Vec<(Option<String>, LatentSample)>> {
         let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
         let mut samples: Vec<(Option<String>, LatentSample)> = Vec::new();
         for batch in batches {
+            if stop.is_due() {
+                return Err(Error::Interrupted);
+            }
             let batch = &batch;
             let (latents, dimension) = list_values(batch, &latent_column(&self.score))?;
             let probabilities = self.with_probabilities.then(|| list_values(batch, &probability_column(&self.score)));
@@ -51,7 +65,9 @@ impl SampleColumns {
                     samples.push((segment, LatentSample { latents, ..LatentSample::default() }));
                 }
                 let sample = &mut samples[index].1;
-                sample.latents.push(&latents[row * dimension..][..dimension]);
+                let latent = &latents[row * dimension..][..dimension];
+                sample.latents.push(latent);
+                sample.in_reference += u64::from(members.contain(object_id(batch, row)?, latent));
                 if let Some((values, classes)) = probabilities {
                     sample.probabilities.extend_from_slice(&values[row * classes..][..classes]);
                 }

@@ -20,7 +20,8 @@ use crate::{
 pub struct LatentDrift {
     /// The label of a score with latents.
     pub score: String,
-    /// A Parquet file, or a folder of them (`RUN/objects`), with latents of the same model. Its galaxies must not be in the stream.
+    /// A Parquet file, or a folder of them (`RUN/objects`), with latents of the same model. Its galaxies must not be in the stream:
+    /// those that are, by `object_id` or else by equal latents, are counted in `n_in_reference` and are a finding.
     #[schemars(extend("format" = "path"))]
     pub reference: PathBuf,
     /// Uses the rows of the reference whose column `domain` has this value; all rows if not set.
@@ -60,8 +61,9 @@ pub struct LatentDrift {
     /// A column of both stream and reference: permutations exchange rows of the same value only.
     #[serde(default)]
     pub block: Option<String>,
-    /// `paper` (19 Gaussian kernels), `median` (one, whose width is the median distance within the reference), or a list of variances s of
-    /// kernels exp(-d^2/2s).
+    /// `paper` (19 Gaussian kernels), `median` (one, whose variance is the median squared distance within the reference), or a list of
+    /// variances s of kernels exp(-d^2/2s). `auto` is `paper`, or `median` where those 19 are blind to the scale of the reference's latents:
+    /// fewer than 1 in 100 of its pairs have a kernel value between 0.001 and 0.999.
     #[serde(default)]
     pub kernel: KernelChoice,
     /// How the discrepancy is computed.
@@ -128,7 +130,7 @@ pub enum KernelChoice {
 
 impl Default for KernelChoice {
     fn default() -> Self {
-        Self::Named(KernelName::Paper)
+        Self::Named(KernelName::Auto)
     }
 }
 
@@ -136,9 +138,11 @@ impl Default for KernelChoice {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum KernelName {
+    /// `paper`, or `median` where the kernels of the paper are blind to the scale of the reference's latents.
+    Auto,
     /// The 19 kernels of arXiv 2112.14299.
     Paper,
-    /// One kernel whose variance is the median of the squared distances within the reference.
+    /// One kernel whose variance is the median of the squared distances of different latents of the reference.
     Median,
 }
 
@@ -273,7 +277,7 @@ impl LatentDrift {
             && crate::stats::mmd::GaussianKernelSum::new(variances).is_none()
         {
             let message = "`kernel` needs at least one variance, and all must be above 0".into();
-            refuse("kernel", Code::OutOfRange, message, "or set `paper` or `median`");
+            refuse("kernel", Code::OutOfRange, message, "or set `auto`, `paper` or `median`");
         }
         // The levels of `lord` are largest at the first window, and fall until a window is significant.
         let level = match self.control {

@@ -3,6 +3,9 @@
 use super::{settings::LatentDrift, windows::StreamWindow};
 use crate::{monitor::kit::table::TableSpec, stats::mmd::Discrepancy};
 
+/// Why a sample is not tested whose rows the kernels do not tell apart.
+pub(super) const BLIND: &str = "all pairs of rows have the same kernel value";
+
 /// Why a sample of one row is not tested.
 pub(super) const TOO_FEW_ROWS: &str = "fewer than 2 rows";
 
@@ -11,6 +14,8 @@ pub(super) const TOO_FEW_ROWS: &str = "fewer than 2 rows";
 pub(super) struct TestResult {
     /// Rows of the sample.
     pub(super) n: u64,
+    /// Those that are rows of the reference too; `None` if some were not looked at.
+    pub(super) in_reference: Option<u64>,
     pub(super) discrepancy: Option<Discrepancy>,
     /// The quantile of the null at the level of the test.
     pub(super) mmd2_threshold: Option<f64>,
@@ -38,6 +43,8 @@ pub(super) struct WindowContext<'a> {
     pub(super) window: &'a StreamWindow,
     /// Rows of the reference.
     pub(super) reference_rows: u64,
+    /// The name of the kernels.
+    pub(super) kernel: &'static str,
     /// The level of the test.
     pub(super) threshold: f64,
     /// False alarms expected so far, this window included; `None` if their rate is controlled.
@@ -82,4 +89,6 @@ pub(super) fn table<'a>(settings: &LatentDrift) -> TableSpec<DriftRow<'a>> {
         .optional_number("js_latent_p_val", |row| row.result.js_latent_p_value)
         .optional_number("expected_false_alarms", |row| row.context.expected_false_alarms)
         .optional_text("reason", |row| row.result.reason)
+        .text("kernel", |row| row.context.kernel)
+        .optional_count("n_in_reference", |row| row.result.in_reference)
 }

@@ -13,7 +13,10 @@ use crate::{
     batch::{ORIGIN, list_column, list_type},
     monitor::kit::fixtures::{Input, assert_continues_from_any_snapshot, collect},
     random::Stream,
-    stats::{mmd::mmd2, points::Points},
+    stats::{
+        mmd::{GaussianKernelSum, mmd2},
+        points::Points,
+    },
 };
 
 const D: usize = 4;

@@ -1,5 +1,7 @@
 //! Drift of latents away from a reference.
 
+use serde_json::Value;
+
 use super::{Context, SectionItem, pairs, quoted};
 use crate::{
     error::Result,
@@ -85,8 +87,24 @@ pub(super) fn items(context: &Context<'_>, label: &str) -> Result<Vec<SectionIte
             height: 220,
         },
     ];
+    let kernels = context.record.monitors.get(label).map(kernel_note).unwrap_or_default();
     let caption = "Maximum mean discrepancy between each window and the reference (unbiased, so it can be negative), and the p-value of the \
                    test, adjusted if several segments are tested. A window whose point is beyond the dashed line has drifted. Above 1,000 \
                    rows, every k-th row is drawn and all rows with drift, at most 4,000.";
-    Ok(vec![SectionItem::figure(label.to_owned(), format!("Drift: {label}"), caption, &result, draw(&panels)?)?])
+    let caption = format!("{caption}{kernels}");
+    Ok(vec![SectionItem::figure(label.to_owned(), format!("Drift: {label}"), &caption, &result, draw(&panels)?)?])
+}
+
+/// Which kernels were used, if the run record has them: those of earlier versions do not.
+fn kernel_note(provenance: &Value) -> String {
+    let Some(variances) = provenance["variances"].as_array() else { return String::new() };
+    let numbers: Vec<f64> = variances.iter().filter_map(Value::as_f64).collect();
+    let (Some(widest), Some(narrowest)) = (numbers.first(), numbers.last()) else { return String::new() };
+    let median = provenance["median_squared_distance"].as_f64().unwrap_or(f64::NAN);
+    let kernels = match numbers.len() {
+        1 => format!("one kernel of variance {widest:.2e}"),
+        count => format!("{count} kernels of variances {narrowest:e} to {widest:e}"),
+    };
+    let name = provenance["kernel"].as_str().unwrap_or_default();
+    format!(" Kernels: {name}, {kernels}; the median squared distance within the reference is {median:.2e}.")
 }

@@ -15,9 +15,15 @@
 //! own rows.
 
 mod kernel;
+mod pair_distances;
 pub mod random_features;
 
-pub use kernel::{GaussianKernelSum, PAPER};
+use std::ops::ControlFlow;
+
+pub use self::{
+    kernel::{GaussianKernelSum, PAPER},
+    pair_distances::PairDistances,
+};
 
 use super::{
     permutation::{Groups, p_value},
@@ -30,6 +36,8 @@ const BLOCK: usize = 1 << 20;
 const BLOCK_ROWS: usize = 96;
 /// Maximum kernel values of a reference that are stored.
 const MAX_STORED: usize = 1 << 24;
+/// A test is blind if all its kernel values are within a range of this length.
+const MIN_SPREAD: f64 = 0.001;
 
 /// A sample with which other samples are compared.
 #[derive(Debug, Clone)]
@@ -40,6 +48,8 @@ pub struct Reference {
     row_sums: Vec<f64>,
     /// sum_{j < i} k_ij.
     pairs: f64,
+    /// The range of k_ij of different points.
+    range: KernelRange,
     /// k_ij of j < i: the rows of the lower triangle one after the other, unless they are too many.
     stored: Option<Vec<f64>>,
 }
@@ -60,6 +70,41 @@ pub struct MmdTest {
     pub discrepancy: Discrepancy,
     /// The unbiased estimates for the random groups, in their order.
     pub null: Vec<f64>,
+    /// The range of the kernel values of all pairs of different points.
+    pub range: KernelRange,
+}
+
+/// The least and the greatest of some kernel values.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct KernelRange {
+    least: f64,
+    greatest: f64,
+}
+
+impl KernelRange {
+    /// That of no values.
+    const EMPTY: Self = Self { least: f64::INFINITY, greatest: f64::NEG_INFINITY };
+
+    /// Whether all values are equal within 0.001. Then whatever the groups are, their discrepancies are 0 but for
+    /// rounding errors: the kernels vanish between all points, or do not tell them apart.
+    pub fn is_blind(&self) -> bool {
+        self.greatest - self.least < MIN_SPREAD
+    }
+
+    /// Includes values.
+    fn include(&mut self, values: &[f64]) {
+        // Side by side, so that the loop is vectorised.
+        let (eights, rest) = values.as_chunks::<8>();
+        let (mut least, mut greatest) = ([self.least; 8], [self.greatest; 8]);
+        for values in eights {
+            for l in 0..8 {
+                least[l] = if values[l] < least[l] { values[l] } else { least[l] };
+                greatest[l] = if values[l] > greatest[l] { values[l] } else { greatest[l] };
+            }
+        }
+        self.least = least.iter().chain(rest).copied().fold(self.least, f64::min);
+        self.greatest = greatest.iter().chain(rest).copied().fold(self.greatest, f64::max);
+    }
 }
 
 impl MmdTest {
@@ -72,17 +117,26 @@ impl MmdTest {
 impl Reference {
     /// A reference with the kernel of its comparisons.
     pub fn new(points: Points, kernel: GaussianKernelSum) -> Self {
+        match Self::new_unless(points, kernel, &|| false) {
+            ControlFlow::Continue(reference) => reference,
+            ControlFlow::Break(()) => unreachable!("nothing stops it"),
+        }
+    }
+
+    /// The same, which breaks off once `stopped` returns true.
+    pub fn new_unless(points: Points, kernel: GaussianKernelSum, stopped: &dyn Fn() -> bool) -> ControlFlow<(), Self> {
         let n = points.len();
-        let mut reference = Self { points, kernel, row_sums: vec![0.0; n], pairs: 0.0, stored: None };
+        let (row_sums, range) = (vec![0.0; n], KernelRange::EMPTY);
+        let reference = Self { points, kernel, row_sums, pairs: 0.0, range, stored: None };
         let values = n * n.saturating_sub(1) / 2;
         let mut stored = (values <= MAX_STORED).then(|| Vec::with_capacity(values));
-        let (mut row_sums, mut pairs) = (vec![0.0; n], 0.0);
-        reference.each_row(&Points::default(), &mut |i, row| {
+        let (mut row_sums, mut pairs, mut range) = (vec![0.0; n], 0.0, KernelRange::EMPTY);
+        reference.each_row(&Points::default(), stopped, &mut |i, row| {
             pairs += add_row(i, row, &mut row_sums);
+            range.include(row);
             stored.iter_mut().for_each(|stored| stored.extend_from_slice(row));
-        });
-        (reference.row_sums, reference.pairs, reference.stored) = (row_sums, pairs, stored);
-        reference
+        })?;
+        ControlFlow::Continue(Self { row_sums, pairs, range, stored, ..reference })
     }
 
     /// The number of points.
@@ -118,22 +172,36 @@ impl Reference {
     /// The discrepancy of a sample from the reference, and those of groups of the pooled sample, whose indices begin
     /// with the reference. `None` unless both have at least two points and the groups have [`Self::group_size`].
     pub fn test(&self, sample: &Points, groups: &Groups) -> Option<MmdTest> {
+        match self.test_unless(sample, groups, &|| false) {
+            ControlFlow::Continue(test) => test,
+            ControlFlow::Break(()) => unreachable!("nothing stops it"),
+        }
+    }
+
+    /// The same, which breaks off once `stopped` returns true: a large sample takes minutes.
+    pub fn test_unless(
+        &self,
+        sample: &Points,
+        groups: &Groups,
+        stopped: &dyn Fn() -> bool,
+    ) -> ControlFlow<(), Option<MmdTest>> {
         let (n, m, size) = (self.len(), sample.len(), self.group_size(sample));
         if m < 2 || n < 2 || groups.size() != size {
-            return None;
+            return ControlFlow::Continue(None);
         }
         let mut observed = Groups::of_size(size);
         observed.push_range(if m <= n { n..n + m } else { 0..n });
         let mut row_sums = self.row_sums.clone();
         row_sums.resize(n + m, 0.0);
-        let mut pairs = self.pairs;
+        let (mut pairs, mut range) = (self.pairs, self.range);
         let mut groups: Vec<GroupPairs<'_>> = observed.iter().chain(groups.iter()).map(GroupPairs::of).collect();
-        self.each_row(sample, &mut |i, row| {
+        self.each_row(sample, stopped, &mut |i, row| {
             if i >= n {
                 pairs += add_row(i, row, &mut row_sums);
+                range.include(row);
             }
             groups.iter_mut().for_each(|group| group.add_row(i as u32, row));
-        });
+        })?;
         let sums = |group: &GroupPairs<'_>| {
             let rows: f64 = group.members.iter().map(|i| row_sums[*i as usize]).sum();
             let across = rows - 2.0 * group.pairs;
@@ -142,40 +210,61 @@ impl Reference {
         let all: Vec<KernelSums> = groups.iter().map(sums).collect();
         let discrepancy = all[0].discrepancy(size, n + m - size, self.kernel.at_zero());
         let null = all[1..].iter().map(|sums| sums.discrepancy(size, n + m - size, 0.0).unbiased).collect();
-        Some(MmdTest { discrepancy, null })
+        ControlFlow::Continue(Some(MmdTest { discrepancy, null, range }))
     }
 
     /// Calls with every row of the lower triangle of the pooled sample, in order: its index i, and k_ij for all j < i.
-    fn each_row(&self, sample: &Points, call: &mut dyn FnMut(usize, &[f64])) {
+    /// Breaks off between two rows.
+    fn each_row(
+        &self,
+        sample: &Points,
+        stopped: &dyn Fn() -> bool,
+        call: &mut dyn FnMut(usize, &[f64]),
+    ) -> ControlFlow<()> {
         let n = self.len();
         let (mut own, mut cross) = (Vec::new(), Vec::new());
+        let check = || if stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
         if let Some(stored) = &self.stored {
-            (0..n).for_each(|i| call(i, &stored[i * i.saturating_sub(1) / 2..][..i]));
+            for i in 0..n {
+                check()?;
+                call(i, &stored[i * i.saturating_sub(1) / 2..][..i]);
+            }
         } else {
             self.each_block(n, &mut |rows| {
                 self.points.squared_distances(rows.clone(), &self.points, rows.end, &mut own);
-                self.kernel.apply(&mut own);
-                rows.clone().for_each(|i| call(i, &own[(i - rows.start) * stride(rows.end)..][..i]));
-            });
+                for (i, row) in rows.clone().zip(own.chunks_exact_mut(stride(rows.end))) {
+                    check()?;
+                    self.kernel.apply(row);
+                    call(i, &row[..i]);
+                }
+                ControlFlow::Continue(())
+            })?;
         }
         let mut row = vec![0.0; n + sample.len()];
         self.each_block(sample.len(), &mut |rows| {
             sample.squared_distances(rows.clone(), &self.points, n, &mut cross);
             sample.squared_distances(rows.clone(), sample, rows.end, &mut own);
-            self.kernel.apply(&mut cross);
-            self.kernel.apply(&mut own);
-            for (r, i) in rows.clone().enumerate() {
-                row[..n].copy_from_slice(&cross[r * stride(n)..][..n]);
-                row[n..n + i].copy_from_slice(&own[r * stride(rows.end)..][..i]);
+            let pairs = cross.chunks_exact_mut(stride(n)).zip(own.chunks_exact_mut(stride(rows.end)));
+            for (i, (cross, own)) in rows.clone().zip(pairs) {
+                check()?;
+                self.kernel.apply(cross);
+                self.kernel.apply(own);
+                row[..n].copy_from_slice(&cross[..n]);
+                row[n..n + i].copy_from_slice(&own[..i]);
                 call(n + i, &row[..n + i]);
             }
-        });
+            ControlFlow::Continue(())
+        })
     }
 
     /// Calls with blocks of rows whose kernel values fit into memory.
-    fn each_block(&self, rows: usize, call: &mut dyn FnMut(std::ops::Range<usize>)) {
+    fn each_block(
+        &self,
+        rows: usize,
+        call: &mut dyn FnMut(std::ops::Range<usize>) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
         let block = (BLOCK / stride(self.len().max(rows)).max(1)).clamp(1, BLOCK_ROWS);
-        (0..rows).step_by(block).for_each(|first| call(first..(first + block).min(rows)));
+        (0..rows).step_by(block).try_for_each(|first| call(first..(first + block).min(rows)))
     }
 }
 

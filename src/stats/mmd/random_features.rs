@@ -14,13 +14,22 @@
 
 use super::{Discrepancy, GaussianKernelSum, Points, p_value, stride};
 
+/// The mean squared features of equal points differ from 1 by less.
+const ROUNDING: f64 = 1e-11;
 /// 1 in the fixed-point format of the sums.
 const ONE: f64 = 4_294_967_296.0;
+
+/// Frequencies are held in units of a power of two if their scale is outside of this range: float32 would hold them as 0
+/// or infinity, or with fewer bits.
+const HELD_AS_THEY_ARE: std::ops::RangeInclusive<f64> = 1e-30..=1e30;
 
 /// Random frequencies for a kernel.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Features {
+    /// In `units`.
     frequencies: Points,
+    /// The unit of every frequency: 1, or a power of two.
+    units: Vec<f64>,
     /// K, the number of kernels.
     kernels: f64,
 }
@@ -33,10 +42,13 @@ impl Features {
         dimension: usize,
         normal: &mut dyn FnMut() -> f64,
     ) -> Self {
-        let scales = kernel.variances().iter().map(|s| s.sqrt().recip()).cycle();
-        let numbers = scales.take(frequencies).flat_map(|scale| std::iter::repeat_n(scale, dimension));
+        let scales: Vec<f64> = kernel.variances().iter().map(|s| s.sqrt().recip()).cycle().take(frequencies).collect();
+        let unit = |scale: &f64| if HELD_AS_THEY_ARE.contains(scale) { 1.0 } else { scale.log2().round().exp2() };
+        let units: Vec<f64> = scales.iter().map(unit).collect();
+        let in_units = scales.iter().zip(&units).map(|(scale, unit)| scale / unit);
+        let numbers = in_units.flat_map(|scale| std::iter::repeat_n(scale, dimension));
         let numbers: Vec<f32> = numbers.map(|scale| (scale * normal()) as f32).collect();
-        Self { frequencies: Points::new(&numbers, dimension), kernels: kernel.at_zero() }
+        Self { frequencies: Points::new(&numbers, dimension), units, kernels: kernel.at_zero() }
     }
 
     /// The number of features of a point: a sine and a cosine per frequency.
@@ -55,8 +67,8 @@ impl Features {
         points.products(0..points.len(), &self.frequencies, count, &mut products);
         let mut numbers = Vec::with_capacity(points.len() * self.len());
         for row in products.chunks_exact(stride(count).max(1)) {
-            for phase in &row[..count] {
-                let (sine, cosine) = phase.sin_cos();
+            for (phase, unit) in row[..count].iter().zip(&self.units) {
+                let (sine, cosine) = (phase * unit).sin_cos();
                 numbers.extend([(cosine * ONE).round() as i64, (sine * ONE).round() as i64]);
             }
         }
@@ -135,6 +147,18 @@ impl Sums {
         let length = self.numbers.len() / (self.tosses + 1);
         (self.counts[group] as f64, &self.numbers[group * length..][..length])
     }
+}
+
+/// Whether all points of two samples have the same features but for rounding: then so have all groups, and the test says
+/// nothing. That the kernels vanish between all points cannot be seen from sums, but from [`PairDistances`] of the
+/// reference.
+///
+/// [`PairDistances`]: super::PairDistances
+pub fn is_saturated(features: &Features, reference: &Sums, window: &Sums) -> bool {
+    let (n, of_reference) = reference.group(reference.tosses);
+    let (m, of_window) = window.group(window.tosses);
+    let pooled = of_reference.iter().zip(of_window).map(|(a, b)| ((a + b) as f64 / ONE / (m + n)).powi(2));
+    pooled.sum::<f64>() / features.frequencies.len() as f64 > 1.0 - ROUNDING
 }
 
 /// The discrepancy of a window from a reference, and its p-value; `None` unless both have at least two points and

@@ -33,6 +33,28 @@ fn golden() -> Vec<NumpyDiscrepancy> {
     serde_json::from_str::<NumpyDiscrepancies>(text).expect("golden numbers").samples
 }
 
+#[derive(Deserialize)]
+struct NumpyScales {
+    samples: Vec<NumpyScale>,
+}
+
+/// Samples of a scale under the kernel of the median distance of the first.
+#[derive(Deserialize)]
+struct NumpyScale {
+    scale: f64,
+    dimension: usize,
+    x: Vec<f64>,
+    y: Vec<f64>,
+    variance: f64,
+    unbiased: f64,
+    biased: f64,
+}
+
+fn scales() -> Vec<NumpyScale> {
+    let text = include_str!("../../../tests/golden/drift/scales.json");
+    serde_json::from_str::<NumpyScales>(text).expect("golden numbers").samples
+}
+
 fn sample(n: usize, dimension: usize, shift: f64, normal: &mut dyn FnMut() -> f64) -> Points {
     let numbers: Vec<f32> = (0..n * dimension).map(|_| (normal() + shift) as f32).collect();
     Points::new(&numbers, dimension)
@@ -46,12 +68,99 @@ fn discrepancies_of_samples_and_groups_are_those_of_the_definition() {
         let reference = Reference::new(x, kernel);
         let mut groups = Groups::of_size(reference.group_size(&y));
         sample.groups.iter().for_each(|group| groups.push(group.iter().copied()));
-        let MmdTest { discrepancy, null } = reference.test(&y, &groups).expect("tested");
+        let MmdTest { discrepancy, null, .. } = reference.test(&y, &groups).expect("tested");
         let close = |found: f64, expected: f64| (found - expected).abs() < 1e-13 * reference.kernel().at_zero();
         assert!(close(discrepancy.unbiased, sample.unbiased), "{discrepancy:?} {}", sample.unbiased);
         assert!(close(discrepancy.biased, sample.biased), "{discrepancy:?} {}", sample.biased);
         assert!(null.len() == 6 && null.iter().zip(&sample.grouped).all(|(found, expected)| close(*found, *expected)));
     }
+}
+
+#[test]
+fn the_median_kernel_and_its_discrepancies_are_those_of_numpy_at_every_scale() {
+    let samples = scales();
+    assert!(samples.len() >= 30 && samples.iter().any(|sample| sample.scale < 1e-40));
+    for NumpyScale { scale, dimension, x, y, variance, unbiased, biased } in samples {
+        let points = |numbers: Vec<f64>| {
+            let short: Vec<f32> = numbers.iter().map(|number| *number as f32).collect();
+            assert!(short.iter().zip(&numbers).all(|(short, number)| f64::from(*short) == *number), "{scale}");
+            Points::new(&short, dimension)
+        };
+        let (x, y) = (points(x), points(y));
+        let median = PairDistances::of(&x).expect("different points").median();
+        assert!((median / variance - 1.0).abs() < 1e-12, "{scale}: {median} {variance}");
+        let kernel = GaussianKernelSum::new(&[median]).expect("a kernel");
+        let found = mmd2(x, &y, kernel).expect("a discrepancy");
+        assert!((found.unbiased - unbiased).abs() < 1e-12, "{scale}: {found:?} {unbiased}");
+        assert!((found.biased - biased).abs() < 1e-12, "{scale}: {found:?} {biased}");
+    }
+}
+
+#[test]
+fn a_test_is_blind_if_its_kernel_values_are_all_equal() {
+    let mut normal = normal(15);
+    let (x, y) = (sample(30, 5, 0.0, &mut normal), sample(20, 5, 3.0, &mut normal));
+    let far = Points::new(&(0..100).map(|i| (1e9 * normal()) as f32 + i as f32).collect::<Vec<_>>(), 5);
+    let is_blind = |x: &Points, y: &Points, variances: &[f64]| {
+        let reference = Reference::new(x.clone(), GaussianKernelSum::new(variances).expect("a kernel"));
+        reference.test(y, &Groups::of_size(reference.group_size(y))).expect("tested").range.is_blind()
+    };
+    // All kernels vanish, do not tell points apart, or some one and some the other.
+    assert!(is_blind(&x, &y, &[1e-9]) && is_blind(&x, &y, &[1e9]) && is_blind(&x, &y, &[1e-9, 1e9]));
+    assert!(!is_blind(&x, &y, &PAPER) && !is_blind(&x, &y, &[1.0]));
+    // The window is out of sight of the reference and of itself, but the reference sees itself: this is drift.
+    assert!(!is_blind(&x, &far, &[1.0]) && !is_blind(&x, &Points::new(&[1.0; 100], 5), &[1.0]));
+    let other = Points::new(&(0..100).map(|i| (i * i) as f32 * 1e6).collect::<Vec<_>>(), 5);
+    assert!(is_blind(&far, &other, &PAPER));
+}
+
+#[test]
+fn a_test_breaks_off_once_it_is_stopped() {
+    let mut normal = normal(16);
+    let (x, y) = (sample(60, 3, 0.0, &mut normal), sample(40, 3, 0.0, &mut normal));
+    for stored in [true, false] {
+        let mut reference = Reference::new(x.clone(), GaussianKernelSum::paper());
+        reference.stored = reference.stored.filter(|_| stored);
+        let groups = Groups::of_size(40);
+        for rows in [0, 1, 59, 60, 99] {
+            let left = std::cell::Cell::new(rows);
+            let stopped = || left.replace(left.get() - 1) == 0;
+            assert!(reference.test_unless(&y, &groups, &stopped).is_break(), "{rows} rows");
+        }
+        let finished = reference.test_unless(&y, &groups, &|| false);
+        assert_eq!(finished, ControlFlow::Continue(reference.test(&y, &groups)));
+    }
+    assert!(Reference::new_unless(x, GaussianKernelSum::paper(), &|| true).is_break());
+}
+
+#[test]
+fn random_features_of_every_scale_approximate_the_discrepancy() {
+    for NumpyScale { scale, dimension, x, y, variance, unbiased, .. } in scales() {
+        let points =
+            |numbers: &[f64]| Points::new(&numbers.iter().map(|number| *number as f32).collect::<Vec<_>>(), dimension);
+        let kernel = GaussianKernelSum::new(&[variance]).expect("a kernel");
+        let features = Features::draw(&kernel, 20_000, dimension, &mut normal(17));
+        let sums = |points: &Points| {
+            let mut sums = Sums::new(&features, 0);
+            sums.add(&features, points, &[]);
+            sums
+        };
+        let (x, y) = (sums(&points(&x)), sums(&points(&y)));
+        let (found, _) = random_features::test(&features, &x, &y).expect("tested");
+        // A mean of 20,000 cosines.
+        assert!((found.unbiased - unbiased).abs() < 0.03, "{scale}: {found:?} {unbiased}");
+        assert!(!random_features::is_saturated(&features, &x, &y), "{scale}");
+        // A point that is far out of scale has features too.
+        assert_eq!(sums(&Points::new(&vec![1e38; dimension], dimension)).count(), 1);
+    }
+    let features = Features::draw(&GaussianKernelSum::paper(), 190, 2, &mut normal(18));
+    let sums = |of: [f32; 2]| {
+        let mut sums = Sums::new(&features, 0);
+        sums.add(&features, &Points::new(&of.repeat(50), 2), &[]);
+        sums
+    };
+    assert!(random_features::is_saturated(&features, &sums([5.0, 1.0]), &sums([5.0, 1.0])));
+    assert!(!random_features::is_saturated(&features, &sums([5.0, 1.0]), &sums([5.0, 1.1])));
 }
 
 #[test]

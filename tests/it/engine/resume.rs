@@ -129,6 +129,25 @@ fn a_stopped_run_commits_and_continues_from_there() {
 }
 
 #[test]
+fn a_run_whose_monitor_broke_off_is_interrupted_and_continues_from_its_last_commit() {
+    let undisturbed = tempdir().unwrap();
+    start(&Recipe::default(), undisturbed.path(), Existing::Refuse).unwrap();
+    // Before the first commit, and after it.
+    for (row, custom) in [(30, true), (30, false), (290, true), (290, false)] {
+        let dir = tempdir().unwrap();
+        let broken_off = Recipe { panic: Some(("stopped", row)), custom, ..Recipe::default() };
+        let error = start(&broken_off, dir.path(), Existing::Refuse).unwrap_err();
+        assert!(matches!(error, Error::Interrupted), "{error:?}");
+        let record: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(dir.path().join("run.json")).unwrap()).unwrap();
+        assert_eq!((&record["state"], record["counts"]["source"] == 0), (&"interrupted".into(), row == 30));
+        let summary = start(&Recipe { custom, ..Recipe::default() }, dir.path(), Existing::Resume).unwrap();
+        assert_eq!(summary.counts.source, 723);
+        assert_eq!(all_rows(dir.path()), all_rows(undisturbed.path()));
+    }
+}
+
+#[test]
 fn a_resume_with_another_pipeline_seed_limit_or_source_is_refused() {
     let dir = tempdir().unwrap();
     let recipe = Recipe::default();

@@ -16,7 +16,7 @@ use arrow::{
 use lucarne::{
     batch::{self, ImageLayout, Unit, list_column, list_values, row_number, text_column, with_columns},
     engine::{EngineSettings, Job, JobMonitor, JobStage, PipelineMetadata, Step, StepStage},
-    error::{Diagnostic, Result},
+    error::{Diagnostic, Error, Result},
     run,
     sink::parquet::Parquet,
     stage::{
@@ -52,7 +52,8 @@ pub(super) struct Recipe {
     pub(super) endless: bool,
     /// The monitor takes so long for every row.
     pub(super) monitor_delay: Duration,
-    /// The stage that panics when it sees this row of the first split.
+    /// The stage that panics when it sees this row of the first split; for `stopped` the monitor breaks off there, or at a later row,
+    /// instead.
     pub(super) panic: Option<(&'static str, u64)>,
     /// The seed of the run.
     pub(super) seed: u64,
@@ -376,6 +377,10 @@ impl Monitor for Windows {
         let mut emitted = MonitorOutput::default();
         let sums = rows.column_by_name("sum").unwrap().as_any().downcast_ref::<Float64Array>().unwrap();
         for (row, sum) in sums.iter().enumerate() {
+            let breaks_off = |(stage, number)| stage == "stopped" && row_number(rows, row).unwrap() >= number;
+            if self.panic.is_some_and(breaks_off) {
+                return Err(Error::Interrupted);
+            }
             if self.panic.is_some_and(|(stage, number)| stage == "windows" && row_number(rows, row).unwrap() == number)
             {
                 panic!("no window here");
