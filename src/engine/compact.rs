@@ -2,7 +2,6 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use arrow::datatypes::{Field, FieldRef, Fields};
 use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 
 use super::run_dir::{RecoveredState, RunDir};
@@ -38,11 +37,9 @@ pub fn compact(run_dir: &Path, part_bytes: u64) -> Result<Compaction> {
     for (table, parts) in &old {
         let mut merged = Vec::new();
         for group in groups(parts, part_bytes) {
-            for group in with_equal_columns(&dir, table, group)? {
-                match group {
-                    [only] => merged.push(only.clone()),
-                    several => merged.push(merge(&dir, table, several, commit)?),
-                }
+            match group {
+                [only] => merged.push(only.clone()),
+                several => merged.push(merge(&dir, table, several, commit)?),
             }
         }
         done.parts_before += parts.len();
@@ -77,26 +74,6 @@ fn groups(parts: &[TablePart], part_bytes: u64) -> Vec<&[TablePart]> {
         groups.push(&parts[begin..]);
     }
     groups
-}
-
-/// Cuts a group where columns change: an earlier version, which began the run, may have written fewer of them.
-fn with_equal_columns<'a>(dir: &RunDir, table: &str, group: &'a [TablePart]) -> Result<Vec<&'a [TablePart]>> {
-    if let [_] = group {
-        return Ok(vec![group]);
-    }
-    let columns = |part: &TablePart| -> Result<Fields> {
-        let (_, footer) = io::parquet::open_checked(&dir.table(table).join(&part.file), &part.checksums)?;
-        let plain = |field: &FieldRef| Field::new(field.name(), field.data_type().clone(), field.is_nullable());
-        Ok(footer.schema().fields().iter().map(plain).collect())
-    };
-    let columns = group.iter().map(columns).collect::<Result<Vec<_>>>()?;
-    let (mut groups, mut begin) = (Vec::new(), 0);
-    for index in (1..group.len()).filter(|&index| columns[index] != columns[index - 1]) {
-        groups.push(&group[begin..index]);
-        begin = index;
-    }
-    groups.push(&group[begin..]);
-    Ok(groups)
 }
 
 /// Merges several parts into one. It gets the number of the last, so that names stay in the order of the rows.

@@ -14,9 +14,6 @@ pub(super) struct ChosenKernel {
     pub(super) kernel: GaussianKernelSum,
     /// The median of the squared distances of different latents of the reference.
     pub(super) median_squared_distance: f64,
-    /// Whether the versions before this choice was recorded used the same kernels: they had the paper's by default, and
-    /// counted equal latents for the median.
-    pub(super) is_as_before: bool,
 }
 
 impl ChosenKernel {
@@ -29,27 +26,22 @@ impl ChosenKernel {
             "has only equal latents: nothing can be said of how latents vary within it, so no window can be compared with it",
         )?;
         let median = distances.median();
-        let chosen = |name, kernel, is_as_before| Self { name, kernel, median_squared_distance: median, is_as_before };
+        let chosen = |name, kernel| Self { name, kernel, median_squared_distance: median };
         let paper = GaussianKernelSum::paper;
         let by_median = || {
             let unusable = || format!("has a median squared distance of {median:.1e}, which cannot be a variance");
             GaussianKernelSum::new(&[median]).ok_or_else(unusable)
         };
         match choice {
-            KernelChoice::Named(KernelName::Auto) if distances.are_seen_by(&paper()) => {
-                Ok(chosen("paper", paper(), true))
-            }
-            KernelChoice::Named(KernelName::Auto) => Ok(chosen("median", by_median()?, false)),
-            KernelChoice::Named(KernelName::Median) => {
-                Ok(chosen("median", by_median()?, !distances.has_equal_points()))
-            }
+            KernelChoice::Named(KernelName::Auto) if distances.are_seen_by(&paper()) => Ok(chosen("paper", paper())),
+            KernelChoice::Named(KernelName::Auto | KernelName::Median) => Ok(chosen("median", by_median()?)),
             KernelChoice::Named(KernelName::Paper) => {
                 let kernel = seeing(paper(), &distances, "the 19 kernels of `kernel: paper`")?;
-                Ok(chosen("paper", kernel, true))
+                Ok(chosen("paper", kernel))
             }
             KernelChoice::Variances(variances) => {
                 let kernel = GaussianKernelSum::new(variances).ok_or("was given kernels without variances")?;
-                Ok(chosen("variances", seeing(kernel, &distances, "the kernels of `kernel`")?, true))
+                Ok(chosen("variances", seeing(kernel, &distances, "the kernels of `kernel`")?))
             }
         }
     }
@@ -93,7 +85,7 @@ mod tests {
     fn the_default_is_the_papers_kernels_unless_they_are_blind() {
         for (scale, name) in [(1e-40, "median"), (1e-20, "median"), (1.0, "paper"), (1e3, "paper"), (1e6, "median")] {
             let found = chosen(&KernelChoice::default(), scale).expect("kernels");
-            assert_eq!((found.name, found.is_as_before), (name, name == "paper"), "{scale}");
+            assert_eq!(found.name, name, "{scale}");
             let expected = if name == "paper" { 19 } else { 1 };
             assert_eq!(found.variances().len(), expected);
             if name == "median" {

@@ -66,7 +66,7 @@ use super::kit::{
     grace::GracefulStop,
     latents::no_latents,
     score::{latent_column, latent_size, probabilities_of, probability_column, text},
-    snapshot::{damaged, expect_same, other_settings},
+    snapshot::{damaged, expect_same},
 };
 use crate::{
     batch::{OBJECT_ID, column_of, list_values, object_id},
@@ -120,14 +120,11 @@ struct DriftProgress {
     lord: Lord,
     /// Whether the last tested window was drift.
     is_drifting: bool,
-    /// Windows with a test whose kernel values were all equal. Snapshots of earlier versions do not have this and the following.
-    #[serde(default)]
+    /// Windows with a test whose kernel values were all equal.
     blind: u64,
     /// Rows that were looked up in the reference.
-    #[serde(default)]
     looked_up: u64,
     /// Those that are in it.
-    #[serde(default)]
     in_reference: u64,
 }
 
@@ -140,8 +137,7 @@ struct LatentDriftState {
     segments: Vec<Option<String>>,
     /// Rows of further segments.
     untested_rows: u64,
-    /// The rows of each segment that are in the reference; empty in snapshots of earlier versions.
-    #[serde(default)]
+    /// The rows of each segment that are in the reference.
     in_reference: Vec<Option<u64>>,
 }
 
@@ -155,9 +151,8 @@ struct DriftSettings {
     rule: WindowRule,
     method: TestMethod,
     alpha: f64,
-    /// Those of the kernels; `None` in snapshots of earlier versions.
-    #[serde(default)]
-    variances: Option<Vec<f64>>,
+    /// Those of the kernels.
+    variances: Vec<f64>,
 }
 
 impl DriftTest {
@@ -237,7 +232,7 @@ impl LatentDriftMonitor {
             rule: self.rule,
             method: self.settings.method,
             alpha: self.settings.alpha,
-            variances: Some(self.kernel()?.variances().to_vec()),
+            variances: self.kernel()?.variances().to_vec(),
         })
     }
 
@@ -552,24 +547,14 @@ impl Monitor for LatentDriftMonitor {
 
     fn restore(&mut self, snapshot: &[u8]) -> Result<()> {
         let (state, body) = decode::<LatentDriftState>(LatentDrift::NAME, snapshot)?;
-        let LatentDriftState { settings, progress, segments, untested_rows, mut in_reference } = state;
+        let LatentDriftState { settings, progress, segments, untested_rows, in_reference } = state;
         let own = self.state_settings()?;
         expect_same(&self.label, "the list of columns", &settings.columns, &own.columns)?;
         expect_same(&self.label, "the length of latents", &settings.dimension, &own.dimension)?;
         expect_same(&self.label, "the rule of windows", &settings.rule, &own.rule)?;
         expect_same(&self.label, "`method`", &settings.method, &own.method)?;
         expect_same(&self.label, "`alpha`", &settings.alpha, &own.alpha)?;
-        match &settings.variances {
-            None if !self.kernel()?.is_as_before => {
-                let difference = format!(
-                    "it is of an earlier version, with other kernels for this reference than `{}`",
-                    self.kernel()?.name
-                );
-                return Err(other_settings(&self.label, &difference));
-            }
-            None => in_reference.resize(segments.len(), None),
-            found => expect_same(&self.label, "the list of variances of the kernels", found, &own.variances)?,
-        }
+        expect_same(&self.label, "the list of variances of the kernels", &settings.variances, &own.variances)?;
         if in_reference.len() != segments.len() {
             return Err(damaged(&self.label));
         }

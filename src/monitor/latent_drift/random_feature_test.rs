@@ -50,7 +50,7 @@ pub(super) struct RandomFeatureOptions {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct SegmentHeader {
     pub(super) name: Option<String>,
-    /// How many of its rows are rows of the reference; `None` if a snapshot of an earlier version does not say.
+    /// How many of its rows are rows of the reference; `None` if some were not looked at.
     pub(super) in_reference: Option<u64>,
 }
 

@@ -178,7 +178,6 @@ fn rows_that_are_in_the_reference_are_counted_and_are_a_finding() {
     let integers: ArrayRef = Arc::new(Int64Array::from_iter_values(0..80));
     let as_text = cast(&integers, &DataType::Utf8).expect("text");
     let short: ArrayRef = Arc::new(Int32Array::from_iter_values(0..80));
-    let floats = cast(&integers, &DataType::Float64).expect("numbers");
     let dictionary = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
     let dictionary = cast(&as_text, &dictionary).expect("a dictionary");
     // Ids 50 to 79 of the reference are 0 to 29 of the second half.
@@ -190,7 +189,6 @@ fn rows_that_are_in_the_reference_are_counted_and_are_a_finding() {
         (Some(short), named(&own), 30, "(by `object_id`)"),
         (Some(as_text), named(&own), 30, "(by `object_id`)"),
         (Some(dictionary), named(&own), 30, "(by `object_id`)"),
-        (Some(floats), named(&own), 30, "(by equal latents)"),
         (None, stream(&own), 30, "(by equal latents)"),
         (Some(text("r", 80)), stream(&own), 0, ""),
         (None, all_own, 0, ""),
@@ -237,48 +235,13 @@ fn counts_of_rows_in_the_reference_are_those_of_overlapping_windows_and_survive_
     }
 }
 
-/// A snapshot as an earlier version wrote it: without what this version added.
-fn of_earlier_version(snapshot: &[u8]) -> Vec<u8> {
-    let line = snapshot.iter().position(|byte| *byte == b'\n').expect("a header");
-    let mut header: Value = serde_json::from_slice(&snapshot[..line]).expect("JSON");
-    let state = header["state"].as_object_mut().expect("a state");
-    state.remove("in_reference");
-    state["settings"].as_object_mut().expect("settings").remove("variances");
-    for key in ["blind", "looked_up", "in_reference"] {
-        state["progress"].as_object_mut().expect("progress").remove(key);
-    }
-    [header.to_string().as_bytes(), &snapshot[line..]].concat()
-}
-
 #[test]
-fn snapshots_of_earlier_versions_are_restored_unless_their_kernels_were_others() {
-    let (_seen, near) = reference(None, &normal(1, 40, 1.0, 0.0));
-    let (_far, far) = reference(None, &normal(1, 40, 1e6, 0.0));
-    let rows = stream(&normal(1, 20, 1.0, 0.0));
-    for method in [TestMethod::Permutation, TestMethod::RandomFeatures] {
-        let snapshot = |settings: &LatentDrift| {
-            let mut monitor = started(settings.clone());
-            monitor.observe(&rows).expect("observed");
-            of_earlier_version(&monitor.snapshot().expect("a snapshot"))
-        };
-        let near = LatentDrift { method, ..near.clone() };
-        let mut monitor = started(near.clone());
-        monitor.restore(&snapshot(&near)).expect("restored");
-        let (table, _) = collect([monitor.finish().expect("finished")]);
-        let expected = (method == TestMethod::Permutation).then_some(20);
-        assert_eq!((table["n"].len(), in_reference(&table)), (1, vec![expected]));
-        let far = LatentDrift { method, ..far.clone() };
-        let error = started(far.clone()).restore(&snapshot(&far)).expect_err("refused").to_string();
-        assert!(
-            error.contains("of an earlier version, with other kernels for this reference than `median`"),
-            "{error}"
-        );
-        let other = LatentDrift { kernel: KernelChoice::Variances(vec![1.0]), ..near.clone() };
-        let mut first = started(near);
-        first.observe(&rows).expect("observed");
-        let error = started(other).restore(&first.snapshot().expect("a snapshot")).expect_err("refused").to_string();
-        assert!(error.contains("the list of variances of the kernels is"), "{error}");
-    }
+fn a_snapshot_with_other_kernels_is_refused() {
+    let (_folder, near) = reference(None, &normal(1, 40, 1.0, 0.0));
+    let other = LatentDrift { kernel: KernelChoice::Variances(vec![1.0]), ..near.clone() };
+    let snapshot = started(near).snapshot().expect("a snapshot");
+    let error = started(other).restore(&snapshot).expect_err("refused").to_string();
+    assert!(error.contains("the list of variances of the kernels is"), "{error}");
 }
 
 #[test]

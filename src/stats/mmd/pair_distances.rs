@@ -25,7 +25,6 @@ pub struct PairDistances {
     /// All are above 0.
     squared: Vec<f64>,
     median: f64,
-    has_equal_points: bool,
 }
 
 impl PairDistances {
@@ -38,27 +37,20 @@ impl PairDistances {
             selected.squared_distances(rows.clone(), &selected, rows.end, &mut block);
             rows.clone().for_each(|i| squared.extend_from_slice(&block[(i - first) * stride(rows.end)..][..i]));
         }
-        let pairs = squared.len();
         squared.retain(|distance| *distance > 0.0);
-        let has_equal_points = squared.len() < pairs;
         if squared.is_empty() && !points.is_empty() {
             // The selected points are equal, but others may not be.
             points.squared_distances(0..1, points, points.len(), &mut block);
             squared.extend(block[..points.len()].iter().filter(|distance| **distance > 0.0));
         }
         let median = nearest_rank_median(&mut squared)?;
-        Some(Self { squared, median, has_equal_points })
+        Some(Self { squared, median })
     }
 
     /// The median of the squared distances, the lower one of an even count: the variance of the kernel by the median
     /// heuristic (Gretton et al. 2012, "A kernel two-sample test", section 8).
     pub const fn median(&self) -> f64 {
         self.median
-    }
-
-    /// Whether some points are equal: their pairs are left out.
-    pub const fn has_equal_points(&self) -> bool {
-        self.has_equal_points
     }
 
     /// Whether a kernel sees at least 1 in 100 pairs.
@@ -122,10 +114,10 @@ mod tests {
     fn the_median_is_the_lower_one_of_distances_above_zero() {
         let of = |numbers: &[f32]| PairDistances::of(&Points::new(numbers, 1));
         let three = of(&[0.0, 1.0, 3.0]).expect("different points");
-        assert_eq!((three.median(), three.has_equal_points()), (4.0, false));
+        assert_eq!(three.median(), 4.0);
         // Six of the ten pairs are of equal points.
         let equal = of(&[0.0, 0.0, 0.0, 0.0, 5.0]).expect("different points");
-        assert_eq!((equal.median(), equal.has_equal_points()), (25.0, true));
+        assert_eq!(equal.median(), 25.0);
         assert_eq!((of(&[]), of(&[7.0]), of(&[7.0; 40])), (None, None, None));
     }
 
