@@ -199,6 +199,7 @@ impl ModelFile {
 
 /// A card that does not come from the model.
 #[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(not(feature = "onnx"), expect(dead_code, reason = "given by scores of the kind `onnx`"))]
 pub(crate) enum GivenCard {
     /// A YAML file.
     File(PathBuf),
