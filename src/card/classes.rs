@@ -3,6 +3,9 @@
 /// The class of rows about all classes in the table of `accuracy`.
 pub(crate) const ALL_CLASSES: &str = "all";
 
+/// What stands in a proposed card where the graph of the model does not tell.
+pub(crate) const UNKNOWN: &str = "TODO";
+
 /// Why names cannot be those of the classes of a model; `None` if they can.
 pub(crate) fn class_mistake(classes: &[String]) -> Option<String> {
     if classes.iter().any(|class| class.trim().is_empty()) {
@@ -12,6 +15,9 @@ pub(crate) fn class_mistake(classes: &[String]) -> Option<String> {
         return Some(format!(
             "a class is called `{ALL_CLASSES}`, as are the rows of `accuracy` about all classes: give it another name"
         ));
+    }
+    if classes.iter().any(|class| class == UNKNOWN) {
+        return Some(format!("a class is called `{UNKNOWN}`: fill in what the graph of the model does not tell"));
     }
     let twice = (1..classes.len()).find(|i| classes[..*i].contains(&classes[*i]))?;
     Some(format!("two classes are called `{}`: give each its own name", classes[twice]))

@@ -130,7 +130,9 @@ impl Card {
             let of_yaml = |yaml: serde_saphyr::Error| yaml.without_snippet().to_string();
             // A card in the metadata is JSON, one in a file YAML.
             let explained = |yaml| if text.starts_with("{\"") { json.to_string() } else { of_yaml(yaml) };
-            serde_saphyr::from_str(text).map_err(explained)
+            // `y` is a band, not a boolean.
+            let options = serde_saphyr::options! { strict_booleans: true };
+            serde_saphyr::from_str_with_options(text, options).map_err(explained)
         });
         let value: serde_json::Value = value.map_err(unusable)?;
         Self::of_value(value, path)

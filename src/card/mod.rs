@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::classes::{ALL_CLASSES, class_mistake};
+pub(crate) use self::classes::{ALL_CLASSES, UNKNOWN, class_mistake};
 #[cfg(any(feature = "onnx", fuzzing))]
 pub(crate) use self::file::GivenCard;
 pub use self::{

@@ -1,6 +1,6 @@
 //! Whether a card agrees with itself.
 
-use super::{Card, ColumnsInput, Head, ImageInput, ImageSize, class_mistake};
+use super::{Card, ColumnsInput, Head, ImageInput, ImageSize, UNKNOWN, class_mistake};
 use crate::batch::{Stretch, Unit};
 
 /// The most numbers of an image or a latent vector: 1 GiB.
@@ -73,6 +73,16 @@ impl Card {
             }
             verify_scaling(&format!("columns of `{input}`"), columns.len(), mean, std)?;
         }
+        let of_images = self.images.iter().map(|image| (image.scale, image.offset));
+        for (scale, offset) in [(self.scale, self.offset)].into_iter().chain(of_images) {
+            let single = scale.unwrap_or(1.0) as f32;
+            if !single.is_finite() || single == 0.0 || !(offset.unwrap_or(0.0) as f32).is_finite() {
+                let (scale, offset) = (scale.unwrap_or(1.0), offset.unwrap_or(0.0));
+                return Err(format!(
+                    "`scale` is {scale} and `offset` {offset}, expected numbers, and a scale other than 0"
+                ));
+            }
+        }
         if let Some(scale) = self.pixel_scale_arcsec.filter(|scale| !(scale.is_finite() && *scale > 0.0)) {
             return Err(format!("`pixel_scale_arcsec` is {scale}, expected a number above 0, or `any`"));
         }
@@ -144,6 +154,9 @@ fn verify_image(
     std: &Option<Vec<f64>>,
 ) -> Result<(), String> {
     let (height, width) = (size.height(), size.width());
+    if bands.iter().any(|band| band == UNKNOWN) {
+        return Err(format!("a band is called `{UNKNOWN}`: fill in what the graph of the model does not tell"));
+    }
     if bands.is_empty() || height == 0 || width == 0 {
         return Err("it needs at least one band and a size".into());
     }
@@ -160,7 +173,8 @@ fn verify_image(
 fn verify_scaling(what: &str, count: usize, mean: &Option<Vec<f64>>, std: &Option<Vec<f64>>) -> Result<(), String> {
     for (key, numbers) in [("mean", mean), ("std", std)] {
         let Some(numbers) = numbers else { continue };
-        let are_usable = numbers.iter().all(|number| number.is_finite() && (key == "mean" || *number > 0.0));
+        // The graph computes in single precision.
+        let are_usable = numbers.iter().map(|n| *n as f32).all(|n| n.is_finite() && (key == "mean" || n > 0.0));
         if numbers.len() != count || !are_usable {
             let above = if key == "std" { " above 0" } else { "" };
             return Err(format!("`{key}` of the {what} must be {count} numbers{above}, found {numbers:?}"));

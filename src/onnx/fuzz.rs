@@ -71,6 +71,7 @@ fn signature(bytes: Bytes) -> Option<ModelSignature> {
     Some(ModelSignature {
         input: image.name.clone(),
         is_half: false,
+        of_probabilities: None,
         row: RowShape::Image {
             bands: axes.get(1).map_or(3, |bands| (*bands).clamp(1, 4)),
             height: axes.get(2).map_or(8, |size| (*size).clamp(1, MAX_SIZE)),

@@ -40,7 +40,9 @@ pub(crate) mod wire;
 pub(crate) use self::field_count::{DecodeModelError, decode_model, promised_length};
 #[cfg(feature = "onnx")]
 pub(crate) use self::{
+    batching::ROUNDING,
     interface::ModelPort,
     model::{LoadOptions, LoadedModel},
     probe::probe_rows,
+    signature::ProbabilityKind,
 };

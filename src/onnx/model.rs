@@ -79,9 +79,9 @@ impl LoadedModel {
         Ok(Self { path, adapter, signature, runtime, pool, trial, threshold_logit, incremental, head })
     }
 
-    /// The answers of the head to some rows; `rows` makes them from the length of a row.
-    pub(crate) fn answers(&self, rows: impl FnOnce(usize) -> Vec<f32>) -> Result<Vec<f32>> {
-        Ok(self.evaluate(&rows(self.signature.row_length()))?.logits)
+    /// The answers to some rows; `rows` makes them from the length of a row.
+    pub(crate) fn answers(&self, rows: impl FnOnce(usize) -> Vec<f32>) -> Result<ModelOutputs> {
+        self.evaluate(&rows(self.signature.row_length()))
     }
 
     /// Scores one row alone as well as `scored` has it, and compares: the trial at the start saw seeded rows only. Returns the
@@ -123,7 +123,9 @@ impl LoadedModel {
         let file = self.file()?;
         let graph = ModelGraph::read(file.clone())?;
         let start = self.adapter.head_start(&graph).ok_or("the model has no latent vector")?;
-        if let Ok(affine) = affine_head(&graph, &start, logits) {
+        if self.signature.of_probabilities.is_none()
+            && let Ok(affine) = affine_head(&graph, &start, logits)
+        {
             return Ok(ModelHead::Affine(affine));
         }
         let head = cut_head(file, &start, logits)?;
@@ -196,7 +198,8 @@ impl Model for LoadedModel {
                 let outputs = session.run(ort::inputs![HEAD_INPUT => input]).map_err(failed)?;
                 let missing = || Error::bug("the head returned no logits");
                 let logits = outputs.get(&logits.name).ok_or_else(missing)?;
-                Ok(logits.try_extract_tensor::<f32>().map_err(failed)?.1.to_vec())
+                let numbers = logits.try_extract_tensor::<f32>().map_err(failed)?.1;
+                Ok(self.signature.of_probabilities.map_or_else(|| numbers.to_vec(), |kind| kind.logits(numbers)))
             }
         }
     }

@@ -120,9 +120,15 @@ impl SessionPool {
             }
             Ok(())
         };
-        read(logits, &mut outputs.logits)?;
         read(latent, &mut outputs.latents)?;
-        read(probabilities, &mut outputs.probabilities)
+        let Some(kind) = self.signature.of_probabilities else {
+            read(logits, &mut outputs.logits)?;
+            return read(probabilities, &mut outputs.probabilities);
+        };
+        let before = outputs.probabilities.len();
+        read(logits, &mut outputs.probabilities)?;
+        outputs.logits.extend(kind.logits(&outputs.probabilities[before..]));
+        Ok(())
     }
 
     /// Numbers of one row.

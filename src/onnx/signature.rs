@@ -13,8 +13,34 @@ pub(crate) struct ModelSignature {
     pub(crate) logits: Option<VectorOutput>,
     /// The output with the latent vector; a model may have none.
     pub(crate) latent: Option<VectorOutput>,
-    /// The probabilities that the graph makes of the logits in lower precision.
+    /// What the output of the head holds, if it holds probabilities instead of logits.
+    pub(crate) of_probabilities: Option<ProbabilityKind>,
+    /// The probabilities that the graph makes of the logits.
     pub(crate) probabilities: Option<VectorOutput>,
+}
+
+/// What probabilities are of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ProbabilityKind {
+    /// Classes that exclude each other: they add up to 1.
+    Classes,
+    /// Labels that do not.
+    Labels,
+    /// The positive one of two classes.
+    Positive,
+}
+
+impl ProbabilityKind {
+    /// Logits whose softmax (of labels: sigmoid) the probabilities are. A probability of 0 counts as the smallest normal float32.
+    pub(crate) fn logits(self, probabilities: &[f32]) -> Vec<f32> {
+        let log = |p: f64| p.max(f64::from(f32::MIN_POSITIVE)).ln();
+        let logit = |p: &f32| (log(f64::from(*p)) - log(1.0 - f64::from(*p))) as f32;
+        match self {
+            Self::Classes => probabilities.iter().map(|p| log(f64::from(*p)) as f32).collect(),
+            Self::Labels => probabilities.iter().map(logit).collect(),
+            Self::Positive => probabilities.iter().flat_map(|p| [0.0, logit(p)]).collect(),
+        }
+    }
 }
 
 /// The numbers of one row.

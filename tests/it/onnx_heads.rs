@@ -150,3 +150,54 @@ fn a_threshold_moves_the_class_of_a_sigmoid_and_not_its_probability() {
     assert_eq!(same, probabilities);
     assert_eq!(moved.iter().sum::<i32>(), 4, "four of seven are above the third smallest");
 }
+
+/// What binding says of a model of the file whose card or settings are changed.
+fn refused(name: &str, card: &[(&str, serde_json::Value)], columns: &[(&str, &str)]) -> String {
+    let file = File::open(Path::new(FOLDER).join("heads.parquet")).unwrap();
+    let batch = ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap().next().unwrap().unwrap();
+    let text = |column: &str| batch.column_by_name(column).unwrap().as_string::<i32>().clone();
+    let row = text("name").iter().position(|found| found == Some(name)).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.onnx");
+    fs::write(&path, batch.column_by_name("model").unwrap().as_binary::<i32>().value(row)).unwrap();
+    let mut keys: serde_json::Value = serde_json::from_str(text("card").value(row)).unwrap();
+    for (key, value) in card {
+        keys[*key] = value.clone();
+    }
+    let FurtherSettings { images, columns: mut own } = serde_json::from_str(text("settings").value(row)).unwrap();
+    own.extend(columns.iter().map(|(name, column)| ((*name).to_owned(), (*column).to_owned())));
+    let settings = Onnx {
+        card: Some(CardSource::Keys(keys)),
+        images,
+        columns: own,
+        device: Device::Cpu,
+        ..Onnx::new(path, "image")
+    };
+    let wrong = OnnxScorer::new("m", settings).bind(&self::batch(&inputs()).schema()).expect_err("refused");
+    wrong.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn cards_that_say_something_else_than_the_graph_or_its_answers_are_refused() {
+    let json = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+    for (name, key, value, expected) in [
+        (
+            "class map",
+            "classes",
+            r#"["b", "a", "c"]"#,
+            "is a map of the classes `a`, `b`, `c`, the card has `b`, `a`, `c`",
+        ),
+        ("softmax by hand", "output", "null", "does not tell whether output `p` holds logits or probabilities"),
+        ("softmax by hand", "output", r#""logits""#, "are probabilities, taken for logits"),
+        ("softmax by hand", "classes", r#"["a", "b", "TODO"]"#, "a class is called `TODO`"),
+        ("flat logit", "output", r#""probabilities""#, "ends in sums of products, which have no bounds"),
+        ("multilabel", "head", r#""softmax""#, "ends in Sigmoid, and the head of the card is `softmax`"),
+        ("log softmax", "scale", "0", "a scale other than 0"),
+        ("log softmax", "bands", r#"["g", "r"]"#, "the card declares images of 2 bands"),
+    ] {
+        let found = refused(name, &[(key, json(value))], &[]);
+        assert!(found.contains(expected), "{name}: {found}");
+    }
+    let found = refused("three inputs", &[], &[("age_day", "age")]);
+    assert!(found.contains("the card gives the model no column `age_day`"), "{found}");
+}

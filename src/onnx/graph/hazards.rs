@@ -3,7 +3,7 @@
 use prost::Message;
 
 use super::ModelGraph;
-use crate::onnx::wire::{FunctionProto, GraphProto, NodeProto};
+use crate::onnx::wire::{FunctionProto, NodeProto};
 
 /// Operators that draw random numbers.
 const RANDOM: [&str; 6] =
@@ -27,23 +27,29 @@ impl ModelGraph {
         }
         for function in &self.functions {
             let nodes = FunctionProto::decode(function.clone()).map(|function| function.node).unwrap_or_default();
-            for node in nodes.into_iter().filter_map(|node| NodeProto::decode(node).ok()) {
-                visit(&node, &|_| None, &mut found);
-            }
+            let nodes: Vec<NodeProto> = nodes.into_iter().filter_map(|node| NodeProto::decode(node).ok()).collect();
+            nodes.iter().for_each(|node| visit(node, &|name| made_bool(&nodes, name), &mut found));
         }
         found
     }
 
     /// The value of a constant of one boolean; `None` if it is not one.
-    fn constant_bool(&self, name: &str) -> Option<bool> {
+    pub(super) fn constant_bool(&self, name: &str) -> Option<bool> {
         let origin = self.copied(name);
         if let Some(tensor) = self.initializers.get(&origin) {
             let byte = tensor.raw_data.first().map(|byte| *byte != 0);
             return byte.or_else(|| tensor.int32_data.first().map(|value| *value != 0));
         }
-        let tensor = self.producer(&origin)?.attribute.first()?.t.as_ref()?;
-        tensor.raw_data.first().map(|byte| *byte != 0).or_else(|| tensor.int32_data.first().map(|value| *value != 0))
+        made_bool(std::slice::from_ref(self.producer(&origin)?), &origin)
     }
+}
+
+/// The value of a constant boolean that one of some nodes makes.
+fn made_bool(nodes: &[NodeProto], name: &str) -> Option<bool> {
+    let node =
+        nodes.iter().find(|node| node.op_type == "Constant" && node.output.iter().any(|output| output == name))?;
+    let tensor = node.attribute.first()?.t.as_ref()?;
+    tensor.raw_data.first().map(|byte| *byte != 0).or_else(|| tensor.int32_data.first().map(|value| *value != 0))
 }
 
 /// Collects the hazards of a node and of the graphs in it. `constant` finds the value of a constant boolean.
@@ -60,11 +66,11 @@ fn visit(node: &NodeProto, constant: &dyn Fn(&str) -> Option<bool>, found: &mut 
         "BatchNormalization" if node.int("training_mode", 0) != 0 => found.push(Hazard::BatchStatistics(described())),
         _ => {}
     }
-    let graphs =
-        node.attribute.iter().flat_map(|attribute| attribute.g.as_deref().into_iter().chain(&attribute.graphs));
-    for graph in graphs {
-        let nodes = GraphProto::nodes(graph).unwrap_or_default();
-        nodes.iter().for_each(|node| visit(node, &|_| None, found));
+    for graph in node.graphs() {
+        let nodes = graph.nodes().unwrap_or_default();
+        // A graph in a node sees the values around it.
+        let of_graph = |name: &str| made_bool(&nodes, name).or_else(|| constant(name));
+        nodes.iter().for_each(|node| visit(node, &of_graph, found));
     }
 }
 

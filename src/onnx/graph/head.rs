@@ -6,7 +6,7 @@ use prost::{Message, bytes::Bytes};
 
 use super::{
     ModelGraph,
-    adapter::{AddedNodes, value_info},
+    added_nodes::{AddedNodes, value_info},
 };
 use crate::onnx::{
     decode_model,
@@ -26,25 +26,28 @@ pub(crate) struct HeadStart {
     pub(crate) element: i32,
     /// Numbers of a latent vector.
     pub(crate) length: usize,
-    /// How many axes of length 1 follow: 2 for `[N, D, 1, 1]`.
-    pub(crate) trailing_axes: usize,
+    /// The lengths of the axes after the batch: `[D]`, or as in `[N, D, 1, 1]` and `[N, 1, 1, D]`.
+    pub(crate) axes: Vec<usize>,
 }
 
 impl ModelGraph {
     /// The nodes of the head, by their numbers, and all values in it. Fails when the logits depend on more than the start.
     fn head_nodes(&self, start: &str, logits: &str) -> Result<(HashSet<usize>, HashSet<String>), String> {
         let (mut kept, mut used) = (HashSet::new(), HashSet::new());
-        let mut pending = vec![logits];
+        let mut pending = vec![logits.to_owned()];
         while let Some(name) = pending.pop() {
-            let is_known = name.is_empty() || name == start || self.initializers.contains_key(name);
-            if !used.insert(name.to_owned()) || is_known {
+            let is_known = name.is_empty() || name == start || self.initializers.contains_key(&name);
+            if !used.insert(name.clone()) || is_known {
                 continue;
             }
-            let Some(&producer) = self.producers.get(name) else {
-                return Err(format!("`{logits}` depends on `{name}` besides `{start}`"));
-            };
-            if kept.insert(producer) {
-                pending.extend(self.nodes[producer].input.iter().map(String::as_str));
+            match self.producers.get(&name) {
+                Some(&producer) if kept.insert(producer) => pending.extend(self.nodes[producer].all_inputs()),
+                Some(_) => {}
+                None if self.interface.input(&name).is_some() || name == logits => {
+                    return Err(format!("`{logits}` depends on `{name}` besides `{start}`"));
+                }
+                // A value that a graph in a node makes for itself.
+                None => {}
             }
         }
         if used.contains(start) { Ok((kept, used)) } else { Err(format!("`{logits}` does not depend on `{start}`")) }
@@ -93,7 +96,8 @@ mod tests {
 
     fn head_of(path: &str, latent_length: usize) -> Result<Vec<u8>, String> {
         let logits = VectorOutput { name: "logits".into(), length: 3 };
-        let start = HeadStart { value: "latent".into(), element: FLOAT, length: latent_length, trailing_axes: 0 };
+        let start =
+            HeadStart { value: "latent".into(), element: FLOAT, length: latent_length, axes: vec![latent_length] };
         let model = external::inlined(path.as_ref(), std::fs::read(path).unwrap().into()).unwrap();
         cut_head(model, &start, &logits)
     }

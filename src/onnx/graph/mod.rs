@@ -4,6 +4,7 @@
 //! A constant of an unsupported form is an error only when it is read.
 
 mod adapter;
+mod added_nodes;
 #[cfg(test)]
 pub(super) mod builder;
 mod constant;

@@ -1,7 +1,7 @@
 //! Inputs and attributes of a node.
 
 use super::{
-    super::wire::{AttributeProto, NodeProto},
+    super::wire::{AttributeProto, GraphProto, NodeProto},
     Constant,
 };
 
@@ -34,6 +34,28 @@ impl NodeProto {
     /// An attribute of type STRING.
     pub(in crate::onnx) fn string(&self, name: &str) -> Option<&[u8]> {
         self.attribute(name).map(|attribute| attribute.s.as_ref())
+    }
+
+    /// An attribute of type STRINGS.
+    pub(in crate::onnx) fn strings(&self, name: &str) -> Vec<String> {
+        let attribute = self.attribute(name).map_or(&[][..], |attribute| &attribute.strings);
+        attribute.iter().map(|text| String::from_utf8_lossy(text).into_owned()).collect()
+    }
+
+    /// The graphs in its attributes.
+    pub(in crate::onnx) fn graphs(&self) -> impl Iterator<Item = &GraphProto> {
+        self.attribute.iter().flat_map(|attribute| attribute.g.as_deref().into_iter().chain(&attribute.graphs))
+    }
+
+    /// The values that it reads, and those that the graphs in it read.
+    pub(in crate::onnx) fn all_inputs(&self) -> Vec<String> {
+        let mut all = self.input.clone();
+        for graph in self.graphs() {
+            all.extend(graph.nodes().unwrap_or_default().iter().flat_map(Self::all_inputs));
+            // A graph in a node may give a value of the graph around it as it is.
+            all.extend(graph.output.iter().map(|value| value.name.clone()));
+        }
+        all
     }
 
     fn attribute(&self, name: &str) -> Option<&AttributeProto> {

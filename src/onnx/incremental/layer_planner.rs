@@ -263,7 +263,7 @@ pub(in crate::onnx) fn affine_head(
     latent: &HeadStart,
     logits: &VectorOutput,
 ) -> Result<AffineHead, String> {
-    let is_flat = latent.trailing_axes == 0;
+    let is_flat = latent.axes.len() == 1;
     let start = StartValue { name: &latent.value, shape: LayerShape::vector(latent.length), is_flat };
     let LayerPlan { layers, value } = LayerPlanner::plan(graph, &start, &logits.name)?;
     let single = |values: Vec<f64>| values.into_iter().map(|value| value as f32).collect();

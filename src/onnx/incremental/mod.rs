@@ -98,6 +98,9 @@ impl IncrementalModel {
             return Err("unsupported: several inputs".into());
         };
         let logits = logits.as_ref().ok_or("the model has no logits")?;
+        if signature.of_probabilities.is_some() {
+            return Err("unsupported: probabilities without an activation before them".into());
+        }
         let image = LayerShape { channels: bands, height, width };
         let planned = LayerPlanner::layers_to_logits(graph, input, image, &logits.name)?;
         let last = planned.len() - 1;

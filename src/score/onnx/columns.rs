@@ -98,6 +98,11 @@ impl ScoreColumns {
             let what = if matches!(self.head, Head::Dirichlet | Head::Regression) { "outputs" } else { "logits" };
             return Some(format!("the model gave {what} that are not finite: {numbers:?}"));
         }
+        let per_row = outputs.probabilities.len().checked_div(outputs.logits.len() / width.max(1)).unwrap_or(0);
+        let own = &outputs.probabilities[row * per_row..][..per_row];
+        if let Some(p) = own.iter().find(|p| !(-1e-5..=1.0 + 1e-5).contains(*p)) {
+            return Some(format!("the model gave the probability {p}, expected 0 to 1"));
+        }
         let least = numbers.iter().copied().fold(f32::INFINITY, f32::min);
         if self.head == Head::Dirichlet && least <= 0.0 {
             return Some(format!("the model gave a concentration of {least}, expected numbers above 0"));

@@ -4,7 +4,7 @@
 use std::{fmt::Write, fs, path::Path};
 
 use crate::{
-    card::{CardError, ModelFile},
+    card::{CardError, ModelFile, UNKNOWN},
     error::{Error, Result},
     onnx::{
         ModelPort,
@@ -12,9 +12,6 @@ use crate::{
         wire::data_type,
     },
 };
-
-/// What stands where the graph does not tell.
-const UNKNOWN: &str = "TODO";
 
 /// The text of a card for an ONNX file, with comments, and what has to be filled in.
 #[derive(Debug, Clone, PartialEq, Eq)]

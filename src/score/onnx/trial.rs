@@ -7,11 +7,15 @@ use super::graph_use::GraphUse;
 use crate::{
     card::Head,
     error::{Code, Diagnostic},
-    onnx::{LoadOptions, LoadedModel, probe_rows, provider, runtime},
+    onnx::{LoadOptions, LoadedModel, ProbabilityKind, graph::OutputForm, probe_rows, provider, runtime},
+    stage::ModelOutputs,
+    stats::softmax::{sigmoid, softmax},
 };
 
-/// How far from 1 the sum of probabilities may be.
-const SUM_TOLERANCE: f32 = 1e-3;
+/// How far from 1 the sum of probabilities may be: those of an int8 model are multiples of 1/256.
+const SUM_TOLERANCE: f64 = 2e-2;
+/// How far probabilities may be from those of the logits before the last activation: half precision.
+const SAME_TOLERANCE: f64 = 5e-3;
 
 /// Loads a model on the CPU and runs some seeded rows. Where ONNX Runtime is not installed, nothing is done: starting the run will
 /// say so.
@@ -28,18 +32,51 @@ pub(super) fn run(model: &Path, graph_use: &GraphUse) -> Result<(), Diagnostic> 
     let outputs = LoadedModel::load(model, graph_use.adapter.clone(), &options)
         .and_then(|loaded| loaded.answers(probe_rows))
         .map_err(|error| at_model(error.report()))?;
-    let classes = graph_use.adapter.head.as_ref().map_or(0, |head| head.length);
-    if graph_use.may_be_probabilities && graph_use.head == Head::Softmax && are_probabilities(&outputs, classes) {
-        let message = format!("the outputs of the model `{}` are probabilities, taken for logits", model.display());
-        return Err(at_model(message).help("say `output: probabilities` in the card (`format: 3`)"));
-    }
-    Ok(())
+    check_probabilities(graph_use, &outputs)
+        .map_err(|(wrong, help)| at_model(format!("the outputs of the model `{}` {wrong}", model.display())).help(help))
 }
 
-/// Whether every row adds up to 1 and has no number outside of 0 to 1.
-fn are_probabilities(numbers: &[f32], classes: usize) -> bool {
-    classes > 1
-        && numbers.chunks_exact(classes).all(|row| {
-            row.iter().all(|p| (0.0..=1.0).contains(p)) && (row.iter().sum::<f32>() - 1.0).abs() < SUM_TOLERANCE
-        })
+/// Compares what the answers to the seeded rows show with what the card says.
+fn check_probabilities(graph_use: &GraphUse, outputs: &ModelOutputs) -> Result<(), (String, &'static str)> {
+    let Some(head) = &graph_use.adapter.head else { return Ok(()) };
+    let ModelOutputs { logits, probabilities, .. } = outputs;
+    let adds_up = |row: &[f32]| (row.iter().map(|p| f64::from(*p)).sum::<f64>() - 1.0).abs() < SUM_TOLERANCE;
+    let is_probability = |p: &f32| (-1e-5..=1.0 + 1e-5).contains(p);
+    let as_logits = "say `output: probabilities` in the card (`format: 3`)";
+    let as_probabilities = "correct `output` in the card: they are not probabilities";
+    match (head.form, graph_use.head) {
+        (OutputForm::OfProbabilities(kind), _) => {
+            if let Some(p) = probabilities.iter().find(|p| !is_probability(p)) {
+                return Err((format!("are said to be probabilities, and one is {p}"), as_probabilities));
+            }
+            let wrong = probabilities.chunks_exact(head.length).find(|row| !adds_up(row));
+            match wrong.filter(|_| kind == ProbabilityKind::Classes) {
+                Some(row) => Err((
+                    format!("are said to be probabilities of classes, and {row:?} do not add up to 1"),
+                    as_probabilities,
+                )),
+                None => Ok(()),
+            }
+        }
+        (_, Head::Softmax) if graph_use.may_be_probabilities => {
+            let all = logits.iter().all(is_probability) && logits.chunks_exact(head.length).all(adds_up);
+            if all && head.length > 1 { Err(("are probabilities, taken for logits".into(), as_logits)) } else { Ok(()) }
+        }
+        (_, Head::Softmax | Head::Sigmoid | Head::Multilabel) if !probabilities.is_empty() => {
+            let of_row = |row: &[f32]| match graph_use.head {
+                Head::Softmax => softmax(row).collect(),
+                Head::Sigmoid => softmax(row).skip(1).collect(),
+                _ => row.iter().map(|logit| sigmoid(*logit)).collect::<Vec<f64>>(),
+            };
+            let expected = logits.chunks_exact(head.length).flat_map(of_row);
+            let largest = expected.zip(probabilities).map(|(a, b)| (a - f64::from(*b)).abs()).fold(0.0, f64::max);
+            if largest <= SAME_TOLERANCE {
+                return Ok(());
+            }
+            let wrong =
+                format!("differ by {largest:.1e} from the probabilities of the logits before their last activation");
+            Err((wrong, "export the model with a softmax over the classes, or without it"))
+        }
+        _ => Ok(()),
+    }
 }

@@ -25,7 +25,7 @@ fn vector(name: &str, length: usize) -> VectorOutput {
 
 /// The latent vector as the start of a head.
 fn start(value: &str, length: usize) -> HeadStart {
-    HeadStart { value: value.into(), element: FLOAT, length, trailing_axes: 0 }
+    HeadStart { value: value.into(), element: FLOAT, length, axes: vec![length] }
 }
 
 /// The signature of a model without a latent vector.
@@ -34,6 +34,7 @@ fn signature(bands: usize, size: usize, classes: usize) -> ModelSignature {
     ModelSignature {
         input: "image".into(),
         is_half: false,
+        of_probabilities: None,
         row,
         logits: Some(vector("logits", classes)),
         latent: None,
