@@ -140,9 +140,10 @@ impl SessionPool {
 /// Runs a batch of rows and appends its outputs.
 pub(super) type RunBatch<'a> = dyn FnMut(&[f32], &mut ModelOutputs) -> Result<()> + 'a;
 
-/// Whether a shape is that of `rows` vectors: `[N, length]`, also with axes of length 1 as in `[N, length, 1, 1]` and `[N]`.
+/// Whether a shape is that of `rows` vectors: `[N, length]`, also with axes of length 1 as in `[N, length, 1, 1]` and `[N]`, or
+/// without axes for one number, as `squeeze()` of PyTorch leaves it.
 fn is_vector(shape: &[i64], rows: usize, length: usize) -> bool {
-    let Some((&first, rest)) = shape.split_first() else { return false };
+    let Some((&first, rest)) = shape.split_first() else { return (rows, length) == (1, 1) };
     let long: Vec<i64> = rest.iter().copied().filter(|&n| n != 1).collect();
     let fits = match long.as_slice() {
         [] => length == 1,
@@ -241,6 +242,6 @@ mod tests {
         assert!(is_vector(&[4, 3], 4, 3) && is_vector(&[4, 3, 1, 1], 4, 3) && is_vector(&[4], 4, 1));
         assert!(is_vector(&[4, 1], 4, 1) && is_vector(&[1, 3], 1, 3));
         assert!(!is_vector(&[3, 4], 4, 3) && !is_vector(&[12], 4, 3) && !is_vector(&[4, 3, 2], 4, 6));
-        assert!(!is_vector(&[], 1, 1) && !is_vector(&[1, 12], 4, 3));
+        assert!(is_vector(&[], 1, 1) && !is_vector(&[], 2, 1) && !is_vector(&[1, 12], 4, 3));
     }
 }

@@ -140,7 +140,9 @@ impl ModelGraph {
     pub(crate) fn copied_number(&self, output: &str) -> String {
         let mut name = output;
         for _ in 0..MAX_CHAIN {
-            match self.producer(name).filter(|node| self.keeps_numbers(node)).and_then(|node| node.optional_input(0)) {
+            // A conversion rounds.
+            let passes = |node: &&NodeProto| self.keeps_numbers(node) && node.op_type != "Cast";
+            match self.producer(name).filter(passes).and_then(|node| node.optional_input(0)) {
                 Some(input) => name = input,
                 None => break,
             }
