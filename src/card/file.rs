@@ -68,7 +68,7 @@ pub enum CardError {
         reason: String,
     },
     /// Neither the file nor one beside it has a card.
-    #[error("the model `{path}` has no card: there is no file `{card}`, and its metadata has no key `{KEY}`")]
+    #[error("the model `{path}` has no card: the file `{card}` is missing, and so is the key `{KEY}` in its metadata")]
     NoCard {
         /// The file.
         path: String,
@@ -269,7 +269,8 @@ fn cut_off(bytes: &[u8]) -> Option<String> {
     (promised > found).then(|| format!(": it ends after {found} of {promised} bytes; the download may have broken off"))
 }
 
-fn read_file(path: &Path) -> Result<Bytes, CardError> {
+/// Reads an ordinary file.
+pub(crate) fn read_file(path: &Path) -> Result<Bytes, CardError> {
     let bytes = fs::metadata(path).and_then(|metadata| match metadata.is_file() {
         true => fs::read(path),
         // A pipe may block, and a device never end.

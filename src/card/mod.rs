@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use self::classes::{ALL_CLASSES, UNKNOWN, class_mistake};
 #[cfg(any(feature = "onnx", fuzzing))]
-pub(crate) use self::file::GivenCard;
+pub(crate) use self::file::{GivenCard, read_file};
 pub use self::{
     file::{CardError, CardPlace, ModelFile},
     head::{Head, OutputValues, Question},

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use self::{table::RocRow, tally::RocTally};
 use super::kit::{
-    score::{Labels, TruthColumn, class_column, common_classes, probabilities_of, probability_column},
+    score::{Labels, TruthColumn, class_column, common_classes, no_probabilities, probability_column},
     windowed::{Scope, TalliedScores, Windowed},
 };
 use crate::{
@@ -199,14 +199,9 @@ impl Monitor for RocMonitor {
             }
             Err(wrong) => mistakes.extend(wrong),
         }
-        let classes_known = mistakes.is_empty();
-        for score in self.scores.iter().filter(|_| classes_known) {
-            if probabilities_of(input, score) != Some(self.classes.len()) {
-                let (column, classes) = (probability_column(score), self.classes.len());
-                let message =
-                    format!("`{column}` does not hold the probabilities of the {classes} classes of `{score}`");
-                mistakes.push(Diagnostic::at("score", Code::WrongColumn, message));
-            }
+        if mistakes.is_empty() {
+            let lacking = |score: &String| no_probabilities(input, score, self.classes.len());
+            mistakes.extend(self.scores.iter().filter_map(lacking));
         }
         if mistakes.is_empty() { Ok(table::table().schema()) } else { Err(mistakes) }
     }

@@ -14,10 +14,7 @@ mod rows;
 mod settings;
 mod trial;
 
-use std::{
-    fs,
-    sync::atomic::{AtomicUsize, Ordering},
-};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arrow::{
     array::RecordBatch,
@@ -37,7 +34,7 @@ pub use self::{
 };
 use crate::{
     batch::{ImageLayout, with_columns},
-    card::{Card, CardError, CardPlace, Head, ImageSize, ModelFile},
+    card::{Card, CardError, CardPlace, GivenCard, Head, ImageSize, ModelFile, read_file},
     error::{Code, Diagnostic, Error, Result},
     onnx::{LoadOptions, LoadedModel, ROUNDING, graph::ModelGraph},
     stage::{ColumnRef, Model, ModelOutputs, Rejects, RunContext, Scorer},
@@ -93,18 +90,11 @@ impl OnnxScorer {
     /// The file of the model, and its bytes; in its card, the names that the settings override.
     fn read_model_file(&self, layout: Option<&ImageLayout>) -> Result<(ModelFile, Bytes), Diagnostic> {
         let Onnx { model, input, logits, latent, .. } = &self.settings;
-        let unreadable = |error| CardError::Read { path: model.display().to_string(), error };
-        let is_file = fs::metadata(model).map(|metadata| metadata.is_file()).unwrap_or(true);
-        // A pipe may block, and a device never end: reading the card says so.
-        let bytes =
-            if is_file { fs::read(model).map_err(unreadable).map_err(card_diagnostic)?.into() } else { Bytes::new() };
-        let read = match is_file {
-            true => ModelFile::of_bytes(model, &bytes, self.settings.given_card().as_ref()),
-            false => ModelFile::read(model),
-        };
+        let bytes = read_file(model).map_err(card_diagnostic)?;
+        let read = ModelFile::of_bytes(model, &bytes, self.settings.given_card().as_ref());
         let mut file = match (read, layout, latent) {
             (Err(CardError::NoCard { .. }), Some(layout), Some(latent)) => {
-                let given = crate::card::GivenCard::Value(encoder_card(layout, latent));
+                let given = GivenCard::Value(encoder_card(layout, latent));
                 ModelFile::of_bytes(model, &bytes, Some(&given)).map_err(card_diagnostic)?
             }
             (read, ..) => read.map_err(card_diagnostic)?,

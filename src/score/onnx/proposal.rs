@@ -1,10 +1,10 @@
 //! Proposes the card of a model from its graph. What the graph does not tell has no value that could be read by mistake: a card with
 //! `TODO` in it is refused.
 
-use std::{fmt::Write, fs, path::Path};
+use std::{fmt::Write, path::Path};
 
 use crate::{
-    card::{CardError, ModelFile, UNKNOWN},
+    card::{CardError, ModelFile, UNKNOWN, read_file},
     error::{Error, Result},
     onnx::{
         ModelPort,
@@ -28,12 +28,12 @@ pub struct CardProposal {
 /// When the file cannot be read or is not an ONNX model, and when it takes or gives something that no card can describe.
 pub fn propose_card(path: &Path) -> Result<CardProposal> {
     let unusable = |reason: String| Error::data(format!("no card fits the model `{}`: {reason}", path.display()));
+    let bytes = read_file(path).map_err(|error| Error::data(error.to_string()))?;
     // Says what a file is that is not a model.
-    if let Err(error @ (CardError::Read { .. } | CardError::NotOnnx { .. })) = ModelFile::read(path) {
+    if let Err(error @ CardError::NotOnnx { .. }) = ModelFile::of_bytes(path, &bytes, None) {
         return Err(Error::data(error.to_string()));
     }
-    let bytes = fs::read(path).map_err(|error| unusable(error.to_string()))?;
-    let graph = ModelGraph::read(bytes.into()).map_err(unusable)?;
+    let graph = ModelGraph::read(bytes).map_err(unusable)?;
     let mut text = Proposal::default();
     text.line("format: 3");
     text.outputs(&graph).map_err(unusable)?;

@@ -263,7 +263,7 @@ mod tests {
 
     const PLAIN: PlaneScaling = PlaneScaling { asinh: None, blank: None, factor: 1.0 };
 
-    /// The number that stood for no data, or why there is no image.
+    /// The sentinel that was found, or the reason for a reject.
     fn found(mut pixels: Vec<f32>, rules: PixelRules<'_>, scaling: &PlaneScaling) -> (Vec<f32>, Option<MissingData>) {
         let length = pixels.len();
         let mut planes = PixelPlanes::new(rules, &mut pixels, None, None);

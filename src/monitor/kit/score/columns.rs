@@ -70,6 +70,15 @@ pub(crate) fn probabilities_of(input: &Schema, score: &str) -> Option<usize> {
     list_length(input, &probability_column(score))
 }
 
+/// A diagnostic unless a score has probabilities of all classes.
+pub(crate) fn no_probabilities(input: &Schema, score: &str, classes: usize) -> Option<Diagnostic> {
+    (probabilities_of(input, score) != Some(classes)).then(|| {
+        let column = probability_column(score);
+        let message = format!("`{column}` does not hold the probabilities of the {classes} classes of `{score}`");
+        Diagnostic::at("score", Code::WrongColumn, message)
+    })
+}
+
 /// The length of the lists of a column; `None` if it does not hold lists of float32 of one length.
 pub(crate) fn list_length(input: &Schema, column: &str) -> Option<usize> {
     match input.field_with_name(column).ok()?.data_type() {

@@ -11,7 +11,7 @@ pub(crate) use self::{
     classes::{common_classes, predictions},
     columns::{
         class_column, classes_of, image_of, latent_column, latent_size, list_length, model_of, no_head,
-        probabilities_of, probability_column, text,
+        no_probabilities, probabilities_of, probability_column, text,
     },
     truth::{Truth, TruthColumn},
 };
