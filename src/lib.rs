@@ -95,6 +95,8 @@
 //! ```
 
 // Hidden modules are public for the tests, benches, and the command of this crate alone.
+#[cfg(feature = "alerts")]
+mod avro;
 pub mod batch;
 pub mod card;
 #[cfg(feature = "cli")]

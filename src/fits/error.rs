@@ -66,7 +66,7 @@ impl From<FitsError> for Error {
 }
 
 /// Whether an error does not depend on the file. A file that is missing, forbidden or cut off would fail again.
-pub(super) fn is_outside(error: &io::Error) -> bool {
+pub(crate) fn is_outside(error: &io::Error) -> bool {
     use io::ErrorKind::{
         InvalidData, InvalidFilename, InvalidInput, IsADirectory, NotADirectory, NotFound, PermissionDenied,
         UnexpectedEof,

@@ -21,7 +21,6 @@ mod tiles;
 mod write;
 
 use self::structure::BLOCK;
-pub(crate) use self::table::TableValues;
 pub use self::{
     error::FitsError,
     file::FitsFile,
@@ -30,6 +29,7 @@ pub use self::{
     section::{Section, SectionReader},
     write::Writer,
 };
+pub(crate) use self::{error::is_outside, table::TableValues};
 
 /// How much a file may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

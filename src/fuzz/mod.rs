@@ -4,6 +4,8 @@
 //! invariants that the function asserts. `fuzz/` runs them under libFuzzer; the tests here run them over their seeds, the
 //! regressions, and a fixed number of deterministic mutations. This module is compiled for tests and fuzzers only.
 
+#[cfg(feature = "alerts")]
+mod alerts;
 #[cfg(feature = "fits")]
 mod fits;
 #[cfg(feature = "onnx")]
@@ -43,6 +45,10 @@ pub struct FuzzTarget {
 
 /// All targets.
 pub const TARGETS: &[FuzzTarget] = &[
+    #[cfg(feature = "alerts")]
+    alerts::CONTAINER,
+    #[cfg(feature = "alerts")]
+    alerts::MESSAGE,
     #[cfg(feature = "fits")]
     fits::HEADER,
     #[cfg(feature = "fits")]

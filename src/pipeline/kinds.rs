@@ -93,6 +93,7 @@ pub(super) fn feature_of(family: Family, kind: &str) -> Option<&'static str> {
         (Family::Source | Family::Sink, "fits") | (Family::Source, "tiles") | (Family::Transform, "compress") => {
             Some("fits")
         }
+        (Family::Source, "alerts") => Some("alerts"),
         (Family::Score, "onnx") => Some("onnx"),
         _ => None,
     }

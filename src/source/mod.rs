@@ -3,9 +3,13 @@
 //! Every kind keeps the contract of [`stage::Source`](crate::stage::Source); `conformance` checks it for every example of every
 //! kind. In the examples `${data}` is the folder of the data, as a parameter of a document would be.
 
+#[cfg(feature = "alerts")]
+pub mod alerts;
 mod axis;
 #[cfg(all(test, feature = "fits"))]
 mod conformance;
+#[cfg(feature = "fits")]
+mod file_split;
 #[cfg(feature = "fits")]
 pub mod fits;
 pub mod parquet;
@@ -17,6 +21,8 @@ use crate::stage::{Kind, Source};
 
 /// The kinds, in the order of the reference.
 pub const KINDS: &[Kind<dyn Source>] = &[
+    #[cfg(feature = "alerts")]
+    Kind::of::<alerts::Alerts>(),
     #[cfg(feature = "fits")]
     Kind::of::<fits::Fits>(),
     Kind::of::<parquet::Parquet>(),

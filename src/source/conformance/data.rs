@@ -26,7 +26,8 @@ type Keys = Vec<(String, CardValue)>;
 /// The folder that `${data}` of the examples stands for.
 pub(super) fn folder() -> TempDir {
     let data = tempfile::tempdir().unwrap();
-    for folder in ["cutouts", "visits", "coadds", "stamps", "objects", "lists", "tiles", "run/objects", "run/_commits"]
+    for folder in
+        ["cutouts", "visits", "coadds", "stamps", "objects", "lists", "tiles", "alerts", "run/objects", "run/_commits"]
     {
         fs::create_dir_all(data.path().join(folder)).unwrap();
     }
@@ -35,6 +36,8 @@ pub(super) fn folder() -> TempDir {
     coadds(&data.path().join("coadds"));
     stamps(data.path());
     tiles(data.path());
+    #[cfg(feature = "alerts")]
+    super::packets::alerts(&data.path().join("alerts"));
     fs::write(data.path().join("catalogue.csv"), "name,morphology,mag_r\nv0,spiral,20.5\nv2,merger,21\n").unwrap();
     parquet_file(&data.path().join("objects/a.parquet"), 0..7);
     parquet_file(&data.path().join("objects/b.parquet"), 7..12);

@@ -5,6 +5,8 @@
 #![allow(clippy::unwrap_used, reason = "a test reports where it cannot continue")]
 
 mod data;
+#[cfg(feature = "alerts")]
+mod packets;
 
 use std::{collections::HashSet, path::Path, time::Instant};
 

@@ -10,7 +10,7 @@ const FEW: usize = 12;
 
 /// A plane of an HDU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct PlaneIndex {
+pub(in crate::source) struct PlaneIndex {
     pub hdu: usize,
     /// The number of its first pixel in the HDU.
     pub start: usize,
@@ -18,7 +18,7 @@ pub(super) struct PlaneIndex {
 
 /// The planes of one image, one per band.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct PlaneSet {
+pub(in crate::source) struct PlaneSet {
     pub planes: Vec<PlaneIndex>,
     /// Rows and columns of a plane, pixels.
     pub shape: [usize; 2],

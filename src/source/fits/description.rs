@@ -24,7 +24,7 @@ const SCALE_TOLERANCE: f64 = 0.01;
 const ARCSEC2_IN_SR: f64 = (648_000.0 / std::f64::consts::PI) * (648_000.0 / std::f64::consts::PI);
 
 /// What the pixels of an object mean.
-pub(super) struct Description {
+pub(in crate::source) struct Description {
     pub unit: Unit,
     /// The unit as the headers write it, where it is not known.
     pub raw_unit: Option<String>,
@@ -92,7 +92,11 @@ struct Context<'a> {
 }
 
 /// Describes an object; the error is the reason why its headers are not usable.
-pub(super) fn describe(file: &fits::FitsFile, settings: &Fits, object: &ObjectPlanes) -> Result<Description, String> {
+pub(in crate::source) fn describe(
+    file: &fits::FitsFile,
+    settings: &Fits,
+    object: &ObjectPlanes,
+) -> Result<Description, String> {
     let mut context = Context { file, settings, pixel_scale_arcsec: None };
     let first = object.image.planes.first().map_or(0, |plane| plane.hdu);
     context.pixel_scale_arcsec = match settings.pixel_scale_arcsec {

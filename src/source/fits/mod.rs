@@ -13,7 +13,7 @@
 //! unless it was full. A file that is replaced by one with other headers is noticed too; other pixels under the same headers are not.
 
 mod angle;
-mod axes;
+pub(super) mod axes;
 mod bands;
 pub(super) mod catalogue;
 pub(super) mod check;
@@ -25,7 +25,7 @@ mod identity;
 mod image_hdus;
 mod inputs;
 pub(super) mod mask_planes;
-mod objects;
+pub(super) mod objects;
 pub(super) mod pixel_planes;
 mod pixel_scale;
 mod plan;
@@ -58,17 +58,12 @@ pub use self::{
 };
 use self::{inputs::Inputs, plan::FitsPlan, reader::FitsReader};
 pub use super::axis::Axis;
+use super::file_split;
 use crate::{
     error::{Diagnostic, Error, Result},
-    io::{
-        digest,
-        paths::{Expansion, PathRules, PatternRules},
-    },
+    io::paths::{Expansion, PathRules, PatternRules},
     stage::{Reader, Source, Split},
 };
-
-/// Files in a split: enough to fill batches, few enough that a split is a small unit of work.
-const FILES_PER_SPLIT: usize = 64;
 
 /// How `paths` are expanded.
 pub(in crate::source) const RULES: PathRules = PathRules {
@@ -129,39 +124,26 @@ impl Source for FitsSource {
             let inputs_of_split = range_of(index, inputs);
             Split { id: split_id(index, inputs), rows: one_row_each.then_some(inputs_of_split.len() as u64) }
         };
-        Ok((0..inputs.len().div_ceil(FILES_PER_SPLIT)).map(split).collect())
+        Ok((0..inputs.len().div_ceil(file_split::FILES_PER_SPLIT)).map(split).collect())
     }
 
     fn open(&self, split: &Split, offset: u64) -> Result<Box<dyn Reader>> {
         let plan = self.plan()?;
-        let changed =
-            || Error::data(format!("the files of split `{}` are not those that the run began with", split.id));
-        let index: usize = split.id.split(' ').next().and_then(|index| index.parse().ok()).ok_or_else(changed)?;
+        let index = file_split::index(split, plan.inputs.len(), |index| split_id(index, &plan.inputs))?;
         let range = range_of(index, &plan.inputs);
-        if range.is_empty() || split_id(index, &plan.inputs) != split.id {
-            return Err(changed());
-        }
         Ok(Box::new(FitsReader::open(plan.clone(), range, offset)?))
     }
 }
 
-/// The id of a split: its number, sixteen digits of the digest of its file names, and the first name.
+/// The id of a split.
 fn split_id(index: usize, inputs: &Inputs) -> String {
     let files: Vec<&PathBuf> = range_of(index, inputs).flat_map(|input| inputs.paths(input)).collect();
-    id_of_files(index, &files)
+    file_split::id(index, &files)
 }
 
 /// The files, or groups of files, of a split.
 fn range_of(index: usize, inputs: &Inputs) -> Range<usize> {
-    let start = index.saturating_mul(FILES_PER_SPLIT).min(inputs.len());
-    start..(start + FILES_PER_SPLIT).min(inputs.len())
-}
-
-fn id_of_files(index: usize, files: &[&PathBuf]) -> String {
-    // A NUL ends each name, so that `ab`, `c` and `a`, `bc` differ.
-    let names: Vec<u8> = files.iter().flat_map(|file| [file.as_os_str().as_encoded_bytes(), &[0]].concat()).collect();
-    let digest = digest::of_bytes(&names);
-    format!("{index} {} {}", &digest[..16], files.first().map(|file| file.display().to_string()).unwrap_or_default())
+    file_split::range(index, inputs.len())
 }
 
 #[cfg(test)]
@@ -176,14 +158,5 @@ mod tests {
         for name in ["._a.fits", "a.fits.Z", "a.fits.tmp", "a.gz", "fits", "a.ftz"] {
             assert!(!is_fits(Path::new(name)), "{name}");
         }
-    }
-
-    #[test]
-    fn split_ids_do_not_change_between_versions() {
-        let files = ["a.fits", "b.fits"].map(PathBuf::from);
-        let files: Vec<&PathBuf> = files.iter().collect();
-        // printf 'a.fits\0b.fits\0' | sha256sum
-        assert_eq!(id_of_files(3, &files), "3 8070cb616900df44 a.fits");
-        assert_ne!(id_of_files(3, &files[..1]), id_of_files(3, &files));
     }
 }

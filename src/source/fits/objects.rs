@@ -13,7 +13,7 @@ use crate::fits::{self, Hdu};
 
 /// The planes of an object.
 #[derive(Debug, Clone)]
-pub(super) struct ObjectPlanes {
+pub(in crate::source) struct ObjectPlanes {
     pub image: PlaneSet,
     pub bands: Vec<String>,
     pub variance: Option<(PlaneSet, VarianceForm)>,
@@ -23,7 +23,7 @@ pub(super) struct ObjectPlanes {
 }
 
 /// A row of a file.
-pub(super) struct FileRow {
+pub(in crate::source) struct FileRow {
     /// The HDUs of its image.
     pub hdus: Vec<usize>,
     /// Its entry in a cube with an axis of objects.
@@ -37,7 +37,7 @@ pub(super) struct FileRow {
 }
 
 /// The rows of a file, in order. They are found one by one: the header of a cube of some bytes may promise millions.
-pub(super) struct FileRows {
+pub(in crate::source) struct FileRows {
     layout: Layout,
     /// The image HDUs.
     images: Vec<usize>,
@@ -53,7 +53,7 @@ pub(super) struct FileRows {
 
 impl FileRows {
     /// The rows of a file; an error when they cannot be identified, which makes the file one rejected row.
-    pub(super) fn of(file: &fits::FitsFile, settings: &Fits, bands: Option<&Bands>) -> Result<Self, String> {
+    pub(in crate::source) fn of(file: &fits::FitsFile, settings: &Fits, bands: Option<&Bands>) -> Result<Self, String> {
         let hdus = file.hdus();
         let found = ImageHdus::of(hdus, settings, bands)?;
         let images: Vec<&Hdu> = found.images.iter().filter_map(|index| hdus.get(*index)).collect();
@@ -102,7 +102,12 @@ impl FileRows {
     }
 
     /// The next row of the file that these are the rows of.
-    pub(super) fn next(&mut self, file: &fits::FitsFile, settings: &Fits, bands: Option<&Bands>) -> Option<FileRow> {
+    pub(in crate::source) fn next(
+        &mut self,
+        file: &fits::FitsFile,
+        settings: &Fits,
+        bands: Option<&Bands>,
+    ) -> Option<FileRow> {
         let hdus = file.hdus();
         let context = FileContext { hdus, companions: &self.companions, settings, bands };
         if self.layout == Layout::HduPerBand {

@@ -6,7 +6,7 @@ use super::{
     Companion, Fits,
     axes::PlaneSet,
     companions::VarianceForm,
-    cutout::{self, NonFinite, PlaneView},
+    cutout::{self, NonFinite, Placement, PlaneView},
     description::Description,
     mask_planes::{self, BITS_OF_PART},
     objects::ObjectPlanes,
@@ -134,9 +134,9 @@ struct Row<'a> {
 impl Row<'_> {
     fn read_image(&mut self, raw: &RawPixels<'_>) -> Result<(), String> {
         let planes = &raw.object.image;
-        let is_padded = pads(planes, self.shape);
-        let inside = cutout::inside(planes.shape, self.shape);
-        read(raw.file, planes, self.planes.image, self.shape)?;
+        let placement = Placement::centred(planes.shape, self.shape);
+        let (is_padded, inside) = (placement.pads(), placement.inside());
+        read(raw.file, planes, self.planes.image, placement)?;
         let plane = self.layout.plane();
         for (band, scaling) in raw.description.scaling.iter().enumerate() {
             let (of_band, name) = (band * plane..(band + 1) * plane, &self.layout.bands[band]);
@@ -152,10 +152,11 @@ impl Row<'_> {
         let (Some((planes, form)), Some(variance)) = (&raw.object.variance, &mut self.planes.variance) else {
             return Ok(());
         };
-        read(raw.file, planes, variance, self.shape)?;
+        let placement = Placement::centred(planes.shape, self.shape);
+        read(raw.file, planes, variance, placement)?;
         let plane = self.layout.plane();
         let factor = |index: usize| raw.description.variance_factors.get(index / plane).copied().unwrap_or(1.0);
-        let converted = self.planes.convert_variance(*form, factor, cutout::inside(planes.shape, self.shape));
+        let converted = self.planes.convert_variance(*form, factor, placement.inside());
         converted
             .map_err(|(index, value)| format!("has a negative {}, {value} {}", form.name(), self.place_in_words(index)))
     }
@@ -171,7 +172,7 @@ impl Row<'_> {
             read_integers(raw.file, planes, &mut bits, (self.shape, part * BITS_OF_PART))?;
         }
         bits.iter_mut().filter(|bits| **bits & bad == 0).for_each(|bits| *bits = 0);
-        self.planes.apply_mask(&bits, cutout::inside(first.shape, self.shape)).map_err(|masked| {
+        self.planes.apply_mask(&bits, Placement::centred(first.shape, self.shape).inside()).map_err(|masked| {
             let counts = mask_planes::counts_in_words(
                 &headers,
                 &masked.iter().map(|index| bits[*index] & bad).collect::<Vec<_>>(),
@@ -225,19 +226,24 @@ fn header_of<'a>(file: &'a fits::FitsFile, planes: &PlaneSet) -> Option<&'a Head
 }
 
 /// Copies planes into a row. Pixels outside them are 0.
-fn read(file: &fits::FitsFile, planes: &PlaneSet, out: &mut [f32], shape: [usize; 2]) -> Result<(), String> {
-    if pads(planes, shape) {
+pub(in crate::source) fn read(
+    file: &fits::FitsFile,
+    planes: &PlaneSet,
+    out: &mut [f32],
+    placement: Placement,
+) -> Result<(), String> {
+    if placement.pads() {
         out.fill(0.0);
     }
     let span = planes.span();
-    let mut out = out.chunks_exact_mut(shape[0] * shape[1]);
+    let mut out = out.chunks_exact_mut(placement.cutout[0] * placement.cutout[1]);
     for of_hdu in planes.planes.chunk_by(|one, next| one.hdu == next.hdu) {
         let starts = || of_hdu.iter().map(|plane| plane.start);
         let (first, last) = (starts().min().unwrap_or(0), starts().max().unwrap_or(0));
         let image = file.image_part(of_hdu[0].hdu, &(first..last + span)).map_err(|error| error.reason())?;
         for (plane, out) in of_hdu.iter().zip(&mut out) {
-            let view = PlaneView { start: plane.start, shape: planes.shape, strides: planes.strides };
-            cutout::copy(&image, view, out, shape);
+            let view = PlaneView { start: plane.start, strides: planes.strides, placement };
+            cutout::copy(&image, view, out);
         }
     }
     Ok(())
@@ -255,8 +261,9 @@ fn read_integers(
     for (plane, out) in planes.planes.iter().zip(out.chunks_exact_mut(shape[0] * shape[1])) {
         let pixels =
             file.integer_part(plane.hdu, &(plane.start..plane.start + span)).map_err(|error| error.reason())?;
-        let view = PlaneView { start: 0, shape: planes.shape, strides: planes.strides };
-        cutout::place(&pixels, view, &mut plane_bits, shape);
+        let placement = Placement::centred(planes.shape, shape);
+        let view = PlaneView { start: 0, strides: planes.strides, placement };
+        cutout::place(&pixels, view, &mut plane_bits);
         for (out, bits) in out.iter_mut().zip(&plane_bits) {
             // What is undefined has all bits, also those of the other part.
             *out |= if *bits == u64::MAX { *bits } else { bits << shift };
@@ -266,7 +273,7 @@ fn read_integers(
 }
 
 fn read_psf(file: &fits::FitsFile, planes: &PlaneSet, layout: &ImageLayout, psf: &mut [f32]) -> Result<(), String> {
-    read(file, planes, psf, [layout.height, layout.width])?;
+    read(file, planes, psf, Placement::centred(planes.shape, [layout.height, layout.width]))?;
     match cutout::non_finite(psf) {
         None => Ok(()),
         Some(NonFinite { count, .. }) => Err(format!("has {count} non-finite pixels of {} in its PSF", psf.len())),

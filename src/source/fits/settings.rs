@@ -256,7 +256,7 @@ impl Fits {
         }
     }
 
-    pub(super) fn limits(&self) -> Limits {
+    pub(in crate::source) fn limits(&self) -> Limits {
         Limits { pixels: self.max_megapixels << 20, gunzipped_bytes: self.max_gunzipped_mib << 20 }
     }
 

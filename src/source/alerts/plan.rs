@@ -1,0 +1,265 @@
+//! The plan: the fields of a packet, the columns that they become, and the layouts of the images.
+
+use std::{ops::Range, sync::Arc};
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+
+use super::{
+    columns::{self, ColumnBuilder},
+    packets::{PacketFields, Packets},
+    stamp::{PacketStamp, StampSource},
+};
+use crate::{
+    avro::{FieldPaths, FieldType, Value, WriterSchema},
+    batch::{self, DEC, ImageLayout, LABEL, RA},
+    error::{Code, Diagnostic, Error, Result},
+    source::fits::Companion,
+};
+
+/// A column from a field.
+pub(super) struct PacketColumn {
+    pub(super) name: String,
+    pub(super) path: String,
+    pub(super) kind: FieldType,
+}
+
+/// An image column.
+pub(super) struct StampImage {
+    pub(super) name: String,
+    /// The stamps that are its planes, by number.
+    pub(super) stamps: Vec<usize>,
+    pub(super) layout: ImageLayout,
+    /// The unit as the stamps write it, where it is not known.
+    pub(super) raw_unit: Option<String>,
+    /// The layout of its PSF, where that is a column.
+    pub(super) psf: Option<ImageLayout>,
+}
+
+/// Everything that packets are read by.
+pub(in crate::source) struct PacketPlan {
+    pub(super) settings: Packets,
+    pub(super) fields: PacketFields,
+    /// Those with a field: `label`, `ra`, `dec`, and further ones.
+    pub(super) columns: Vec<PacketColumn>,
+    pub(super) images: Vec<StampImage>,
+    /// The identity, the columns, the stamps: the order of all fields.
+    paths: FieldPaths,
+    pub(super) schema: SchemaRef,
+}
+
+/// The first packet that could be read, from which types and layouts follow.
+pub(super) struct FirstPacket<'a> {
+    pub(super) origin: String,
+    pub(super) schema: &'a WriterSchema,
+    /// The bytes of the record.
+    pub(super) record: &'a [u8],
+}
+
+/// The name of the hidden column of a stamp.
+pub(super) fn stamp_column(name: &str) -> String {
+    format!("_stamp_{name}")
+}
+
+impl PacketPlan {
+    /// The plan that the settings and a first packet give.
+    ///
+    /// # Errors
+    /// Fields that the packet does not have, or that cannot be columns; stamps that are not images.
+    pub(super) fn new(settings: Packets, first: &FirstPacket<'_>) -> Result<Self, Vec<Diagnostic>> {
+        let fields = settings.fields()?;
+        let columns = packet_columns(&settings, &fields, first)?;
+        let all = [fields.object_id.as_str()].into_iter();
+        let all = all.chain(columns.iter().map(|column| column.path.as_str()));
+        let all = all.chain(fields.stamps.iter().map(|(_, path)| path.as_str()));
+        let paths = FieldPaths::new(all);
+        let mut plan = Self { settings, fields, columns, images: Vec::new(), paths, schema: Arc::new(Schema::empty()) };
+        plan.images = plan.image_columns(first)?;
+        plan.schema = Arc::new(plan.rows_schema()?);
+        Ok(plan)
+    }
+
+    /// The values of the columns among those of a record.
+    pub(super) fn column_values(&self) -> Range<usize> {
+        1..1 + self.columns.len()
+    }
+
+    /// The values of the stamps among those of a record.
+    pub(super) fn stamp_values(&self) -> Range<usize> {
+        let first = 1 + self.columns.len();
+        first..first + self.fields.stamps.len()
+    }
+
+    /// The schema of the rows before the stamps are decoded.
+    fn rows_schema(&self) -> Result<Schema, Vec<Diagnostic>> {
+        let mut fields = batch::identity_fields();
+        for column in &self.columns {
+            let kind = columns::data_type(&column.kind);
+            let kind = kind.map_err(|reason| vec![unsupported(&self.settings, column, &reason)])?;
+            let field = Field::new(&column.name, kind, true);
+            let is_angle = column.name == RA || column.name == DEC;
+            fields.push(if is_angle { field.with_metadata([("unit".into(), "deg".into())].into()) } else { field });
+        }
+        let stamps = self.fields.stamps.iter();
+        fields.extend(stamps.map(|(name, _)| Field::new(stamp_column(name), DataType::LargeBinary, true)));
+        Ok(Schema::new(fields))
+    }
+
+    /// The layouts of the images by the stamps of the first packet.
+    fn image_columns(&self, first: &FirstPacket<'_>) -> Result<Vec<StampImage>, Vec<Diagnostic>> {
+        let refuse = |reason: String| {
+            let message = format!("`{}` {reason}", first.origin);
+            vec![Diagnostic::at("stamps", Code::WrongColumn, message)]
+        };
+        let (values, _) = self.paths.read(first.schema, first.record).map_err(refuse)?;
+        let mut stamps = Vec::new();
+        for ((name, field), value) in self.fields.stamps.iter().zip(&values[self.stamp_values()]) {
+            let source = StampSource { name, field, fits: &self.settings.as_fits() };
+            stamps.push(match value {
+                Value::Bytes(bytes) => Some(PacketStamp::open(&source, bytes).map_err(refuse)?),
+                _ => None,
+            });
+        }
+        let mut images = Vec::new();
+        for (name, numbers) in &self.fields.images {
+            let known = numbers.iter().find_map(|number| stamps[*number].as_ref());
+            let known = known.ok_or_else(|| refuse(format!("has no stamp for the image `{name}`")))?;
+            let bands: Vec<String> = numbers.iter().map(|number| self.fields.stamps[*number].0.clone()).collect();
+            let [height, width] = self.settings.size.map_or(known.shape(), |size| [size, size]);
+            let scale = known.pixel_scale_arcsec();
+            let layout = ImageLayout::new(bands.clone(), height, width, known.unit()).with_pixel_scale(scale);
+            let psf = self.settings.psf_size.filter(|_| self.settings.wants(Companion::Psf));
+            let psf = psf.map(|size| ImageLayout::new(bands, size, size, batch::Unit::Unknown).with_pixel_scale(scale));
+            images.push(StampImage {
+                name: name.clone(),
+                stamps: numbers.clone(),
+                layout,
+                raw_unit: known.raw_unit().map(str::to_owned),
+                psf,
+            });
+        }
+        Ok(images)
+    }
+
+    /// The columns of the rows, empty.
+    pub(super) fn builders(&self) -> Result<Vec<ColumnBuilder>> {
+        let builders = self.columns.iter().map(|column| ColumnBuilder::new(&column.kind));
+        builders.collect::<Result<_, _>>().map_err(Error::bug)
+    }
+}
+
+/// The columns with a field: of the first packet, and those of the survey that this packet may lack.
+fn packet_columns(
+    settings: &Packets,
+    fields: &PacketFields,
+    first: &FirstPacket<'_>,
+) -> Result<Vec<PacketColumn>, Vec<Diagnostic>> {
+    let mut diagnostics = Vec::new();
+    let mut columns = Vec::new();
+    let named = |diagnostics: &mut Vec<Diagnostic>, key: &str, path: &str| match first.schema.field_type(path) {
+        Ok(kind) => Some(kind),
+        Err(unknown) => {
+            let message = format!("{} (`{}`, schema `{}`)", unknown.message(), first.origin, first.schema.name());
+            let diagnostic = Diagnostic::at(key, Code::UnknownColumn, message);
+            diagnostics.push(diagnostic.suggest(&unknown.name, unknown.others.iter().map(String::as_str), "fields"));
+            None
+        }
+    };
+    named(&mut diagnostics, if settings.object_id.is_some() { "object_id" } else { "survey" }, &fields.object_id);
+    let mut push = |name: &str, path: &str, kind: FieldType| {
+        columns.push(PacketColumn { name: name.to_owned(), path: path.to_owned(), kind });
+    };
+    if let Some(path) = &fields.label
+        && let Some(kind) = named(&mut diagnostics, "label", path)
+    {
+        push(LABEL, path, kind);
+    }
+    for (name, path, own) in [(RA, &fields.ra, &settings.ra), (DEC, &fields.dec, &settings.dec)] {
+        let Some(path) = path else { continue };
+        if named(&mut diagnostics, if own.is_some() { name } else { "survey" }, path).is_some() {
+            push(name, path, FieldType::Float64);
+        }
+    }
+    for column in settings.survey.map(|survey| survey.fields().columns).unwrap_or_default() {
+        // Versions of a schema add fields; a packet of an earlier one has nulls there.
+        if !settings.columns.contains_key(column.name) {
+            push(column.name, column.path, column.kind);
+        }
+    }
+    for (name, path) in &settings.columns {
+        if let Some(kind) = named(&mut diagnostics, &format!("columns.{name}"), path) {
+            push(name, path, kind);
+        }
+    }
+    for (name, path) in &fields.stamps {
+        let key = if settings.stamps.is_some() { format!("stamps.{name}") } else { "survey".into() };
+        match named(&mut diagnostics, &key, path) {
+            Some(FieldType::Bytes) | None => {}
+            Some(_) => {
+                let message = format!("the field `{path}` does not hold the bytes of a stamp");
+                diagnostics.push(Diagnostic::at(&key, Code::WrongColumn, message));
+            }
+        }
+    }
+    for column in &columns {
+        if let FieldType::Unsupported(reason) = &column.kind {
+            diagnostics.push(unsupported(settings, column, reason));
+        }
+    }
+    if diagnostics.is_empty() { Ok(columns) } else { Err(diagnostics) }
+}
+
+fn unsupported(settings: &Packets, column: &PacketColumn, reason: &str) -> Diagnostic {
+    let key = if settings.columns.contains_key(&column.name) { format!("columns.{}", column.name) } else { "".into() };
+    let message = format!("the field `{}` cannot be a column: it {reason}", column.path);
+    Diagnostic::at(&key, Code::WrongColumn, message).help("name fields of it that are numbers, text, or lists of these")
+}
+
+/// The schema of a writer, and the types that it has for the fields of the plan.
+pub(in crate::source) struct PacketSchema {
+    pub(super) schema: WriterSchema,
+    /// Of the columns; `None` for a field that the schema lacks.
+    types: Vec<Option<FieldType>>,
+}
+
+impl PacketSchema {
+    /// Looks the fields of a plan up. Missing ones are reported, once for each schema: their columns are null.
+    pub(in crate::source) fn new(plan: &PacketPlan, schema: WriterSchema, origin: &str) -> Self {
+        let paths = plan.columns.iter().map(|column| column.path.as_str());
+        let types: Vec<Option<FieldType>> = paths.map(|path| schema.field_type(path).ok()).collect();
+        let all = plan.columns.iter().map(|column| &column.path).chain(plan.fields.stamps.iter().map(|(_, path)| path));
+        let missing: Vec<&str> = all.map(String::as_str).filter(|path| schema.field_type(path).is_err()).collect();
+        if !missing.is_empty() {
+            tracing::warn!(
+                "packets of schema `{}` (`{origin}`) lack the fields `{}`: they are null",
+                schema.name(),
+                missing.join("`, `")
+            );
+        }
+        Self { schema, types }
+    }
+
+    /// The values of a record: identity, columns, stamps, and the bytes after it.
+    ///
+    /// # Errors
+    /// Why the bytes are not a record of this schema.
+    pub(super) fn read<'de>(
+        &self,
+        plan: &PacketPlan,
+        record: &'de [u8],
+    ) -> Result<(Vec<Value<'de>>, &'de [u8]), String> {
+        plan.paths.read(&self.schema, record)
+    }
+
+    /// A value of a column, as its type. The error is the reason why it is not one.
+    pub(super) fn column_value<'a>(
+        &self,
+        plan: &PacketPlan,
+        column: usize,
+        value: Value<'a>,
+    ) -> Result<Value<'a>, String> {
+        let PacketColumn { name, path, kind } = &plan.columns[column];
+        let Some(own) = &self.types[column] else { return Ok(Value::Null) };
+        columns::converted(value, own, kind)
+            .map_err(|reason| format!("has a field `{path}` (column `{name}`) that {reason}"))
+    }
+}

@@ -1,0 +1,142 @@
+//! Packets as rows: identity and columns. Their stamps are decoded later, by the workers.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, LargeBinaryBuilder, RecordBatch, StringArray, UInt64Array};
+
+use super::{
+    columns::ColumnBuilder,
+    plan::{PacketPlan, PacketSchema},
+};
+use crate::{
+    avro::Value,
+    error::Result,
+    stage::{Read, Reject},
+};
+
+/// The rows of a batch.
+pub(in crate::source) struct PacketRows<'a> {
+    plan: &'a PacketPlan,
+    numbers: Vec<u64>,
+    ids: Vec<String>,
+    origins: Vec<String>,
+    columns: Vec<ColumnBuilder>,
+    stamps: Vec<LargeBinaryBuilder>,
+    rejects: Vec<Reject>,
+}
+
+/// Where a packet comes from.
+pub(in crate::source) struct PacketPlace {
+    /// Its number in the split.
+    pub(in crate::source) number: u64,
+    pub(in crate::source) origin: String,
+}
+
+impl<'a> PacketRows<'a> {
+    pub(in crate::source) fn new(plan: &'a PacketPlan) -> Result<Self> {
+        let stamps = plan.fields.stamps.iter().map(|_| LargeBinaryBuilder::new()).collect();
+        Ok(Self {
+            plan,
+            numbers: Vec::new(),
+            ids: Vec::new(),
+            origins: Vec::new(),
+            columns: plan.builders()?,
+            stamps,
+            rejects: Vec::new(),
+        })
+    }
+
+    /// How many packets were added, rejected ones included.
+    pub(in crate::source) fn len(&self) -> usize {
+        self.numbers.len() + self.rejects.len()
+    }
+
+    /// Adds a record that stands alone. Bytes after it are damage.
+    pub(in crate::source) fn push_message(&mut self, schema: &PacketSchema, record: &[u8], place: PacketPlace) {
+        match schema.read(self.plan, record) {
+            Ok((values, [])) => self.push(schema, values, place),
+            Ok((_, rest)) => {
+                let reason = format!("has {} bytes after its record of schema `{}`", rest.len(), schema.schema.name());
+                self.reject(place, None, reason);
+            }
+            Err(reason) => self.reject(place, None, damaged(schema, &reason)),
+        }
+    }
+
+    /// Adds the first of some records, and returns the bytes after it; `None` if the record is damaged, which is a reject: then it is
+    /// not known where the next one begins.
+    pub(super) fn push_first<'de>(
+        &mut self,
+        schema: &PacketSchema,
+        records: &'de [u8],
+        place: PacketPlace,
+    ) -> Option<&'de [u8]> {
+        match schema.read(self.plan, records) {
+            Ok((values, rest)) => {
+                self.push(schema, values, place);
+                Some(rest)
+            }
+            Err(reason) => {
+                self.reject(place, None, damaged(schema, &reason));
+                None
+            }
+        }
+    }
+
+    fn push(&mut self, schema: &PacketSchema, mut values: Vec<Value<'_>>, place: PacketPlace) {
+        let id = match &values[0] {
+            Value::Text(id) if !id.is_empty() => id.clone().into_owned(),
+            Value::Integer(id) => id.to_string(),
+            other => {
+                let found = match other {
+                    Value::Null => "null",
+                    Value::Text(_) => "empty",
+                    Value::Real(_) => "a float, which does not tell objects apart",
+                    _ => "not a number or text",
+                };
+                let reason = format!("has no identity: `{}` is {found}", self.plan.fields.object_id);
+                return self.reject(place, None, reason);
+            }
+        };
+        for (column, index) in self.plan.column_values().enumerate() {
+            match schema.column_value(self.plan, column, std::mem::take(&mut values[index])) {
+                Ok(value) => values[index] = value,
+                Err(reason) => return self.reject(place, Some(id), reason),
+            }
+        }
+        for (column, index) in self.columns.iter_mut().zip(self.plan.column_values()) {
+            column.push(&values[index]);
+        }
+        for (stamp, index) in self.stamps.iter_mut().zip(self.plan.stamp_values()) {
+            match &values[index] {
+                Value::Bytes(bytes) => stamp.append_value(bytes),
+                _ => stamp.append_null(),
+            }
+        }
+        self.numbers.push(place.number);
+        self.ids.push(id);
+        self.origins.push(place.origin);
+    }
+
+    /// Adds a packet that cannot be read.
+    pub(in crate::source) fn reject(&mut self, place: PacketPlace, object_id: Option<String>, reason: String) {
+        let PacketPlace { number: row, origin } = place;
+        self.rejects.push(Reject { row, object_id, origin, stage: "source".into(), reason });
+    }
+
+    /// The rows and the rejects.
+    pub(in crate::source) fn into_read(self) -> Result<Read> {
+        let mut columns: Vec<ArrayRef> = vec![
+            Arc::new(UInt64Array::from(self.numbers)),
+            Arc::new(StringArray::from(self.ids)),
+            Arc::new(StringArray::from(self.origins)),
+        ];
+        columns.extend(self.columns.into_iter().map(ColumnBuilder::finish).collect::<Result<Vec<_>>>()?);
+        columns.extend(self.stamps.into_iter().map(|mut stamp| Arc::new(stamp.finish()) as ArrayRef));
+        Ok(Read::Batch { rows: RecordBatch::try_new(self.plan.schema.clone(), columns)?, rejects: self.rejects })
+    }
+}
+
+fn damaged(schema: &PacketSchema, reason: &str) -> String {
+    format!("is not a packet of schema `{}`, or is damaged: {reason}", schema.schema.name())
+}
