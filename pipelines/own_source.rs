@@ -18,7 +18,7 @@ impl Source for Nights {
     }
     fn splits(&self) -> Result<Vec<Split>> {
         // The id of a split names the same rows at every start: a run that was killed is resumed inside of it.
-        Ok((0..self.0.len()).map(|night| Split { id: night.to_string(), rows: Some(10) }).collect())
+        Ok((0..self.0.len()).map(|night| Split::new(night.to_string(), 10)).collect())
     }
     fn open(&self, split: &Split, offset: u64) -> Result<Box<dyn Reader>> {
         let night: usize = split.id.parse().map_err(|_| Error::data(format!("no night `{}`", split.id)))?;

@@ -115,6 +115,9 @@ pub mod fuzz;
 pub mod image;
 #[doc(hidden)]
 pub mod io;
+#[cfg(feature = "kafka")]
+#[doc(hidden)]
+pub mod kafka;
 pub mod monitor;
 #[doc(hidden)]
 pub mod morphology;

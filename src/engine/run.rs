@@ -12,7 +12,7 @@ use super::{
     resume::{check_digests, check_format, check_inputs, check_models, check_same, input_digests, pipeline_digest},
     run_dir::{RecoveredState, RunDir},
     run_record,
-    source_progress::check_ids,
+    source_progress::{check_ids, restore_bounds},
     start::start_stages,
     worker_pool::{Next, ReadPlan, WorkerPool},
 };
@@ -58,8 +58,12 @@ pub fn run(mut job: Job, options: &RunOptions, stop: &Stop, progress: &mut dyn F
         check_digests(&job)?;
     }
     let context = start_stages(&mut job, stop)?;
-    let splits: Arc<[Split]> = job.source.stage.splits()?.into();
+    let mut splits = job.source.stage.splits()?;
     check_ids(&splits)?;
+    if let Some(past) = &past {
+        restore_bounds(&mut splits, job.source.stage.is_live(), &past.last.source);
+    }
+    let splits: Arc<[Split]> = splits.into();
     let record = run_record::begin(&job, &digest, context.threads, &tables, before.as_ref());
     let inputs = input_digests(&job)?;
     match &past {

@@ -3,7 +3,7 @@
 use crate::{
     error::{Error, Result},
     io::digest::NamesDigest,
-    run::SourceCheckpoint,
+    run::{SourceCheckpoint, SplitBounds},
     stage::Split,
 };
 
@@ -37,7 +37,8 @@ pub(super) struct SourceProgress {
 impl SourceProgress {
     /// Starts at the beginning.
     pub(super) fn new(splits: &[Split], live: bool) -> Self {
-        Self { live, current: 0, read: vec![ReadSoFar::default(); splits.len()], finished: NamesDigest::default() }
+        let read = splits.iter().map(|split| ReadSoFar { offset: split.start, contents: None }).collect();
+        Self { live, current: 0, read, finished: NamesDigest::default() }
     }
 
     /// Starts at a checkpoint.
@@ -60,8 +61,9 @@ impl SourceProgress {
                 progress.read[split] = ReadSoFar { offset: *offset, contents: contents(id) };
             }
         } else {
+            let start = splits.get(checkpoint.finished_splits).map_or(0, |split| split.start);
             let (offset, contents) =
-                checkpoint.offsets.iter().next().map_or((0, None), |(id, offset)| (*offset, contents(id)));
+                checkpoint.offsets.iter().next().map_or((start, None), |(id, offset)| (*offset, contents(id)));
             progress.advance(splits, SplitOffset { split: checkpoint.finished_splits, offset, contents });
         }
         let complete = if live { checkpoint.finished_splits == 0 } else { progress.checkpoint(splits) == *checkpoint };
@@ -98,19 +100,40 @@ impl SourceProgress {
             finished_digest: self.finished.hex(),
             offsets: open.iter().map(|(id, read)| ((*id).clone(), read.offset)).collect(),
             contents: open.iter().filter_map(contents).collect(),
+            bounds: splits.iter().filter_map(bounds_of).collect(),
         }
     }
 
     /// The splits that are left to read, in order, and the offset in each.
     pub(super) fn remaining(&self) -> Vec<SplitOffset> {
         let first = if self.live { 0 } else { self.current };
-        let read =
-            |split: usize| if self.live || split == self.current { self.read[split] } else { ReadSoFar::default() };
         let start = |split: usize| {
-            let ReadSoFar { offset, contents } = read(split);
+            let ReadSoFar { offset, contents } = self.read[split];
             SplitOffset { split, offset, contents }
         };
         (first..self.read.len()).map(start).collect()
+    }
+}
+
+/// Where a split begins and ends, if that was decided when the run began.
+fn bounds_of(split: &Split) -> Option<(String, SplitBounds)> {
+    let bounds = SplitBounds { start: split.start, end: split.end };
+    (bounds != SplitBounds::default()).then(|| (split.id.clone(), bounds))
+}
+
+/// Gives the splits of a restarted source the bounds that they had when the run began. A live source may have new splits, which begin at
+/// their beginning; what a bounded one has more than then is not part of the run.
+pub(super) fn restore_bounds(splits: &mut Vec<Split>, live: bool, checkpoint: &SourceCheckpoint) {
+    let is_bounded = checkpoint.bounds.values().any(|bounds| bounds.end.is_some());
+    if is_bounded {
+        splits.retain(|split| checkpoint.bounds.contains_key(&split.id));
+    }
+    for split in splits {
+        match checkpoint.bounds.get(&split.id) {
+            Some(bounds) => (split.start, split.end) = (bounds.start, bounds.end),
+            None if live => (split.start, split.end) = (0, None),
+            None => {}
+        }
     }
 }
 
@@ -128,7 +151,7 @@ mod tests {
     use super::*;
 
     fn splits(ids: &[&str]) -> Vec<Split> {
-        ids.iter().map(|id| Split { id: (*id).into(), rows: None }).collect()
+        ids.iter().map(|id| Split::new(*id, None)).collect()
     }
 
     fn at(split: usize, offset: u64) -> SplitOffset {
@@ -164,6 +187,31 @@ mod tests {
         assert_eq!(grown.remaining(), [at(0, 0), at(1, 5), at(2, 3)]);
         let error = SourceProgress::resume(&splits(&["t/0"]), true, &checkpoint).err().expect("a lost partition");
         assert!(error.to_string().contains("the split `t/1`, which the run has read up to offset 5, is missing"));
+    }
+
+    #[test]
+    fn bounds_are_those_of_the_first_start() {
+        let bounded = |ids: &[(&str, u64, u64)]| -> Vec<Split> {
+            ids.iter().map(|(id, start, end)| Split::new(*id, None).within(*start, Some(*end))).collect()
+        };
+        let first = bounded(&[("t/0", 5, 9), ("t/1", 0, 7), ("t/2", 3, 3)]);
+        let mut progress = SourceProgress::new(&first, false);
+        assert_eq!(progress.remaining(), [at(0, 5), at(1, 0), at(2, 3)].map(|at| SplitOffset { contents: None, ..at }));
+        progress.advance(&first, at(1, 2));
+        let checkpoint = progress.checkpoint(&first);
+        // More has arrived, and retention has removed the first messages.
+        let mut later = bounded(&[("t/0", 8, 20), ("t/1", 1, 30), ("t/2", 4, 40), ("t/3", 0, 50)]);
+        restore_bounds(&mut later, false, &checkpoint);
+        assert_eq!(later, first);
+        let resumed = SourceProgress::resume(&later, false, &checkpoint).expect("the same splits");
+        assert_eq!(resumed.remaining(), [at(1, 2), SplitOffset { contents: None, ..at(2, 3) }]);
+        // A live source: a split that is new begins at its beginning, wherever a first start would begin.
+        let live = [Split::new("t/0", None).within(5, None)];
+        let checkpoint = SourceProgress::new(&live, true).checkpoint(&live);
+        let mut later = vec![Split::new("t/0", None).within(9, None), Split::new("t/1", None).within(9, None)];
+        restore_bounds(&mut later, true, &checkpoint);
+        let resumed = SourceProgress::resume(&later, true, &checkpoint).expect("all are there");
+        assert_eq!(resumed.remaining().iter().map(|at| at.offset).collect::<Vec<_>>(), [5, 0]);
     }
 
     #[test]

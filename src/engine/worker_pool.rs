@@ -129,6 +129,7 @@ impl WorkerPool {
             splits: plan.splits,
             start: plan.start,
             live: source.is_live(),
+            offsets_count_rows: source.offsets_count_rows(),
             custom,
             limit: plan.limit.unwrap_or(u64::MAX),
             batch_rows: plan.batch_rows.max(1),

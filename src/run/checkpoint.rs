@@ -20,4 +20,17 @@ pub struct SourceCheckpoint {
     /// What open splits held up to there, by their ids: 32 hexadecimal digits of a digest. Missing in format 1.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub contents: BTreeMap<String, String>,
+    /// Where splits begin and end, by their ids, if that was decided when the run began.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub bounds: BTreeMap<String, SplitBounds>,
+}
+
+/// Where a split begins and ends.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SplitBounds {
+    /// The offset at which the run began to read it.
+    pub start: u64,
+    /// The offset at which it ends for this run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<u64>,
 }

@@ -24,7 +24,7 @@ use schemars::Schema;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 pub use self::{
-    checkpoint::SourceCheckpoint,
+    checkpoint::{SourceCheckpoint, SplitBounds},
     commit::{CommitRecord, StateFile, commit_path, commits, locate, part_files, replay, tables},
     metrics::StageMetric,
     record::{

@@ -12,6 +12,8 @@ mod conformance;
 mod file_split;
 #[cfg(feature = "fits")]
 pub mod fits;
+#[cfg(feature = "kafka")]
+pub mod kafka;
 pub mod parquet;
 pub mod simulated;
 #[cfg(feature = "fits")]
@@ -25,6 +27,8 @@ pub const KINDS: &[Kind<dyn Source>] = &[
     Kind::of::<alerts::Alerts>(),
     #[cfg(feature = "fits")]
     Kind::of::<fits::Fits>(),
+    #[cfg(feature = "kafka")]
+    Kind::of::<kafka::Kafka>(),
     Kind::of::<parquet::Parquet>(),
     Kind::of::<simulated::Simulated>(),
     #[cfg(feature = "fits")]

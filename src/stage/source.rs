@@ -11,6 +11,9 @@
 //! **Live** sources ([`Source::is_live`]) never end by themselves: all splits are open at once and read in turn. The list may
 //! grow between two starts; a new split begins at offset 0. A split that a checkpoint names must not disappear.
 //!
+//! Where a split begins and ends ([`Split::start`], [`Split::end`]) may depend on the moment: the newest message of a topic. It is decided
+//! when a run begins, kept in every commit record, and holds after a restart.
+//!
 //! The engine promises: an offset is committed only together with everything that its rows caused (parts, rejects, monitor
 //! states), so each row counts exactly once, however often the process is killed.
 
@@ -40,7 +43,12 @@ pub trait Source: Send {
         false
     }
 
-    /// Opens a split at an offset: 0, or one that [`Reader::offset`] returned.
+    /// Whether offsets count rows. Those of a topic may have gaps; then they only grow.
+    fn offsets_count_rows(&self) -> bool {
+        !self.is_live()
+    }
+
+    /// Opens a split at an offset: its start, or one that [`Reader::offset`] returned.
     fn open(&self, split: &Split, offset: u64) -> Result<Box<dyn Reader>>;
 
     /// The stateless part of reading that workers may share: a transform of the label `image`.
@@ -74,6 +82,23 @@ pub struct Split {
     pub id: String,
     /// How many rows it has, when that is known without reading them.
     pub rows: Option<u64>,
+    /// The offset at which a run begins to read it.
+    pub start: u64,
+    /// The offset at which it ends, where that is decided when a run begins: "what is there now" of a topic.
+    pub end: Option<u64>,
+}
+
+impl Split {
+    /// A split that is read from its beginning to its end.
+    pub fn new(id: impl Into<String>, rows: impl Into<Option<u64>>) -> Self {
+        Self { id: id.into(), rows: rows.into(), start: 0, end: None }
+    }
+
+    /// The same from an offset on, and up to another.
+    #[must_use]
+    pub fn within(self, start: u64, end: Option<u64>) -> Self {
+        Self { start, end, ..self }
+    }
 }
 
 /// Reads one split.
@@ -92,8 +117,8 @@ pub trait Reader: Send {
         Lookups::default()
     }
 
-    /// The offset after everything that `next` returned: opening the split here yields the rows that follow. In a sequential
-    /// source it counts rows, rejects included; in a live one it only grows.
+    /// The offset after everything that `next` returned: opening the split here yields the rows that follow. It counts rows, rejects
+    /// included, or only grows ([`Source::offsets_count_rows`]).
     fn offset(&self) -> u64;
 }
 

@@ -11,6 +11,7 @@ mod documents;
 mod engine;
 mod fits;
 mod house;
+mod kafka;
 mod lessons;
 mod mistakes;
 mod morphology_labels;

@@ -93,7 +93,7 @@ impl Scenario {
     }
 
     pub(super) fn list(&self) -> Arc<[Split]> {
-        let split = |(index, rows): (usize, &u64)| Split { id: index.to_string(), rows: Some(*rows) };
+        let split = |(index, rows): (usize, &u64)| Split::new(index.to_string(), *rows);
         self.splits.iter().enumerate().map(split).collect()
     }
 

@@ -9,12 +9,13 @@
 //! either end, is not noticed on a resume; container files draw a new mark whenever they are written.
 
 mod columns;
-mod packets;
-mod plan;
+pub(super) mod packets;
+pub(super) mod plan;
 mod reader;
-mod rows;
+pub(super) mod rows;
+pub(super) mod schemas;
 mod stamp;
-mod stamps;
+pub(super) mod stamps;
 mod survey;
 
 use std::{
@@ -32,7 +33,8 @@ pub use self::{
 };
 use self::{
     plan::{FirstPacket, PacketPlan},
-    reader::{AlertsReader, PacketFile, schema_of_message},
+    reader::{AlertsReader, PacketFile},
+    schemas::SchemaOfNumber,
     stamps::DecodeStamps,
 };
 use super::file_split;
@@ -121,7 +123,9 @@ struct AlertsSource {
 /// The files, and how their packets are read.
 struct BoundAlerts {
     files: Vec<PathBuf>,
-    schemas: Option<Arc<SchemaFolder>>,
+    schemas: SchemaOfNumber,
+    /// The files of the folder of schemas.
+    schema_files: Vec<PathBuf>,
     plan: Arc<PacketPlan>,
 }
 
@@ -138,12 +142,13 @@ impl AlertsSource {
 }
 
 /// The first packet of a file: its schema, and its bytes. The error is the reason why there is none.
-fn first_packet(path: &Path, folder: Option<&SchemaFolder>) -> Result<(WriterSchema, Vec<u8>), String> {
+fn first_packet(path: &Path, schemas: &SchemaOfNumber) -> Result<(WriterSchema, Vec<u8>), String> {
     let (file, _) = PacketFile::open(path).map_err(|error| error.report())??;
     match file {
         PacketFile::Message(bytes) => {
             let message = message(&bytes)?;
-            Ok((schema_of_message(folder, message.schema_id)?, message.record.to_vec()))
+            let schema = schemas(message.schema_id).map_err(|error| error.report())??;
+            Ok((schema, message.record.to_vec()))
         }
         PacketFile::Container(container) => first_of_container(container),
     }
@@ -168,13 +173,12 @@ impl Source for AlertsSource {
         let expansion = RULES.expand_named("paths", paths)?;
         expansion.left_out.iter().for_each(|left_out| tracing::warn!("source `alerts`: left out of {left_out}"));
         let files: Vec<PathBuf> = expansion.files.into_iter().map(|file| file.path).collect();
-        let schemas = packets.schemas.as_ref().map(|folder| SchemaFolder::open(Path::new(folder)).map(Arc::new));
-        let schemas = schemas.transpose().map_err(|message| {
-            vec![Diagnostic::at("schemas", Code::MissingFile, message).help("name a folder with `.avsc` files")]
-        })?;
+        let folder = packets.schema_folder()?;
+        let schema_files = folder.iter().flat_map(SchemaFolder::files).cloned().collect();
+        let schemas = schemas::in_folder(folder);
         let mut refused = None;
         for path in files.iter().take(FIRST_FILES) {
-            let found = first_packet(path, schemas.as_deref());
+            let found = first_packet(path, &schemas);
             let (schema, record) = match found {
                 Ok(found) => found,
                 Err(reason) => {
@@ -185,11 +189,11 @@ impl Source for AlertsSource {
                     continue;
                 }
             };
-            let first = FirstPacket { origin: path.display().to_string(), schema: &schema, record: &record };
+            let first = FirstPacket { origin: path.display().to_string(), schema: &schema, record: Some(&record) };
             match PacketPlan::new(packets.clone(), &first) {
                 Ok(plan) => {
                     let schema = plan.schema.clone();
-                    self.bound = Some(BoundAlerts { files, schemas, plan: Arc::new(plan) });
+                    self.bound = Some(BoundAlerts { files, schemas, schema_files, plan: Arc::new(plan) });
                     return Ok(schema);
                 }
                 // A packet whose stamp is damaged may be followed by better ones; one without a field is not.
@@ -203,18 +207,17 @@ impl Source for AlertsSource {
     }
 
     fn input_files(&self) -> Vec<PathBuf> {
-        let schemas = self.bound.as_ref().and_then(|bound| bound.schemas.as_ref());
-        schemas.map(|schemas| schemas.files().cloned().collect()).unwrap_or_default()
+        self.bound.as_ref().map(|bound| bound.schema_files.clone()).unwrap_or_default()
     }
 
     fn splits(&self) -> Result<Vec<Split>> {
         let files = self.bound()?.files.len();
-        let split = |index| Ok(Split { id: self.id_of(index)?, rows: None });
+        let split = |index| Ok(Split::new(self.id_of(index)?, None));
         (0..files.div_ceil(file_split::FILES_PER_SPLIT)).map(split).collect()
     }
 
     fn open(&self, split: &Split, offset: u64) -> Result<Box<dyn Reader>> {
-        let BoundAlerts { files, schemas, plan } = self.bound()?;
+        let BoundAlerts { files, schemas, plan, .. } = self.bound()?;
         let index = file_split::index(split, files.len(), |index| self.id_of(index).unwrap_or_default())?;
         let range = file_split::range(index, files.len());
         Ok(Box::new(AlertsReader::open(plan.clone(), files, range, schemas.clone(), offset)?))

@@ -1,12 +1,13 @@
 //! The settings of what is read from an alert packet, wherever packets come from.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Survey;
 use crate::{
+    avro::SchemaFolder,
     batch,
     error::{Code, Diagnostic},
     source::fits::{Companion, EmptyBand, Fits, Policy},
@@ -97,7 +98,7 @@ pub enum Centre {
 
 /// The fields of a packet, defaults of the survey included.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct PacketFields {
+pub(in crate::source) struct PacketFields {
     pub(super) object_id: String,
     pub(super) ra: Option<String>,
     pub(super) dec: Option<String>,
@@ -105,7 +106,7 @@ pub(super) struct PacketFields {
     /// Names and fields.
     pub(super) stamps: Vec<(String, String)>,
     /// Names, and the stamps of each, by number.
-    pub(super) images: Vec<(String, Vec<usize>)>,
+    pub(in crate::source) images: Vec<(String, Vec<usize>)>,
     pub(super) centre: Centre,
 }
 
@@ -130,7 +131,7 @@ impl Packets {
     ///
     /// # Errors
     /// All mistakes that the settings show by themselves.
-    pub(super) fn fields(&self) -> Result<PacketFields, Vec<Diagnostic>> {
+    pub(in crate::source) fn fields(&self) -> Result<PacketFields, Vec<Diagnostic>> {
         let mut diagnostics = Vec::new();
         let mut refuse = |key: &str, code, message: String, help: &str| {
             diagnostics.push(Diagnostic::at(key, code, message).help(help));
@@ -230,6 +231,17 @@ impl Packets {
             max_gunzipped_mib: 256,
             ..Fits::new([""; 0])
         }
+    }
+
+    /// The folder of schemas, if one is named.
+    ///
+    /// # Errors
+    /// A folder that cannot be read, or has no schemas.
+    pub(in crate::source) fn schema_folder(&self) -> Result<Option<SchemaFolder>, Vec<Diagnostic>> {
+        let folder = self.schemas.as_ref().map(|folder| SchemaFolder::open(Path::new(folder))).transpose();
+        folder.map_err(|message| {
+            vec![Diagnostic::at("schemas", Code::MissingFile, message).help("name a folder with `.avsc` files")]
+        })
     }
 
     pub(super) fn wants(&self, companion: Companion) -> bool {

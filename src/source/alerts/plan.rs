@@ -11,9 +11,9 @@ use super::{
 };
 use crate::{
     avro::{FieldPaths, FieldType, Value, WriterSchema},
-    batch::{self, DEC, ImageLayout, LABEL, RA},
+    batch::{self, DEC, ImageLayout, LABEL, RA, Unit},
     error::{Code, Diagnostic, Error, Result},
-    source::fits::Companion,
+    source::fits::{Companion, description::column_unit},
 };
 
 /// A column from a field.
@@ -44,15 +44,15 @@ pub(in crate::source) struct PacketPlan {
     pub(super) images: Vec<StampImage>,
     /// The identity, the columns, the stamps: the order of all fields.
     paths: FieldPaths,
-    pub(super) schema: SchemaRef,
+    pub(in crate::source) schema: SchemaRef,
 }
 
 /// The first packet that could be read, from which types and layouts follow.
-pub(super) struct FirstPacket<'a> {
-    pub(super) origin: String,
-    pub(super) schema: &'a WriterSchema,
-    /// The bytes of the record.
-    pub(super) record: &'a [u8],
+pub(in crate::source) struct FirstPacket<'a> {
+    pub(in crate::source) origin: String,
+    pub(in crate::source) schema: &'a WriterSchema,
+    /// The bytes of the record; none of a topic without messages, whose layouts follow from the settings alone.
+    pub(in crate::source) record: Option<&'a [u8]>,
 }
 
 /// The name of the hidden column of a stamp.
@@ -65,7 +65,7 @@ impl PacketPlan {
     ///
     /// # Errors
     /// Fields that the packet does not have, or that cannot be columns; stamps that are not images.
-    pub(super) fn new(settings: Packets, first: &FirstPacket<'_>) -> Result<Self, Vec<Diagnostic>> {
+    pub(in crate::source) fn new(settings: Packets, first: &FirstPacket<'_>) -> Result<Self, Vec<Diagnostic>> {
         let fields = settings.fields()?;
         let columns = packet_columns(&settings, &fields, first)?;
         let all = [fields.object_id.as_str()].into_iter();
@@ -110,7 +110,8 @@ impl PacketPlan {
             let message = format!("`{}` {reason}", first.origin);
             vec![Diagnostic::at("stamps", Code::WrongColumn, message)]
         };
-        let (values, _) = self.paths.read(first.schema, first.record).map_err(refuse)?;
+        let Some(record) = first.record else { return self.declared_images() };
+        let (values, _) = self.paths.read(first.schema, record).map_err(refuse)?;
         let mut stamps = Vec::new();
         for ((name, field), value) in self.fields.stamps.iter().zip(&values[self.stamp_values()]) {
             let source = StampSource { name, field, fits: &self.settings.as_fits() };
@@ -119,25 +120,58 @@ impl PacketPlan {
                 _ => None,
             });
         }
-        let mut images = Vec::new();
-        for (name, numbers) in &self.fields.images {
+        let image = |(name, numbers): &(String, Vec<usize>)| {
             let known = numbers.iter().find_map(|number| stamps[*number].as_ref());
             let known = known.ok_or_else(|| refuse(format!("has no stamp for the image `{name}`")))?;
-            let bands: Vec<String> = numbers.iter().map(|number| self.fields.stamps[*number].0.clone()).collect();
-            let [height, width] = self.settings.size.map_or(known.shape(), |size| [size, size]);
-            let scale = known.pixel_scale_arcsec();
-            let layout = ImageLayout::new(bands.clone(), height, width, known.unit()).with_pixel_scale(scale);
-            let psf = self.settings.psf_size.filter(|_| self.settings.wants(Companion::Psf));
-            let psf = psf.map(|size| ImageLayout::new(bands, size, size, batch::Unit::Unknown).with_pixel_scale(scale));
-            images.push(StampImage {
-                name: name.clone(),
-                stamps: numbers.clone(),
-                layout,
+            let size = self.settings.size.map_or(known.shape(), |size| [size, size]);
+            let meaning = PixelMeaning {
+                unit: known.unit(),
                 raw_unit: known.raw_unit().map(str::to_owned),
-                psf,
-            });
+                pixel_scale_arcsec: self.nominal_scale_arcsec().or(known.pixel_scale_arcsec()),
+            };
+            Ok(self.image(name, numbers, size, meaning))
+        };
+        self.fields.images.iter().map(image).collect()
+    }
+
+    /// The side of a pixel that the settings or the survey give. Those of stamps may differ from it by a percent.
+    fn nominal_scale_arcsec(&self) -> Option<f64> {
+        let of_survey = || self.settings.survey.and_then(|survey| survey.fields().pixel_scale_arcsec);
+        self.settings.pixel_scale_arcsec.or_else(of_survey)
+    }
+
+    /// The layouts that the settings and the survey give without a packet.
+    fn declared_images(&self) -> Result<Vec<StampImage>, Vec<Diagnostic>> {
+        if self.fields.images.is_empty() {
+            return Ok(Vec::new());
         }
-        Ok(images)
+        let missing = |key: &str, what: &str| {
+            let message = format!("there is no packet yet that would show {what} of the images");
+            vec![Diagnostic::at("", Code::MissingKey, message).help(format!("set `{key}`"))]
+        };
+        let size = self.settings.size.ok_or_else(|| missing("size", "the size"))?;
+        let of_survey = self.settings.survey.map(|survey| survey.fields().unit);
+        let unit = self.settings.unit.as_deref().or(of_survey).ok_or_else(|| missing("unit", "the unit"))?;
+        let (unit, raw_unit) = column_unit(unit);
+        let images = self.fields.images.iter().map(|(name, numbers)| {
+            let pixel_scale_arcsec = self.nominal_scale_arcsec();
+            self.image(
+                name,
+                numbers,
+                [size, size],
+                PixelMeaning { unit, raw_unit: raw_unit.clone(), pixel_scale_arcsec },
+            )
+        });
+        Ok(images.collect())
+    }
+
+    fn image(&self, name: &str, numbers: &[usize], [height, width]: [usize; 2], meaning: PixelMeaning) -> StampImage {
+        let PixelMeaning { unit, raw_unit, pixel_scale_arcsec: scale } = meaning;
+        let bands: Vec<String> = numbers.iter().map(|number| self.fields.stamps[*number].0.clone()).collect();
+        let psf = self.settings.psf_size.filter(|_| self.settings.wants(Companion::Psf));
+        let psf = psf.map(|size| ImageLayout::new(bands.clone(), size, size, Unit::Unknown).with_pixel_scale(scale));
+        let layout = ImageLayout::new(bands, height, width, unit).with_pixel_scale(scale);
+        StampImage { name: name.to_owned(), stamps: numbers.to_vec(), layout, raw_unit, psf }
     }
 
     /// The columns of the rows, empty.
@@ -145,6 +179,14 @@ impl PacketPlan {
         let builders = self.columns.iter().map(|column| ColumnBuilder::new(&column.kind));
         builders.collect::<Result<_, _>>().map_err(Error::bug)
     }
+}
+
+/// What the pixels of an image mean.
+struct PixelMeaning {
+    unit: Unit,
+    /// As the stamps write it, where it is not known.
+    raw_unit: Option<String>,
+    pixel_scale_arcsec: Option<f64>,
 }
 
 /// The columns with a field: of the first packet, and those of the survey that this packet may lack.

@@ -1,7 +1,6 @@
 //! Reads the packets of a split, file by file.
 
 use std::{
-    collections::HashMap,
     fs::File,
     io::{self, BufReader, Read as _, Seek, SeekFrom},
     ops::Range,
@@ -14,9 +13,10 @@ use std::{
 use super::{
     plan::{PacketPlan, PacketSchema},
     rows::{PacketPlace, PacketRows},
+    schemas::{SchemaOfNumber, Schemas},
 };
 use crate::{
-    avro::{Container, ContainerError, RecordBlock, SchemaFolder, WriterSchema, message},
+    avro::{Container, ContainerError, RecordBlock, message},
     error::{Error, Result},
     fits,
     io::digest,
@@ -103,46 +103,6 @@ fn cannot_read(path: &Path, error: &io::Error) -> Error {
     Error::environment(format!("cannot read `{}`: {error}; resume when it can be read", path.display()))
 }
 
-/// The schemas that packets of a source have: of container files by their JSON, of messages by their number.
-pub(super) struct Schemas {
-    folder: Option<Arc<SchemaFolder>>,
-    by_json: HashMap<String, Arc<PacketSchema>>,
-    by_id: HashMap<u32, Result<Arc<PacketSchema>, String>>,
-}
-
-impl Schemas {
-    /// None yet, and the folder with those of messages.
-    pub(super) fn new(folder: Option<Arc<SchemaFolder>>) -> Self {
-        Self { folder, by_json: HashMap::new(), by_id: HashMap::new() }
-    }
-
-    fn of_json(&mut self, plan: &PacketPlan, json: &str, origin: &str) -> Result<Arc<PacketSchema>, String> {
-        if let Some(known) = self.by_json.get(json) {
-            return Ok(known.clone());
-        }
-        let schema = Arc::new(PacketSchema::new(plan, WriterSchema::parse(json)?, origin));
-        self.by_json.insert(json.to_owned(), schema.clone());
-        Ok(schema)
-    }
-
-    fn of_id(&mut self, plan: &PacketPlan, id: u32, origin: &str) -> Result<Arc<PacketSchema>, String> {
-        let folder = &self.folder;
-        let load = || {
-            let schema = schema_of_message(folder.as_deref(), id)?;
-            Ok(Arc::new(PacketSchema::new(plan, schema, origin)))
-        };
-        self.by_id.entry(id).or_insert_with(load).clone()
-    }
-}
-
-/// The schema of a message that carries a number.
-pub(super) fn schema_of_message(folder: Option<&SchemaFolder>, id: u32) -> Result<WriterSchema, String> {
-    let folder = folder.ok_or_else(|| {
-        format!("is a message that stands alone, of the schema {id}: `schemas` names the folder with its schema")
-    })?;
-    folder.schema(id)
-}
-
 /// A reader of the files of a split.
 pub(super) struct AlertsReader {
     plan: Arc<PacketPlan>,
@@ -193,11 +153,11 @@ impl AlertsReader {
         plan: Arc<PacketPlan>,
         files: &[PathBuf],
         range: Range<usize>,
-        folder: Option<Arc<SchemaFolder>>,
+        of_number: SchemaOfNumber,
         offset: u64,
     ) -> Result<Self> {
         let files = files.get(range).unwrap_or_default().to_vec().into_iter();
-        let schemas = Schemas::new(folder);
+        let schemas = Schemas::new(of_number);
         let mut reader = Self { plan, files, current: None, schemas, passed: 0, start: offset, contents: 0 };
         let plan = reader.plan.clone();
         let mut rows = PacketRows::new(&plan)?;
@@ -260,8 +220,13 @@ impl AlertsReader {
             FileRest::Message(bytes) => {
                 if !is_skipped {
                     let place = PacketPlace { number, origin: name.clone() };
-                    let read = message(&bytes)
-                        .and_then(|message| Ok((self.schemas.of_id(&plan, message.schema_id, &name)?, message.record)));
+                    let read = match message(&bytes) {
+                        Ok(message) => {
+                            let schema = self.schemas.of_number(&plan, message.schema_id, &name)?;
+                            schema.map(|schema| (schema, message.record))
+                        }
+                        Err(reason) => Err(reason),
+                    };
                     match read {
                         Ok((schema, record)) => rows.push_message(&schema, record, place),
                         Err(reason) => rows.reject(place, None, reason),

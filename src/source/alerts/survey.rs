@@ -31,6 +31,10 @@ pub(super) struct SurveyFields {
     /// Names and fields of the stamps.
     pub(super) stamps: [(&'static str, &'static str); 3],
     pub(super) centre: Centre,
+    /// The unit of the stamps, as they write it.
+    pub(super) unit: &'static str,
+    /// The nominal side of a pixel, arcsec, where stamps have world coordinates.
+    pub(super) pixel_scale_arcsec: Option<f64>,
     pub(super) columns: Vec<SurveyColumn>,
 }
 
@@ -48,6 +52,8 @@ impl Survey {
                     ("template", "cutoutTemplate"),
                 ],
                 centre: Centre::Source,
+                unit: "nJy",
+                pixel_scale_arcsec: Some(0.2),
                 columns: [
                     ("dia_object_id", "diaSource.diaObjectId", FieldType::Int64),
                     ("visit", "diaSource.visit", FieldType::Int64),
@@ -72,6 +78,8 @@ impl Survey {
                     ("template", "cutoutTemplate.stampData"),
                 ],
                 centre: Centre::Middle,
+                unit: "DN",
+                pixel_scale_arcsec: None,
                 columns: [
                     ("ztf_object_id", "objectId", FieldType::Text),
                     ("jd", "candidate.jd", FieldType::Float64),

@@ -380,6 +380,15 @@ impl<'a> Context<'a> {
     }
 }
 
+/// The unit of a column of images in a unit without a zero point, and how it is written where it is not known.
+pub(in crate::source) fn column_unit(text: &str) -> (Unit, Option<String>) {
+    match PixelUnit::parse(text).filter(|unit| unit.power == 1).map(|unit| unit.measure) {
+        Some(Measure::Flux { .. }) => (Unit::NanoJansky, None),
+        Some(Measure::Electrons { .. }) => (Unit::Electron, None),
+        _ => (Unit::Unknown, Some(text.to_owned())),
+    }
+}
+
 /// A unit of pixels, for messages.
 pub(in crate::source) fn unit_in_words(unit: Unit, raw_unit: Option<&str>) -> String {
     match (unit, raw_unit) {

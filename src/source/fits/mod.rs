@@ -122,7 +122,7 @@ impl Source for FitsSource {
         let inputs = &self.plan()?.inputs;
         let split = |index| {
             let inputs_of_split = range_of(index, inputs);
-            Split { id: split_id(index, inputs), rows: one_row_each.then_some(inputs_of_split.len() as u64) }
+            Split::new(split_id(index, inputs), one_row_each.then_some(inputs_of_split.len() as u64))
         };
         Ok((0..inputs.len().div_ceil(file_split::FILES_PER_SPLIT)).map(split).collect())
     }

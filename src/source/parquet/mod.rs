@@ -175,7 +175,7 @@ impl Source for ParquetSource {
         let split = |path: &PathBuf| {
             let (_, footer) = parquet::open(path)?;
             let rows = footer.metadata().file_metadata().num_rows();
-            Ok(Split { id: path.display().to_string(), rows: Some(u64::try_from(rows).unwrap_or(0)) })
+            Ok(Split::new(path.display().to_string(), u64::try_from(rows).unwrap_or(0)))
         };
         self.bound()?.files.iter().map(split).collect()
     }

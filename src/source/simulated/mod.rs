@@ -268,7 +268,7 @@ impl Source for SimulatedSource {
         let split = |i: u64| {
             let first = i * SPLIT_ROWS;
             let rows = SPLIT_ROWS.min(count - first);
-            Split { id: format!("{}+{rows}", start + first), rows: Some(rows) }
+            Split::new(format!("{}+{rows}", start + first), rows)
         };
         Ok((0..count.div_ceil(SPLIT_ROWS)).map(split).collect())
     }

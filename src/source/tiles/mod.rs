@@ -75,7 +75,7 @@ impl Source for TilesSource {
         Ok(pieces
             .map(|(number, start)| {
                 let rows = start..(start + SPLIT_ROWS).min(positions.len());
-                Split { id: positions.piece_id(number, rows.clone()), rows: Some(rows.len() as u64) }
+                Split::new(positions.piece_id(number, rows.clone()), rows.len() as u64)
             })
             .collect())
     }

@@ -4,7 +4,9 @@
     venv/bin/pip install -r requirements.txt
     venv/bin/python make.py
 
-`packets/` has small container files of our own, one for each codec, and one with a later version of the schema. `expected.json` has
+`packets/` has small container files of our own, one for each codec, and one with a later version of the schema. `messages.bin` has 240
+packets as a broker sends them, each behind its length (4 bytes, little-endian): every tenth is of version 2, and `schemas/` has both
+schemas by their number. `expected.json` has
 digests of every field and every stamp of the public packets in `../shared/data` (seen from the root of the project), which are not part of it.
 """
 
@@ -213,6 +215,17 @@ def main():
             fastavro.writer(out, own_schema(1), records, codec=codec, sync_marker=sync, sync_interval=1500)
     with open(packets / "version_2.avro", "wb") as out:
         fastavro.writer(out, own_schema(2), [own_packet(number) for number in range(12, 16)], sync_marker=sync)
+    schemas = HERE / "schemas"
+    schemas.mkdir(exist_ok=True)
+    for version in (1, 2):
+        (schemas / f"{version}.avsc").write_text(json.dumps(own_schema(version), indent=1) + "\n")
+    with open(HERE / "messages.bin", "wb") as out:
+        for number in range(240):
+            version = 2 if number % 10 == 9 else 1
+            record = io.BytesIO()
+            fastavro.schemaless_writer(record, fastavro.parse_schema(own_schema(version)), own_packet(number))
+            message = b"\0" + version.to_bytes(4, "big") + record.getvalue()
+            out.write(len(message).to_bytes(4, "little") + message)
     expected = {
         "versions": {"fastavro": fastavro.__version__, "astropy": astropy.__version__, "numpy": np.__version__},
         "lsst": public("lsst", "1*.avro"),

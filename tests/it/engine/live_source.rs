@@ -47,7 +47,7 @@ impl Source for Topic {
     }
 
     fn splits(&self) -> Result<Vec<Split>> {
-        Ok(self.partitions.iter().map(|id| Split { id: (*id).into(), rows: None }).collect())
+        Ok(self.partitions.iter().map(|id| Split::new(*id, None)).collect())
     }
 
     fn is_live(&self) -> bool {

@@ -160,7 +160,7 @@ impl Source for Numbers {
     }
 
     fn splits(&self) -> Result<Vec<Split>> {
-        let split = |(index, rows): (usize, &u64)| Split { id: format!("split {index}"), rows: Some(*rows) };
+        let split = |(index, rows): (usize, &u64)| Split::new(format!("split {index}"), *rows);
         Ok(self.0.splits.iter().enumerate().map(split).collect())
     }
 

@@ -1,0 +1,107 @@
+//! The settings of `kafka`.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{From, KafkaSource, Until};
+use crate::{
+    error::{Code, Diagnostic},
+    kafka::{Connection, Registry},
+    source::alerts::Packets,
+    stage::{Settings, Source},
+};
+
+/// Alert packets from topics of Kafka, each exactly once: what was read is committed together with its rows, never to the broker. A message
+/// that is not a packet is a reject; one that the broker has removed before it was read ends the run.
+///
+/// Without `until` a run ends when it is stopped. Then `--resume` continues it. The rows of two live runs are the same, their order is
+/// not: batches follow each other as messages arrive. With `until` the order is that of (topic, partition, offset).
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Kafka {
+    /// The brokers.
+    #[serde(flatten)]
+    pub connection: Connection,
+    /// Topics, by name or by pattern (`lsst-alerts-v*`). Topics and partitions that appear later are read from the next start on, from
+    /// their beginning.
+    pub topics: Vec<String>,
+    /// Where reading begins, when a run begins. Where a resumed run continues is in its commit records.
+    #[serde(default)]
+    pub from: From,
+    /// Where reading ends, decided when a run begins.
+    #[serde(default)]
+    pub until: Option<Until>,
+    /// The schema registry, if schemas are not in a folder (`schemas`).
+    #[serde(default)]
+    pub registry: Option<Registry>,
+    /// The number of the schema of packets, where topics may have no messages yet when a run begins. By default the first message shows
+    /// the fields; with it `size` has to be set too.
+    #[serde(default)]
+    pub schema_id: Option<u32>,
+    /// What is read from a packet.
+    #[serde(flatten)]
+    pub packets: Packets,
+}
+
+impl Settings<dyn Source> for Kafka {
+    const NAME: &'static str = "kafka";
+
+    fn examples() -> &'static [&'static str] {
+        &[
+            r#"servers: localhost:9092
+topics: ["lsst-alerts-v*"]
+from: latest
+registry: { url: "https://registry.example.org", username_env: REGISTRY_USER, password_env: REGISTRY_PASSWORD }
+security: { protocol: sasl_ssl, mechanism: SCRAM-SHA-512, username_env: KAFKA_USER, password_env: KAFKA_PASSWORD }
+survey: lsst
+size: 51
+nan: fill
+images: { stamps: [difference, science, template] }
+"#,
+            r#"servers: localhost:9092
+topics: [alerts]
+until: now
+schemas: schemas
+survey: ztf
+nan: fill
+"#,
+        ]
+    }
+
+    fn build(self, _label: &str) -> Result<Box<dyn Source>, Vec<Diagnostic>> {
+        let mut diagnostics = self.connection.mistakes();
+        diagnostics.extend(self.packets.fields().err().unwrap_or_default());
+        diagnostics.extend(self.registry.iter().flat_map(Registry::mistakes));
+        let mut refuse = |key: &str, code, message: String, help: &str| {
+            diagnostics.push(Diagnostic::at(key, code, message).help(help));
+        };
+        if self.topics.is_empty() {
+            refuse("topics", Code::MissingKey, "`topics` names no topic".into(), "`topics: [lsst-alerts-v11.1]`");
+        }
+        for (index, topic) in self.topics.iter().enumerate() {
+            if let Err(error) = glob::Pattern::new(topic) {
+                let message = format!("`{}` is not a pattern: {}", topic.escape_debug(), error.msg);
+                refuse(&format!("topics.{index}"), Code::OutOfRange, message, "`*` stands for any letters");
+            }
+        }
+        match (&self.registry, &self.packets.schemas) {
+            (None, None) => {
+                let message = "the schemas of messages are not known".to_owned();
+                refuse("", Code::MissingKey, message, "set `registry`, or `schemas` to a folder with them");
+            }
+            (Some(_), Some(_)) => {
+                let message = "schemas come from `registry` or from the folder `schemas`, not from both".to_owned();
+                refuse("schemas", Code::Conflict, message, "leave one out");
+            }
+            _ => {}
+        }
+        if self.packets.size.is_none()
+            && (self.schema_id.is_some() || self.packets.fields().is_ok_and(|fields| !fields.images.is_empty()))
+        {
+            let message = "`size` is not set: stamps of a topic have many sizes".to_owned();
+            refuse("size", Code::MissingKey, message, "`size: 51`, or `stamps: {}` for no images");
+        }
+        diagnostics.extend(self.from.mistakes("from"));
+        diagnostics.extend(self.until.iter().flat_map(|until| until.mistakes("until")));
+        if diagnostics.is_empty() { Ok(Box::new(KafkaSource::new(self))) } else { Err(diagnostics) }
+    }
+}

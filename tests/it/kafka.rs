@@ -1,0 +1,446 @@
+//! The source `kafka` at the mock cluster of librdkafka, which speaks the protocol to other processes too.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Write},
+    net::TcpListener,
+    path::Path,
+    process::{Command, Stdio},
+    sync::Once,
+    thread::{self, sleep},
+    time::{Duration, Instant},
+};
+
+use arrow::{
+    array::{AsArray, RecordBatch},
+    compute::concat_batches,
+};
+use lucarne::{
+    engine::{Existing, Stop, Summary},
+    error::{Error, Result},
+    pipeline::Pipeline,
+    query::Run,
+};
+use rdkafka::{
+    ClientConfig,
+    mocking::MockCluster,
+    producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer},
+};
+use tempfile::{TempDir, tempdir};
+
+const TOPIC: &str = "alerts";
+const PARTITIONS: i32 = 3;
+
+/// A cluster of one broker with one topic.
+struct Cluster {
+    mock: MockCluster<'static, DefaultProducerContext>,
+    producer: BaseProducer,
+}
+
+impl Cluster {
+    fn new() -> Self {
+        let mock = MockCluster::new(1).unwrap();
+        mock.create_topic(TOPIC, PARTITIONS, 1).unwrap();
+        let producer = ClientConfig::new().set("bootstrap.servers", mock.bootstrap_servers()).create().unwrap();
+        Self { mock, producer }
+    }
+
+    /// Sends messages to the partitions in turn.
+    fn send(&self, messages: &[Vec<u8>]) {
+        for (number, message) in messages.iter().enumerate() {
+            self.send_to(number as i32 % PARTITIONS, Some(message));
+        }
+        self.producer.flush(Duration::from_secs(20)).unwrap();
+    }
+
+    fn send_to(&self, partition: i32, message: Option<&[u8]>) {
+        let mut record = BaseRecord::<[u8], [u8]>::to(TOPIC).partition(partition);
+        record.payload = message;
+        while let Err((error, again)) = self.producer.send(record) {
+            assert!(error.to_string().contains("Queue full"), "{error}");
+            self.producer.poll(Duration::from_millis(50));
+            record = again;
+        }
+        self.producer.poll(Duration::ZERO);
+    }
+
+    /// A document that reads the topic.
+    fn document(&self, more: &str) -> String {
+        let servers = self.mock.bootstrap_servers();
+        format!(
+            "source:
+  kafka:
+    servers: \"{servers}\"
+    topics: [{TOPIC}]
+    schemas: tests/golden/alerts/schemas
+    object_id: source.id
+    columns: {{ detector: source.detector, snr: source.snr }}
+    stamps: {{ science: stamp }}
+    size: 5
+{more}
+engine: {{ threads: 2, batch_rows: 7, commit_rows: 20 }}
+sink: {{ objects: {{ parquet: {{ images: [science] }} }} }}
+"
+        )
+    }
+}
+
+/// The messages of `tests/golden/alerts/make.py`: 240, with as many identities.
+fn messages() -> Vec<Vec<u8>> {
+    let bytes = fs::read("tests/golden/alerts/messages.bin").unwrap();
+    let (mut rest, mut messages) = (bytes.as_slice(), Vec::new());
+    while let Some((length, after)) = rest.split_first_chunk::<4>() {
+        let (message, after) = after.split_at(u32::from_le_bytes(*length) as usize);
+        messages.push(message.to_vec());
+        rest = after;
+    }
+    assert_eq!(messages.len(), 240);
+    messages
+}
+
+fn run(document: String, run_dir: &Path) -> Result<Summary> {
+    Pipeline::from_yaml(document).existing(Existing::Resume).run(run_dir)
+}
+
+fn rows(run_dir: &Path, sql: &str) -> RecordBatch {
+    let run = Run::open(run_dir).unwrap();
+    let batches: Vec<RecordBatch> = run.query(sql).unwrap().map(|batch| batch.unwrap()).collect();
+    concat_batches(&batches[0].schema(), &batches).unwrap()
+}
+
+fn number(run_dir: &Path, sql: &str) -> i64 {
+    rows(run_dir, sql).column(0).as_primitive::<arrow::datatypes::Int64Type>().value(0)
+}
+
+const ALL: &str = "select object_id, origin, detector, snr, science from objects";
+
+/// Every message once: `count(*)` and `count(distinct origin)` are the number of messages.
+fn assert_each_once(run_dir: &Path, expected: i64) {
+    assert_eq!(number(run_dir, "select count(*) from objects"), expected);
+    assert_eq!(number(run_dir, "select count(distinct origin) from objects"), expected);
+}
+
+fn folder() -> TempDir {
+    tempdir().unwrap()
+}
+
+#[test]
+fn a_bounded_replay_is_the_same_for_any_thread_count_and_leaves_out_what_arrives_later() {
+    let cluster = Cluster::new();
+    cluster.send(&messages());
+    let folder = folder();
+    let mut first: Option<RecordBatch> = None;
+    for threads in [1, 2, 4] {
+        let run_dir = folder.path().join(threads.to_string());
+        let document = cluster.document("    until: now\n").replace("threads: 2", &format!("threads: {threads}"));
+        let summary = run(document, &run_dir).unwrap();
+        assert_eq!(summary.counts.source, 240);
+        assert_each_once(&run_dir, 240);
+        let found = rows(&run_dir, ALL);
+        match &first {
+            None => first = Some(found),
+            Some(first) => assert_eq!(&found, first, "{threads} threads"),
+        }
+    }
+    let first = first.unwrap();
+    let origins: Vec<&str> = first["origin"].as_string::<i32>().iter().flatten().collect();
+    let expected: Vec<String> =
+        (0..3).flat_map(|partition| (0..80).map(move |offset| format!("alerts/{partition}/{offset}"))).collect();
+    assert_eq!(origins, expected, "in the order of (partition, offset)");
+}
+
+#[test]
+fn messages_that_are_not_packets_are_rejects_and_others_are_untouched() {
+    let cluster = Cluster::new();
+    let all = messages();
+    cluster.send_to(0, Some(&all[0]));
+    cluster.send_to(0, Some(&all[1][..40]));
+    cluster.send_to(0, None);
+    cluster.send_to(0, Some(&[&[0, 0, 0, 0, 9], &all[2][5..]].concat()));
+    cluster.send_to(0, Some(b"{\"json\": true}"));
+    cluster.send_to(0, Some(&[&all[3][..], b"rest"].concat()));
+    // Of version 2, but named version 1.
+    cluster.send_to(0, Some(&[&[0, 0, 0, 0, 1], &all[9][5..]].concat()));
+    cluster.send_to(0, Some(&all[4]));
+    cluster.producer.flush(Duration::from_secs(20)).unwrap();
+    let folder = folder();
+    let summary = run(cluster.document("    until: now\n"), folder.path()).unwrap();
+    assert_eq!((summary.counts.source, summary.counts.written, summary.counts.rejected), (8, 2, 6));
+    let rejects = rows(folder.path(), "select origin, reason from rejects order by origin");
+    let reasons: Vec<&str> = rejects["reason"].as_string::<i32>().iter().flatten().collect();
+    let origins: Vec<&str> = rejects["origin"].as_string::<i32>().iter().flatten().collect();
+    assert_eq!(origins, [1, 2, 3, 4, 5, 6].map(|offset| format!("alerts/0/{offset}")));
+    for (reason, expected) in reasons.iter().zip([
+        "is not a packet of schema `own.v1_0.packet`, or is damaged",
+        "is empty: a message without a value (a tombstone)",
+        "has the schema 9",
+        "begins with the byte 123",
+        "has 4 bytes after its record",
+        "",
+    ]) {
+        assert!(reason.starts_with(expected), "{reason}");
+    }
+    let kept = rows(folder.path(), ALL);
+    let kept: Vec<&str> = kept["origin"].as_string::<i32>().iter().flatten().collect();
+    assert_eq!(kept, ["alerts/0/0", "alerts/0/7"]);
+}
+
+/// `kill -9` at 25 moments, from the start of the process to its end.
+#[test]
+fn every_message_counts_once_however_often_the_process_is_killed() {
+    let cluster = Cluster::new();
+    cluster.send(&messages());
+    let folder = folder();
+    let undisturbed = folder.path().join("undisturbed");
+    // Small answers, and a slow network: the stream lasts for seconds.
+    let slow = "    until: now\n    options: { fetch.message.max.bytes: 4000, max.partition.fetch.bytes: 4000, fetch.wait.max.ms: 20 }\n";
+    let document = cluster.document(slow);
+    run(document.clone(), &undisturbed).unwrap();
+    cluster.mock.broker_round_trip_time(1, Duration::from_millis(25)).unwrap();
+    let path = folder.path().join("alerts.yaml");
+    fs::write(&path, document).unwrap();
+    let killed = folder.path().join("killed");
+    let lucarne = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lucarne"));
+        command.args(["run", path.to_str().unwrap(), "--resume", "-o", killed.to_str().unwrap()]);
+        command.stdout(Stdio::null()).stderr(Stdio::piped());
+        command
+    };
+    let (mut kills, mut more_came) = (0, false);
+    for moment in 0..25_u64 {
+        let mut child = lucarne().spawn().unwrap();
+        sleep(Duration::from_millis(200 + 67 * moment % 1400));
+        if child.try_wait().unwrap().is_none() {
+            kills += 1;
+            child.kill().unwrap();
+        }
+        child.wait().unwrap();
+        // What arrives after a run has begun, which is its first commit, is not part of it.
+        let has_begun = fs::read_dir(killed.join("_commits")).is_ok_and(|mut commits| commits.next().is_some());
+        if has_begun && !more_came {
+            cluster.send(&messages()[..30]);
+            more_came = true;
+        }
+    }
+    assert!(more_came);
+    let end = lucarne().output().unwrap();
+    assert!(end.status.success(), "{}", String::from_utf8_lossy(&end.stderr));
+    assert!(kills >= 5, "{kills} kills");
+    assert_each_once(&killed, 240);
+    assert_eq!(rows(&killed, ALL), rows(&undisturbed, ALL));
+}
+
+#[test]
+fn a_broker_that_is_down_for_four_seconds_loses_and_repeats_nothing() {
+    let cluster = Cluster::new();
+    cluster.send(&messages());
+    cluster.mock.broker_round_trip_time(1, Duration::from_millis(25)).unwrap();
+    let small = "    until: now\n    options: { fetch.message.max.bytes: 4000, max.partition.fetch.bytes: 4000 }\n";
+    let document = cluster.document(small);
+    let folder = folder();
+    let run_dir = folder.path().to_owned();
+    let reading = thread::spawn(move || run(document, &run_dir));
+    sleep(Duration::from_millis(900));
+    cluster.mock.broker_down(1).unwrap();
+    sleep(Duration::from_secs(4));
+    assert!(!reading.is_finished(), "the broker was down in the middle of the run");
+    cluster.mock.broker_up(1).unwrap();
+    let summary = reading.join().unwrap().unwrap();
+    assert_eq!(summary.counts.source, 240);
+    assert_each_once(folder.path(), 240);
+}
+
+#[test]
+fn brokers_that_stay_away_end_the_run_which_can_be_resumed() {
+    let cluster = Cluster::new();
+    cluster.send(&messages());
+    cluster.mock.broker_round_trip_time(1, Duration::from_millis(25)).unwrap();
+    let small = "    until: now\n    timeout_seconds: 1\n    options: { fetch.message.max.bytes: 4000, max.partition.fetch.bytes: 4000 }\n";
+    let document = cluster.document(small);
+    let folder = folder();
+    let (run_dir, again) = (folder.path().to_owned(), document.clone());
+    let reading = thread::spawn(move || run(document, &run_dir));
+    sleep(Duration::from_millis(900));
+    cluster.mock.broker_down(1).unwrap();
+    let error = reading.join().unwrap().expect_err("no broker");
+    assert!(matches!(error, Error::Environment { .. }), "{error:?}");
+    assert!(error.report().contains("has answered for 1 seconds (`timeout_seconds`)"), "{}", error.report());
+    cluster.mock.broker_up(1).unwrap();
+    let summary = run(again, folder.path()).unwrap();
+    assert_eq!(summary.counts.source, 240);
+    assert_each_once(folder.path(), 240);
+}
+
+/// Runs a live document until a number of rows is committed, and stops it.
+fn run_until(document: String, run_dir: &Path, rows: u64, mut meanwhile: impl FnMut()) -> Result<Summary> {
+    let stop = Stop::default();
+    let (stopper, begun) = (stop.clone(), Instant::now());
+    let pipeline = Pipeline::from_yaml(document).existing(Existing::Resume).stop(&stop);
+    let once = Once::new();
+    let pipeline = pipeline.on_progress(move |status| {
+        if status.counts.source >= rows || begun.elapsed() > Duration::from_secs(30) {
+            once.call_once(|| stopper.request());
+        }
+    });
+    let run_dir = run_dir.to_owned();
+    meanwhile();
+    pipeline.run(&run_dir)
+}
+
+#[test]
+fn a_live_run_is_stopped_and_continues_with_what_came_meanwhile() {
+    let cluster = Cluster::new();
+    let all = messages();
+    cluster.send(&all[..30]);
+    let folder = folder();
+    let document = cluster.document("");
+    assert!(matches!(run_until(document.clone(), folder.path(), 30, || ()), Err(Error::Interrupted)));
+    assert_each_once(folder.path(), 30);
+    cluster.send(&all[30..90]);
+    assert!(matches!(run_until(document, folder.path(), 90, || ()), Err(Error::Interrupted)));
+    assert_each_once(folder.path(), 90);
+}
+
+#[test]
+fn positions_choose_what_is_read() {
+    let cluster = Cluster::new();
+    cluster.send(&messages()[..60]);
+    let count = |more: &str| {
+        let folder = folder();
+        run(cluster.document(more), folder.path()).unwrap().counts.source
+    };
+    assert_eq!(count("    until: now\n"), 60);
+    assert_eq!(count("    from: latest\n    until: now\n"), 0);
+    assert_eq!(count("    from: { offsets: { alerts/0: 15, alerts/1: 20 } }\n    until: now\n"), 5 + 20);
+    assert_eq!(count("    until: { offsets: { alerts/0: 15, alerts/2: 1 } }\n"), 15 + 1);
+    let folder = folder();
+    let error =
+        run(cluster.document("    from: { offsets: { alerts/0: 99 } }\n"), folder.path()).expect_err("no such offset");
+    let expected = "`from` names the offset 99 of `alerts/0`, which has the offsets 0 to 20";
+    assert!(error.report().contains(expected), "{}", error.report());
+}
+
+#[test]
+fn messages_that_retention_removed_end_the_run_instead_of_being_skipped() {
+    let cluster = Cluster::new();
+    let all = messages();
+    cluster.send(&all[..60]);
+    let folder = folder();
+    let document = cluster.document("");
+    assert!(matches!(run_until(document.clone(), folder.path(), 60, || ()), Err(Error::Interrupted)));
+    // The mock cluster keeps 5 MiB of a partition.
+    let large = [&all[0][..], &vec![0; 100_000]].concat();
+    (0..120).for_each(|_| cluster.send_to(1, Some(&large)));
+    cluster.producer.flush(Duration::from_secs(20)).unwrap();
+    let error = run_until(document, folder.path(), 10_000, || ()).expect_err("messages are lost");
+    assert!(matches!(error, Error::Data { .. }), "{error:?}");
+    let report = error.report();
+    assert!(
+        report.contains("messages are lost: `alerts/1` has the offsets") && report.contains("expected 20"),
+        "{report}"
+    );
+    assert_each_once(folder.path(), 60);
+}
+
+/// A registry with the interface of Confluent's: two schemas, for a user.
+fn registry() -> (String, thread::JoinHandle<Vec<String>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let answers = thread::spawn(move || {
+        let mut asked = Vec::new();
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+            let line = lines.next().unwrap().unwrap();
+            let headers: Vec<String> = lines.map(Result::unwrap).take_while(|line| !line.is_empty()).collect();
+            let path = line.split(' ').nth(1).unwrap().to_owned();
+            if path == "/end" {
+                return asked;
+            }
+            // `reader:secret`
+            let is_allowed =
+                headers.iter().any(|line| line.eq_ignore_ascii_case("authorization: Basic cmVhZGVyOnNlY3JldA=="));
+            let id = path.strip_prefix("/schemas/ids/").and_then(|id| id.parse::<u32>().ok());
+            let schema = id.and_then(|id| fs::read_to_string(format!("tests/golden/alerts/schemas/{id}.avsc")).ok());
+            let (status, body) = match schema {
+                _ if !is_allowed => ("401 Unauthorized", "{}".to_owned()),
+                Some(schema) => ("200 OK", serde_json::json!({ "schema": schema }).to_string()),
+                None => ("404 Not Found", r#"{"error_code":40403,"message":"Schema not found"}"#.to_owned()),
+            };
+            asked.push(path);
+            let length = body.len();
+            write!(stream, "HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}").unwrap();
+        }
+        unreachable!()
+    });
+    (url, answers)
+}
+
+#[test]
+fn schemas_come_from_a_registry_each_once_and_its_password_is_written_nowhere() {
+    let cluster = Cluster::new();
+    let all = messages();
+    cluster.send(&all[..30]);
+    cluster.send_to(0, Some(&[&[0, 0, 0, 0, 77], &all[2][5..]].concat()));
+    cluster.producer.flush(Duration::from_secs(20)).unwrap();
+    let (url, answers) = registry();
+    let folder = folder();
+    let document = cluster.document("    until: now\n").replace(
+        "schemas: tests/golden/alerts/schemas",
+        &format!(
+            "registry: {{ url: \"{url}\", username_env: LUCARNE_TEST_USER, password_env: LUCARNE_TEST_PASSWORD }}"
+        ),
+    );
+    let path = folder.path().join("alerts.yaml");
+    fs::write(&path, document).unwrap();
+    let run_dir = folder.path().join("run");
+    let output = Command::new(env!("CARGO_BIN_EXE_lucarne"))
+        .args(["run", path.to_str().unwrap(), "-o", run_dir.to_str().unwrap()])
+        .env("LUCARNE_TEST_USER", "reader")
+        .env("LUCARNE_TEST_PASSWORD", "secret")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    std::net::TcpStream::connect(url.trim_start_matches("http://"))
+        .unwrap()
+        .write_all(b"GET /end HTTP/1.1\r\n\r\n")
+        .unwrap();
+    let mut asked = answers.join().unwrap();
+    // Once when the source is bound, and once for each partition.
+    asked.sort();
+    asked.dedup();
+    assert_eq!(asked, ["/schemas/ids/1", "/schemas/ids/2", "/schemas/ids/77"]);
+    assert_each_once(&run_dir, 30);
+    let reason = rows(&run_dir, "select reason from rejects");
+    let expected = format!("has the schema 77, which the registry `{url}` does not have");
+    assert_eq!(reason["reason"].as_string::<i32>().value(0), expected);
+    let record = fs::read_to_string(run_dir.join("run.json")).unwrap();
+    assert!(record.contains("LUCARNE_TEST_PASSWORD") && !record.contains("secret"));
+}
+
+#[test]
+fn mistakes_are_found_by_one_question_for_metadata() {
+    let cluster = Cluster::new();
+    let mistake = |document: String| match Pipeline::from_yaml(document).check() {
+        Err(Error::Pipeline(diagnostics)) => diagnostics[0].message.clone(),
+        Err(error) => panic!("{error:?}"),
+        Ok(_) => panic!("no mistake"),
+    };
+    let empty = mistake(cluster.document(""));
+    assert_eq!(empty, "the topics have no messages yet that would show the fields of a packet");
+    cluster.send(&messages()[..3]);
+    let topic = mistake(cluster.document("").replace("topics: [alerts]", "topics: [alert]"));
+    assert_eq!(topic, "the brokers have no topic `alert`");
+    let field = mistake(cluster.document("").replace("source.snr", "source.sn"));
+    assert!(field.starts_with("`source` has no field `sn` (`alerts/0/0`"), "{field}");
+    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let servers = format!("servers: \"{}\"", cluster.mock.bootstrap_servers());
+    let down = mistake(cluster.document("").replace(&servers, &format!("servers: \"{gone}\"")));
+    assert!(down.starts_with(&format!("the brokers `{gone}` do not answer")), "{down}");
+    // Without messages a schema says what will come.
+    let empty = Cluster::new();
+    let document = empty.document("    schema_id: 1\n    unit: nJy\n    until: now\n");
+    if let Err(error) = Pipeline::from_yaml(document).check() {
+        panic!("{error:?}");
+    }
+}
