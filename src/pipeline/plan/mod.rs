@@ -231,7 +231,14 @@ impl Planner {
         pending: &[PendingMonitor],
     ) -> BTreeSet<String> {
         let mut final_columns: BTreeSet<String> = sinks.iter().flat_map(|sink| sink.columns.clone()).collect();
-        final_columns.extend(pending.iter().flat_map(|monitor| monitor.reads.clone()));
+        let read: Vec<&String> = pending.iter().flat_map(|monitor| &monitor.reads).collect();
+        // A monitor that reads a column of a score may look at the others that it has: the class beside the latent vector.
+        for score in self.steps.iter().filter(|bound| bound.family == Family::Score) {
+            if score.made.iter().any(|field| read.contains(&field.name())) {
+                final_columns.extend(score.made.iter().map(|field| field.name().clone()));
+            }
+        }
+        final_columns.extend(read.into_iter().cloned());
         match purpose {
             Purpose::Images(wanted) => {
                 self.check_wanted(wanted);
