@@ -374,8 +374,18 @@ transform:
 score: { da: { onnx: { model: models/convnet-da.onnx, image: y10 } } }
 monitor: { drawn: { isomap: { score: da, n: 10 } } }
 ";
+    let scored = folder.path().join("scored");
     let run = folder.path().join("run");
-    Pipeline::from_yaml(yaml).run(&run).unwrap();
-    let classes = rows(&run, "drawn");
-    assert_eq!(classes.matches("\"class\":\"").count(), 10, "{classes}");
+    Pipeline::from_yaml(yaml).run(&scored).unwrap();
+    Pipeline::from_yaml(format!("{yaml}sink: {{ objects: {{ parquet: {{}} }} }}\n")).run(&run).unwrap();
+    let again = format!(
+        "source: {{ parquet: {{ run: {} }} }}\nmonitor: {{ drawn: {{ isomap: {{ score: da, n: 10 }} }} }}\n",
+        run.display()
+    );
+    let of_run = folder.path().join("of_run");
+    Pipeline::from_yaml(again).run(&of_run).unwrap();
+    for run in [scored, run, of_run] {
+        let drawn = rows(&run, "drawn");
+        assert_eq!(drawn.matches("\"class\":\"").count(), 10, "{drawn}");
+    }
 }
