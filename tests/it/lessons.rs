@@ -218,7 +218,8 @@ fn an_encoder_without_classes_sees_that_images_became_shallower() {
     let drawn = "select cast(count(x) as double) as points, cast(count(class) as double) as classes from drawn";
     assert_eq!((numbers(&run, "points", drawn)[0], numbers(&run, "classes", drawn)[0]), (80.0, 0.0));
     assert_eq!(summary.tables["moved"], 81);
-    let names: Vec<String> = answer(&run, "select * from objects").schema().fields().iter().map(|field| field.name().clone()).collect();
+    let names: Vec<String> =
+        answer(&run, "select * from objects").schema().fields().iter().map(|field| field.name().clone()).collect();
     assert!(!names.iter().any(|name| name.ends_with("_class") || name.ends_with("_probability")), "{names:?}");
 }
 

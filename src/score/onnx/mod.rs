@@ -236,7 +236,11 @@ impl Scorer for OnnxScorer {
             return Err(vec![wrong.suggest(name, named, "columns of the card")]);
         }
         let renamed = |name: &str| self.settings.columns.get(name).cloned().unwrap_or_else(|| name.to_owned());
-        let rows = ModelRows::bind(images, &file.card, renamed, input)?;
+        let whole_numbers = |name: &str| {
+            let input = graph_use.adapter.inputs.iter().find(|input| input.name == name);
+            input.and_then(|input| graph_use::whole_numbers(input.element))
+        };
+        let rows = ModelRows::bind(images, &file.card, renamed, whole_numbers, input)?;
         if self.settings.threshold.is_some() && graph_use.head != Head::Sigmoid {
             let head = graph_use.head.name();
             let message = format!("`threshold` is for a `sigmoid` head, that of `{model}` is `{head}`");
@@ -272,6 +276,7 @@ impl Scorer for OnnxScorer {
             workers: run.threads,
             max_batch_size: *max_batch_size,
             threshold: self.settings.threshold.unwrap_or(0.5),
+            count_nodes: true,
         };
         let loaded = LoadedModel::load(model, bound.graph_use.adapter.clone(), &options)?;
         tracing::info!(
@@ -329,6 +334,7 @@ impl Scorer for OnnxScorer {
             "trained_on": bound.file.card.trained_on,
             "device": loaded.pool.provider.name,
             "why": loaded.pool.why,
+            "nodes": loaded.pool.nodes,
             "sessions": loaded.pool.sessions,
             "max_batch_size": loaded.trial.batching.size(),
             "batches": loaded.trial.batching.name(),

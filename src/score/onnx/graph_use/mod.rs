@@ -5,6 +5,7 @@
 mod inputs;
 mod outputs;
 
+pub(super) use self::inputs::whole_numbers;
 use self::{
     inputs::inputs,
     outputs::{HeadUse, head, latent},
