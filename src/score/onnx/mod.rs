@@ -36,7 +36,7 @@ use crate::{
     batch::{ImageLayout, with_columns},
     card::{Card, CardError, CardPlace, GivenCard, Head, ImageSize, ModelFile, read_file},
     error::{Code, Diagnostic, Error, Result},
-    onnx::{LoadOptions, LoadedModel, ROUNDING, graph::ModelGraph},
+    onnx::{LoadOptions, LoadedModel, ROUNDING, graph::ModelGraph, wire::data_type},
     stage::{ColumnRef, Model, ModelOutputs, Rejects, RunContext, Scorer},
 };
 
@@ -238,7 +238,7 @@ impl Scorer for OnnxScorer {
         let renamed = |name: &str| self.settings.columns.get(name).cloned().unwrap_or_else(|| name.to_owned());
         let whole_numbers = |name: &str| {
             let input = graph_use.adapter.inputs.iter().find(|input| input.name == name);
-            input.and_then(|input| graph_use::whole_numbers(input.element))
+            input.and_then(|input| data_type::whole_numbers(input.element))
         };
         let rows = ModelRows::bind(images, &file.card, renamed, whole_numbers, input)?;
         if self.settings.threshold.is_some() && graph_use.head != Head::Sigmoid {

@@ -156,10 +156,10 @@ fn image_input(port: &ModelPort, image: &CardImage, format: u32) -> Result<Model
 fn columns_input(port: &ModelPort, card: &ColumnsInput) -> Result<ModelInput, Misfit> {
     let (name, columns) = (&port.name, card.columns.len());
     let element = match port.element {
-        Some(element) if whole_numbers(element).is_some() => element,
+        Some(element) if data_type::whole_numbers(element).is_some() => element,
         _ => floating_point(port, "or an integer type")?,
     };
-    if whole_numbers(element).is_some() && (card.mean.is_some() || card.std.is_some()) {
+    if data_type::whole_numbers(element).is_some() && (card.mean.is_some() || card.std.is_some()) {
         return misfit(
             format!("input `{name}` is {port}, and the card scales its columns by `mean` and `std`"),
             "leave them out: integers enter as they are",
@@ -184,19 +184,4 @@ fn floating_point(port: &ModelPort, others: &str) -> Result<i32, Misfit> {
             "export the model with such an input",
         ),
     }
-}
-
-/// The smallest and the largest whole number that enters an input of an integer type; `None` for other types. Rows are float32, which
-/// has all whole numbers up to 2^24.
-pub(in crate::score::onnx) fn whole_numbers(element: i32) -> Option<[f64; 2]> {
-    const EXACT: f64 = 16_777_216.0;
-    Some(match element {
-        data_type::BOOL => [0.0, 1.0],
-        data_type::UINT8 => [0.0, 255.0],
-        data_type::INT8 => [-128.0, 127.0],
-        data_type::UINT16 => [0.0, 65_535.0],
-        data_type::INT16 => [-32_768.0, 32_767.0],
-        data_type::INT32 | data_type::INT64 => [-EXACT, EXACT],
-        _ => return None,
-    })
 }

@@ -5,7 +5,6 @@
 mod inputs;
 mod outputs;
 
-pub(super) use self::inputs::whole_numbers;
 use self::{
     inputs::inputs,
     outputs::{HeadUse, head, latent},

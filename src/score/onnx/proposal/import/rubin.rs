@@ -1,8 +1,8 @@
 //! `meta.yaml` of a model package of lsst.meas.transiNet: `version`, `description`, `input_shape` (height, width, channels),
 //! `input_scale_factor` (a number for each channel), `boost_factor`.
 //!
-//! The interface of that package applies the sigmoid after the network, and stacks difference, science and template images; older
-//! versions stacked them in another order, which the file does not say.
+//! The interface of that package applies the sigmoid after the network, and stacks difference, science and template images, in an order
+//! that changed between its versions and that the file does not say.
 
 use serde_json::Value;
 
@@ -23,7 +23,7 @@ fn of_shape(value: &Value, shape: &Value) -> Result<ImportedCard, String> {
         bands: Some(bands),
         size: Some([height, width]),
         band_order: Some(
-            "the file does not say the order: today's lsst.meas.transiNet stacks difference, science, template, older versions did template, \
+            "the file does not say the order: of lsst.meas.transiNet, some versions stack difference, science, template, others template, \
              science, difference"
                 .into(),
         ),
