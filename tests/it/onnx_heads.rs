@@ -8,6 +8,7 @@ use arrow::{
 };
 use lucarne::{
     batch::{ImageLayout, OBJECT_ID, ORIGIN, ROW, Unit, list_column, list_values},
+    error::Code,
     score::onnx::{CardProposal, CardSource, Device, Onnx, OnnxScorer, propose_card},
     stage::{Rejects, RunContext, Scorer},
 };
@@ -153,8 +154,14 @@ fn an_input_that_the_card_names_twice_is_refused() {
         images,
         ..Onnx::new(folder.path().join(format!("{place}.onnx")), "image")
     };
-    let wrong = OnnxScorer::new("m", settings).bind(&rows.schema()).unwrap_err();
-    assert_eq!(wrong[0].message, "the card names the input `template` twice");
+    let mut twice = OnnxScorer::new("m", settings.clone());
+    assert_eq!(twice.bind(&rows.schema()).unwrap_err()[0].message, "the card names the input `template` twice");
+    let missing = Onnx { card: Some(CardSource::File("not_there.yaml".into())), ..settings };
+    let wrong = OnnxScorer::new("m", missing).bind(&rows.schema()).unwrap_err();
+    assert_eq!(
+        (wrong[0].code, wrong[0].message.starts_with("cannot read the card `not_there.yaml`")),
+        (Code::MissingFile, true)
+    );
 }
 
 #[test]

@@ -89,15 +89,16 @@ impl OnnxScorer {
 
     /// The file of the model, and its bytes; in its card, the names that the settings override.
     fn read_model_file(&self, layout: Option<&ImageLayout>) -> Result<(ModelFile, Bytes), Diagnostic> {
-        let Onnx { model, input, logits, latent, .. } = &self.settings;
-        let bytes = read_file(model).map_err(card_diagnostic)?;
+        let Onnx { model, input, logits, latent, card, .. } = &self.settings;
+        let wrong = |error| card_diagnostic(error, card.is_some());
+        let bytes = read_file(model).map_err(wrong)?;
         let read = ModelFile::of_bytes(model, &bytes, self.settings.given_card().as_ref());
         let mut file = match (read, layout, latent) {
             (Err(CardError::NoCard { .. }), Some(layout), Some(latent)) => {
                 let given = GivenCard::Value(encoder_card(layout, latent));
-                ModelFile::of_bytes(model, &bytes, Some(&given)).map_err(card_diagnostic)?
+                ModelFile::of_bytes(model, &bytes, Some(&given)).map_err(wrong)?
             }
-            (read, ..) => read.map_err(card_diagnostic)?,
+            (read, ..) => read.map_err(wrong)?,
         };
         let card = &mut file.card;
         card.input = input.clone().or_else(|| card.input.take());
@@ -392,10 +393,16 @@ fn layout_of(input: &Schema, image: &str, key: &str) -> Result<ImageLayout, Diag
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "the signature that `map_err` takes")]
-fn card_diagnostic(error: CardError) -> Diagnostic {
+fn card_diagnostic(error: CardError, is_card_given: bool) -> Diagnostic {
+    // What is wrong with a card that the settings give is wrong there.
+    let of_card = if is_card_given { "card" } else { "model" };
+    let check_path = "check the path; it is relative to the current directory";
     match error {
-        CardError::Read { .. } => Diagnostic::at("model", Code::MissingFile, error.to_string())
-            .help("check the path; it is relative to the current directory"),
+        CardError::Read { .. } => Diagnostic::at("model", Code::MissingFile, error.to_string()).help(check_path),
+        CardError::ReadCard { .. } => Diagnostic::at(of_card, Code::MissingFile, error.to_string()).help(check_path),
+        CardError::Unusable { .. } | CardError::Newer { .. } => {
+            Diagnostic::at(of_card, Code::ModelMismatch, error.to_string())
+        }
         CardError::NoCard { .. } => Diagnostic::at("model", Code::ModelMismatch, error.to_string())
             .help("write one with `lucarne card MODEL`, or name it by `card`; an encoder needs `latent` only"),
         _ => Diagnostic::at("model", Code::ModelMismatch, error.to_string()),

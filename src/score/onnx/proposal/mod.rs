@@ -83,10 +83,9 @@ impl Proposal {
 
     /// The classes of an output: those of its class map, those of the other file, or as many that are not known.
     fn classes(&mut self, count: Option<usize>, labels: &[String]) {
-        let found = self.imported.class_count.or(self.imported.classes.as_ref().map(Vec::len));
-        if let (Some(found), Some(count)) = (found, count)
-            && found != count
-        {
+        let counts = [self.imported.class_count, self.imported.classes.as_ref().map(Vec::len)];
+        let other = counts.into_iter().flatten().find(|found| count.is_some_and(|count| count != *found));
+        if let (Some(found), Some(count)) = (other, count) {
             self.imported.classes = None;
             self.left_out.push(format!("the classes: the file has {found}, the graph {count}"));
         }
@@ -199,17 +198,7 @@ impl Proposal {
         let main = images.next().ok_or("none of its inputs holds images, [N, band, y, x] or [N, y, x, band]")?;
         self.line(&format!("input: {}", quoted(&main.name)));
         self.image(main, "");
-        let ImportedCard { mean, std, .. } = &self.imported;
-        let scaling = [("mean", mean.clone()), ("std", std.clone())];
-        if scaling.iter().any(|(_, numbers)| numbers.is_some()) {
-            self.line("# Of pixels from 0 to 1: (x - mean) / std.");
-        }
-        for (key, numbers) in scaling {
-            if let Some(numbers) = numbers {
-                self.line(&format!("{key}: {}", serde_json::Value::from(numbers)));
-                self.taken.push(key.into());
-            }
-        }
+        self.scaling(main);
         let further: Vec<&ModelPort> = images.collect();
         if !further.is_empty() {
             self.line("images:");
@@ -234,6 +223,25 @@ impl Proposal {
             self.unknown.push("columns".into());
         }
         Ok(())
+    }
+
+    /// The normalisation of pixels, which only the other file knows.
+    fn scaling(&mut self, port: &ModelPort) {
+        let ImportedCard { mean, std, .. } = &mut self.imported;
+        let scaling = [("mean", mean.take()), ("std", std.take())];
+        let scaling = scaling.into_iter().filter_map(|(key, numbers)| Some((key, numbers?))).collect::<Vec<_>>();
+        if scaling.is_empty() {
+            return;
+        }
+        if port.element == Some(data_type::UINT8) {
+            self.left_out.push("`mean` and `std`: the graph takes integers, and normalises them itself".into());
+            return;
+        }
+        self.line("# Of pixels from 0 to 1: (x - mean) / std. Leave them out if the graph begins with that.");
+        for (key, numbers) in scaling {
+            self.line(&format!("{key}: {}", serde_json::Value::from(numbers)));
+            self.taken.push(key.into());
+        }
     }
 
     /// The count of bands and the size by the graph; where it leaves them open, by the other file.
