@@ -54,7 +54,7 @@ deny: $(DENY)
 # The engine, YAML, and Parquet alone, for those who embed it; and models on a GPU.
 small:
 	cargo clippy --locked --lib --no-default-features -- -D warnings
-	cargo clippy --locked --lib --no-default-features --features cuda -- -D warnings
+	cargo clippy --locked --lib --no-default-features --features tensorrt,openvino -- -D warnings
 
 unit: $(ORT)
 	LUCARNE_SKIPPED=$(abspath $(SKIPPED)) cargo test --locked

@@ -4,7 +4,7 @@
 //! graph is found out by the scorer (`score/onnx`).
 
 use std::{
-    fs,
+    fmt, fs,
     io::{Error, ErrorKind},
     path::{Path, PathBuf},
 };
@@ -12,8 +12,9 @@ use std::{
 use prost::bytes::Bytes;
 use serde::Deserialize;
 
-use super::{Card, FORMAT, KEY, first_format, verify::check_keys};
+use super::{Card, FORMAT, KEY, explained::read_value, first_format, verify::check_keys};
 use crate::{
+    error::quoted_list,
     io::digest::NamesDigest,
     onnx::{DecodeModelError, decode_model, external, promised_length, wire::ModelProto},
 };
@@ -75,21 +76,35 @@ pub enum CardError {
         /// Where a card beside it would be.
         card: String,
     },
-    /// A newer version of lucarne wrote the card.
-    #[error(
-        "cannot use the model `{path}`: model card format {format} is newer than this version, which reads up to {FORMAT}"
-    )]
-    Newer {
-        /// The file.
+    /// A card beside a model cannot be read.
+    #[error("cannot read the card `{path}`: {error}")]
+    ReadCard {
+        /// The card.
         path: String,
-        /// The format of its card.
+        /// Why.
+        error: std::io::Error,
+    },
+    /// Several cards lie beside a model.
+    #[error("the model `{path}` has several cards beside it, {cards}: leave one")]
+    SeveralCards {
+        /// The model.
+        path: String,
+        /// The cards.
+        cards: String,
+    },
+    /// A newer version of lucarne wrote the card.
+    #[error("{card} cannot be used: its format {format} is newer than this version, which reads up to {FORMAT}")]
+    Newer {
+        /// The card: its file, or the model that it is in.
+        card: String,
+        /// The format of the card.
         format: u32,
     },
     /// The card is malformed, or does not match the graph.
-    #[error("the card of the model `{path}` cannot be used: {reason}")]
+    #[error("{card} cannot be used: {reason}")]
     Unusable {
-        /// The file.
-        path: String,
+        /// The card: its file, or the model that it is in.
+        card: String,
         /// What is wrong with it.
         reason: String,
     },
@@ -100,6 +115,24 @@ pub enum CardError {
 struct CardVersion {
     #[serde(default = "first_format")]
     format: u32,
+}
+
+/// A card in messages.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum CardName<'a> {
+    /// In the metadata of a model, or given for it.
+    OfModel(&'a str),
+    /// A file.
+    File(&'a str),
+}
+
+impl fmt::Display for CardName<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OfModel(model) => write!(out, "the card of the model `{model}`"),
+            Self::File(card) => write!(out, "the card `{card}`"),
+        }
+    }
 }
 
 /// Where a card is.
@@ -123,11 +156,16 @@ impl Card {
         Ok(ModelFile::locate(path, &read_file(path)?, None)?.0)
     }
 
-    /// Reads a card from JSON or YAML. The path is for messages.
-    pub(crate) fn parse(text: &str, path: &str) -> Result<Self, CardError> {
-        let unusable = |reason: String| CardError::Unusable { path: path.to_owned(), reason };
+    /// Reads a card from JSON or YAML.
+    pub(crate) fn parse(text: &str, name: CardName<'_>) -> Result<Self, CardError> {
+        let unusable = |reason: String| CardError::Unusable { card: name.to_string(), reason };
         let value = serde_json::from_str(text).or_else(|json: serde_json::Error| {
-            let of_yaml = |yaml: serde_saphyr::Error| yaml.without_snippet().to_string();
+            let of_yaml = |yaml: serde_saphyr::Error| match yaml.without_snippet() {
+                serde_saphyr::Error::MultipleDocuments { .. } => {
+                    "it has several YAML documents, expected one: a line `---` begins another".to_owned()
+                }
+                other => other.to_string(),
+            };
             // A card in the metadata is JSON, one in a file YAML.
             let explained = |yaml| if text.starts_with("{\"") { json.to_string() } else { of_yaml(yaml) };
             // `y` is a band, not a boolean.
@@ -135,20 +173,20 @@ impl Card {
             serde_saphyr::from_str_with_options(text, options).map_err(explained)
         });
         let value: serde_json::Value = value.map_err(unusable)?;
-        Self::of_value(value, path)
+        Self::of_value(&value, name)
     }
 
-    /// Reads a card from a value. The path is for messages.
-    pub(crate) fn of_value(value: serde_json::Value, path: &str) -> Result<Self, CardError> {
-        let unusable = |reason: String| CardError::Unusable { path: path.to_owned(), reason };
-        let read = CardVersion::deserialize(&value).map_err(|error| unusable(error.to_string()))?;
+    /// Reads a card from a value.
+    pub(crate) fn of_value(value: &serde_json::Value, name: CardName<'_>) -> Result<Self, CardError> {
+        let unusable = |reason: String| CardError::Unusable { card: name.to_string(), reason };
+        let read: CardVersion = read_value(value).map_err(unusable)?;
         match read.format {
             0 => return Err(unusable("model card formats begin at 1, found 0".into())),
             1..=FORMAT => {}
-            format => return Err(CardError::Newer { path: path.to_owned(), format }),
+            format => return Err(CardError::Newer { card: name.to_string(), format }),
         }
-        check_keys(read.format, &value).map_err(unusable)?;
-        let card: Self = serde_json::from_value(value).map_err(|error| unusable(error.to_string()))?;
+        check_keys(read.format, value).map_err(unusable)?;
+        let card: Self = read_value(value).map_err(unusable)?;
         card.verify().map_err(unusable)?;
         Ok(card)
     }
@@ -183,19 +221,26 @@ impl ModelFile {
         let model = check_model(path, bytes)?;
         match given {
             Some(GivenCard::Value(value)) => {
-                return Ok((Card::of_value(value.clone(), &name)?, CardPlace::Document));
+                return Ok((Card::of_value(value, CardName::OfModel(&name))?, CardPlace::Document));
             }
             Some(GivenCard::File(card)) => return Ok((read_card(card)?, CardPlace::File(card.clone()))),
             None => {}
         }
         let beside = beside(path);
-        if let Some(card) = beside.iter().find(|card| card.is_file()) {
-            return Ok((read_card(card)?, CardPlace::File(card.clone())));
+        // Also what is not a file: that it cannot be read is said then.
+        let found: Vec<&PathBuf> = beside.iter().filter(|card| card.symlink_metadata().is_ok()).collect();
+        match found.as_slice() {
+            [] => {}
+            [card] => return Ok((read_card(card)?, CardPlace::File((*card).clone()))),
+            several => {
+                let cards: Vec<String> = several.iter().map(|card| card.display().to_string()).collect();
+                return Err(CardError::SeveralCards { path: name, cards: quoted_list(&cards) });
+            }
         }
         let entry = model.metadata_props.into_iter().find(|entry| entry.key == KEY);
         let card = beside.first().map_or_else(String::new, |card| card.display().to_string());
         let entry = entry.ok_or_else(|| CardError::NoCard { path: name.clone(), card })?;
-        Ok((Card::parse(&entry.value, &name)?, CardPlace::Inside))
+        Ok((Card::parse(&entry.value, CardName::OfModel(&name))?, CardPlace::Inside))
     }
 }
 
@@ -209,18 +254,20 @@ pub(crate) enum GivenCard {
     Value(serde_json::Value),
 }
 
-/// The names that a card beside a model may have: `model.card.yaml` or `model.onnx.card.yaml` for `model.onnx`.
+/// The names that a card beside a model may have: `model.card.yaml` or `model.onnx.card.yaml` for `model.onnx`, or the same with `.yml`.
 fn beside(model: &Path) -> Vec<PathBuf> {
     let name = model.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let stems = [name.strip_suffix(".onnx"), Some(name)];
-    stems.into_iter().flatten().map(|stem| model.with_file_name(format!("{stem}.card.yaml"))).collect()
+    let stems = stems.into_iter().flatten();
+    stems.flat_map(|stem| ["yaml", "yml"].map(|end| model.with_file_name(format!("{stem}.card.{end}")))).collect()
 }
 
 fn read_card(path: &Path) -> Result<Card, CardError> {
-    let bytes = read_file(path)?;
-    let name = path.display().to_string();
-    let not_text = |_| CardError::Unusable { path: name.clone(), reason: "it is not UTF-8 text".into() };
-    Card::parse(std::str::from_utf8(&bytes).map_err(not_text)?, &name)
+    let shown = path.display().to_string();
+    let name = CardName::File(&shown);
+    let bytes = read_ordinary(path).map_err(|error| CardError::ReadCard { path: shown.clone(), error })?;
+    let not_text = |_| CardError::Unusable { card: name.to_string(), reason: "it is not UTF-8 text".into() };
+    Card::parse(std::str::from_utf8(&bytes).map_err(not_text)?, name)
 }
 
 /// Decodes the outer messages of an ONNX file. What is often found in its place is named.
@@ -269,14 +316,18 @@ fn cut_off(bytes: &[u8]) -> Option<String> {
     (promised > found).then(|| format!(": it ends after {found} of {promised} bytes; the download may have broken off"))
 }
 
-/// Reads an ordinary file.
+/// Reads a model.
 pub(crate) fn read_file(path: &Path) -> Result<Bytes, CardError> {
-    let bytes = fs::metadata(path).and_then(|metadata| match metadata.is_file() {
+    read_ordinary(path).map(Bytes::from).map_err(|error| CardError::Read { path: path.display().to_string(), error })
+}
+
+/// Reads an ordinary file.
+fn read_ordinary(path: &Path) -> std::io::Result<Vec<u8>> {
+    fs::metadata(path).and_then(|metadata| match metadata.is_file() {
         true => fs::read(path),
         // A pipe may block, and a device never end.
         false => Err(Error::new(ErrorKind::InvalidInput, "it is not an ordinary file")),
-    });
-    bytes.map(Bytes::from).map_err(|error| CardError::Read { path: path.display().to_string(), error })
+    })
 }
 
 #[cfg(test)]
@@ -325,7 +376,7 @@ mod tests {
         let path = write_test_model(folder.path(), &json!({ "format": 4, "classes": { "head": "dirichlet" } }));
         let error = Card::read(&path).expect_err("refused");
         let expected = format!(
-            "cannot use the model `{}`: model card format 4 is newer than this version, which reads up to 3",
+            "the card of the model `{}` cannot be used: its format 4 is newer than this version, which reads up to 3",
             path.display()
         );
         assert_eq!(error.to_string(), expected);
@@ -343,7 +394,7 @@ mod tests {
             ("latent_size", json!(5), "without `latent`"),
             ("head", json!("sigmoid"), "add `format: 3`"),
             ("domains", json!({ "y1": { "lo": 3.0, "hi": 2.0 } }), "the stretch of domain `y1`"),
-            ("size", json!("large"), "did not match any variant"),
+            ("size", json!("large"), "`size` is `large`, expected a number of pixels, or `[ROWS, COLUMNS]`"),
             ("unit", json!("stretched"), "its unit is `stretched`"),
             ("electrons_per_njy", json!({ "y1": [3.0] }), "`electrons_per_njy` of `y1`"),
             ("electrons_per_njy", json!({ "y2": [3.0, 4.0] }), "`electrons_per_njy` of `y2`"),
@@ -374,14 +425,82 @@ mod tests {
     #[test]
     fn format_3_knows_its_keys() {
         let text = "format: 3\nclasses: [a, b]\nbands: [g]\nsize: 4\npixel_scale_arcsec: 0.2\nunit: nJy\n";
-        let why = |more: &str| Card::parse(&format!("{text}{more}"), "m").expect_err("refused").to_string();
+        let why = |more: &str| {
+            Card::parse(&format!("{text}{more}"), CardName::OfModel("m")).expect_err("refused").to_string()
+        };
         assert!(why("chanels: last\n").contains("unknown key `chanels`: did you mean `channels`?"));
         assert!(why("mean: [1, 2]\n").contains("`mean` of the bands must be 1 numbers"), "{}", why("mean: [1, 2]\n"));
         assert!(why("std: [0]\n").contains("numbers above 0"));
         let without_unit = text.replace("unit: nJy\n", "");
-        let why = Card::parse(&without_unit, "m").expect_err("refused").to_string();
+        let why = Card::parse(&without_unit, CardName::OfModel("m")).expect_err("refused").to_string();
         assert!(why.contains("`unit` is missing"), "{why}");
-        assert_eq!(Card::parse(&format!("{text}notes: {{ seed: 3 }}\n"), "m").expect("a card").notes["seed"], 3);
+        assert_eq!(
+            Card::parse(&format!("{text}notes: {{ seed: 3 }}\n"), CardName::OfModel("m")).expect("a card").notes["seed"],
+            3
+        );
+    }
+
+    #[test]
+    fn a_value_that_does_not_fit_is_named_by_its_key() {
+        let text = "format: 3\nclasses: [a, b]\nbands: [g]\nsize: 4\npixel_scale_arcsec: 0.2\nunit: nJy\n";
+        let why = |text: &str| Card::parse(text, CardName::File("c.yaml")).expect_err("refused").to_string();
+        for (from, to, expected) in [
+            ("size: 4", "size: [4]", "`size` is `[4]`, expected a number of pixels, or `[ROWS, COLUMNS]`"),
+            ("scale_arcsec: 0.2", "scale_arcsec: all", "`pixel_scale_arcsec` is `all`, expected a number, or `any`"),
+            ("bands: [g]", "bands: g", "`bands` is `g`, expected a list"),
+            ("[a, b]", "[a, 7]", "`classes[1]` is `7`, expected a string"),
+            ("unit: nJy", "unit: njy", "`unit` is `njy`, expected one of "),
+            (
+                "unit: nJy",
+                "unit: nJy\nhead: sofmax",
+                "`multilabel`, `dirichlet`, `regression`, `embedding`: did you mean `softmax`?",
+            ),
+            ("unit: nJy", "unit: nJy\nmean: [one]", "`mean[0]` is `one`, expected a number"),
+            ("unit: nJy", "unit: nJy\ndomains: { y1: 3 }", "`domains.y1` is `3`, expected `{ lo: LO, hi: HI }`"),
+            (
+                "unit: nJy",
+                "unit: nJy\nimages: [{ input: t, bands: [g], size: no, unit: nJy }]",
+                "`images[0].size` is `no`",
+            ),
+            ("unit: nJy", "unit: nJy\nimages: [{ input: t, bands: [g], size: 4 }]", "`images[0]` lacks the key `unit`"),
+            (
+                "unit: nJy",
+                "unit: nJy\nimages: [{ imput: t }]",
+                "unknown key `images[0].imput`, expected one of `input`",
+            ),
+            ("bands: [g]\n", "", "the key `bands` is missing"),
+            ("format: 3", "format: three", "`format` is `three`, expected a whole number from 0 on"),
+        ] {
+            let found = why(&text.replace(from, to));
+            assert!(
+                found.starts_with("the card `c.yaml` cannot be used: ") && found.contains(expected),
+                "{to}: {found}"
+            );
+        }
+        assert!(why("").ends_with("it is empty, expected the keys of a card"), "{}", why(""));
+        assert!(why("- a\n").contains("it is a list"), "{}", why("- a\n"));
+        let two = why(&format!("{text}---\n{text}"));
+        assert!(two.contains("it has several YAML documents, expected one"), "{two}");
+    }
+
+    #[test]
+    fn a_card_beside_a_model_is_not_passed_over() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = write_test_model(folder.path(), &card());
+        let at = |name: &str| folder.path().join(name);
+        let text = "format: 3\nclasses: [a, b]\nbands: [g]\nsize: 4\npixel_scale_arcsec: any\nunit: nJy\n";
+        fs::write(at("model.card.yml"), text).expect("written");
+        let found = ModelFile::read(&path).expect("a card");
+        assert_eq!((found.place, found.card.pixel_scale_arcsec), (CardPlace::File(at("model.card.yml")), None));
+        fs::write(at("model.onnx.card.yaml"), text).expect("written");
+        let several = ModelFile::read(&path).expect_err("refused").to_string();
+        assert!(several.contains("has several cards beside it, `") && several.contains("model.card.yml`"), "{several}");
+        for name in ["model.card.yml", "model.onnx.card.yaml"] {
+            fs::remove_file(at(name)).expect("removed");
+        }
+        fs::create_dir(at("model.card.yaml")).expect("made");
+        let folder = ModelFile::read(&path).expect_err("refused").to_string();
+        assert!(folder.starts_with("cannot read the card `") && folder.ends_with("not an ordinary file"), "{folder}");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::batch::Unit;
 
 /// Rows and columns of an image, pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected a number of pixels, or `[ROWS, COLUMNS]`")]
 pub enum ImageSize {
     /// A square.
     Square(usize),
@@ -61,7 +61,8 @@ pub struct ImageInput {
 pub struct ColumnsInput {
     /// Name of the input.
     pub input: String,
-    /// The columns, in the order of the input. The score may name others in `columns`.
+    /// The columns, in the order of the input. The score may name others in `columns`. An input of integers takes whole numbers that
+    /// fit its type, up to 2^24 in size; rows with others are rejected.
     #[schemars(length(min = 1))]
     pub columns: Vec<String>,
     /// The mean of each column, which is subtracted.
@@ -90,7 +91,7 @@ impl ImageSize {
 
 /// A pixel scale as written: a number, or `any`.
 #[derive(Serialize, Deserialize, JsonSchema)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected a number, or `any`")]
 pub(super) enum PixelScale {
     /// Side of a pixel, arcsec.
     Arcsec(f64),

@@ -5,6 +5,7 @@
 //! `schemas/card.schema.json` describes both.
 
 mod classes;
+mod explained;
 mod file;
 mod head;
 mod input;
@@ -16,6 +17,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::classes::{ALL_CLASSES, UNKNOWN, class_mistake};
+#[cfg(any(test, fuzzing))]
+pub(crate) use self::file::CardName;
 #[cfg(any(feature = "onnx", fuzzing))]
 pub(crate) use self::file::{GivenCard, read_file};
 pub use self::{

@@ -16,12 +16,22 @@ pub(super) struct Card {
     /// The ONNX file
     #[arg(value_parser = path())]
     model: PathBuf,
+    /// What another program wrote about the model, or its folder: `meta.yaml` of lsst.meas.transiNet, `config.json` of timm or Zoobot,
+    /// `preprocessor_config.json`, `runtime_config.toml` of Hyrax. What cannot be taken over is listed
+    #[arg(long, value_name = "FILE", value_parser = path())]
+    from: Option<PathBuf>,
 }
 
 impl Card {
     pub(super) fn run(&self) -> Result<Exit> {
-        let proposal = propose_card(&self.model)?;
+        let proposal = propose_card(&self.model, self.from.as_deref())?;
         terminal::result(&proposal.card)?;
+        if !proposal.taken.is_empty() {
+            terminal::note(&format!("taken over: {}", proposal.taken.join(", ")));
+        }
+        for left_out in &proposal.left_out {
+            terminal::note(&format!("not taken over: {left_out}"));
+        }
         if !proposal.unknown.is_empty() {
             terminal::note(&format!("fill in: {}", proposal.unknown.join(", ")));
         }

@@ -9,7 +9,7 @@ use super::{
     seeds::{files, texts},
 };
 use crate::{
-    card::{Card, CardError, ModelFile},
+    card::{Card, CardError, CardName, ModelFile},
     onnx::fuzz::read_graph,
 };
 
@@ -105,9 +105,9 @@ fn read_model(bytes: &[u8]) {
 /// Reads a card. What can be read is written, and read again, to the same card.
 fn read_card(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
-    if let Ok(card) = Card::parse(text, "model.onnx") {
+    if let Ok(card) = Card::parse(text, CardName::OfModel("model.onnx")) {
         let written = serde_json::to_string(&card).expect("JSON");
-        assert_eq!(Card::parse(&written, "model.onnx").expect("a card again"), card);
+        assert_eq!(Card::parse(&written, CardName::OfModel("model.onnx")).expect("a card again"), card);
         for stretch in card.domains.values() {
             let _ = card.domain_of(*stretch);
         }

@@ -64,7 +64,7 @@ fn signature(bytes: Bytes) -> Option<ModelSignature> {
     };
     let vector = |value: &ValueInfoProto| {
         let length = dims(value).get(1).map_or(3, |length| (*length).clamp(1, 1024));
-        VectorOutput { name: value.name.clone(), length }
+        VectorOutput { name: value.name.clone(), of: value.name.clone(), length }
     };
     let image = graph.input.first()?;
     let axes = dims(image);

@@ -1,7 +1,7 @@
 //! Models in ONNX files: their graphs, ONNX Runtime, and incremental scoring. No Arrow.
 //!
 //! ONNX Runtime is a shared library that is found and loaded when a model is first started ([`runtime`]). A model runs in one
-//! or more sessions on an execution provider ([`provider`], [`session`]). Its results must be bitwise independent of batch
+//! or more sessions on an execution provider ([`provider`], [`session`]), and it is counted where its nodes run ([`placement`]). Its results must be bitwise independent of batch
 //! composition, which is checked when it is loaded ([`batching`]). Images that differ from one image in a few pixels are scored
 //! from what changes in every layer, where that pays ([`incremental`]); this needs the [`graph`] of the file, decoded from its
 //! protobuf messages ([`wire`]). A graph of another form (channels last, half precision, softmax inside, several inputs) is
@@ -24,6 +24,8 @@ mod interface;
 mod model;
 #[cfg(feature = "onnx")]
 mod pixel_patch;
+#[cfg(feature = "onnx")]
+mod placement;
 #[cfg(feature = "onnx")]
 mod probe;
 #[cfg(feature = "onnx")]

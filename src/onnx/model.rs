@@ -20,7 +20,7 @@ use super::{
     pixel_patch::{IncrementalEvaluator, WholeImageEvaluator},
     provider::Provider,
     runtime::{self, Runtime},
-    session::{ModelSource, SessionPool, failed, reason},
+    session::{ModelSource, PoolUse, SessionPool, failed, reason},
     signature::ModelSignature,
 };
 use crate::{
@@ -54,6 +54,8 @@ pub(crate) struct LoadOptions {
     pub(crate) max_batch_size: Option<usize>,
     /// The probability of the second of two classes above which it is the answer.
     pub(crate) threshold: f64,
+    /// Whether to count where the nodes of the graph run.
+    pub(crate) count_nodes: bool,
 }
 
 /// The map from latent vectors to logits.
@@ -70,7 +72,8 @@ impl LoadedModel {
         let signature = adapter.signature();
         let adapted = adapted(path, &adapter).map_err(|reason| unusable(path, reason))?;
         let source = ModelSource { path, adapted: adapted.as_deref() };
-        let pool = SessionPool::load(runtime, &source, &signature, &options.providers, options.workers)?;
+        let pool_use = PoolUse { workers: options.workers, count_nodes: options.count_nodes };
+        let pool = SessionPool::load(runtime, &source, &signature, &options.providers, pool_use)?;
         let largest = options.max_batch_size.unwrap_or(pool.provider.batch_rows).max(1);
         let trial = Batching::choose(&pool, largest)?;
         let (incremental, head) = (OnceLock::new(), OnceLock::new());

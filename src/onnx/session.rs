@@ -10,6 +10,8 @@ use ort::{
 };
 
 use super::{
+    placement::{NodePlacement, ProfileFolder, read_placement},
+    probe::probe_image,
     provider::Provider,
     runtime::Runtime,
     signature::{ModelSignature, VectorOutput},
@@ -18,6 +20,9 @@ use crate::{
     error::{Error, Result},
     stage::ModelOutputs,
 };
+
+/// The most numbers of a batch whose run is profiled: 256 MiB.
+const MAX_PROFILED: usize = 1 << 26;
 
 /// What a session is created from.
 #[derive(Clone, Copy)]
@@ -41,6 +46,17 @@ pub(crate) struct SessionPool {
     pub(crate) provider: &'static Provider,
     /// Why this provider was chosen, for the run record.
     pub(crate) why: String,
+    /// How many nodes run on each provider, if they were counted.
+    pub(crate) nodes: Option<NodePlacement>,
+}
+
+/// For whom a model is loaded.
+#[derive(Clone, Copy)]
+pub(crate) struct PoolUse {
+    /// How many workers share it.
+    pub(crate) workers: usize,
+    /// Whether to count where its nodes run.
+    pub(crate) count_nodes: bool,
 }
 
 impl SessionPool {
@@ -50,28 +66,26 @@ impl SessionPool {
         model: &ModelSource,
         signature: &ModelSignature,
         providers: &[&'static Provider],
-        workers: usize,
+        PoolUse { workers, count_nodes }: PoolUse,
     ) -> Result<Self> {
-        let OpenedSession { session, provider, why } = open_first(runtime, model, providers)?;
-        let fixed_batch = verify(&session, signature).map_err(|reason| {
-            Error::data(format!("the model `{}` does not match its card: {reason}", model.path.display()))
-        })?;
+        let opening = Opening { runtime, model, signature, count_nodes };
+        let OpenedSession { session, provider, why, fixed_batch, nodes } = opening.first_of(providers)?;
         let sessions = (provider.sessions)(workers);
         let (release, idle) = crossbeam_channel::bounded(sessions);
         let mut all = vec![session];
         for _ in 1..sessions {
-            all.push(provider.open(runtime, model.path, model.adapted)?);
+            all.push(provider.open(runtime, model.path, model.adapted, None)?);
         }
         for session in all {
             release.send(session).map_err(|_| closed())?;
         }
-        Ok(Self { signature: signature.clone(), release, idle, sessions, fixed_batch, provider, why })
+        Ok(Self { signature: signature.clone(), release, idle, sessions, fixed_batch, provider, why, nodes })
     }
 
     /// Runs one batch of rows and appends its outputs. Blocks while all sessions are busy.
     pub(super) fn run(&self, rows: &[f32], outputs: &mut ModelOutputs) -> Result<()> {
         let mut session = self.idle.recv().map_err(|_| closed())?;
-        let done = self.run_on(&mut session, rows, outputs);
+        let done = run_on(&self.signature, &mut session, rows, outputs);
         self.release.send(session).map_err(|_| closed())?;
         done
     }
@@ -82,7 +96,8 @@ impl SessionPool {
         for _ in 0..self.sessions {
             all.push(self.idle.recv().map_err(|_| closed())?);
         }
-        let mut tried = |session: &mut Session| trial(&mut |rows, outputs| self.run_on(session, rows, outputs));
+        let signature = &self.signature;
+        let mut tried = |session: &mut Session| trial(&mut |rows, outputs| run_on(signature, session, rows, outputs));
         let outcome = all.iter_mut().try_for_each(&mut tried);
         for session in all {
             self.release.send(session).map_err(|_| closed())?;
@@ -90,51 +105,57 @@ impl SessionPool {
         outcome
     }
 
-    fn run_on(&self, session: &mut Session, numbers: &[f32], outputs: &mut ModelOutputs) -> Result<()> {
-        let ModelSignature { input, is_half, logits, latent, probabilities, .. } = &self.signature;
-        let rows = numbers.len() / self.row_length();
-        let shape = self.signature.batch_shape(rows);
-        let tensors = if *is_half {
-            let halves: Vec<f16> = numbers.iter().map(|number| f16::from_f32(*number)).collect();
-            let batch = TensorRef::from_array_view((shape, halves.as_slice())).map_err(failed)?;
-            session.run(ort::inputs![input.as_str() => batch]).map_err(failed)?
-        } else {
-            let batch = TensorRef::from_array_view((shape, numbers)).map_err(failed)?;
-            session.run(ort::inputs![input.as_str() => batch]).map_err(failed)?
-        };
-        let read = |vector: &Option<VectorOutput>, all: &mut Vec<f32>| {
-            let Some(VectorOutput { name, length }) = vector else { return Ok(()) };
-            let missing = || Error::bug(format!("the model returned no output `{name}`"));
-            let tensor = tensors.get(name).ok_or_else(missing)?;
-            let check = |shape: &[i64]| {
-                let wrong = || format!("output `{name}` of the model has shape {shape:?}, expected [{rows}, {length}]");
-                if is_vector(shape, rows, *length) { Ok(()) } else { Err(Error::data(wrong())) }
-            };
-            if let Ok((shape, values)) = tensor.try_extract_tensor::<f32>() {
-                check(shape)?;
-                all.extend_from_slice(values);
-            } else {
-                let (shape, values) = tensor.try_extract_tensor::<f16>().map_err(failed)?;
-                check(shape)?;
-                all.extend(values.iter().map(|value| value.to_f32()));
-            }
-            Ok(())
-        };
-        read(latent, &mut outputs.latents)?;
-        let Some(kind) = self.signature.of_probabilities else {
-            read(logits, &mut outputs.logits)?;
-            return read(probabilities, &mut outputs.probabilities);
-        };
-        let before = outputs.probabilities.len();
-        read(logits, &mut outputs.probabilities)?;
-        outputs.logits.extend(kind.logits(&outputs.probabilities[before..]));
-        Ok(())
-    }
-
     /// Numbers of one row.
     pub(crate) const fn row_length(&self) -> usize {
         self.signature.row_length()
     }
+}
+
+/// Runs one batch of rows on a session and appends its outputs.
+fn run_on(
+    signature: &ModelSignature,
+    session: &mut Session,
+    numbers: &[f32],
+    outputs: &mut ModelOutputs,
+) -> Result<()> {
+    let ModelSignature { input, is_half, logits, latent, probabilities, .. } = signature;
+    let rows = numbers.len() / signature.row_length();
+    let shape = signature.batch_shape(rows);
+    let tensors = if *is_half {
+        let halves: Vec<f16> = numbers.iter().map(|number| f16::from_f32(*number)).collect();
+        let batch = TensorRef::from_array_view((shape, halves.as_slice())).map_err(failed)?;
+        session.run(ort::inputs![input.as_str() => batch]).map_err(failed)?
+    } else {
+        let batch = TensorRef::from_array_view((shape, numbers)).map_err(failed)?;
+        session.run(ort::inputs![input.as_str() => batch]).map_err(failed)?
+    };
+    let read = |vector: &Option<VectorOutput>, all: &mut Vec<f32>| {
+        let Some(VectorOutput { name, of, length }) = vector else { return Ok(()) };
+        let missing = || Error::bug(format!("the model returned no output `{of}`"));
+        let tensor = tensors.get(name).ok_or_else(missing)?;
+        let check = |shape: &[i64]| {
+            let wrong = || format!("output `{of}` of the model has shape {shape:?}, expected [{rows}, {length}]");
+            if is_vector(shape, rows, *length) { Ok(()) } else { Err(Error::data(wrong())) }
+        };
+        if let Ok((shape, values)) = tensor.try_extract_tensor::<f32>() {
+            check(shape)?;
+            all.extend_from_slice(values);
+        } else {
+            let (shape, values) = tensor.try_extract_tensor::<f16>().map_err(failed)?;
+            check(shape)?;
+            all.extend(values.iter().map(|value| value.to_f32()));
+        }
+        Ok(())
+    };
+    read(latent, &mut outputs.latents)?;
+    let Some(kind) = signature.of_probabilities else {
+        read(logits, &mut outputs.logits)?;
+        return read(probabilities, &mut outputs.probabilities);
+    };
+    let before = outputs.probabilities.len();
+    read(logits, &mut outputs.probabilities)?;
+    outputs.logits.extend(kind.logits(&outputs.probabilities[before..]));
+    Ok(())
 }
 
 /// Runs a batch of rows and appends its outputs.
@@ -174,29 +195,75 @@ struct OpenedSession {
     session: Session,
     provider: &'static Provider,
     why: String,
+    fixed_batch: Option<usize>,
+    nodes: Option<NodePlacement>,
 }
 
-/// Opens a model on the first provider that can be used. The error is that of the last one.
-fn open_first(runtime: &Runtime, model: &ModelSource, providers: &[&'static Provider]) -> Result<OpenedSession> {
-    let mut passed_over = Vec::new();
-    let mut failure = Error::bug("no execution provider was given");
-    for &provider in providers {
-        match provider.open(runtime, model.path, model.adapted) {
-            Ok(session) => {
-                let why = match passed_over.as_slice() {
-                    [] if providers.len() == 1 => "requested".to_owned(),
-                    [] => format!("auto: device `{}` can be used", provider.name),
-                    reasons => format!("auto: {}", reasons.join("; ")),
-                };
-                return Ok(OpenedSession { session, provider, why });
-            }
-            Err(error) => {
-                passed_over.push(error.report());
-                failure = error;
+/// A model to be opened.
+struct Opening<'a> {
+    runtime: &'a Runtime,
+    model: &'a ModelSource<'a>,
+    signature: &'a ModelSignature,
+    count_nodes: bool,
+}
+
+impl Opening<'_> {
+    /// Opens the model on the first provider that can be used. The error is that of the last one.
+    fn first_of(&self, providers: &[&'static Provider]) -> Result<OpenedSession> {
+        let mut passed_over = Vec::new();
+        let mut failure = Error::bug("no execution provider was given");
+        for &provider in providers {
+            match self.on(provider) {
+                Ok(opened) => {
+                    let why = match passed_over.as_slice() {
+                        [] if providers.len() == 1 => "requested".to_owned(),
+                        [] => format!("auto: device `{}` can be used", provider.name),
+                        reasons => format!("auto: {}", reasons.join("; ")),
+                    };
+                    return Ok(OpenedSession { why, ..opened });
+                }
+                Err(error) => {
+                    passed_over.push(error.report());
+                    failure = error;
+                }
             }
         }
+        Err(failure)
     }
-    Err(failure)
+
+    /// Opens the model on a provider. Nodes are counted by the profile of one run: opening a second session for it would cost more.
+    fn on(&self, provider: &'static Provider) -> Result<OpenedSession> {
+        let ModelSource { path, adapted } = self.model;
+        let folder = if self.count_nodes { profile_folder() } else { None };
+        let mut session = provider.open(self.runtime, path, *adapted, folder.as_ref())?;
+        let fixed_batch = verify(&session, self.signature).map_err(|reason| {
+            Error::data(format!("the model `{}` does not match its card: {reason}", path.display()))
+        })?;
+        let nodes = folder.and_then(|_folder| {
+            let counted = self.count_nodes_of(&mut session, fixed_batch.unwrap_or(1));
+            counted.map_err(|reason| tracing::debug!(reason, "the nodes of a model are not counted")).ok()
+        });
+        nodes.iter().try_for_each(|nodes| provider.check_placement(nodes))?;
+        Ok(OpenedSession { session, provider, why: String::new(), fixed_batch, nodes })
+    }
+
+    fn count_nodes_of(&self, session: &mut Session, rows: usize) -> Result<NodePlacement, String> {
+        let length = self.signature.row_length();
+        let probe = if rows.saturating_mul(length) > MAX_PROFILED { None } else { Some(probe_image(rows * length)) };
+        let ran = probe.map(|probe| run_on(self.signature, session, &probe, &mut ModelOutputs::default()));
+        // The profile ends whatever came of the run, so that the session does not write on.
+        let profile = session.end_profiling().map_err(|error| reason(&error))?;
+        match ran {
+            Some(Ok(())) => read_placement(Path::new(&profile)),
+            Some(Err(error)) => Err(error.report()),
+            None => Err("its rows are too large".into()),
+        }
+    }
+}
+
+fn profile_folder() -> Option<ProfileFolder> {
+    let made = ProfileFolder::new();
+    made.map_err(|error| tracing::debug!(%error, "the nodes of a model are not counted")).ok()
 }
 
 /// Compares the graph with the signature. Returns the batch size that the graph is fixed to, if it is.

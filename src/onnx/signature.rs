@@ -56,6 +56,8 @@ pub(crate) enum RowShape {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct VectorOutput {
     pub(crate) name: String,
+    /// The output of the file that it is made of, for messages.
+    pub(crate) of: String,
     pub(crate) length: usize,
 }
 

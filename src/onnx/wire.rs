@@ -184,6 +184,21 @@ pub(crate) mod data_type {
     pub(crate) const DOUBLE: i32 = 11;
     pub(crate) const BFLOAT16: i32 = 16;
 
+    /// The smallest and the largest whole number that enters an input of an integer type; `None` for other types. Rows are float32,
+    /// which has all whole numbers up to 2^24.
+    pub(crate) fn whole_numbers(code: i32) -> Option<[f64; 2]> {
+        const EXACT: f64 = 16_777_216.0;
+        Some(match code {
+            BOOL => [0.0, 1.0],
+            UINT8 => [0.0, 255.0],
+            INT8 => [-128.0, 127.0],
+            UINT16 => [0.0, 65_535.0],
+            INT16 => [-32_768.0, 32_767.0],
+            INT32 | INT64 => [-EXACT, EXACT],
+            _ => return None,
+        })
+    }
+
     /// The name of a type, as numpy has it.
     pub(crate) fn name(code: i32) -> String {
         match code {

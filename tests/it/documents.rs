@@ -361,3 +361,31 @@ fn a_run_directory_with_a_nul_is_a_mistake() {
     let Err(Error::Pipeline(mistakes)) = Pipeline::from_yaml(SMALL).run("a\0b") else { panic!("mistakes") };
     assert_eq!(mistakes[0].message, "the run directory has a NUL character, which no path can have");
 }
+
+/// Class and error of a score are read where the monitor finds them, so they must not be dropped when no sink keeps them.
+#[test]
+fn a_monitor_sees_all_columns_of_a_score_without_a_sink() {
+    let folder = tempfile::tempdir().unwrap();
+    let yaml = "
+source: { simulated: { count: 12 } }
+transform:
+  y10_sky: { observe: { image: image, survey: lsst, years: 10 } }
+  y10: { asinh_stretch: { image: y10_sky, constants: { model: models/convnet-da.onnx, domain: y10 } } }
+score: { da: { onnx: { model: models/convnet-da.onnx, image: y10 } } }
+monitor: { drawn: { isomap: { score: da, n: 10 } } }
+";
+    let scored = folder.path().join("scored");
+    let run = folder.path().join("run");
+    Pipeline::from_yaml(yaml).run(&scored).unwrap();
+    Pipeline::from_yaml(format!("{yaml}sink: {{ objects: {{ parquet: {{}} }} }}\n")).run(&run).unwrap();
+    let again = format!(
+        "source: {{ parquet: {{ run: {} }} }}\nmonitor: {{ drawn: {{ isomap: {{ score: da, n: 10 }} }} }}\n",
+        run.display()
+    );
+    let of_run = folder.path().join("of_run");
+    Pipeline::from_yaml(again).run(&of_run).unwrap();
+    for run in [scored, run, of_run] {
+        let drawn = rows(&run, "drawn");
+        assert_eq!(drawn.matches("\"class\":\"").count(), 10, "{drawn}");
+    }
+}

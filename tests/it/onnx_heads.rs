@@ -3,12 +3,13 @@
 use std::{collections::BTreeMap, fs, fs::File, path::Path, sync::Arc};
 
 use arrow::{
-    array::{AsArray, Float64Array, RecordBatch, StringArray, UInt64Array},
+    array::{AsArray, Float64Array, Int64Array, RecordBatch, StringArray, UInt64Array},
     datatypes::{DataType, Field, Int32Type, Schema},
 };
 use lucarne::{
     batch::{ImageLayout, OBJECT_ID, ORIGIN, ROW, Unit, list_column, list_values},
-    score::onnx::{CardSource, Device, Onnx, OnnxScorer},
+    error::Code,
+    score::onnx::{CardProposal, CardSource, Device, Onnx, OnnxScorer, propose_card},
     stage::{Rejects, RunContext, Scorer},
 };
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -22,6 +23,7 @@ struct GoldenInputs {
     images: Vec<Vec<f32>>,
     templates: Vec<Vec<f32>>,
     columns: Vec<[f64; 2]>,
+    counts: Vec<[i64; 2]>,
 }
 
 /// The settings of a score that a model needs beside its card.
@@ -52,13 +54,18 @@ fn batch(inputs: &GoldenInputs) -> RecordBatch {
         layout(Unit::NanoJansky).field("template_image"),
         number("magnitude"),
         number("age"),
+        Field::new("visits", DataType::Int64, false),
+        Field::new("offset", DataType::Int64, false),
     ];
     let names = Arc::new(StringArray::from_iter_values((0..rows).map(|i| format!("galaxy-{i}"))));
     let column = |i: usize| Arc::new(inputs.columns.iter().map(|row| Some(row[i])).collect::<Float64Array>());
     let image = |images: &[Vec<f32>]| list_column(images.concat(), layout(Unit::Stretched).pixels()).unwrap();
     let (image, template) = (image(&inputs.images), image(&inputs.templates));
     let numbers: UInt64Array = (0..rows as u64).collect();
-    let columns = vec![Arc::new(numbers) as _, names.clone() as _, names as _, image, template, column(0), column(1)];
+    let count = |i: usize| Arc::new(inputs.counts.iter().map(|row| row[i]).collect::<Int64Array>());
+    let mut columns =
+        vec![Arc::new(numbers) as _, names.clone() as _, names as _, image, template, column(0), column(1)];
+    columns.extend([count(0) as _, count(1) as _]);
     RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap()
 }
 
@@ -90,7 +97,7 @@ fn every_head_gives_the_answers_of_onnxruntime_in_python() {
     let rows = batch(&inputs());
     let folder = tempfile::tempdir().unwrap();
     let scorers = scorers(folder.path(), &rows.schema());
-    assert_eq!(scorers.len(), 9);
+    assert_eq!(scorers.len(), 11);
     for (name, scorer, expected) in scorers {
         let scored = scorer.score(rows.clone(), &mut Rejects::default()).unwrap();
         assert_eq!(scored.num_rows(), rows.num_rows(), "{name}");
@@ -111,13 +118,71 @@ fn a_row_without_a_number_for_the_model_is_rejected_with_the_column() {
     inputs.columns[2][1] = f64::NAN;
     let rows = batch(&inputs);
     let folder = tempfile::tempdir().unwrap();
-    let mut scorers = scorers(folder.path(), &rows.schema());
-    let (name, scorer, _) = scorers.pop().unwrap();
-    assert_eq!(name, "three inputs");
+    let scorers = scorers(folder.path(), &rows.schema());
+    let (_, scorer, _) = scorers.into_iter().find(|(name, ..)| name == "three inputs").unwrap();
     let mut rejects = Rejects::default();
     let scored = scorer.score(rows, &mut rejects).unwrap();
     assert_eq!((scored.num_rows(), rejects.rejected.len(), rejects.rejected[0].row), (6, 1, 2));
     assert_eq!(rejects.rejected[0].reason, "column `age` is NaN, expected a finite number");
+}
+
+#[test]
+fn a_card_can_be_proposed_for_a_class_map_with_its_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let scorers = scorers(folder.path(), &batch(&inputs()).schema());
+    let place = scorers.iter().position(|(name, ..)| name == "class map").unwrap();
+    let CardProposal { card, unknown, .. } = propose_card(&folder.path().join(format!("{place}.onnx")), None).unwrap();
+    assert!(card.contains("head: softmax\n") && card.contains("classes: [\"a\", \"b\", \"c\"]\n"), "{card}");
+    assert!(card.contains("logits: \"map\"\n"), "{card}");
+    assert_eq!(unknown, ["bands", "pixel_scale_arcsec", "unit"]);
+}
+
+#[test]
+fn an_input_that_the_card_names_twice_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let rows = batch(&inputs());
+    let place = scorers(folder.path(), &rows.schema()).iter().position(|(name, ..)| name == "three inputs").unwrap();
+    let template = serde_json::json!({ "input": "template", "bands": ["g", "r", "i"], "size": [6, 8], "unit": "nJy" });
+    let card = serde_json::json!({
+        "format": 3, "head": "sigmoid", "classes": ["bogus", "real"], "bands": ["g", "r", "i"], "size": [6, 8],
+        "pixel_scale_arcsec": "any", "unit": "stretched", "images": [template, template],
+        "columns": [{ "input": "meta", "columns": ["magnitude", "age"] }],
+    });
+    let images = [("template".to_owned(), "template_image".to_owned())].into();
+    let settings = Onnx {
+        card: Some(CardSource::Keys(card)),
+        images,
+        ..Onnx::new(folder.path().join(format!("{place}.onnx")), "image")
+    };
+    let mut twice = OnnxScorer::new("m", settings.clone());
+    assert_eq!(twice.bind(&rows.schema()).unwrap_err()[0].message, "the card names the input `template` twice");
+    let missing = Onnx { card: Some(CardSource::File("not_there.yaml".into())), ..settings };
+    let wrong = OnnxScorer::new("m", missing).bind(&rows.schema()).unwrap_err();
+    assert_eq!(
+        (wrong[0].code, wrong[0].message.starts_with("cannot read the card `not_there.yaml`")),
+        (Code::MissingFile, true)
+    );
+}
+
+#[test]
+fn a_row_whose_integer_does_not_fit_its_input_is_rejected_with_the_range() {
+    let folder = tempfile::tempdir().unwrap();
+    for (model, [low, high]) in [("int8 columns", [-128_i64, 127]), ("int64 columns", [-(1 << 24), 1 << 24])] {
+        let mut inputs = inputs();
+        (inputs.counts[1], inputs.counts[3], inputs.counts[4]) = ([low, high], [high + 1, 0], [0, low - 1]);
+        let rows = batch(&inputs);
+        let scorers = scorers(folder.path(), &rows.schema());
+        let (_, scorer, _) = scorers.into_iter().find(|(name, ..)| name == model).unwrap();
+        let mut rejects = Rejects::default();
+        let scored = scorer.score(rows, &mut rejects).unwrap();
+        let reasons: Vec<(usize, &str)> =
+            rejects.rejected.iter().map(|reject| (reject.row as usize, reject.reason.as_str())).collect();
+        let reason = |column: &str, found: i64| {
+            format!("column `{column}` is {found}, expected a whole number from {low} to {high}")
+        };
+        assert_eq!(scored.num_rows(), 5, "{model}");
+        assert_eq!(reasons, [(3, reason("visits", high + 1).as_str()), (4, reason("offset", low - 1).as_str())]);
+    }
 }
 
 #[test]

@@ -126,7 +126,7 @@ fn the_card_that_is_proposed_for_it_knows_the_graph() {
         println!("skipped: {MODEL} is absent");
         return;
     }
-    let proposal = propose_card(Path::new(MODEL)).unwrap();
+    let proposal = propose_card(Path::new(MODEL), None).unwrap();
     assert_eq!(proposal.unknown, ["classes", "bands", "pixel_scale_arcsec", "unit"]);
     for line in ["head: sigmoid", "logits: \"score\"", "latent: \"latent\"", "size: [51, 51]", "channels: first"] {
         assert!(proposal.card.contains(line), "{line}:\n{}", proposal.card);

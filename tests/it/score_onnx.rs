@@ -240,6 +240,40 @@ fn the_run_record_has_device_and_digest() {
 }
 
 #[test]
+fn the_run_record_has_how_many_nodes_run_on_each_provider() {
+    let scorer = started(Onnx { device: Device::Cpu, ..settings("tiny.onnx") });
+    let nodes = scorer.provenance()["nodes"].clone();
+    assert!(nodes["cpu"].as_u64().unwrap() > 0 && nodes.as_object().unwrap().len() == 1, "{nodes}");
+    let profiles = std::env::temp_dir();
+    let own = format!("lucarne-profile-{}-", std::process::id());
+    // Of other tests of this process some may be open.
+    let left = || {
+        let names = std::fs::read_dir(&profiles).unwrap().map(|entry| entry.unwrap().file_name());
+        names.filter(|name| name.to_string_lossy().starts_with(&own)).collect::<Vec<_>>()
+    };
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while !left().is_empty() {
+        assert!(std::time::Instant::now() < deadline, "{:?}", left());
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn a_device_that_the_build_lacks_is_refused_with_the_feature() {
+    for (device, name) in [(Device::TensorRt, "tensorrt"), (Device::OpenVino, "openvino")] {
+        let mut scorer = OnnxScorer::new("da_y1", Onnx { device, ..settings("tiny.onnx") });
+        scorer.bind(&Schema::new(vec![layout().field("y1")])).unwrap();
+        let start = scorer.start(&RunContext { seed: 1, threads: 1, batch_rows: 32, ..RunContext::default() });
+        let error = start.unwrap_err();
+        assert_eq!(error.to_string(), format!("device `{name}` cannot be used"));
+        let built = error.report().contains("is built without");
+        assert!(built, "{}", error.report());
+        let read: Device = serde_json::from_value(serde_json::json!(name)).unwrap();
+        assert_eq!(read, device);
+    }
+}
+
+#[test]
 fn a_requested_gpu_that_cannot_be_used_is_an_error() {
     let automatic = started(Onnx { device: Device::Auto, ..settings("tiny.onnx") }).provenance();
     let mut scorer = OnnxScorer::new("da_y1", Onnx { device: Device::Cuda, ..settings("tiny.onnx") });

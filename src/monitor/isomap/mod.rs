@@ -9,6 +9,8 @@
 //! under the first score (`origin`), that of the attacked image (`one_pixel`), and that under the second score (`noisy`). They
 //! are points of the same embedding, whether or not the object is in the sample.
 //!
+//! `class` is null for a score without classes, that of an encoder.
+//!
 //! Points of the role `placed` are not part of the embedding: their coordinates follow from their distances to its points.
 
 mod drawing;
@@ -51,6 +53,8 @@ struct IsomapMonitor {
     settings: Isomap,
     truth: Option<TruthColumn>,
     scores: Vec<LatentRef>,
+    /// Whether each score has a class: an encoder has none. Set by `bind`.
+    have_classes: Vec<bool>,
     attacked: Option<LatentRef>,
     /// Numbers of a latent.
     size: usize,
@@ -81,6 +85,7 @@ impl IsomapMonitor {
         Self {
             label: label.to_owned(),
             truth: settings.truth.as_ref().map(|truth| TruthColumn::new(truth, settings.truth_classes.as_deref())),
+            have_classes: vec![false; scores.len()],
             scores,
             attacked: settings.attacked.as_ref().map(|label| LatentRef::monitor("attacked", label)),
             size: 0,
@@ -101,8 +106,8 @@ impl IsomapMonitor {
     fn objects(&self, batch: &RecordBatch, rows: impl Iterator<Item = usize>) -> Result<Vec<SampledObject>> {
         let truth = self.truth.as_ref().map(|truth| truth.read(batch)).transpose()?;
         let mut scores = Vec::with_capacity(self.scores.len());
-        for score in &self.scores {
-            let class = text(column_of(batch, &class_column(&score.label))?)?;
+        for (score, has_class) in self.scores.iter().zip(&self.have_classes) {
+            let class = if *has_class { Some(text(column_of(batch, &class_column(&score.label))?)?) } else { None };
             scores.push((class, list_values(batch, &latent_column(&score.label))?));
         }
         rows.map(|row| {
@@ -114,7 +119,8 @@ impl IsomapMonitor {
                 latents: Vec::with_capacity(scores.len() * self.size),
             };
             for (class, (latents, length)) in &scores {
-                object.classes.push(class.is_valid(row).then(|| class.value(row).to_owned()));
+                let class = class.as_ref().filter(|class| class.is_valid(row));
+                object.classes.push(class.map(|class| class.value(row).to_owned()));
                 object.latents.extend(&latents[row * length..][..*length]);
             }
             Ok(object)
@@ -130,10 +136,10 @@ impl IsomapMonitor {
 
 impl Monitor for IsomapMonitor {
     fn required_columns(&self) -> Vec<ColumnRef> {
+        // The classes come with the latents where a score has them.
         let latents = self.scores.iter().filter_map(LatentRef::required_column);
-        let classes = self.scores.iter().map(|score| ColumnRef::new("score", class_column(&score.label)));
         let truth = self.truth.iter().map(|truth| ColumnRef::new("truth", truth.name()));
-        latents.chain(classes).chain(truth).collect()
+        latents.chain(truth).collect()
     }
 
     fn upstream(&self) -> Vec<ColumnRef> {
@@ -142,6 +148,8 @@ impl Monitor for IsomapMonitor {
 
     fn bind(&mut self, input: &Schema, upstream: &UpstreamSchemas) -> Result<SchemaRef, Vec<Diagnostic>> {
         let (scores, mut mistakes) = (self.score_labels(), Vec::new());
+        let has_class = |score: &String| input.field_with_name(&class_column(score)).is_ok();
+        self.have_classes = scores.iter().map(has_class).collect();
         if let Some(truth) = &mut self.truth {
             // Text does not need them, and scores of one model have the same.
             let classes = common_classes(input, &scores, Isomap::NAME);

@@ -281,6 +281,6 @@ fn settings_have_their_defaults() {
     assert_eq!(read, Isomap::new(["a", "b"]));
     let names = |columns: Vec<ColumnRef>| columns.into_iter().map(|column| column.column).collect::<Vec<_>>();
     let monitor = monitor(under_attack());
-    assert_eq!(names(monitor.required_columns()), ["a_latent", "b_latent", "a_class", "b_class", "label"]);
+    assert_eq!(names(monitor.required_columns()), ["a_latent", "b_latent", "label"]);
     assert_eq!(names(monitor.upstream()), ["attack"]);
 }

@@ -163,7 +163,7 @@ impl Adapter {
         let plain = self.is_plain();
         let vector = |of: &OutputUse, adapted: &str| {
             let name = if plain { of.output.clone() } else { adapted.to_owned() };
-            VectorOutput { name, length: of.length }
+            VectorOutput { name, of: of.output.clone(), length: of.length }
         };
         let row = match self.inputs.as_slice() {
             [ModelInput { shape: InputShape::Image { bands, height, width, .. }, .. }] => {
@@ -264,7 +264,7 @@ impl Adapter {
         let scaling = PixelScaling::default();
         let shape = InputShape::Image { bands, height, width, channels_last: false, scaling };
         let input = ModelInput { name: signature.input.clone(), element: data_type::FLOAT, fixed_batch: None, shape };
-        let output = |VectorOutput { name, length }: &VectorOutput| OutputUse {
+        let output = |VectorOutput { name, length, .. }: &VectorOutput| OutputUse {
             value: name.clone(),
             output: name.clone(),
             element: Some(data_type::FLOAT),

@@ -118,6 +118,12 @@ impl AddedNodes {
         if *element == data_type::FLOAT || input.is_half_outside() {
             self.push("Identity", &[&value], name, vec![]);
         } else {
+            // What the trial of batches makes up may be outside of the type, and then the cast is not defined.
+            if let (Some([low, high]), InputShape::Numbers(_)) = (data_type::whole_numbers(*element), shape) {
+                let (low, high) = (self.floats(vec![], vec![low as f32]), self.floats(vec![], vec![high as f32]));
+                self.opset = self.opset.max(11);
+                value = self.apply("Clip", &[&value, &low, &high]);
+            }
             self.cast(&value, *element, name);
         }
     }

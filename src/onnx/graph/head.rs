@@ -95,7 +95,7 @@ mod tests {
     }
 
     fn head_of(path: &str, latent_length: usize) -> Result<Vec<u8>, String> {
-        let logits = VectorOutput { name: "logits".into(), length: 3 };
+        let logits = VectorOutput { name: "logits".into(), of: "logits".into(), length: 3 };
         let start =
             HeadStart { value: "latent".into(), element: FLOAT, length: latent_length, axes: vec![latent_length] };
         let model = external::inlined(path.as_ref(), std::fs::read(path).unwrap().into()).unwrap();

@@ -107,6 +107,9 @@ fn too_large(row_bytes: usize, memory_mib: usize) -> Option<SpannedDiagnostic> {
     })
 }
 
+/// What the names of the columns of a score end with.
+const SCORE_PARTS: [&str; 5] = ["class", "probability", "latent", "value", "error"];
+
 /// A monitor whose columns exist, to be bound once the final columns are known.
 struct PendingMonitor {
     place: Place,
@@ -231,7 +234,14 @@ impl Planner {
         pending: &[PendingMonitor],
     ) -> BTreeSet<String> {
         let mut final_columns: BTreeSet<String> = sinks.iter().flat_map(|sink| sink.columns.clone()).collect();
-        final_columns.extend(pending.iter().flat_map(|monitor| monitor.reads.clone()));
+        for column in pending.iter().flat_map(|monitor| &monitor.reads) {
+            final_columns.insert(column.clone());
+            // A monitor that reads a column of a score looks at the others where it has them: the class beside the latent vector,
+            // the error beside the value. The score may be one of this pipeline, or of the run that is read.
+            if let Some((score, _)) = column.rsplit_once('_').filter(|(_, part)| SCORE_PARTS.contains(part)) {
+                final_columns.extend(SCORE_PARTS.iter().map(|part| format!("{score}_{part}")));
+            }
+        }
         match purpose {
             Purpose::Images(wanted) => {
                 self.check_wanted(wanted);

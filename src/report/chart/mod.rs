@@ -19,6 +19,7 @@ pub(super) mod reliability;
 pub(super) mod scatter_3d;
 pub(super) mod small_multiples;
 pub(super) mod text;
+pub(super) mod unit_square;
 
 use crate::error::{Cause, Error};
 

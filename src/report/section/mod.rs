@@ -8,7 +8,9 @@ mod latent_distance;
 mod latent_drift;
 mod one_pixel;
 mod pixel_map;
+mod regression;
 mod rejects;
+mod roc;
 
 use super::{
     chart::{
@@ -98,6 +100,8 @@ type MakeItems = fn(&Context<'_>, &str) -> Result<Vec<SectionItem>>;
 const KINDS: &[(&str, &str, MakeItems)] = &[
     ("accuracy", "Accuracy", accuracy::items),
     ("calibration", "Calibration", calibration::items),
+    ("roc", "ROC", roc::items),
+    ("regression", "Regression", regression::items),
     ("latent_drift", "Drift", latent_drift::items),
     ("latent_distance", "Latent distances", latent_distance::items),
     ("isomap", "Isomap", isomap::items),

@@ -36,7 +36,7 @@ use crate::{
     batch::{ImageLayout, with_columns},
     card::{Card, CardError, CardPlace, GivenCard, Head, ImageSize, ModelFile, read_file},
     error::{Code, Diagnostic, Error, Result},
-    onnx::{LoadOptions, LoadedModel, ROUNDING, graph::ModelGraph},
+    onnx::{LoadOptions, LoadedModel, ROUNDING, graph::ModelGraph, wire::data_type},
     stage::{ColumnRef, Model, ModelOutputs, Rejects, RunContext, Scorer},
 };
 
@@ -89,15 +89,16 @@ impl OnnxScorer {
 
     /// The file of the model, and its bytes; in its card, the names that the settings override.
     fn read_model_file(&self, layout: Option<&ImageLayout>) -> Result<(ModelFile, Bytes), Diagnostic> {
-        let Onnx { model, input, logits, latent, .. } = &self.settings;
-        let bytes = read_file(model).map_err(card_diagnostic)?;
+        let Onnx { model, input, logits, latent, card, .. } = &self.settings;
+        let wrong = |error| card_diagnostic(error, card.is_some());
+        let bytes = read_file(model).map_err(wrong)?;
         let read = ModelFile::of_bytes(model, &bytes, self.settings.given_card().as_ref());
         let mut file = match (read, layout, latent) {
             (Err(CardError::NoCard { .. }), Some(layout), Some(latent)) => {
                 let given = GivenCard::Value(encoder_card(layout, latent));
-                ModelFile::of_bytes(model, &bytes, Some(&given)).map_err(card_diagnostic)?
+                ModelFile::of_bytes(model, &bytes, Some(&given)).map_err(wrong)?
             }
-            (read, ..) => read.map_err(card_diagnostic)?,
+            (read, ..) => read.map_err(wrong)?,
         };
         let card = &mut file.card;
         card.input = input.clone().or_else(|| card.input.take());
@@ -236,7 +237,11 @@ impl Scorer for OnnxScorer {
             return Err(vec![wrong.suggest(name, named, "columns of the card")]);
         }
         let renamed = |name: &str| self.settings.columns.get(name).cloned().unwrap_or_else(|| name.to_owned());
-        let rows = ModelRows::bind(images, &file.card, renamed, input)?;
+        let whole_numbers = |name: &str| {
+            let input = graph_use.adapter.inputs.iter().find(|input| input.name == name);
+            input.and_then(|input| data_type::whole_numbers(input.element))
+        };
+        let rows = ModelRows::bind(images, &file.card, renamed, whole_numbers, input)?;
         if self.settings.threshold.is_some() && graph_use.head != Head::Sigmoid {
             let head = graph_use.head.name();
             let message = format!("`threshold` is for a `sigmoid` head, that of `{model}` is `{head}`");
@@ -272,6 +277,7 @@ impl Scorer for OnnxScorer {
             workers: run.threads,
             max_batch_size: *max_batch_size,
             threshold: self.settings.threshold.unwrap_or(0.5),
+            count_nodes: true,
         };
         let loaded = LoadedModel::load(model, bound.graph_use.adapter.clone(), &options)?;
         tracing::info!(
@@ -329,6 +335,7 @@ impl Scorer for OnnxScorer {
             "trained_on": bound.file.card.trained_on,
             "device": loaded.pool.provider.name,
             "why": loaded.pool.why,
+            "nodes": loaded.pool.nodes,
             "sessions": loaded.pool.sessions,
             "max_batch_size": loaded.trial.batching.size(),
             "batches": loaded.trial.batching.name(),
@@ -386,10 +393,16 @@ fn layout_of(input: &Schema, image: &str, key: &str) -> Result<ImageLayout, Diag
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "the signature that `map_err` takes")]
-fn card_diagnostic(error: CardError) -> Diagnostic {
+fn card_diagnostic(error: CardError, is_card_given: bool) -> Diagnostic {
+    // What is wrong with a card that the settings give is wrong there.
+    let of_card = if is_card_given { "card" } else { "model" };
+    let check_path = "check the path; it is relative to the current directory";
     match error {
-        CardError::Read { .. } => Diagnostic::at("model", Code::MissingFile, error.to_string())
-            .help("check the path; it is relative to the current directory"),
+        CardError::Read { .. } => Diagnostic::at("model", Code::MissingFile, error.to_string()).help(check_path),
+        CardError::ReadCard { .. } => Diagnostic::at(of_card, Code::MissingFile, error.to_string()).help(check_path),
+        CardError::Unusable { .. } | CardError::Newer { .. } => {
+            Diagnostic::at(of_card, Code::ModelMismatch, error.to_string())
+        }
         CardError::NoCard { .. } => Diagnostic::at("model", Code::ModelMismatch, error.to_string())
             .help("write one with `lucarne card MODEL`, or name it by `card`; an encoder needs `latent` only"),
         _ => Diagnostic::at("model", Code::ModelMismatch, error.to_string()),

@@ -38,10 +38,13 @@ struct ScaledColumn {
     column: String,
     mean: f64,
     std: f64,
+    /// The range of an input of integers.
+    whole: Option<[f64; 2]>,
 }
 
 impl ModelRows {
-    /// The columns of all inputs of a card; `renamed` gives the column in the stream for a name in the card.
+    /// The columns of all inputs of a card; `renamed` gives the column in the stream for a name in the card, `whole_numbers` the range
+    /// of an input of integers.
     ///
     /// # Errors
     /// Columns that are missing or do not hold numbers.
@@ -49,15 +52,17 @@ impl ModelRows {
         images: Vec<BoundImage>,
         card: &Card,
         renamed: impl Fn(&str) -> String,
+        whole_numbers: impl Fn(&str) -> Option<[f64; 2]>,
         input: &Schema,
     ) -> Result<Self, Vec<Diagnostic>> {
         let (mut columns, mut diagnostics) = (Vec::new(), Vec::new());
-        for ColumnsInput { columns: names, mean, std, .. } in &card.columns {
+        for ColumnsInput { input: of_model, columns: names, mean, std } in &card.columns {
+            let whole = whole_numbers(of_model);
             for (i, name) in names.iter().enumerate() {
                 let column = renamed(name);
                 diagnostics.extend(not_a_number(input, name, &column));
                 let of = |numbers: &Option<Vec<f64>>, default| numbers.as_ref().map_or(default, |numbers| numbers[i]);
-                columns.push(ScaledColumn { column, mean: of(mean, 0.0), std: of(std, 1.0) });
+                columns.push(ScaledColumn { column, mean: of(mean, 0.0), std: of(std, 1.0), whole });
             }
         }
         if diagnostics.is_empty() { Ok(Self { images, columns }) } else { Err(diagnostics) }
@@ -112,17 +117,27 @@ impl ModelRows {
 impl ScaledColumn {
     /// The scaled numbers of all rows; 0 in the place of what cannot be used.
     fn read(&self, batch: &RecordBatch, bad: &mut Vec<(usize, String)>) -> Result<Vec<f32>> {
-        let Self { column, mean, std } = self;
+        let Self { column, mean, std, whole } = self;
         let numbers = cast(column_of(batch, column)?, &DataType::Float64)?;
         let numbers = numbers.as_primitive::<Float64Type>();
         let mut read = |row: usize| {
             let number = numbers.is_valid(row).then(|| numbers.value(row));
-            let scaled = number.map(|number| ((number - mean) / std) as f32).filter(|number| number.is_finite());
-            if scaled.is_none() {
+            let entering = number.and_then(|number| match whole {
+                None => Some(((number - mean) / std) as f32).filter(|number| number.is_finite()),
+                // Within the range, float32 has all whole numbers, and float64 all that a column may hold.
+                Some([low, high]) => {
+                    (number.fract() == 0.0 && (*low..=*high).contains(&number)).then_some(number as f32)
+                }
+            });
+            if entering.is_none() {
                 let found = number.map_or_else(|| "null".to_owned(), |number| number.to_string());
-                bad.push((row, format!("column `{column}` is {found}, expected a finite number")));
+                let expected = match whole {
+                    Some([low, high]) => format!("a whole number from {low} to {high}"),
+                    None => "a finite number".to_owned(),
+                };
+                bad.push((row, format!("column `{column}` is {found}, expected {expected}")));
             }
-            scaled.unwrap_or(0.0)
+            entering.unwrap_or(0.0)
         };
         Ok((0..batch.num_rows()).map(&mut read).collect())
     }

@@ -35,7 +35,8 @@ pub struct Onnx {
     /// The columns of the stream that the card calls otherwise, by the name in the card.
     #[serde(default)]
     pub columns: BTreeMap<String, String>,
-    /// The device to run on. `cuda` is an error where CUDA cannot be used; `auto` uses CUDA if it can be used, else the CPU.
+    /// The device to run on. `auto` uses CUDA if it can be used, else the CPU. `cuda`, `tensorrt` and `openvino` are errors where they
+    /// cannot be used, and where a part of the model would run on the CPU. The run record has how many nodes run on which (`nodes`).
     #[serde(default)]
     pub device: Device,
     /// The most images of a batch. The default is 8 on a CPU (a batch stays in its cache) and 200 on a GPU (two batches are a
@@ -84,6 +85,12 @@ pub enum Device {
     Cpu,
     /// An NVIDIA GPU; an error if it cannot be used.
     Cuda,
+    /// An NVIDIA GPU by TensorRT, which needs a library and a build of lucarne with it. Its products may be rounded (TF32).
+    #[serde(rename = "tensorrt")]
+    TensorRt,
+    /// A processor of Intel by OpenVINO, which needs a library and a build of lucarne with it.
+    #[serde(rename = "openvino")]
+    OpenVino,
 }
 
 impl Device {
@@ -93,6 +100,8 @@ impl Device {
             Self::Auto => vec![&provider::CUDA, &provider::CPU],
             Self::Cpu => vec![&provider::CPU],
             Self::Cuda => vec![&provider::CUDA],
+            Self::TensorRt => vec![&provider::TENSORRT],
+            Self::OpenVino => vec![&provider::OPENVINO],
         }
     }
 }

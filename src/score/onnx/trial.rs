@@ -28,7 +28,13 @@ pub(super) fn run(model: &Path, graph_use: &GraphUse) -> Result<(), Diagnostic> 
         tracing::debug!(error = error.report(), "the model is not run at `check`");
         return Ok(());
     }
-    let options = LoadOptions { providers: vec![&provider::CPU], workers: 1, max_batch_size: Some(1), threshold: 0.5 };
+    let options = LoadOptions {
+        providers: vec![&provider::CPU],
+        workers: 1,
+        max_batch_size: Some(1),
+        threshold: 0.5,
+        count_nodes: false,
+    };
     let outputs = LoadedModel::load(model, graph_use.adapter.clone(), &options)
         .and_then(|loaded| loaded.answers(probe_rows))
         .map_err(|error| at_model(error.report()))?;
@@ -78,5 +84,49 @@ fn check_probabilities(graph_use: &GraphUse, outputs: &ModelOutputs) -> Result<(
             Err((wrong, "export the model with a softmax over the classes, or without it"))
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use arrow::datatypes::Schema;
+    use prost::Message;
+    use serde_json::json;
+
+    use super::{
+        super::{CardSource, Onnx, OnnxScorer},
+        *,
+    };
+    use crate::{
+        batch::{ImageLayout, Unit},
+        onnx::wire::ModelProto,
+        stage::Scorer,
+    };
+
+    #[test]
+    fn an_output_of_another_length_is_named_as_the_file_names_it() {
+        if runtime::runtime().is_err() {
+            eprintln!("skipped: ONNX Runtime is missing");
+            return;
+        }
+        let bytes = fs::read("models/examples/keras_like.onnx").expect("a model");
+        let mut model = ModelProto::decode(bytes.as_slice()).expect("a model");
+        // The graph does not declare the three classes that it gives.
+        model.graph.as_mut().expect("a graph").output[0].r#type = None;
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("model.onnx");
+        fs::write(&path, model.encode_to_vec()).expect("written");
+        let card = json!({
+            "format": 3, "classes": ["a", "b"], "bands": ["g", "r", "i"], "size": 100, "pixel_scale_arcsec": "any", "unit": "stretched",
+        });
+        let layout = ImageLayout::new(["g", "r", "i"], 100, 100, Unit::Stretched);
+        let mut scorer = OnnxScorer::new("m", Onnx { card: Some(CardSource::Keys(card)), ..Onnx::new(path, "image") });
+        let wrong = scorer.bind(&Schema::new(vec![layout.field("image")])).expect_err("refused").remove(0);
+        assert!(
+            wrong.message.contains("output `predictions` of the model has shape [1, 3], expected [1, 2]"),
+            "{wrong:?}"
+        );
     }
 }

@@ -205,7 +205,7 @@ impl ConstantsOrigin {
             Self::PerImage { .. } => Ok(None),
             Self::Model { model, domain } => {
                 let card = Card::read(Path::new(model)).map_err(|error| {
-                    let missing = matches!(error, CardError::Read { .. });
+                    let missing = matches!(error, CardError::Read { .. } | CardError::ReadCard { .. });
                     let code = if missing { Code::MissingFile } else { Code::ModelMismatch };
                     Diagnostic::at("constants.model", code, error.to_string())
                 })?;

@@ -63,7 +63,7 @@ def model(nodes, initial, outputs, inputs=(), domains=()):
     return made
 
 
-def forms(images, templates, columns):
+def forms(images, templates, columns, counts):
     """(name, model, card, settings, answers) of every model; `answers` maps the outputs to columns."""
     out = lambda name, *shape: value(name, FLOAT, ["n", *shape])
     images_only = {"image": images}
@@ -145,13 +145,28 @@ def forms(images, templates, columns):
         lambda o: {"probability": np.concatenate([1 - o["score"], o["score"]], axis=1)}
     )
 
+    for name, element in [("int64", TensorProto.INT64), ("int8", TensorProto.INT8)]:
+        # Each number matters: its last bit, its sign.
+        nodes = [
+            *trunk(), node("Cast", ["counts"], ["whole"], to=FLOAT), node("Concat", ["latent", "whole"], ["all"], axis=1),
+            node("Gemm", ["all", "head_w", "head_b"], ["sums"], transB=1),
+        ]
+        card = {
+            **BASE, "head": "regression", "classes": ["mass"],
+            "columns": [{"input": "counts", "columns": ["visits", "offset"]}],
+        }
+        made = model(nodes, weights(1, extra=2), [out("sums", 1)], [value("counts", element, ["n", 2])])
+        feeds = {"image": images, "counts": counts.astype(name)}
+        yield f"{name} columns", made, card, {}, feeds, lambda o: {"value": o["sums"]}
+
 
 def main():
     rng = np.random.default_rng(5)
     images, templates = (rng.uniform(0, 1, (ROWS, BANDS, HEIGHT, WIDTH)).astype(np.float32) for _ in range(2))
     columns = np.stack([rng.uniform(17, 23, ROWS), rng.uniform(0, 300, ROWS)], axis=1)
+    counts = rng.integers(-128, 128, (ROWS, 2))
     rows = []
-    for name, made, card, settings, feeds, answers in forms(images, templates, columns):
+    for name, made, card, settings, feeds, answers in forms(images, templates, columns, counts):
         session = onnxruntime.InferenceSession(made.SerializeToString())
         names = [output.name for output in session.get_outputs()]
         found = answers(dict(zip(names, session.run(None, feeds))))
@@ -159,7 +174,7 @@ def main():
         row = {"card": card, "settings": settings, "expected": expected}
         rows.append({"name": name, "model": made.SerializeToString(), **{key: json.dumps(item) for key, item in row.items()}})
     pq.write_table(pa.Table.from_pylist(rows), "heads.parquet", compression="zstd")
-    inputs = {"images": images.reshape(ROWS, -1), "templates": templates.reshape(ROWS, -1), "columns": columns}
+    inputs = {"images": images.reshape(ROWS, -1), "templates": templates.reshape(ROWS, -1), "columns": columns, "counts": counts}
     pathlib.Path("inputs.json").write_text(json.dumps({name: array.tolist() for name, array in inputs.items()}) + "\n")
 
 

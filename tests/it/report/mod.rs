@@ -1,6 +1,7 @@
 //! Reports of real runs: their contents, and that names from files are shown as text.
 
 mod browser;
+mod curves;
 mod flips;
 mod live;
 mod page;

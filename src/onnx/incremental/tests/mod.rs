@@ -20,7 +20,7 @@ use crate::onnx::{
 };
 
 fn vector(name: &str, length: usize) -> VectorOutput {
-    VectorOutput { name: name.into(), length }
+    VectorOutput { name: name.into(), of: name.into(), length }
 }
 
 /// The latent vector as the start of a head.

@@ -12,7 +12,13 @@ use crate::{
 };
 
 fn load(path: &str, signature: &ModelSignature) -> LoadedModel {
-    let options = LoadOptions { providers: vec![&provider::CPU], workers: 1, max_batch_size: None, threshold: 0.5 };
+    let options = LoadOptions {
+        providers: vec![&provider::CPU],
+        workers: 1,
+        max_batch_size: None,
+        threshold: 0.5,
+        count_nodes: false,
+    };
     LoadedModel::load(Path::new(path), Adapter::plain(signature), &options).unwrap()
 }
 

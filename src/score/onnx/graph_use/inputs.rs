@@ -65,8 +65,15 @@ pub(super) fn inputs(card: &Card, graph: &ModelGraph) -> Result<Vec<ModelInput>,
         };
         inputs.push(image_input(input(graph, name)?, &image, card.format)?);
     }
-    for ColumnsInput { input: name, columns, .. } in &card.columns {
-        inputs.push(columns_input(input(graph, name)?, columns.len())?);
+    for columns in &card.columns {
+        inputs.push(columns_input(input(graph, &columns.input)?, columns)?);
+    }
+    let names: Vec<&str> = inputs.iter().map(|input| input.name.as_str()).collect();
+    if let Some(twice) = (1..names.len()).find(|i| names[..*i].contains(&names[*i])) {
+        return misfit(
+            format!("the card names the input `{}` twice", names[twice]),
+            "name each input once: by `input`, in `images`, or in `columns`",
+        );
     }
     let mut batches: Vec<usize> = inputs.iter().filter_map(|input| input.fixed_batch).collect();
     batches.dedup();
@@ -91,7 +98,10 @@ fn input<'a>(graph: &'a ModelGraph, name: &str) -> Result<&'a ModelPort, Misfit>
 
 fn image_input(port: &ModelPort, image: &CardImage, format: u32) -> Result<ModelInput, Misfit> {
     let name = &port.name;
-    let element = input_element(port)?;
+    let element = match port.element {
+        Some(data_type::UINT8) => data_type::UINT8,
+        _ => floating_point(port, "or uint8")?,
+    };
     if element == data_type::UINT8 && image.scale.is_none() {
         return misfit(
             format!("input `{name}` is uint8, and the card does not say how pixels become integers"),
@@ -143,11 +153,20 @@ fn image_input(port: &ModelPort, image: &CardImage, format: u32) -> Result<Model
     Ok(ModelInput { name: name.clone(), element, fixed_batch: port.fixed_batch(), shape })
 }
 
-fn columns_input(port: &ModelPort, columns: usize) -> Result<ModelInput, Misfit> {
-    let element = input_element(port)?;
+fn columns_input(port: &ModelPort, card: &ColumnsInput) -> Result<ModelInput, Misfit> {
+    let (name, columns) = (&port.name, card.columns.len());
+    let element = match port.element {
+        Some(element) if data_type::whole_numbers(element).is_some() => element,
+        _ => floating_point(port, "or an integer type")?,
+    };
+    if data_type::whole_numbers(element).is_some() && (card.mean.is_some() || card.std.is_some()) {
+        return misfit(
+            format!("input `{name}` is {port}, and the card scales its columns by `mean` and `std`"),
+            "leave them out: integers enter as they are",
+        );
+    }
     let is_row = port.dims.as_ref().is_none_or(|dims| dims.len() == 2);
-    if element == data_type::UINT8 || !is_row || port.numbers_per_row().is_some_and(|numbers| numbers != columns) {
-        let name = &port.name;
+    if !is_row || port.numbers_per_row().is_some_and(|numbers| numbers != columns) {
         return misfit(
             format!("input `{name}` is {port}, the card gives it {columns} columns"),
             "list as many columns as the input has numbers",
@@ -157,11 +176,11 @@ fn columns_input(port: &ModelPort, columns: usize) -> Result<ModelInput, Misfit>
     Ok(ModelInput { name: port.name.clone(), element, fixed_batch: port.fixed_batch(), shape })
 }
 
-fn input_element(port: &ModelPort) -> Result<i32, Misfit> {
+fn floating_point(port: &ModelPort, others: &str) -> Result<i32, Misfit> {
     match port.element {
-        Some(element @ (data_type::FLOAT | data_type::FLOAT16 | data_type::DOUBLE | data_type::UINT8)) => Ok(element),
+        Some(element @ (data_type::FLOAT | data_type::FLOAT16 | data_type::DOUBLE)) => Ok(element),
         _ => misfit(
-            format!("input `{}` is {port}, expected float32, float16, float64 or uint8", port.name),
+            format!("input `{}` is {port}, expected float32, float16, float64 {others}", port.name),
             "export the model with such an input",
         ),
     }

@@ -1,10 +1,13 @@
 //! Proposes the card of a model from its graph. What the graph does not tell has no value that could be read by mistake: a card with
-//! `TODO` in it is refused.
+//! `TODO` in it is refused. What other programs wrote beside the model fills in what it says (`import`).
+
+mod import;
 
 use std::{fmt::Write, path::Path};
 
+use self::import::ImportedCard;
 use crate::{
-    card::{CardError, ModelFile, UNKNOWN, read_file},
+    card::{CardError, Head, ModelFile, UNKNOWN, read_file},
     error::{Error, Result},
     onnx::{
         ModelPort,
@@ -20,13 +23,19 @@ pub struct CardProposal {
     pub card: String,
     /// The keys whose values are not known.
     pub unknown: Vec<String>,
+    /// What was taken from the other file.
+    pub taken: Vec<String>,
+    /// What of the other file was not taken over, and why.
+    pub left_out: Vec<String>,
 }
 
-/// Reads the graph of an ONNX file and proposes a card. The weights are not looked at.
+/// Reads the graph of an ONNX file and proposes a card. The weights are not looked at. `beside` is what another program wrote about the
+/// model, or a folder with it: `meta.yaml` of lsst.meas.transiNet, `config.json` of timm, `preprocessor_config.json`, or
+/// `runtime_config.toml` of Hyrax.
 ///
 /// # Errors
-/// When the file cannot be read or is not an ONNX model, and when it takes or gives something that no card can describe.
-pub fn propose_card(path: &Path) -> Result<CardProposal> {
+/// When a file cannot be read or is of another kind, and when the model takes or gives something that no card can describe.
+pub fn propose_card(path: &Path, beside: Option<&Path>) -> Result<CardProposal> {
     let unusable = |reason: String| Error::data(format!("no card fits the model `{}`: {reason}", path.display()));
     let bytes = read_file(path).map_err(|error| Error::data(error.to_string()))?;
     // Says what a file is that is not a model.
@@ -34,7 +43,8 @@ pub fn propose_card(path: &Path) -> Result<CardProposal> {
         return Err(Error::data(error.to_string()));
     }
     let graph = ModelGraph::read(bytes).map_err(unusable)?;
-    let mut text = Proposal::default();
+    let imported = beside.map(ImportedCard::read).transpose()?;
+    let mut text = Proposal { imported: imported.unwrap_or_default(), ..Proposal::default() };
     text.line("format: 3");
     text.outputs(&graph).map_err(unusable)?;
     text.inputs(&graph).map_err(unusable)?;
@@ -45,13 +55,19 @@ pub fn propose_card(path: &Path) -> Result<CardProposal> {
         "# constants, list these as `domains: { NAME: { lo: LO, hi: HI } }`; `unit` is then that of the constants.",
     );
     text.unknown("unit");
-    Ok(CardProposal { card: text.text, unknown: text.unknown })
+    text.notes();
+    text.left_out.append(&mut text.imported.left_out);
+    Ok(CardProposal { card: text.text, unknown: text.unknown, taken: text.taken, left_out: text.left_out })
 }
 
 #[derive(Default)]
 struct Proposal {
     text: String,
     unknown: Vec<String>,
+    /// What the other file says; nothing if there is none.
+    imported: ImportedCard,
+    taken: Vec<String>,
+    left_out: Vec<String>,
 }
 
 impl Proposal {
@@ -65,11 +81,38 @@ impl Proposal {
         self.unknown.push(key.to_owned());
     }
 
-    /// A list of names that are not known.
-    fn names(&mut self, key: &str, count: Option<usize>) {
+    /// The classes of an output: those of its class map, those of the other file, or as many that are not known.
+    fn classes(&mut self, count: Option<usize>, labels: &[String]) {
+        let counts = [self.imported.class_count, self.imported.classes.as_ref().map(Vec::len)];
+        let other = counts.into_iter().flatten().find(|found| count.is_some_and(|count| count != *found));
+        if let (Some(found), Some(count)) = (other, count) {
+            self.imported.classes = None;
+            self.left_out.push(format!("the classes: the file has {found}, the graph {count}"));
+        }
+        let known = if labels.is_empty() { self.imported.classes.clone() } else { Some(labels.to_vec()) };
+        // Without a count, the other file is all that there is.
+        if let Some(known) = known {
+            let names: Vec<String> = known.iter().map(|name| quoted(name)).collect();
+            self.line(&format!("classes: [{}]", names.join(", ")));
+            if labels.is_empty() {
+                self.taken.push("classes".into());
+            }
+            return;
+        }
         let names = vec![UNKNOWN; count.unwrap_or(1)].join(", ");
-        self.line(&format!("{key}: [{names}]"));
-        self.unknown.push(key.to_owned());
+        self.line(&format!("classes: [{names}]"));
+        self.unknown.push("classes".into());
+    }
+
+    /// What the other file says for people.
+    fn notes(&mut self) {
+        if self.imported.notes.is_empty() {
+            return;
+        }
+        let notes = std::mem::take(&mut self.imported.notes);
+        let notes: Vec<String> = notes.iter().map(|(key, text)| format!("{key}: {}", quoted(text))).collect();
+        self.line(&format!("notes: {{ {} }}", notes.join(", ")));
+        self.taken.push("notes".into());
     }
 
     fn outputs(&mut self, graph: &ModelGraph) -> Result<(), String> {
@@ -79,8 +122,11 @@ impl Proposal {
             self.line(&format!("# Output {}: {port}; it ends in {end}.", quoted(&port.name)));
         }
         let numbers = |port: &ModelPort| port.numbers_per_row();
-        let is_number =
-            |port: &&ModelPort| matches!(port.element, Some(data_type::FLOAT | data_type::FLOAT16 | data_type::DOUBLE));
+        let is_number = |port: &&ModelPort| match port.element {
+            Some(element) => matches!(element, data_type::FLOAT | data_type::FLOAT16 | data_type::DOUBLE),
+            // A class map of scikit-learn.
+            None => graph.output_end(&port.name).class_map.is_some(),
+        };
         let kind = |port: &ModelPort| graph.output_end(&port.name).kind;
         let usable: Vec<&ModelPort> = ports.iter().filter(is_number).collect();
         // An activation shows a head best; a latent vector is the longer of two other outputs.
@@ -94,11 +140,19 @@ impl Proposal {
             port.name != head.name
                 && (port.name.contains("latent") || port.name.contains("feat") || port.name.contains("embed"))
         });
-        let count = numbers(head);
+        let labels = graph.output_end(&head.name).class_map.map(|map| map.labels).unwrap_or_default();
+        let count = numbers(head).or(Some(labels.len()).filter(|count| *count > 0));
+        // Numbers are not names.
+        let labels = if labels.iter().all(|label| label.parse::<i64>().is_ok()) { Vec::new() } else { labels };
+        let is_imported_sigmoid = self.imported.head == Some(Head::Sigmoid) && count == Some(1);
         let (name, why) = match (kind(head), count) {
             (OutputKind::Sigmoid, Some(1)) => ("sigmoid", "one number that ends in a sigmoid"),
             (OutputKind::Sigmoid, _) => ("multilabel", "several numbers that end in a sigmoid"),
             (OutputKind::Softmax | OutputKind::LogSoftmax, _) => ("softmax", "it ends in a softmax"),
+            (OutputKind::Unbounded, _) if is_imported_sigmoid => {
+                self.taken.push("head".into());
+                ("sigmoid", "one number, to which lsst.meas.transiNet applies a sigmoid")
+            }
             _ => {
                 (UNKNOWN, "softmax, sigmoid, multilabel, dirichlet, regression, or embedding: the graph does not tell")
             }
@@ -118,7 +172,13 @@ impl Proposal {
             "# In the order of the output."
         };
         self.line(what);
-        self.names("classes", if name == "sigmoid" { Some(2) } else { count });
+        if self.imported.head == Some(Head::Sigmoid) && name != "sigmoid" {
+            self.imported.classes = None;
+            let (file, port) = (self.imported.kind, quoted(&head.name));
+            self.left_out
+                .push(format!("the head: {file} is of a network with one number, and output {port} is {head}"));
+        }
+        self.classes(if name == "sigmoid" { Some(2) } else { count }, &labels);
         self.line(&format!("logits: {}", quoted(&head.name)));
         if let Some(latent) = latent {
             self.line(&format!("latent: {}", quoted(&latent.name)));
@@ -138,12 +198,15 @@ impl Proposal {
         let main = images.next().ok_or("none of its inputs holds images, [N, band, y, x] or [N, y, x, band]")?;
         self.line(&format!("input: {}", quoted(&main.name)));
         self.image(main, "");
+        self.scaling(main);
         let further: Vec<&ModelPort> = images.collect();
         if !further.is_empty() {
             self.line("images:");
             for port in further {
                 self.line(&format!("- input: {}", quoted(&port.name)));
+                let imported = std::mem::take(&mut self.imported);
                 self.image(port, "  ");
+                self.imported = imported;
                 self.line(&format!("  unit: {UNKNOWN}"));
             }
             self.unknown.push("images".into());
@@ -162,6 +225,48 @@ impl Proposal {
         Ok(())
     }
 
+    /// The normalisation of pixels, which only the other file knows.
+    fn scaling(&mut self, port: &ModelPort) {
+        let ImportedCard { mean, std, .. } = &mut self.imported;
+        let scaling = [("mean", mean.take()), ("std", std.take())];
+        let scaling = scaling.into_iter().filter_map(|(key, numbers)| Some((key, numbers?))).collect::<Vec<_>>();
+        if scaling.is_empty() {
+            return;
+        }
+        if port.element == Some(data_type::UINT8) {
+            self.left_out.push("`mean` and `std`: the graph takes integers, and normalises them itself".into());
+            return;
+        }
+        self.line("# Of pixels from 0 to 1: (x - mean) / std. Leave them out if the graph begins with that.");
+        for (key, numbers) in scaling {
+            self.line(&format!("{key}: {}", serde_json::Value::from(numbers)));
+            self.taken.push(key.into());
+        }
+    }
+
+    /// The count of bands and the size by the graph; where it leaves them open, by the other file.
+    fn agreed(
+        &mut self,
+        bands: Option<usize>,
+        size: Option<(usize, usize)>,
+    ) -> (Option<usize>, Option<(usize, usize)>) {
+        let ImportedCard { bands: of_file, size: size_of_file, .. } = &self.imported;
+        let (of_file, size_of_file) = (*of_file, size_of_file.map(|[rows, columns]| (rows, columns)));
+        if let (Some(bands), Some(found)) = (bands, of_file)
+            && bands != found
+        {
+            self.left_out.push(format!("the bands: the file has {found}, the graph {bands}"));
+        }
+        match (size, size_of_file) {
+            (Some((rows, columns)), Some((y, x))) if (rows, columns) != (y, x) => {
+                self.left_out.push(format!("the size: the file has {y}x{x} pixels, the graph {rows}x{columns}"));
+            }
+            (None, Some(_)) => self.taken.push("size".into()),
+            _ => {}
+        }
+        (bands.or(of_file), size.or(size_of_file))
+    }
+
     /// Bands and size of an image input, as far as its shape tells.
     fn image(&mut self, port: &ModelPort, indent: &str) {
         let dims = port.dims.as_deref().and_then(|dims| <[Option<usize>; 4]>::try_from(dims).ok()).unwrap_or([None; 4]);
@@ -174,8 +279,12 @@ impl Proposal {
             (None, None, Some(c)) => (Some("last"), Some(c), None),
             _ => (None, None, None),
         };
+        let (bands, size) = self.agreed(bands, size);
         let bands = vec![UNKNOWN; bands.unwrap_or(1)].join(", ");
         let mut text = String::new();
+        if let Some(order) = &self.imported.band_order {
+            let _ = writeln!(text, "{indent}# {order}.");
+        }
         let size = size.map_or_else(|| UNKNOWN.to_owned(), |(rows, columns)| format!("[{rows}, {columns}]"));
         let channels = channels.unwrap_or(UNKNOWN);
         let _ = writeln!(text, "{indent}bands: [{bands}]\n{indent}size: {size}\n{indent}channels: {channels}");
@@ -216,27 +325,56 @@ fn ends_in(kind: &OutputKind) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::card::Card;
+    use crate::card::{Card, CardName};
 
     #[test]
     fn a_proposed_card_is_refused_until_it_is_filled_in() {
-        let CardProposal { card, unknown } = propose_card(Path::new("models/examples/lenet5.onnx")).expect("a card");
+        let CardProposal { card, unknown, .. } =
+            propose_card(Path::new("models/examples/lenet5.onnx"), None).expect("a card");
         assert_eq!(unknown, ["head", "classes", "bands", "pixel_scale_arcsec", "unit"]);
         assert!(card.contains("size: [100, 100]") && card.contains("latent: \"latent\""), "{card}");
-        assert!(Card::parse(&card, "m").is_err());
+        assert!(Card::parse(&card, CardName::OfModel("m")).is_err());
         let filled = card
             .replace("head: TODO", "head: softmax")
             .replace("classes: [TODO, TODO, TODO]", "classes: [a, b, c]")
             .replace("bands: [TODO, TODO, TODO]", "bands: [g, r, i]")
             .replace("pixel_scale_arcsec: TODO", "pixel_scale_arcsec: 0.2")
             .replace("unit: TODO", "unit: stretched");
-        let card = Card::parse(&filled, "m").expect("a card");
+        let card = Card::parse(&filled, CardName::OfModel("m")).expect("a card");
         assert_eq!((card.size.height(), card.latent.as_deref()), (100, Some("latent")));
     }
 
     #[test]
+    fn what_another_program_wrote_is_filled_in_and_the_rest_is_reported() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("config.json");
+        let config = r#"{ "architecture": "lenet5", "num_classes": 3, "label_names": ["a: b", "c", "d"], "pretrained_cfg":
+            { "input_size": [3, 64, 64], "mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25], "crop_pct": 0.9 } }"#;
+        std::fs::write(&file, config).expect("written");
+        let model = Path::new("models/examples/lenet5.onnx");
+        let found = propose_card(model, Some(&file)).expect("a card");
+        assert_eq!(found.taken, ["classes", "mean", "std", "notes"]);
+        assert_eq!(found.unknown, ["head", "bands", "pixel_scale_arcsec", "unit"]);
+        assert_eq!(found.left_out[0], "the size: the file has 64x64 pixels, the graph 100x100");
+        assert!(found.left_out[1].starts_with("`crop_pct` 0.9"), "{:?}", found.left_out);
+        let filled = found
+            .card
+            .replace("head: TODO", "head: softmax")
+            .replace("[TODO, TODO, TODO]", "[g, r, i]")
+            .replace("pixel_scale_arcsec: TODO", "pixel_scale_arcsec: any")
+            .replace("unit: TODO", "unit: stretched");
+        let card = Card::parse(&filled, CardName::OfModel("m")).expect("a card");
+        assert_eq!((card.classes[0].as_str(), card.mean.as_deref()), ("a: b", Some(&[0.5, 0.5, 0.5][..])));
+        assert_eq!((card.size.height(), card.notes["architecture"].as_str()), (100, Some("lenet5")));
+        std::fs::write(&file, config.replace("\"num_classes\": 3", "\"num_classes\": 4")).expect("written");
+        let other = propose_card(model, Some(folder.path())).expect("a card");
+        assert!(other.unknown.contains(&"classes".into()), "{:?}", other.unknown);
+        assert!(other.left_out.contains(&"the classes: the file has 4, the graph 3".into()), "{:?}", other.left_out);
+    }
+
+    #[test]
     fn what_is_not_a_model_is_named() {
-        let error = propose_card(Path::new("Cargo.toml")).expect_err("refused").to_string();
+        let error = propose_card(Path::new("Cargo.toml"), None).expect_err("refused").to_string();
         assert!(error.contains("is not an ONNX model"), "{error}");
     }
 }
