@@ -5,12 +5,16 @@
 
 mod codec;
 mod container;
+#[cfg(feature = "kafka")]
+mod encoder;
 mod fields;
 mod message;
 mod schema;
 mod schema_folder;
 mod value;
 
+#[cfg(feature = "kafka")]
+pub(crate) use self::encoder::RecordEncoder;
 pub(crate) use self::{
     container::{Container, ContainerError, RecordBlock},
     fields::FieldPaths,

@@ -156,7 +156,10 @@ impl CommitLog {
         self.last = record;
         self.at = Instant::now();
         tracing::debug!(commit, rows = tail.counts.source, seconds = begun.elapsed().as_secs_f64(), "committed");
-        if finished { Ok(()) } else { self.write_run_record() }
+        if !finished {
+            self.write_run_record()?;
+        }
+        tail.deliver(&self.dir)
     }
 
     /// Ends the run: removes what is not committed, and records its state. What a commit may name stays, for the resume.

@@ -125,6 +125,9 @@ impl OrderedTail {
                 guarded(label, *custom, || stage.restore(&snapshot))?;
             }
         }
+        if past.is_some() {
+            deliver(&mut sinks, dir)?;
+        }
         let live = job.source.stage.is_live();
         let progress = match past {
             Some(past) => SourceProgress::resume(&splits, live, &past.last.source)?,
@@ -241,6 +244,11 @@ impl OrderedTail {
         Some(Finding { monitor: "source".into(), message: format!("{objects} {is} in {table}") })
     }
 
+    /// Lets sinks hand over what is committed.
+    pub(super) fn deliver(&mut self, dir: &RunDir) -> Result<()> {
+        deliver(&mut self.sinks, dir)
+    }
+
     /// Closes what was written since the last commit and makes it durable.
     pub(super) fn prepare(&mut self, dir: &RunDir) -> Result<BTreeMap<String, Vec<TablePart>>> {
         let mut tables = BTreeMap::new();
@@ -340,4 +348,11 @@ pub(super) fn with_schema(rows: &RecordBatch, schema: &SchemaRef) -> Result<Reco
     let columns = columns.collect::<Result<Vec<_>>>()?;
     let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
     Ok(RecordBatch::try_new_with_options(schema.clone(), columns, &options)?)
+}
+/// Lets sinks hand over what is committed.
+pub(super) fn deliver(sinks: &mut [JobStage<dyn Sink>], dir: &RunDir) -> Result<()> {
+    for JobStage { label, custom, stage, .. } in sinks {
+        guarded(label, *custom, || stage.deliver(&dir.table(label)))?;
+    }
+    Ok(())
 }

@@ -8,7 +8,7 @@ use std::{
 use super::{
     Job, Queues, RunOptions, Status, Summary,
     commit_log::CommitLog,
-    ordered_tail::{OrderedTail, REJECTS},
+    ordered_tail::{OrderedTail, REJECTS, deliver},
     resume::{check_digests, check_format, check_inputs, check_models, check_same, input_digests, pipeline_digest},
     run_dir::{RecoveredState, RunDir},
     run_record,
@@ -48,6 +48,7 @@ pub fn run(mut job: Job, options: &RunOptions, stop: &Stop, progress: &mut dyn F
         if past.last.finished {
             dir.recover(past)?;
             // The process may have been killed between its last commit and its end.
+            deliver(&mut job.sinks, &dir)?;
             if before.as_ref().is_none_or(|record| record.state != RunState::Finished) {
                 let new = || run_record::begin(&job, &digest, job.engine.threads, &tables, None);
                 run_record::finish(before.unwrap_or_else(new), past).write(dir.path())?;

@@ -6,6 +6,7 @@
 mod connection;
 mod consumer;
 mod failure;
+mod producer;
 mod registry;
 mod topics;
 
@@ -15,6 +16,7 @@ pub use self::{
 };
 pub(crate) use self::{
     consumer::{Consumer, TopicPartition},
+    producer::Producer,
     registry::{NoSchema, RegisteredSchema},
     topics::{Bounds, TopicList},
 };

@@ -118,6 +118,36 @@ impl RegistryClient {
         Ok(found)
     }
 
+    /// Registers a schema under a subject, and returns its number. The same schema has the same number again.
+    ///
+    /// # Errors
+    /// Why it is not registered: another schema of the subject may not be compatible.
+    pub(crate) fn register(&self, subject: &str, json: &str) -> Result<u32, NoSchema> {
+        #[derive(Deserialize)]
+        struct Registered {
+            id: u32,
+        }
+        let url = format!("{}/subjects/{subject}/versions", self.url);
+        let body = serde_json::json!({ "schema": json }).to_string();
+        let mut request = self.agent.post(&url).header("Content-Type", "application/vnd.schemaregistry.v1+json");
+        if let Some(authorization) = &self.authorization {
+            request = request.header("Authorization", authorization);
+        }
+        let refused = |reason: String| {
+            NoSchema::Unanswered(format!("the schema registry `{url}` does not register a schema: {reason}"))
+        };
+        let mut response = request.send(body).map_err(|error| refused(error.to_string()))?;
+        let status = response.status().as_u16();
+        let answer = response.body_mut().with_config().limit(MAX_BYTES).read_to_string();
+        let answer = answer.map_err(|error| refused(error.to_string()))?;
+        if status != 200 {
+            let start: String = answer.chars().take(200).collect();
+            return Err(refused(format!("status {status}, `{}`", start.escape_debug())));
+        }
+        let registered: Registered = serde_json::from_str(&answer).map_err(|error| refused(error.to_string()))?;
+        Ok(registered.id)
+    }
+
     fn collect(
         &self,
         references: Vec<SchemaReference>,

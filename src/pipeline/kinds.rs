@@ -94,7 +94,7 @@ pub(super) fn feature_of(family: Family, kind: &str) -> Option<&'static str> {
             Some("fits")
         }
         (Family::Source, "alerts") => Some("alerts"),
-        (Family::Source, "kafka") => Some("kafka"),
+        (Family::Source | Family::Sink, "kafka") => Some("kafka"),
         (Family::Score, "onnx") => Some("onnx"),
         _ => None,
     }

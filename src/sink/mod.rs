@@ -6,6 +6,8 @@
 mod conformance;
 #[cfg(feature = "fits")]
 pub mod fits;
+#[cfg(feature = "kafka")]
+pub mod kafka;
 pub mod parquet;
 
 use arrow::datatypes::Schema;
@@ -19,6 +21,8 @@ use crate::{
 pub const KINDS: &[Kind<dyn Sink>] = &[
     #[cfg(feature = "fits")]
     Kind::of::<fits::Fits>(),
+    #[cfg(feature = "kafka")]
+    Kind::of::<kafka::Kafka>(),
     Kind::of::<parquet::Parquet>(),
 ];
 

@@ -23,6 +23,15 @@ pub trait Sink: Send {
     /// `staging`, with names of letters, digits, `_`, `-`, `+` and `.`.
     fn prepare(&mut self) -> Result<Vec<TablePart>>;
 
+    /// Hands to the world outside what the table holds and was not handed over yet. It is called after every commit, when a run continues
+    /// from one, and when a finished run is resumed: a process may be killed after a commit and before this.
+    ///
+    /// # Errors
+    /// [`Error::Environment`] when it cannot be handed over now. The run ends, and a resume tries again.
+    fn deliver(&mut self, _table: &Path) -> Result<()> {
+        Ok(())
+    }
+
     /// Writes the remaining rows, after the last one of the stream.
     ///
     /// # Errors

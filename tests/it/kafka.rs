@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader, Write},
+    io::{BufRead, BufReader, Read, Write},
     net::TcpListener,
     path::Path,
     process::{Command, Stdio},
@@ -16,13 +16,14 @@ use arrow::{
     compute::concat_batches,
 };
 use lucarne::{
-    engine::{Existing, Stop, Summary},
+    engine::{Existing, RunOptions, Stop, Summary},
     error::{Error, Result},
     pipeline::Pipeline,
     query::Run,
 };
 use rdkafka::{
-    ClientConfig,
+    ClientConfig, Message, Offset, TopicPartitionList,
+    consumer::{BaseConsumer, Consumer},
     mocking::MockCluster,
     producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer},
 };
@@ -30,6 +31,8 @@ use tempfile::{TempDir, tempdir};
 
 const TOPIC: &str = "alerts";
 const PARTITIONS: i32 = 3;
+/// The topic that a sink sends to.
+const SCORES: &str = "scores";
 
 /// A cluster of one broker with one topic.
 struct Cluster {
@@ -41,6 +44,7 @@ impl Cluster {
     fn new() -> Self {
         let mock = MockCluster::new(1).unwrap();
         mock.create_topic(TOPIC, PARTITIONS, 1).unwrap();
+        mock.create_topic(SCORES, 1, 1).unwrap();
         let producer = ClientConfig::new().set("bootstrap.servers", mock.bootstrap_servers()).create().unwrap();
         Self { mock, producer }
     }
@@ -82,6 +86,49 @@ engine: {{ threads: 2, batch_rows: 7, commit_rows: 20 }}
 sink: {{ objects: {{ parquet: {{ images: [science] }} }} }}
 "
         )
+    }
+}
+
+impl Cluster {
+    /// A document that sends simulated objects.
+    fn sending(&self, more: &str) -> String {
+        let servers = self.mock.bootstrap_servers();
+        format!(
+            "source: {{ simulated: {{ count: 200, size: 8 }} }}
+engine: {{ threads: 2, batch_rows: 10, commit_rows: 30 }}
+sink:
+  sent:
+    kafka:
+      servers: \"{servers}\"
+      topic: {SCORES}
+{more}
+"
+        )
+    }
+
+    /// Keys and payloads of all messages that were sent to a topic.
+    fn sent(&self) -> Vec<(String, Vec<u8>)> {
+        let consumer: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", self.mock.bootstrap_servers())
+            .set("group.id", "test")
+            .set("enable.partition.eof", "true")
+            .create()
+            .unwrap();
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(SCORES, 0, Offset::Beginning).unwrap();
+        consumer.assign(&list).unwrap();
+        let mut found = Vec::new();
+        loop {
+            match consumer.poll(Duration::from_secs(5)) {
+                Some(Ok(message)) => {
+                    let key = String::from_utf8(message.key().unwrap().to_vec()).unwrap();
+                    found.push((key, message.payload().unwrap().to_vec()));
+                }
+                Some(Err(rdkafka::error::KafkaError::PartitionEOF(_))) => return found,
+                Some(Err(_)) => {}
+                None => panic!("the broker does not answer"),
+            }
+        }
     }
 }
 
@@ -350,9 +397,10 @@ fn registry() -> (String, thread::JoinHandle<Vec<String>>) {
         let mut asked = Vec::new();
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
-            let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+            let mut reader = BufReader::new(stream.try_clone().unwrap());
+            let mut lines = reader.by_ref().lines();
             let line = lines.next().unwrap().unwrap();
-            let headers: Vec<String> = lines.map(Result::unwrap).take_while(|line| !line.is_empty()).collect();
+            let headers: Vec<String> = lines.map(|line| line.unwrap()).take_while(|line| !line.is_empty()).collect();
             let path = line.split(' ').nth(1).unwrap().to_owned();
             if path == "/end" {
                 return asked;
@@ -362,6 +410,22 @@ fn registry() -> (String, thread::JoinHandle<Vec<String>>) {
                 headers.iter().any(|line| line.eq_ignore_ascii_case("authorization: Basic cmVhZGVyOnNlY3JldA=="));
             let id = path.strip_prefix("/schemas/ids/").and_then(|id| id.parse::<u32>().ok());
             let schema = id.and_then(|id| fs::read_to_string(format!("tests/golden/alerts/schemas/{id}.avsc")).ok());
+            if line.starts_with("POST") {
+                let length = headers
+                    .iter()
+                    .find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok());
+                let mut body = vec![0; length.unwrap()];
+                reader.read_exact(&mut body).unwrap();
+                asked.push(format!("{path} {}", String::from_utf8(body).unwrap()));
+                let answer = r#"{"id":41}"#;
+                write!(
+                    stream,
+                    "HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{answer}",
+                    answer.len()
+                )
+                .unwrap();
+                continue;
+            }
             let (status, body) = match schema {
                 _ if !is_allowed => ("401 Unauthorized", "{}".to_owned()),
                 Some(schema) => ("200 OK", serde_json::json!({ "schema": schema }).to_string()),
@@ -442,5 +506,87 @@ fn mistakes_are_found_by_one_question_for_metadata() {
     let document = empty.document("    schema_id: 1\n    unit: nJy\n    until: now\n");
     if let Err(error) = Pipeline::from_yaml(document).check() {
         panic!("{error:?}");
+    }
+}
+
+#[test]
+fn rows_are_sent_after_their_commit_with_the_values_of_the_table() {
+    let cluster = Cluster::new();
+    let folder = folder();
+    run(cluster.sending(""), folder.path()).unwrap();
+    let sent = cluster.sent();
+    let table = rows(folder.path(), "select * from sent");
+    assert_eq!((sent.len(), table.num_rows()), (200, 200));
+    for (row, (key, payload)) in sent.iter().enumerate() {
+        let message: serde_json::Value = serde_json::from_slice(payload).unwrap();
+        assert_eq!(key, table["object_id"].as_string::<i32>().value(row));
+        assert_eq!(message["object_id"], key.as_str());
+        assert_eq!(message["label"], table["label"].as_string::<i32>().value(row));
+        let ra = table["ra"].as_primitive::<arrow::datatypes::Float64Type>().value(row);
+        assert_eq!(message["ra"].as_f64(), Some(ra));
+        assert_eq!(message["neighbour"], table["neighbour"].as_boolean().value(row));
+        assert!(message.get("image").is_none());
+    }
+    // A finished run has nothing left to send.
+    run(cluster.sending(""), folder.path()).unwrap();
+    assert_eq!(cluster.sent().len(), 200);
+}
+
+#[test]
+fn rows_that_could_not_be_sent_are_sent_by_a_resume_and_none_is_lost() {
+    let cluster = Cluster::new();
+    let folder = folder();
+    let document = cluster.sending("      timeout_seconds: 1");
+    // The broker is there for `check`, and gone when the first commit is sent.
+    let plan = Pipeline::from_yaml(document.clone()).run_dir(folder.path()).check().unwrap();
+    cluster.mock.broker_down(1).unwrap();
+    let options = RunOptions { existing: Existing::Resume };
+    let error = plan.run(&options, &Stop::default(), &mut |_| {}).expect_err("no broker");
+    assert!(error.report().contains("rows are committed but not sent"), "{}", error.report());
+    let committed = number(folder.path(), "select count(*) from sent");
+    assert!(committed >= 30, "{committed}");
+    cluster.mock.broker_up(1).unwrap();
+    let summary = run(document, folder.path()).unwrap();
+    assert_eq!(summary.counts.written, 200);
+    let mut keys: Vec<String> = cluster.sent().into_iter().map(|(key, _)| key).collect();
+    assert!(keys.len() >= 200);
+    keys.sort();
+    keys.dedup();
+    assert_eq!(keys.len(), 200, "at least once: each row");
+}
+
+#[test]
+fn rows_are_sent_as_avro_whose_schema_is_registered() {
+    let cluster = Cluster::new();
+    let (url, answers) = registry();
+    let folder = folder();
+    let more = format!(
+        "      format: avro\n      registry: {{ url: \"{url}\" }}\n      columns: [object_id, ra, label, neighbour]"
+    );
+    run(cluster.sending(&more), folder.path()).unwrap();
+    std::net::TcpStream::connect(url.trim_start_matches("http://"))
+        .unwrap()
+        .write_all(b"GET /end HTTP/1.1\r\n\r\n")
+        .unwrap();
+    let asked = answers.join().unwrap();
+    let (path, body) = asked[0].split_once(' ').unwrap();
+    assert_eq!((asked.len(), path), (1, "/subjects/scores-value/versions"));
+    let body: serde_json::Value = serde_json::from_str(body).unwrap();
+    let schema: serde_avro_fast::Schema = body["schema"].as_str().unwrap().parse().unwrap();
+    #[derive(serde::Deserialize)]
+    struct Sent {
+        object_id: Option<String>,
+        ra: Option<f64>,
+        label: Option<String>,
+        neighbour: Option<bool>,
+    }
+    let table = rows(folder.path(), "select * from sent");
+    for (row, (key, payload)) in cluster.sent().iter().enumerate() {
+        assert_eq!(payload[..5], [0, 0, 0, 0, 41], "the number that the registry gave");
+        let sent: Sent = serde_avro_fast::from_datum_slice(&payload[5..], &schema).unwrap();
+        assert_eq!(sent.object_id.as_ref(), Some(key));
+        assert_eq!(sent.ra, Some(table["ra"].as_primitive::<arrow::datatypes::Float64Type>().value(row)));
+        assert_eq!(sent.label.as_deref(), Some(table["label"].as_string::<i32>().value(row)));
+        assert_eq!(sent.neighbour, Some(table["neighbour"].as_boolean().value(row)));
     }
 }
