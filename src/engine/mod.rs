@@ -14,6 +14,7 @@ mod run_dir;
 mod run_record;
 #[cfg(all(test, shuttle))]
 mod schedules;
+mod source_lag;
 mod source_progress;
 mod source_thread;
 mod stage_works;

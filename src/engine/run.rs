@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    Job, Queues, RunOptions, Status, Summary,
+    Job, RunOptions, Status, Summary,
     commit_log::CommitLog,
     ordered_tail::{OrderedTail, REJECTS, deliver},
     resume::{check_digests, check_format, check_inputs, check_models, check_same, input_digests, pipeline_digest},
@@ -129,7 +129,7 @@ impl RunLoop<'_> {
             batch_rows: context.batch_rows,
             memory_bytes: job.engine.memory_mib << 20,
         })?;
-        self.report(&baseline, pool.queues());
+        self.report(&baseline, Some(&pool));
         loop {
             if self.stop.requested() {
                 drop(pool);
@@ -151,17 +151,17 @@ impl RunLoop<'_> {
                     return Err(error);
                 }
             }
-            self.report(&baseline, pool.queues());
+            self.report(&baseline, Some(&pool));
             if self.log.is_due(&self.tail, commit_rows, commit_time) {
                 self.log.commit(&mut self.tail, false)?;
-                self.report(&baseline, pool.queues());
+                self.report(&baseline, Some(&pool));
             }
         }
         drop(pool);
         self.drain(&baseline, commit_time)?;
         self.tail.finish()?;
         self.log.commit(&mut self.tail, true)?;
-        self.report(&baseline, Queues::default());
+        self.report(&baseline, None);
         Ok(self.tail)
     }
 
@@ -175,12 +175,12 @@ impl RunLoop<'_> {
             if self.log.is_older_than(commit_time) {
                 self.log.commit(&mut self.tail, false)?;
             }
-            self.report(baseline, Queues::default());
+            self.report(baseline, None);
         }
         Ok(())
     }
 
-    fn report(&mut self, baseline: &Baseline, queues: Queues) {
+    fn report(&mut self, baseline: &Baseline, pool: Option<&WorkerPool>) {
         let rows = (self.tail.counts.source - baseline.rows) as f64;
         (self.progress)(&Status {
             counts: self.tail.counts,
@@ -191,8 +191,9 @@ impl RunLoop<'_> {
             committed_findings: self.log.findings(),
             new_findings: &self.tail.findings,
             stages: &self.tail.works.to_vec(),
-            queues,
+            queues: pool.map(WorkerPool::queues).unwrap_or_default(),
             waiting: &self.tail.pending_objects(),
+            source_lag: &pool.map(WorkerPool::source_lag).unwrap_or_default(),
         });
     }
 }

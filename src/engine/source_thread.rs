@@ -12,6 +12,7 @@ use super::{
     guard::guarded,
     permits::Permits,
     process::bytes_of,
+    source_lag::SourceLag,
     source_progress::SplitOffset,
     worker_pool::{Outcome, RowWeight, SourceBatch},
 };
@@ -39,6 +40,7 @@ pub(super) struct SourceThread {
     pub(super) limit: u64,
     pub(super) batch_rows: usize,
     pub(super) permits: Arc<Permits>,
+    pub(super) lag: SourceLag,
     pub(super) weight: Arc<RowWeight>,
     pub(super) cancelled: Arc<AtomicBool>,
     pub(super) batches: Sender<SourceBatch>,
@@ -143,7 +145,11 @@ impl SourceThread {
         let begun = Instant::now();
         let before = open.reader.offset();
         let max_rows = self.batch_rows.min(usize::try_from(position.rows_left).unwrap_or(usize::MAX));
-        let (rows, unreadable) = match open.reader.next(max_rows, deadline)? {
+        let read = open.reader.next(max_rows, deadline)?;
+        if let Some(lag) = open.reader.lag() {
+            self.lag.set(open.split, lag);
+        }
+        let (rows, unreadable) = match read {
             Read::Batch { rows, rejects } => (rows, rejects),
             Read::Idle => return Ok(Pulled::Idle),
             Read::End => return Ok(Pulled::End),

@@ -50,6 +50,8 @@ pub struct Status<'a> {
     pub queues: Queues,
     /// How many objects are pending in the per-object tasks of a monitor, by label; other monitors are not listed.
     pub waiting: &'a [(&'a str, usize)],
+    /// How far each split of a live source is behind what has arrived, in messages, as far as that is known.
+    pub source_lag: &'a [(String, u64)],
 }
 
 impl Status<'_> {
@@ -117,6 +119,7 @@ mod tests {
             stages: &[],
             queues: Queues::default(),
             waiting: &[],
+            source_lag: &[],
         };
         let last: Vec<&str> = status.last_findings(3).map(|finding| finding.message.as_str()).collect();
         assert_eq!(last, ["window 4", "window 3", "window 2"]);

@@ -16,6 +16,7 @@ use super::{
     permits::{Permit, Permits},
     process::{ProcessedBatch, bytes_of, fork, process},
     resequencer::Resequencer,
+    source_lag::SourceLag,
     source_progress::SplitOffset,
     source_thread::SourceThread,
 };
@@ -101,6 +102,8 @@ pub(super) struct WorkerPool {
     outcomes: Receiver<Outcome>,
     resequencer: Resequencer<Result<Option<Box<OrderedBatch>>>>,
     permits: Arc<Permits>,
+    lag: SourceLag,
+    splits: Arc<[Split]>,
     cancelled: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -120,6 +123,8 @@ impl WorkerPool {
             outcomes,
             resequencer: Resequencer::new(),
             permits,
+            lag: SourceLag::default(),
+            splits: plan.splits.clone(),
             cancelled: cancelled.clone(),
             threads: Vec::new(),
         };
@@ -134,6 +139,7 @@ impl WorkerPool {
             limit: plan.limit.unwrap_or(u64::MAX),
             batch_rows: plan.batch_rows.max(1),
             permits: pool.permits.clone(),
+            lag: pool.lag.clone(),
             weight: weight.clone(),
             cancelled: cancelled.clone(),
             batches: send_batch,
@@ -185,6 +191,11 @@ impl WorkerPool {
             bytes,
             bytes_bound,
         }
+    }
+
+    /// How far the splits of the source are behind, by their ids.
+    pub(super) fn source_lag(&self) -> Vec<(String, u64)> {
+        self.lag.by_id(&self.splits)
     }
 
     #[cfg(all(test, shuttle))]

@@ -14,6 +14,7 @@ use rdkafka::{
     config::RDKafkaLogLevel,
     consumer::{BaseConsumer, Consumer as _, ConsumerContext},
     error::KafkaError,
+    statistics::Statistics,
 };
 
 use super::{
@@ -65,10 +66,25 @@ pub(crate) struct Taken {
     pub(crate) is_at_end: bool,
 }
 
-/// Hands what librdkafka logs to the log of the run.
-pub(super) struct LogContext;
+/// What librdkafka reports beside messages: lines for the log, and once a second how far partitions go.
+#[derive(Default)]
+pub(super) struct ConsumerEvents {
+    /// The offset after the last message of each partition.
+    ends: Mutex<BTreeMap<TopicPartition, u64>>,
+}
 
-impl ClientContext for LogContext {
+impl ClientContext for ConsumerEvents {
+    fn stats(&self, statistics: Statistics) {
+        let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
+        for (topic, of_topic) in statistics.topics {
+            for (partition, found) in of_topic.partitions {
+                if let Ok(end) = u64::try_from(found.hi_offset) {
+                    ends.insert(TopicPartition { topic: topic.clone(), partition }, end);
+                }
+            }
+        }
+    }
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         // Errors come back from calls, with more of their context.
         match level {
@@ -82,11 +98,11 @@ impl ClientContext for LogContext {
     }
 }
 
-impl ConsumerContext for LogContext {}
+impl ConsumerContext for ConsumerEvents {}
 
 /// A consumer.
 pub(crate) struct Consumer {
-    pub(super) client: BaseConsumer<LogContext>,
+    pub(super) client: BaseConsumer<ConsumerEvents>,
     servers: String,
     timeout: Duration,
     state: Mutex<ConsumerState>,
@@ -122,13 +138,14 @@ impl Consumer {
             ("auto.offset.reset", "error"),
             ("isolation.level", "read_committed"),
             ("enable.partition.eof", "true"),
+            ("statistics.interval.ms", "1000"),
         ] {
             config.set(option, value);
         }
         if config.get("queued.max.messages.kbytes").is_none() {
             config.set("queued.max.messages.kbytes", "32768");
         }
-        let client = config.create_with_context(LogContext).map_err(|error| {
+        let client = config.create_with_context(ConsumerEvents::default()).map_err(|error| {
             let key = if connection.options.is_empty() { "servers" } else { "options" };
             Diagnostic::at(key, crate::error::Code::OutOfRange, format!("librdkafka refuses the settings: {error}"))
         })?;
@@ -189,6 +206,12 @@ impl Consumer {
             drop(state);
             self.poll(deadline - now)?;
         }
+    }
+
+    /// How many messages a partition has from an offset on, as of the last second; `None` if that is not known yet.
+    pub(crate) fn behind(&self, partition: &TopicPartition, next: u64) -> Option<u64> {
+        let ends = self.client.context().ends.lock().unwrap_or_else(PoisonError::into_inner);
+        ends.get(partition).map(|end| end.saturating_sub(next))
     }
 
     /// Puts the next message, if one arrives in time, into its buffer, and those that are there behind it.

@@ -117,6 +117,11 @@ pub trait Reader: Send {
         Lookups::default()
     }
 
+    /// How far the split is behind what has arrived, in messages or rows, as far as that is known. For the live view alone.
+    fn lag(&self) -> Option<u64> {
+        None
+    }
+
     /// The offset after everything that `next` returned: opening the split here yields the rows that follow. It counts rows, rejects
     /// included, or only grows ([`Source::offsets_count_rows`]).
     fn offset(&self) -> u64;

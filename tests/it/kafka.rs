@@ -335,6 +335,27 @@ fn run_until(document: String, run_dir: &Path, rows: u64, mut meanwhile: impl Fn
 }
 
 #[test]
+fn a_live_run_shows_how_far_each_partition_is_behind() {
+    let cluster = Cluster::new();
+    cluster.send(&messages()[..30]);
+    let folder = folder();
+    let stop = Stop::default();
+    let (stopper, begun) = (stop.clone(), Instant::now());
+    let (seen, all) = (std::sync::Arc::new(std::sync::Mutex::new(Vec::new())), 3);
+    let kept = seen.clone();
+    let pipeline = Pipeline::from_yaml(cluster.document("")).stop(&stop).on_progress(move |status| {
+        if status.source_lag.len() == all || begun.elapsed() > Duration::from_secs(20) {
+            *kept.lock().unwrap() = status.source_lag.to_vec();
+            stopper.request();
+        }
+    });
+    assert!(matches!(pipeline.run(folder.path()), Err(Error::Interrupted)));
+    let seen = seen.lock().unwrap().clone();
+    let expected = [0, 1, 2].map(|partition| (format!("alerts/{partition}"), 0));
+    assert_eq!(seen, expected, "all messages are read");
+}
+
+#[test]
 fn a_live_run_is_stopped_and_continues_with_what_came_meanwhile() {
     let cluster = Cluster::new();
     let all = messages();

@@ -74,7 +74,10 @@ impl Collector for Scrape {
         let waiting = &self.0.waiting;
         let waiting =
             waiting.iter().map(|pending| ([("monitor", pending.monitor.as_str())], gauge(pending.objects as u64)));
-        out.family("study_waiting_objects", "Objects that a monitor has accepted and not finished", None, waiting)
+        out.family("study_waiting_objects", "Objects that a monitor has accepted and not finished", None, waiting)?;
+        let lag = &self.0.source_lag;
+        let lag = lag.iter().map(|lag| ([("split", lag.split.as_str())], gauge(lag.messages)));
+        out.family("source_lag_messages", "Messages of a split of a live source that were not read yet", None, lag)
     }
 }
 

@@ -81,10 +81,21 @@ pub struct StatusSnapshot {
     pub queues: Queues,
     /// Objects that monitors have accepted and not finished.
     pub waiting: Vec<PendingObjects>,
+    /// How far the splits of a live source are behind.
+    pub source_lag: Vec<SplitLag>,
     /// When this status was created.
     pub started_unix_seconds: f64,
     /// When the run last updated it.
     pub updated_unix_seconds: f64,
+}
+
+/// How far a split is behind what has arrived.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SplitLag {
+    /// The id of the split: `topic/partition`.
+    pub split: String,
+    /// In messages.
+    pub messages: u64,
 }
 
 /// Objects that a monitor has accepted and not finished.
@@ -132,6 +143,7 @@ impl LiveStatus {
             stages: Vec::new(),
             queues: Queues::default(),
             waiting: Vec::new(),
+            source_lag: Vec::new(),
             started_unix_seconds: now,
             updated_unix_seconds: now,
         };
@@ -159,6 +171,8 @@ impl LiveStatus {
         let waiting =
             status.waiting.iter().map(|&(monitor, objects)| PendingObjects { monitor: monitor.into(), objects });
         snapshot.waiting = waiting.collect();
+        let lag = status.source_lag.iter().map(|(split, lag)| SplitLag { split: split.clone(), messages: *lag });
+        snapshot.source_lag = lag.collect();
         snapshot.updated_unix_seconds = unix_seconds();
     }
 
@@ -174,6 +188,7 @@ impl LiveStatus {
         snapshot.seconds_left = None;
         snapshot.queues = Queues::default();
         snapshot.waiting.clear();
+        snapshot.source_lag.clear();
         snapshot.updated_unix_seconds = unix_seconds();
     }
 
@@ -264,6 +279,7 @@ pub(super) mod tests {
                 bytes_bound: 1 << 20,
             },
             waiting: &[("attack", 7)],
+            source_lag: &[("alerts/0".to_owned(), 12), ("alerts/1".to_owned(), 0)],
         });
     }
 
@@ -281,6 +297,7 @@ pub(super) mod tests {
         assert_eq!((found.rows_per_second, found.seconds_left), (50.0, Some(10.0)));
         assert_eq!((found.last_findings.len(), found.last_findings[0].message.as_str()), (LAST_FINDINGS, "window 29"));
         assert_eq!((found.stages.len(), found.waiting[0].objects), (2, 7));
+        assert_eq!((found.source_lag.len(), found.source_lag[0].messages), (2, 12));
         assert_eq!(live.page_revision(), PageRevision { commits: 5, state: RunState::Running });
     }
 
@@ -324,6 +341,7 @@ pub(super) mod tests {
                 stages: &[],
                 queues: Queues::default(),
                 waiting: &[],
+                source_lag: &[],
             };
             rate = shared.rate(started + Duration::from_secs(second), &status);
             if second == 19 {

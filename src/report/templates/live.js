@@ -72,7 +72,7 @@
     });
   };
 
-  const longest = {}; // The longest queue of each monitor so far. These queues have no fixed limit to show.
+  const longest = {}; // The longest queue of each monitor and split so far. These queues have no fixed limit to show.
   const showQueues = (status) => {
     const { unworked, unworked_bound, early, batches, batches_bound, bytes, bytes_bound } = status.queues;
     const meters = batches_bound === 0 ? [] : [
@@ -84,6 +84,10 @@
     for (const { monitor, objects } of status.waiting) {
       longest[monitor] = Math.max(longest[monitor] ?? 1, objects);
       meters.push([`${monitor}: pending objects`, objects, longest[monitor], count(objects)]);
+    }
+    for (const { split, messages } of status.source_lag) {
+      longest[split] = Math.max(longest[split] ?? 1, messages);
+      meters.push([`${split}: messages behind`, messages, longest[split], count(messages)]);
     }
     const line = (parent) => {
       const label = make(parent, "label");

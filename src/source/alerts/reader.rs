@@ -12,7 +12,7 @@ use std::{
 
 use super::{
     plan::{PacketPlan, PacketSchema},
-    rows::{PacketPlace, PacketRows},
+    rows::{PacketPlace, PacketRows, StampRoom},
     schemas::{SchemaOfNumber, Schemas},
 };
 use crate::{
@@ -115,6 +115,7 @@ pub(super) struct AlertsReader {
     start: u64,
     /// A digest of the files so far.
     contents: u128,
+    room: StampRoom,
 }
 
 /// A file being read.
@@ -158,9 +159,18 @@ impl AlertsReader {
     ) -> Result<Self> {
         let files = files.get(range).unwrap_or_default().to_vec().into_iter();
         let schemas = Schemas::new(of_number);
-        let mut reader = Self { plan, files, current: None, schemas, passed: 0, start: offset, contents: 0 };
+        let mut reader = Self {
+            plan,
+            files,
+            current: None,
+            schemas,
+            passed: 0,
+            start: offset,
+            contents: 0,
+            room: StampRoom::default(),
+        };
         let plan = reader.plan.clone();
-        let mut rows = PacketRows::new(&plan)?;
+        let mut rows = PacketRows::new(&plan, 0, &reader.room)?;
         while reader.passed < offset && reader.read_row(&mut rows)? {}
         Ok(reader)
     }
@@ -305,8 +315,9 @@ impl OpenBlock {
 impl Reader for AlertsReader {
     fn next(&mut self, max_rows: usize, _deadline: Instant) -> Result<Read> {
         let plan = self.plan.clone();
-        let mut rows = PacketRows::new(&plan)?;
+        let mut rows = PacketRows::new(&plan, max_rows, &self.room)?;
         while rows.len() < max_rows.max(1) && self.read_row(&mut rows)? {}
+        self.room = rows.room();
         if rows.len() == 0 { Ok(Read::End) } else { rows.into_read() }
     }
 

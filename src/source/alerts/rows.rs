@@ -32,9 +32,23 @@ pub(in crate::source) struct PacketPlace {
     pub(in crate::source) origin: String,
 }
 
+/// Bytes of the stamps of a row, by stamp: those of the last batch are the room for the next one.
+#[derive(Debug, Clone, Default)]
+pub(in crate::source) struct StampRoom(Vec<usize>);
+
+/// The most bytes of a stamp column for which memory is reserved before they are read.
+const MAX_ROOM: usize = 64 << 20;
+
 impl<'a> PacketRows<'a> {
-    pub(in crate::source) fn new(plan: &'a PacketPlan) -> Result<Self> {
-        let stamps = plan.fields.stamps.iter().map(|_| LargeBinaryBuilder::new()).collect();
+    /// No rows, and room for some.
+    pub(in crate::source) fn new(plan: &'a PacketPlan, rows: usize, room: &StampRoom) -> Result<Self> {
+        let of_stamp = |stamp: usize| rows.saturating_mul(room.0.get(stamp).copied().unwrap_or(0)).min(MAX_ROOM);
+        let rows_of_stamp = |bytes: usize| if bytes == 0 { 0 } else { rows };
+        let stamps = (0..plan.fields.stamps.len()).map(|stamp| {
+            let bytes = of_stamp(stamp);
+            LargeBinaryBuilder::with_capacity(rows_of_stamp(bytes), bytes)
+        });
+        let stamps = stamps.collect();
         Ok(Self {
             plan,
             numbers: Vec::new(),
@@ -122,6 +136,12 @@ impl<'a> PacketRows<'a> {
     pub(in crate::source) fn reject(&mut self, place: PacketPlace, object_id: Option<String>, reason: String) {
         let PacketPlace { number: row, origin } = place;
         self.rejects.push(Reject { row, object_id, origin, stage: "source".into(), reason });
+    }
+
+    /// The bytes of the stamps, a row on average.
+    pub(in crate::source) fn room(&self) -> StampRoom {
+        let rows = self.numbers.len().max(1);
+        StampRoom(self.stamps.iter().map(|stamp| stamp.values_slice().len().div_ceil(rows)).collect())
     }
 
     /// The rows and the rejects.

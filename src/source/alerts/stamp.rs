@@ -139,13 +139,16 @@ impl PacketStamp {
             ));
         }
         let StampPlanes { image: pixels, variance, mask, psf, psf_size } = planes;
-        let all = 0..pixels.len();
+        let (all, has_companions) = (0..pixels.len(), variance.is_some() || mask.is_some());
         let mut planes = PixelPlanes::new(source.fits.pixel_rules(), pixels, variance, mask);
         row_pixels::read(&self.file, image, planes.image, placement)?;
         if let Some(scaling) = scaling.first() {
             planes.convert_band(all, scaling, source.name, |index| !pads || inside(index))?;
         }
-        if pads {
+        // What lies outside the stamp is 0 after reading.
+        let is_padded =
+            source.fits.fill == 0.0 && !has_companions && scaling.first().is_none_or(|scaling| scaling.asinh.is_none());
+        if pads && !is_padded {
             planes.pad(inside.clone());
         }
         if let (Some((of_variance, form)), Some(variance)) = (&self.object.variance, &mut planes.variance) {

@@ -8,7 +8,7 @@ use crate::{
     kafka::{Consumer, TopicPartition},
     source::alerts::{
         plan::PacketPlan,
-        rows::{PacketPlace, PacketRows},
+        rows::{PacketPlace, PacketRows, StampRoom},
         schemas::{SchemaOfNumber, Schemas},
     },
     stage::{Read, Reader},
@@ -24,6 +24,7 @@ pub(super) struct KafkaReader {
     next: u64,
     /// The first offset that is not read.
     end: Option<u64>,
+    room: StampRoom,
 }
 
 impl KafkaReader {
@@ -39,7 +40,15 @@ impl KafkaReader {
         if end.is_none_or(|end| offset < end) {
             consumer.assign(&partition, offset)?;
         }
-        Ok(Self { plan, consumer, schemas: Schemas::new(schemas), partition, next: offset, end })
+        Ok(Self {
+            plan,
+            consumer,
+            schemas: Schemas::new(schemas),
+            partition,
+            next: offset,
+            end,
+            room: StampRoom::default(),
+        })
     }
 }
 
@@ -56,7 +65,7 @@ impl Reader for KafkaReader {
         }
         let taken = self.consumer.take(&self.partition, max_rows.max(1), deadline, self.end.is_some())?;
         let plan = self.plan.clone();
-        let mut rows = PacketRows::new(&plan)?;
+        let mut rows = PacketRows::new(&plan, taken.messages.len(), &self.room)?;
         for found in taken.messages {
             if self.end.is_some_and(|end| found.offset >= end) {
                 self.next = self.end.unwrap_or(found.offset);
@@ -83,11 +92,19 @@ impl Reader for KafkaReader {
             // What is left are marks of transactions.
             self.next = self.next.max(end);
         }
+        if rows.len() > 0 {
+            self.room = rows.room();
+        }
         match (rows.len(), self.end) {
             (0, Some(end)) if self.next >= end => Ok(Read::End),
             (0, _) => Ok(Read::Idle),
             _ => rows.into_read(),
         }
+    }
+
+    fn lag(&self) -> Option<u64> {
+        let behind = self.consumer.behind(&self.partition, self.next)?;
+        Some(self.end.map_or(behind, |end| end.saturating_sub(self.next)))
     }
 
     fn offset(&self) -> u64 {
