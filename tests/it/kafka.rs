@@ -410,6 +410,57 @@ fn messages_that_retention_removed_end_the_run_instead_of_being_skipped() {
     assert_each_once(folder.path(), 60);
 }
 
+#[test]
+fn packets_that_were_sent_again_are_rejected_also_after_a_resume() {
+    let cluster = Cluster::new();
+    let all = messages();
+    // Messages 0 to 29, and 20 of them again, each in the partition where it was.
+    let (first, again) = (&all[..30], &all[3..23]);
+    cluster.send(first);
+    cluster.send(again);
+    let more = "    until: now\n    repeats: reject\n";
+    let folder = folder();
+    let whole = folder.path().join("whole");
+    let summary = run(cluster.document(more), &whole).unwrap();
+    assert_eq!((summary.counts.source, summary.counts.written, summary.counts.rejected), (50, 30, 20));
+    let reasons = rows(&whole, "select reason from rejects order by origin");
+    let reason = reasons["reason"].as_string::<i32>().value(0);
+    assert_eq!(reason, "was sent again: `alerts/0/1` has the same identity (`repeats: keep` would keep it)");
+    // A window of five offsets is too short: they come ten later.
+    let short = run(cluster.document(&format!("{more}    repeats_window: 5\n")), &folder.path().join("short")).unwrap();
+    assert_eq!(short.counts.rejected, 0);
+    // Stopped after any commit, the next process remembers.
+    let stopped = folder.path().join("stopped");
+    let mut commits = 0;
+    loop {
+        let stop = Stop::default();
+        let (stopper, at) = (stop.clone(), number_of_commits(&stopped));
+        let document = cluster
+            .document(more)
+            .replace("commit_rows: 20", "commit_rows: 4")
+            .replace("batch_rows: 7", "batch_rows: 3");
+        let pipeline = Pipeline::from_yaml(document).existing(Existing::Resume).stop(&stop);
+        let pipeline = pipeline.on_progress(move |status| {
+            if status.commits > at {
+                stopper.request();
+            }
+        });
+        commits += 1;
+        match pipeline.run(&stopped) {
+            Ok(_) => break,
+            Err(Error::Interrupted) => assert!(commits < 60),
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+    assert!(commits > 3, "{commits}");
+    assert_eq!(rows(&stopped, ALL), rows(&whole, ALL));
+    assert_eq!(number(&stopped, "select count(*) from rejects"), 20);
+}
+
+fn number_of_commits(run_dir: &Path) -> u64 {
+    lucarne::run::replay(run_dir).ok().and_then(|records| records.last().map(|last| last.commit)).unwrap_or(0)
+}
+
 /// A registry with the interface of Confluent's: two schemas, for a user.
 fn registry() -> (String, thread::JoinHandle<Vec<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

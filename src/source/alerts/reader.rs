@@ -238,7 +238,7 @@ impl AlertsReader {
                         Err(reason) => Err(reason),
                     };
                     match read {
-                        Ok((schema, record)) => rows.push_message(&schema, record, place),
+                        Ok((schema, record)) => rows.push_message(&schema, record, place, &mut |_| Ok(())),
                         Err(reason) => rows.reject(place, None, reason),
                     }
                 }

@@ -65,10 +65,16 @@ impl<'a> PacketRows<'a> {
         self.numbers.len() + self.rejects.len()
     }
 
-    /// Adds a record that stands alone. Bytes after it are damage.
-    pub(in crate::source) fn push_message(&mut self, schema: &PacketSchema, record: &[u8], place: PacketPlace) {
+    /// Adds a record that stands alone, unless `accept` refuses its identity. Bytes after it are damage.
+    pub(in crate::source) fn push_message(
+        &mut self,
+        schema: &PacketSchema,
+        record: &[u8],
+        place: PacketPlace,
+        accept: &mut dyn FnMut(&str) -> Result<(), String>,
+    ) {
         match schema.read(self.plan, record) {
-            Ok((values, [])) => self.push(schema, values, place),
+            Ok((values, [])) => self.push(schema, values, place, accept),
             Ok((_, rest)) => {
                 let reason = format!("has {} bytes after its record of schema `{}`", rest.len(), schema.schema.name());
                 self.reject(place, None, reason);
@@ -87,7 +93,7 @@ impl<'a> PacketRows<'a> {
     ) -> Option<&'de [u8]> {
         match schema.read(self.plan, records) {
             Ok((values, rest)) => {
-                self.push(schema, values, place);
+                self.push(schema, values, place, &mut |_| Ok(()));
                 Some(rest)
             }
             Err(reason) => {
@@ -97,21 +103,23 @@ impl<'a> PacketRows<'a> {
         }
     }
 
-    fn push(&mut self, schema: &PacketSchema, mut values: Vec<Value<'_>>, place: PacketPlace) {
-        let id = match &values[0] {
-            Value::Text(id) if !id.is_empty() => id.clone().into_owned(),
-            Value::Integer(id) => id.to_string(),
-            other => {
-                let found = match other {
-                    Value::Null => "null",
-                    Value::Text(_) => "empty",
-                    Value::Real(_) => "a float, which does not tell objects apart",
-                    _ => "not a number or text",
-                };
+    fn push(
+        &mut self,
+        schema: &PacketSchema,
+        mut values: Vec<Value<'_>>,
+        place: PacketPlace,
+        accept: &mut dyn FnMut(&str) -> Result<(), String>,
+    ) {
+        let id = match identity(&values[0]) {
+            Ok(id) => id,
+            Err(found) => {
                 let reason = format!("has no identity: `{}` is {found}", self.plan.fields.object_id);
                 return self.reject(place, None, reason);
             }
         };
+        if let Err(reason) = accept(&id) {
+            return self.reject(place, Some(id), reason);
+        }
         for (column, index) in self.plan.column_values().enumerate() {
             match schema.column_value(self.plan, column, std::mem::take(&mut values[index])) {
                 Ok(value) => values[index] = value,
@@ -154,6 +162,24 @@ impl<'a> PacketRows<'a> {
         columns.extend(self.columns.into_iter().map(ColumnBuilder::finish).collect::<Result<Vec<_>>>()?);
         columns.extend(self.stamps.into_iter().map(|mut stamp| Arc::new(stamp.finish()) as ArrayRef));
         Ok(Read::Batch { rows: RecordBatch::try_new(self.plan.schema.clone(), columns)?, rejects: self.rejects })
+    }
+}
+
+/// The identity of a message, if it is a packet that has one.
+pub(in crate::source) fn identity_of(plan: &PacketPlan, schema: &PacketSchema, record: &[u8]) -> Option<String> {
+    let (values, rest) = schema.read(plan, record).ok()?;
+    identity(&values[0]).ok().filter(|_| rest.is_empty())
+}
+
+/// The identity that a value is; the error says what it is instead.
+fn identity(value: &Value<'_>) -> Result<String, &'static str> {
+    match value {
+        Value::Text(id) if !id.is_empty() => Ok(id.clone().into_owned()),
+        Value::Integer(id) => Ok(id.to_string()),
+        Value::Null => Err("null"),
+        Value::Text(_) => Err("empty"),
+        Value::Real(_) => Err("a float, which does not tell objects apart"),
+        _ => Err("not a number or text"),
     }
 }
 

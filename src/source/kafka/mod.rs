@@ -10,6 +10,7 @@
 
 mod positions;
 mod reader;
+mod repeats;
 mod settings;
 
 use std::{
@@ -20,10 +21,13 @@ use std::{
 
 use arrow::datatypes::SchemaRef;
 
-use self::{positions::Resolved, reader::KafkaReader};
+use self::{
+    positions::Resolved,
+    reader::{KafkaReader, ReadFrom},
+};
 pub use self::{
     positions::{From, Until},
-    settings::Kafka,
+    settings::{Kafka, Repeats},
 };
 use super::alerts::{
     plan::{FirstPacket, PacketPlan},
@@ -213,7 +217,9 @@ impl Source for KafkaSource {
         let BoundTopics { consumer, schemas, plan, .. } = self.bound()?;
         let partition = TopicPartition::parse(&split.id);
         let partition = partition.ok_or_else(|| Error::data(format!("`{}` is not a partition", split.id)))?;
-        Ok(Box::new(KafkaReader::open(plan.clone(), consumer.clone(), schemas.clone(), partition, offset, split.end)?))
+        let from = ReadFrom { partition, start: split.start, offset, end: split.end };
+        let window = (self.settings.repeats == Repeats::Reject).then_some(self.settings.repeats_window);
+        Ok(Box::new(KafkaReader::open(plan.clone(), consumer.clone(), schemas.clone(), from, window)?))
     }
 
     fn input_files(&self) -> Vec<PathBuf> {

@@ -2,17 +2,28 @@
 
 use std::{sync::Arc, time::Instant};
 
+use super::repeats::RecentIds;
 use crate::{
     avro::message,
-    error::Result,
-    kafka::{Consumer, TopicPartition},
+    error::{Error, Result},
+    kafka::{Bounds, Consumer, TopicPartition},
     source::alerts::{
         plan::PacketPlan,
-        rows::{PacketPlace, PacketRows, StampRoom},
+        rows::{PacketPlace, PacketRows, StampRoom, identity_of},
         schemas::{SchemaOfNumber, Schemas},
     },
     stage::{Read, Reader},
 };
+
+/// Where a partition is read.
+pub(super) struct ReadFrom {
+    pub(super) partition: TopicPartition,
+    /// Where the run began to read it.
+    pub(super) start: u64,
+    pub(super) offset: u64,
+    /// The first offset that is not read.
+    pub(super) end: Option<u64>,
+}
 
 /// A reader of a partition.
 pub(super) struct KafkaReader {
@@ -25,30 +36,31 @@ pub(super) struct KafkaReader {
     /// The first offset that is not read.
     end: Option<u64>,
     room: StampRoom,
+    /// The identities of the last messages, if packets that were sent again are rejected.
+    recent: Option<RecentIds>,
 }
 
 impl KafkaReader {
-    /// Begins at an offset.
+    /// Begins at an offset. With a window for identities, messages before it are read again for theirs.
     pub(super) fn open(
         plan: Arc<PacketPlan>,
         consumer: Arc<Consumer>,
         schemas: SchemaOfNumber,
-        partition: TopicPartition,
-        offset: u64,
-        end: Option<u64>,
+        from: ReadFrom,
+        window: Option<u64>,
     ) -> Result<Self> {
+        let ReadFrom { partition, start, offset, end } = from;
         if end.is_none_or(|end| offset < end) {
-            consumer.assign(&partition, offset)?;
+            let mut begin = offset;
+            if let Some(window) = window.filter(|_| offset > start) {
+                let Bounds { low, .. } = consumer.bounds(&partition).map_err(Error::environment)?;
+                // Identities that were removed are not known any more; messages to read that were removed are an error.
+                begin = offset.saturating_sub(window).max(start).max(low).min(offset);
+            }
+            consumer.assign(&partition, begin)?;
         }
-        Ok(Self {
-            plan,
-            consumer,
-            schemas: Schemas::new(schemas),
-            partition,
-            next: offset,
-            end,
-            room: StampRoom::default(),
-        })
+        let (schemas, recent) = (Schemas::new(schemas), window.map(RecentIds::new));
+        Ok(Self { plan, consumer, schemas, partition, next: offset, end, room: StampRoom::default(), recent })
     }
 }
 
@@ -71,7 +83,8 @@ impl Reader for KafkaReader {
                 self.next = self.end.unwrap_or(found.offset);
                 break;
             }
-            self.next = found.offset + 1;
+            let is_read = found.offset < self.next;
+            self.next = self.next.max(found.offset + 1);
             let origin = format!("{}/{}", self.partition.name(), found.offset);
             let place = PacketPlace { number: found.offset, origin: origin.clone() };
             let schema = match message(&found.payload) {
@@ -82,7 +95,26 @@ impl Reader for KafkaReader {
                 Err(reason) => Err(reason),
             };
             match schema {
-                Ok((schema, record)) => rows.push_message(&schema, record, place),
+                // Read again, for its identity.
+                Ok((schema, record)) if is_read => {
+                    let id = identity_of(&plan, &schema, record);
+                    if let (Some(id), Some(recent)) = (id, &mut self.recent) {
+                        recent.note(found.offset, &id);
+                    }
+                }
+                Ok((schema, record)) => {
+                    let partition = &self.partition;
+                    let mut accept =
+                        |id: &str| match self.recent.as_mut().and_then(|recent| recent.note(found.offset, id)) {
+                            Some(earlier) => Err(format!(
+                                "was sent again: `{}/{earlier}` has the same identity (`repeats: keep` would keep it)",
+                                partition.name()
+                            )),
+                            None => Ok(()),
+                        };
+                    rows.push_message(&schema, record, place, &mut accept);
+                }
+                Err(_) if is_read => {}
                 Err(reason) => rows.reject(place, None, reason),
             }
         }

@@ -37,9 +37,32 @@ pub struct Kafka {
     /// the fields; with it `size` has to be set too.
     #[serde(default)]
     pub schema_id: Option<u32>,
+    /// What to do with a packet whose identity is that of an earlier message of its partition: the producer has sent it again.
+    #[serde(default)]
+    pub repeats: Repeats,
+    /// For `repeats: reject`, how many offsets an identity is remembered for. A resumed run reads as many messages again, for their
+    /// identities.
+    #[serde(default = "hundred_thousand")]
+    #[schemars(range(min = 1, max = 100_000_000))]
+    pub repeats_window: u64,
     /// What is read from a packet.
     #[serde(flatten)]
     pub packets: Packets,
+}
+
+/// What to do with a packet that was sent again.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Repeats {
+    /// Keep it: `select count(*) - count(distinct object_id) from objects` counts them.
+    #[default]
+    Keep,
+    /// Reject it, with the offset of the earlier message.
+    Reject,
+}
+
+fn hundred_thousand() -> u64 {
+    100_000
 }
 
 impl Settings<dyn Source> for Kafka {
