@@ -51,7 +51,7 @@ pub struct Kafka {
     pub topic: String,
     /// How a row is written.
     #[serde(default)]
-    pub format: Format,
+    pub format: MessageFormat,
     /// The schema registry for `format: avro`, where the schema of the rows is registered as `<topic>-value`.
     #[serde(default)]
     pub registry: Option<Registry>,
@@ -63,7 +63,7 @@ pub struct Kafka {
 /// How a row is written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Format {
+pub enum MessageFormat {
     /// An object of JSON; numbers that are not finite are null.
     #[default]
     Json,
@@ -95,10 +95,10 @@ columns: [object_id, label, da_y10_class, da_y10_probability]
             diagnostics.push(Diagnostic::at(key, Code::Conflict, message).help(help));
         };
         match (self.format, &self.registry) {
-            (Format::Avro, None) => {
+            (MessageFormat::Avro, None) => {
                 refuse("format", "`format: avro` needs a registry for its schema", "set `registry: { url: ... }`");
             }
-            (Format::Json, Some(_)) => {
+            (MessageFormat::Json, Some(_)) => {
                 refuse("registry", "`registry` has no effect without `format: avro`", "set `format: avro`");
             }
             _ => {}
@@ -158,7 +158,7 @@ impl KafkaSink {
         let producer = Producer::new(&self.settings.connection).map_err(refused)?;
         let schema_json = avro_schema(&self.settings.topic, &self.schema);
         let encoder = match (self.settings.format, &self.settings.registry) {
-            (Format::Avro, Some(registry)) => {
+            (MessageFormat::Avro, Some(registry)) => {
                 let subject = format!("{}-value", self.settings.topic);
                 let number = registry.client().map_err(refused)?.register(&subject, &schema_json);
                 let number = number.map_err(|error| match error {
