@@ -77,6 +77,8 @@ macro_rules! targets {
 }
 
 targets! {
+    #[cfg(feature = "alerts")] alert_container,
+    #[cfg(feature = "alerts")] alert_message,
     #[cfg(feature = "fits")] fits_header,
     #[cfg(feature = "fits")] fits_tiles,
     #[cfg(feature = "fits")] fits_source,
