@@ -1,6 +1,7 @@
 //! Writes the Parquet parts of a table into its staging folder: streamed, bounded, durable when prepared.
 
 use std::{
+    collections::BTreeMap,
     io::{self, Write},
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
@@ -24,6 +25,7 @@ use crate::{
     io::{
         checked::BlockSums,
         disk::{self, NewFile},
+        parquet as parquet_file,
     },
     run::TablePart,
 };
@@ -63,10 +65,13 @@ impl TableWriter {
     /// A writer of a table with this schema, whose parts are made in `staging` and will be moved to `table`.
     ///
     /// # Errors
-    /// When the folders cannot be made or read.
+    /// When the folders cannot be made or read; [`Error::Data`] when the table has parts with other columns: its source has changed.
     pub fn new(schema: SchemaRef, staging: &Path, table: &Path, options: WriteOptions) -> Result<Self> {
         disk::create_folder(staging)?;
         let last = last_number(table)?;
+        if let Some(last) = last {
+            check_columns(table, last, &schema)?;
+        }
         let properties = options.properties(&schema)?;
         Ok(Self {
             schema,
@@ -191,6 +196,29 @@ fn last_number(table: &Path) -> Result<Option<u64>> {
     Ok(disk::names(table)?.iter().filter_map(|name| part_number(name)).max())
 }
 
+/// Refuses to continue a table with other columns than its last part has. A part that cannot be opened is not judged here.
+fn check_columns(table: &Path, last: u64, schema: &SchemaRef) -> Result<()> {
+    let is_last = |name: &String| part_number(name) == Some(last);
+    let Some(name) = disk::names(table)?.into_iter().find(is_last) else { return Ok(()) };
+    let path = table.join(name);
+    let Ok((_, footer)) = parquet_file::open(&path) else { return Ok(()) };
+    let described = |field: &Field| format!("{} ({}, {:?})", field.name(), field.data_type(), sorted(field.metadata()));
+    let [before, now] = [footer.schema(), schema]
+        .map(|schema| schema.fields().iter().map(|field| described(field)).collect::<Vec<String>>());
+    let Some(at) = (0..before.len().max(now.len())).find(|at| before.get(*at) != now.get(*at)) else { return Ok(()) };
+    let [before, now] = [before, now].map(|columns| columns.get(at).cloned().unwrap_or_else(|| "none".into()));
+    Err(Error::data(format!(
+        "the columns of `{}` have changed since the run began: column {} was {before}, and is {now}; restore what the source had, or \
+         begin again with overwrite",
+        table.display(),
+        at + 1
+    )))
+}
+
+fn sorted(metadata: &std::collections::HashMap<String, String>) -> BTreeMap<&String, &String> {
+    metadata.iter().collect()
+}
+
 /// The number in the name of a part.
 pub fn part_number(name: &str) -> Option<u64> {
     let number = name.strip_prefix("part-")?.strip_suffix(".parquet")?;
@@ -309,6 +337,30 @@ mod tests {
 
     fn writer(folder: &Path, rows: &RecordBatch, options: WriteOptions) -> TableWriter {
         TableWriter::new(rows.schema(), &folder.join("staging"), &folder.join("table"), options).expect("a writer")
+    }
+
+    #[test]
+    fn a_table_is_not_continued_with_other_columns() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let rows = images(1);
+        let mut first = writer(folder.path(), &rows, WriteOptions::default());
+        first.write(&rows).expect("written");
+        let parts = first.prepare().expect("a part");
+        let (staging, table) = (folder.path().join("staging"), folder.path().join("table"));
+        fs::create_dir(&table).expect("a folder");
+        fs::rename(staging.join(&parts[0].file), table.join(&parts[0].file)).expect("published");
+        writer(folder.path(), &rows, WriteOptions::default());
+        let field = |index: usize| rows.schema().field(index).clone();
+        for fields in [
+            vec![field(0)],
+            vec![field(0), field(1), field(0).with_name("more")],
+            vec![field(0).with_data_type(DataType::Int64), field(1)],
+            vec![field(0), field(1).with_metadata([("unit".to_owned(), "nJy".to_owned())].into())],
+        ] {
+            let error = TableWriter::new(Arc::new(Schema::new(fields)), &staging, &table, WriteOptions::default());
+            let report = error.err().expect("other columns").report();
+            assert!(report.contains("have changed since the run began"), "{report}");
+        }
     }
 
     fn read(folder: &Path, part: &TablePart) -> SerializedFileReader<File> {
