@@ -122,6 +122,29 @@ impl<'de> Visitor<'de> for RecordFields<'_, 'de> {
         Ok(())
     }
 
+    // In another version of the schema the field may be something else than a record: then the fields of that are null, as
+    // `WriterSchema::field_type` says too.
+
+    fn visit_bool<E>(self, _value: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _value: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, _value: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_str<E>(self, _value: &str) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_bytes<E>(self, _value: &[u8]) -> Result<(), E> {
+        Ok(())
+    }
+
     fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<(), A::Error> {
         let Self { node, values } = self;
         while let Some(child) = fields.next_key_seed(ChildOf(node))? {

@@ -7,6 +7,8 @@ use serde_avro_fast::{
 
 /// How deep types are followed: a record may contain itself.
 const MAX_DEPTH: usize = 16;
+/// The most fields of a type, those of its records and their records included: one that contains itself twice has 2^16 of them.
+const MAX_FIELDS: usize = 4096;
 
 /// The schema of a writer.
 pub(crate) struct WriterSchema {
@@ -32,6 +34,8 @@ pub(crate) enum FieldType {
     TimestampMillis,
     /// Microseconds since 1970.
     TimestampMicros,
+    /// Nanoseconds since 1970.
+    TimestampNanos,
     List(Box<Self>),
     /// Fields in the order of the schema.
     Record(Vec<(String, Self)>),
@@ -69,6 +73,7 @@ impl WriterSchema {
 
     fn new(nodes: Result<SchemaMut, impl std::fmt::Display>) -> Result<Self, String> {
         let nodes = nodes.map_err(|error| format!("has a schema that cannot be read: {error}"))?;
+        check_items(&nodes)?;
         let schema = nodes.clone().freeze().map_err(|error| format!("has a schema that cannot be used: {error}"))?;
         Ok(Self { schema, nodes })
     }
@@ -96,7 +101,7 @@ impl WriterSchema {
                 let place = if place.is_empty() { name.to_owned() } else { format!("{place}.{name}") };
                 match below {
                     Some(below) => self.type_below(field.type_, below, &place),
-                    None => Ok(self.type_of(field.type_, MAX_DEPTH)),
+                    None => Ok(self.type_of(field.type_, MAX_DEPTH, &mut 0)),
                 }
             }
             _ => Err(unknown(Vec::new())),
@@ -116,9 +121,13 @@ impl WriterSchema {
         }
     }
 
-    fn type_of(&self, key: SchemaKey, depth: usize) -> FieldType {
+    /// `fields` counts those of the type so far.
+    fn type_of(&self, key: SchemaKey, depth: usize, fields: &mut usize) -> FieldType {
         let unsupported = |reason: &str| FieldType::Unsupported(reason.to_owned());
-        let Some(depth) = depth.checked_sub(1) else { return unsupported("is nested too deeply") };
+        *fields += 1;
+        let Some(depth) = depth.checked_sub(1).filter(|_| *fields <= MAX_FIELDS) else {
+            return unsupported("is nested too deeply");
+        };
         let node = match self.only_type(key) {
             Ok(key) => &self.nodes[key],
             Err(reason) => return FieldType::Unsupported(reason),
@@ -129,6 +138,13 @@ impl WriterSchema {
             (RegularType::Int, Some(LogicalType::Date)) => FieldType::Date,
             (RegularType::Long, Some(LogicalType::TimestampMillis)) => FieldType::TimestampMillis,
             (RegularType::Long, Some(LogicalType::TimestampMicros)) => FieldType::TimestampMicros,
+            (RegularType::Long, Some(LogicalType::Unknown(logical))) if logical.as_str() == "timestamp-nanos" => {
+                FieldType::TimestampNanos
+            }
+            (RegularType::Long, Some(LogicalType::Unknown(logical))) if logical.as_str().contains("timestamp") => {
+                FieldType::Unsupported(format!("is a `{}`", logical.as_str()))
+            }
+            (_, Some(LogicalType::TimeMillis | LogicalType::TimeMicros)) => unsupported("is a time of day"),
             (RegularType::Boolean, _) => FieldType::Boolean,
             (RegularType::Int, _) => FieldType::Int32,
             (RegularType::Long, _) => FieldType::Int64,
@@ -136,9 +152,12 @@ impl WriterSchema {
             (RegularType::Double, _) => FieldType::Float64,
             (RegularType::String | RegularType::Enum(_), _) => FieldType::Text,
             (RegularType::Bytes | RegularType::Fixed(_), _) => FieldType::Bytes,
-            (RegularType::Array(array), _) => FieldType::List(Box::new(self.type_of(array.items, depth))),
+            (RegularType::Array(array), _) => FieldType::List(Box::new(self.type_of(array.items, depth, fields))),
+            (RegularType::Record(record), _) if record.fields.is_empty() => unsupported("is a record without fields"),
             (RegularType::Record(record), _) => FieldType::Record(
-                record.fields.iter().map(|field| (field.name.clone(), self.type_of(field.type_, depth))).collect(),
+                (record.fields.iter())
+                    .map(|field| (field.name.clone(), self.type_of(field.type_, depth, fields)))
+                    .collect(),
             ),
             (RegularType::Map(_), _) => unsupported("is a map"),
             (RegularType::Null | RegularType::Union(_), _) => unsupported("is always null"),
@@ -148,6 +167,29 @@ impl WriterSchema {
     /// The name of the record.
     pub(crate) fn name(&self) -> &str {
         self.nodes.root().type_.name().map_or("record", |name| name.fully_qualified_name())
+    }
+}
+
+/// Refuses lists whose items have no bytes: a few bytes could ask for any number of them.
+fn check_items(nodes: &SchemaMut) -> Result<(), String> {
+    let has_bytes = |list: &RegularType| match list {
+        RegularType::Array(array) => has_bytes(nodes, array.items, MAX_DEPTH),
+        _ => true,
+    };
+    let all = nodes.nodes().iter().all(|node| has_bytes(&node.type_));
+    if all { Ok(()) } else { Err("has a schema with a list whose items have no content".into()) }
+}
+
+/// Whether each value of a type has a byte at least.
+fn has_bytes(nodes: &SchemaMut, key: SchemaKey, depth: usize) -> bool {
+    match nodes.get(key).map(|node| &node.type_) {
+        Some(RegularType::Null) | None => false,
+        Some(RegularType::Fixed(fixed)) => fixed.size > 0,
+        Some(RegularType::Record(record)) => {
+            // One that is nested so deep without a byte would contain itself.
+            depth > 0 && record.fields.iter().any(|field| has_bytes(nodes, field.type_, depth - 1))
+        }
+        Some(_) => true,
     }
 }
 

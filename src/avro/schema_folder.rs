@@ -18,7 +18,7 @@ const MAX_FILES: usize = 10_000;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SchemaFolder {
     folder: PathBuf,
-    files: BTreeMap<String, PathBuf>,
+    files: BTreeMap<String, Vec<PathBuf>>,
 }
 
 impl SchemaFolder {
@@ -43,7 +43,15 @@ impl SchemaFolder {
     pub(crate) fn schema(&self, id: u32) -> Result<WriterSchema, String> {
         let rubin = format!("lsst.v{}_{}.", id / 100, id % 100);
         let names = [format!("{id}.avsc"), format!("{id}.json"), format!("{rubin}alert.avsc")];
-        let Some(path) = names.iter().find_map(|name| self.files.get(name)) else {
+        let found: Vec<&PathBuf> = names.iter().filter_map(|name| self.files.get(name)).flatten().collect();
+        if let [one, other, ..] = found.as_slice() {
+            return Err(format!(
+                "has the schema {id}, and `{}` and `{}` both have that number: leave one",
+                one.display(),
+                other.display()
+            ));
+        }
+        let Some(path) = found.first().copied() else {
             return Err(format!(
                 "has the schema {id}, and `{}` has none of `{}`",
                 self.folder.display(),
@@ -56,22 +64,22 @@ impl SchemaFolder {
         };
         let is_part =
             |name: &str, own: &PathBuf| name.starts_with(&rubin) && own != path && own.parent() == path.parent();
-        let named: Vec<String> = self
-            .files
-            .iter()
-            .filter(|(name, own)| is_part(name, own))
-            .map(|(_, own)| read(own))
-            .collect::<Result<_, _>>()?;
+        let parts = self.all().filter(|(name, own)| is_part(name, own));
+        let named: Vec<String> = parts.map(|(_, own)| read(own)).collect::<Result<_, _>>()?;
         WriterSchema::parse_parts(&read(path)?, &named).map_err(|reason| format!("`{}` {reason}", path.display()))
     }
 
     /// All its files: a run depends on them.
     pub(crate) fn files(&self) -> impl Iterator<Item = &PathBuf> {
-        self.files.values()
+        self.files.values().flatten()
+    }
+
+    fn all(&self) -> impl Iterator<Item = (&String, &PathBuf)> {
+        self.files.iter().flat_map(|(name, paths)| paths.iter().map(move |path| (name, path)))
     }
 }
 
-fn list(folder: &Path, files: &mut BTreeMap<String, PathBuf>) -> io::Result<()> {
+fn list(folder: &Path, files: &mut BTreeMap<String, Vec<PathBuf>>) -> io::Result<()> {
     let mut entries: Vec<PathBuf> =
         fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
     entries.sort();
@@ -84,7 +92,7 @@ fn list(folder: &Path, files: &mut BTreeMap<String, PathBuf>) -> io::Result<()> 
         } else if path.extension().is_some_and(|extension| extension == "avsc" || extension == "json")
             && let Some(name) = path.file_name().and_then(|name| name.to_str())
         {
-            files.entry(name.to_owned()).or_insert_with(|| path.clone());
+            files.entry(name.to_owned()).or_default().push(path.clone());
         }
     }
     Ok(())

@@ -56,6 +56,11 @@ impl<'de> Visitor<'de> for ValueVisitor {
         Ok(Value::Integer(value))
     }
 
+    fn visit_u64<E>(self, value: u64) -> Result<Value<'de>, E> {
+        // Parts of a duration, which no column holds.
+        Ok(i64::try_from(value).map_or(Value::Null, Value::Integer))
+    }
+
     fn visit_f32<E>(self, value: f32) -> Result<Value<'de>, E> {
         Ok(Value::Real(f64::from(value)))
     }

@@ -244,6 +244,11 @@ impl OrderedTail {
         Some(Finding { monitor: "source".into(), message: format!("{objects} {is} in {table}") })
     }
 
+    /// Whether it was decided when the run began where splits begin or end.
+    pub(super) fn has_bounds(&self) -> bool {
+        self.splits.iter().any(|split| split.start > 0 || split.end.is_some())
+    }
+
     /// Lets sinks hand over what is committed.
     pub(super) fn deliver(&mut self, dir: &RunDir) -> Result<()> {
         deliver(&mut self.sinks, dir)

@@ -48,7 +48,9 @@ pub(super) fn check_same(last: &CommitRecord, job: &Job, digest: &str, before: O
         return Err(Error::data(format!("cannot resume with {new}: the run began with {old}; {begin_again}")));
     }
     if last.digest != digest {
-        let places = before.map(|before| differences(&relevant(before), &relevant(&job.document))).unwrap_or_default();
+        let keys = unidentifying(job);
+        let places = before.map(|before| differences(&relevant(before, &keys), &relevant(&job.document, &keys)));
+        let places = places.unwrap_or_default();
         let places = if places.is_empty() { String::new() } else { format!(" ({})", places.join(", ")) };
         return Err(Error::data(format!(
             "cannot resume: the pipeline is not the one the run began with{places}; {begin_again}"
@@ -81,8 +83,8 @@ pub(super) fn input_digests(job: &Job) -> Result<BTreeMap<String, String>> {
 
 /// Refuses to resume with other references, catalogues or constants, with more of them or fewer.
 pub(super) fn check_inputs(last: &CommitRecord, inputs: &BTreeMap<String, String>) -> Result<()> {
-    let mut files = last.inputs.keys().chain(inputs.keys());
-    let changed = files.find(|file| last.inputs.get(*file) != inputs.get(*file));
+    // A folder of schemas may have got new ones.
+    let changed = last.inputs.keys().find(|file| last.inputs.get(*file) != inputs.get(*file));
     changed.map_or(Ok(()), |file| {
         Err(Error::data(format!(
             "cannot resume: `{file}` is not the file that the run began with; restore it, or begin again with overwrite"
@@ -91,12 +93,35 @@ pub(super) fn check_inputs(last: &CommitRecord, inputs: &BTreeMap<String, String
 }
 
 /// The digest of a pipeline: equal for documents with equal results.
-pub(super) fn pipeline_digest(document: &Value) -> String {
-    digest::of_bytes(relevant(document).to_string().as_bytes())
+pub(super) fn pipeline_digest(job: &Job) -> String {
+    document_digest(&job.document, &unidentifying(job))
 }
 
-/// The document without the parts that do not affect results: the run directory, the description, the engine settings.
-fn relevant(document: &Value) -> Value {
+fn document_digest(document: &Value, unidentifying: &[UnidentifyingKeys<'_>]) -> String {
+    digest::of_bytes(relevant(document, unidentifying).to_string().as_bytes())
+}
+
+/// Keys of the settings of a stage that do not affect results, and where it stands in the document.
+struct UnidentifyingKeys<'a> {
+    section: &'static str,
+    /// The label of a sink.
+    label: Option<&'a str>,
+    keys: &'static [&'static str],
+}
+
+fn unidentifying(job: &Job) -> Vec<UnidentifyingKeys<'_>> {
+    let source = UnidentifyingKeys { section: "source", label: None, keys: job.source.stage.unidentifying() };
+    let sinks = job.sinks.iter().map(|sink| UnidentifyingKeys {
+        section: "sink",
+        label: Some(&sink.label),
+        keys: sink.stage.unidentifying(),
+    });
+    [source].into_iter().chain(sinks).collect()
+}
+
+/// The document without the parts that do not affect results: the run directory, the description, the engine settings, and how the
+/// world outside is reached.
+fn relevant(document: &Value, unidentifying: &[UnidentifyingKeys<'_>]) -> Value {
     let mut document = document.clone();
     if let Some(top) = document.as_object_mut() {
         for key in ["description", "parameters", "run"] {
@@ -105,6 +130,18 @@ fn relevant(document: &Value) -> Value {
         let engine = top.shift_remove("engine");
         let on_reject = engine.and_then(|engine| engine.get("on_reject").cloned());
         top.insert("on_reject".into(), on_reject.unwrap_or_else(|| "quarantine".into()));
+    }
+    for UnidentifyingKeys { section, label, keys } in unidentifying {
+        let stage = document.get_mut(section);
+        let stage = stage.and_then(|stage| match label {
+            Some(label) => stage.get_mut(label),
+            None => Some(stage),
+        });
+        // The settings of a stage are below the name of its kind.
+        let settings = stage.and_then(Value::as_object_mut).into_iter().flat_map(|stage| stage.values_mut());
+        for settings in settings.filter_map(Value::as_object_mut) {
+            keys.iter().for_each(|key| drop(settings.shift_remove(*key)));
+        }
     }
     document
 }
@@ -162,8 +199,12 @@ mod tests {
         let one = json!({ "run": "a", "seed": 1, "engine": { "threads": 1, "batch_rows": 16 }, "source": {} });
         let two = json!({ "run": "b", "seed": 1, "engine": { "threads": 4, "batch_rows": 64 }, "source": {} });
         let other = json!({ "run": "a", "seed": 1, "engine": { "on_reject": "fail" }, "source": {} });
-        assert_eq!(pipeline_digest(&one), pipeline_digest(&two));
-        assert_ne!(pipeline_digest(&one), pipeline_digest(&other));
+        assert_eq!(document_digest(&one, &[]), document_digest(&two, &[]));
+        assert_ne!(document_digest(&one, &[]), document_digest(&other, &[]));
+        let reached = |servers: &str| json!({ "source": { "kafka": { "servers": servers, "topics": ["a"] } } });
+        let keys = [UnidentifyingKeys { section: "source", label: None, keys: &["servers"] }];
+        assert_eq!(document_digest(&reached("x"), &keys), document_digest(&reached("y"), &keys));
+        assert_ne!(document_digest(&reached("x"), &[]), document_digest(&reached("y"), &[]));
     }
 
     #[test]

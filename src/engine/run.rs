@@ -38,7 +38,7 @@ pub fn run(mut job: Job, options: &RunOptions, stop: &Stop, progress: &mut dyn F
     let begun = Instant::now();
     let path = job.run_dir.clone().ok_or_else(|| Error::bug("a job without a run directory can only be streamed"))?;
     let (dir, past) = RunDir::open(&path, options.existing)?;
-    let digest = pipeline_digest(&job.document);
+    let digest = pipeline_digest(&job);
     let before = if past.is_some() { dir.run_record_if_whole()? } else { None };
     let sinks = job.sinks.iter().map(|sink| &sink.label);
     let labels: Vec<String> = sinks.chain(job.monitors.iter().map(|monitor| &monitor.stage.label)).cloned().collect();
@@ -130,6 +130,10 @@ impl RunLoop<'_> {
             memory_bytes: job.engine.memory_mib << 20,
         })?;
         self.report(&baseline, Some(&pool));
+        if self.log.commits() == 0 && self.tail.has_bounds() {
+            // Where the run begins and ends is decided now, also for a process that continues it before any row has come.
+            self.log.commit(&mut self.tail, false)?;
+        }
         loop {
             if self.stop.requested() {
                 drop(pool);

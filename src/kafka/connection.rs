@@ -139,8 +139,11 @@ impl Connection {
         }
         for name in self.options.keys() {
             let reserved = RESERVED.iter().find(|(own, _)| own == name).map(|(_, help)| *help);
-            let is_secret = ["password", "secret", ".pem", "oauthbearer.config"].iter().any(|word| name.contains(word));
-            let help = reserved.or(is_secret.then_some("secrets are not written into documents"));
+            let is_secret = ["password", "passphrase", "secret", "token", ".pem", "oauthbearer.config", "plugin"]
+                .iter()
+                .any(|word| name.contains(word));
+            let help =
+                reserved.or(is_secret.then_some("neither secrets nor libraries to load are taken from documents"));
             if let Some(help) = help {
                 refuse(&format!("options.{name}"), Code::Conflict, format!("the option `{name}` cannot be set"), help);
             }

@@ -142,6 +142,10 @@ impl Consumer {
         ] {
             config.set(option, value);
         }
+        // A partition that has nothing more is left after that: of a bounded replay there may be a hundred.
+        if config.get("fetch.wait.max.ms").is_none() {
+            config.set("fetch.wait.max.ms", "50");
+        }
         if config.get("queued.max.messages.kbytes").is_none() {
             config.set("queued.max.messages.kbytes", "32768");
         }
@@ -271,7 +275,7 @@ impl Consumer {
             }
             Failure::Lost => Err(Error::data(format!(
                 "messages are lost: {}; they were removed at the brokers `{}` before they were read (retention). Nothing is skipped: \
-                 begin again with overwrite, or name an offset that is there with `from`",
+                 begin again with overwrite",
                 self.lost_in_words(),
                 self.servers
             ))),

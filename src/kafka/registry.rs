@@ -72,8 +72,9 @@ impl Registry {
     pub(crate) fn mistakes(&self) -> Vec<Diagnostic> {
         let mut diagnostics = Vec::new();
         if !["http://", "https://"].iter().any(|scheme| self.url.starts_with(scheme)) || self.url.contains('@') {
-            let message =
-                format!("`registry.url` is `{}`, expected an address without a user", self.url.escape_debug());
+            // An address with a user has a password.
+            let shown = if self.url.contains('@') { "an address with a user" } else { self.url.as_str() };
+            let message = format!("`registry.url` is `{}`, expected an address without a user", shown.escape_debug());
             let help = "`https://registry.example.org`; users are named by `username_env` and `password_env`";
             diagnostics.push(Diagnostic::at("registry.url", Code::OutOfRange, message).help(help));
         }

@@ -57,6 +57,11 @@ pub trait Sink: Send {
         Err(Error::data("this sink has no snapshots"))
     }
 
+    /// Keys of its settings that do not change what it does with rows: how brokers are reached. A run continues with others.
+    fn unidentifying(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// Identifies the settings of a sink that was not built from [`Settings`](super::Settings). A run with a sink that has none
     /// cannot be resumed.
     fn digest(&self) -> Option<String> {

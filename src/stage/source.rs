@@ -67,6 +67,11 @@ pub trait Source: Send {
         None
     }
 
+    /// Keys of its settings that do not change its rows: how brokers are reached. A run continues with others.
+    fn unidentifying(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// Identifies the settings of a source that was not built from [`Settings`](super::Settings): equal digests promise equal
     /// rows. A run with a source that has none cannot be resumed.
     fn digest(&self) -> Option<String> {

@@ -24,7 +24,7 @@ pub(super) fn check_columns(columns: &[&Field]) -> Result<(), Vec<Diagnostic>> {
     let mut diagnostics = Vec::new();
     for field in columns {
         let name = field.name();
-        if avro_type(field.data_type(), name).is_none() {
+        if avro_type(field.data_type(), &mut 0).is_none() {
             let message = format!("column `{name}` cannot be sent: it holds {}", field.data_type());
             diagnostics.push(Diagnostic::at("columns", Code::WrongColumn, message).help("choose `columns` without it"));
         }
@@ -39,8 +39,9 @@ pub(super) fn check_columns(columns: &[&Field]) -> Result<(), Vec<Diagnostic>> {
 
 /// The schema of the rows of a topic, as JSON.
 pub(super) fn avro_schema(topic: &str, schema: &Schema) -> String {
+    let mut records = 0;
     let field = |field: &std::sync::Arc<Field>| {
-        let kind = avro_type(field.data_type(), field.name()).unwrap_or(Json::Null);
+        let kind = avro_type(field.data_type(), &mut records).unwrap_or(Json::Null);
         json!({ "name": field.name(), "type": ["null", kind], "default": null })
     };
     let fields: Vec<Json> = schema.fields().iter().map(field).collect();
@@ -48,8 +49,8 @@ pub(super) fn avro_schema(topic: &str, schema: &Schema) -> String {
     json!({ "type": "record", "name": format!("row_{name}"), "namespace": "lucarne", "fields": fields }).to_string()
 }
 
-/// The type of a column; `None` for one that messages cannot have.
-fn avro_type(kind: &DataType, path: &str) -> Option<Json> {
+/// The type of a column; `None` for one that messages cannot have. `records` counts those so far, each of which needs a name.
+fn avro_type(kind: &DataType, records: &mut usize) -> Option<Json> {
     Some(match kind {
         DataType::Boolean => json!("boolean"),
         DataType::Int8 | DataType::Int16 | DataType::Int32 => json!("int"),
@@ -57,20 +58,22 @@ fn avro_type(kind: &DataType, path: &str) -> Option<Json> {
         DataType::Float32 => json!("float"),
         DataType::Float64 => json!("double"),
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => json!("string"),
-        DataType::Dictionary(_, values) => avro_type(values, path)?,
+        DataType::Dictionary(_, values) => avro_type(values, records)?,
         DataType::Timestamp(TimeUnit::Millisecond, _) => json!({ "type": "long", "logicalType": "timestamp-millis" }),
         DataType::Timestamp(TimeUnit::Microsecond, _) => json!({ "type": "long", "logicalType": "timestamp-micros" }),
         DataType::FixedSizeList(item, _) | DataType::List(item) => {
-            let items = avro_type(item.data_type(), &format!("{path}_item"))?;
+            let items = avro_type(item.data_type(), records)?;
             json!({ "type": "array", "items": ["null", items] })
         }
         DataType::Struct(fields) => {
+            *records += 1;
+            let name = format!("record_{records}");
             let field = |field: &std::sync::Arc<Field>| {
-                let kind = avro_type(field.data_type(), &format!("{path}_{}", field.name()))?;
+                let kind = avro_type(field.data_type(), records)?;
                 Some(json!({ "name": field.name(), "type": ["null", kind], "default": null }))
             };
             let fields: Vec<Json> = fields.iter().map(field).collect::<Option<_>>()?;
-            json!({ "type": "record", "name": format!("{path}_record"), "fields": fields })
+            json!({ "type": "record", "name": name, "fields": fields })
         }
         _ => return None,
     })

@@ -9,10 +9,7 @@
 mod message;
 mod sent;
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{path::Path, sync::Arc};
 
 use arrow::{
     array::RecordBatch,
@@ -24,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use self::{
     message::{Encoder, avro_schema, check_columns},
-    sent::Sent,
+    sent::{Sent, UnsentPart},
 };
 use super::unknown_column;
 use crate::{
@@ -171,16 +168,18 @@ impl KafkaSink {
         Ok(Outbox { producer, encoder })
     }
 
-    fn send(&mut self, part: &Path) -> Result<()> {
+    fn send(&mut self, part: &UnsentPart) -> Result<()> {
         if self.outbox.is_none() {
             self.outbox = Some(self.connect()?);
         }
         let Some(Outbox { producer, encoder }) = &mut self.outbox else {
             return Err(Error::bug("the sink `kafka` is not connected"));
         };
-        let (file, footer) = parquet_file::open(part)?;
-        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, footer).with_batch_size(BATCH_ROWS);
-        for batch in Batches::of(part, builder)? {
+        let (file, footer) = parquet_file::open(&part.path)?;
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, footer)
+            .with_batch_size(BATCH_ROWS)
+            .with_offset(usize::try_from(part.skip).unwrap_or(usize::MAX));
+        for batch in Batches::of(&part.path, builder)? {
             encoder.each(&batch?, |key, payload| producer.send(&self.settings.topic, key, payload))?;
         }
         producer.flush()
@@ -216,15 +215,21 @@ impl Sink for KafkaSink {
         self.writer()?.prepare()
     }
 
+    fn unidentifying(&self) -> &'static [&'static str] {
+        &["servers", "security", "timeout_seconds", "options", "registry"]
+    }
+
     fn deliver(&mut self, table: &Path) -> Result<()> {
         let (Some(run_dir), Some(name)) = (table.parent(), table.file_name().and_then(|name| name.to_str())) else {
             return Err(Error::bug("the table of the sink `kafka` has no name"));
         };
-        let parts: Vec<PathBuf> = run::part_files(run_dir, name)?.unwrap_or_default();
+        let parts = run::tables(run_dir)?.remove(name).unwrap_or_default();
+        let files = run::part_files(run_dir, name)?.unwrap_or_default();
+        let parts = files.into_iter().zip(parts.iter().map(|part| part.rows)).collect();
         let mut sent = Sent::read(table)?;
-        for part in sent.left(&parts)? {
-            self.send(part)?;
-            sent.add(part);
+        for part in sent.left(parts) {
+            self.send(&part)?;
+            sent.rows += part.rows - part.skip;
             sent.write(table)?;
         }
         Ok(())

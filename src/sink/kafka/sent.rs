@@ -12,19 +12,26 @@ use crate::{
 /// The file, in the folder of the table.
 const FILE: &str = "_sent.json";
 
-/// The parts that the brokers have acknowledged, which are the first of the table.
-#[derive(Debug, Default, Serialize, Deserialize)]
+/// How many rows the brokers have acknowledged, which are the first of the table. A compaction keeps the order of rows.
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Sent {
     format: u32,
-    parts: usize,
-    /// The name of the last one.
-    last: Option<String>,
+    pub(super) rows: u64,
+}
+
+/// A part of the table that has rows to send.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct UnsentPart {
+    pub(super) path: PathBuf,
+    /// How many of its rows were sent.
+    pub(super) skip: u64,
+    pub(super) rows: u64,
 }
 
 impl Sent {
     pub(super) fn read(table: &Path) -> Result<Self> {
         let path = table.join(FILE);
-        let Some(bytes) = disk::read_if_exists(&path)? else { return Ok(Self { format: 1, ..Self::default() }) };
+        let Some(bytes) = disk::read_if_exists(&path)? else { return Ok(Self { format: 1, rows: 0 }) };
         let found: Self = serde_json::from_slice(&bytes)
             .map_err(|error| Error::data(format!("`{}` is damaged: {error}", path.display())))?;
         if found.format != 1 {
@@ -33,26 +40,18 @@ impl Sent {
         Ok(found)
     }
 
-    /// The parts that were not sent.
-    ///
-    /// # Errors
-    /// When the table has other parts than those that were sent: it was compacted or replaced.
-    pub(super) fn left<'a>(&self, parts: &'a [PathBuf]) -> Result<&'a [PathBuf]> {
-        let known = self.parts.checked_sub(1).map(|last| parts.get(last).map(|part| name_of(part)));
-        match known {
-            None => Ok(parts),
-            Some(Some(name)) if Some(&name) == self.last.as_ref() => Ok(&parts[self.parts..]),
-            _ => Err(Error::data(format!(
-                "the table has {} parts that are not those of which {} were sent; it is not known which rows consumers have",
-                parts.len(),
-                self.parts
-            ))),
+    /// The parts with rows that were not sent, of parts with their numbers of rows.
+    pub(super) fn left(&self, parts: Vec<(PathBuf, u64)>) -> Vec<UnsentPart> {
+        let mut before = 0;
+        let mut left = Vec::new();
+        for (path, rows) in parts {
+            let skip = self.rows.saturating_sub(before).min(rows);
+            before += rows;
+            if skip < rows {
+                left.push(UnsentPart { path, skip, rows });
+            }
         }
-    }
-
-    pub(super) fn add(&mut self, part: &Path) {
-        self.parts += 1;
-        self.last = Some(name_of(part));
+        left
     }
 
     pub(super) fn write(&self, table: &Path) -> Result<()> {
@@ -61,25 +60,21 @@ impl Sent {
     }
 }
 
-fn name_of(part: &Path) -> String {
-    part.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn parts_are_left_behind_those_that_were_sent() {
+    fn rows_are_left_behind_those_that_were_sent_also_in_other_parts() {
         let table = tempfile::tempdir().expect("a folder");
-        let parts = ["part-1", "part-2", "part-3"].map(|name| table.path().join(name));
-        let mut sent = Sent::read(table.path()).expect("nothing sent");
-        assert_eq!(sent.left(&parts).expect("all"), &parts);
-        sent.add(&parts[0]);
-        sent.add(&parts[1]);
-        sent.write(table.path()).expect("written");
-        let sent = Sent::read(table.path()).expect("two sent");
-        assert_eq!(sent.left(&parts).expect("one"), &parts[2..]);
-        assert!(sent.left(&parts[1..]).is_err() && sent.left(&parts[..1]).is_err());
+        let sent = Sent::read(table.path()).expect("nothing sent");
+        let part = |name: &str, skip, rows| UnsentPart { path: name.into(), skip, rows };
+        let parts = || vec![("a".into(), 3), ("b".into(), 0), ("c".into(), 5)];
+        assert_eq!(sent.left(parts()), [part("a", 0, 3), part("c", 0, 5)]);
+        Sent { rows: 4, ..sent }.write(table.path()).expect("written");
+        let sent = Sent::read(table.path()).expect("four sent");
+        assert_eq!(sent.left(parts()), [part("c", 1, 5)]);
+        assert_eq!(sent.left(vec![("whole".into(), 8)]), [part("whole", 4, 8)]);
+        assert_eq!(Sent { rows: 8, ..sent }.left(parts()), []);
     }
 }

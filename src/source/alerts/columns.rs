@@ -6,7 +6,7 @@ use arrow::{
     array::{
         Array, ArrayRef, BooleanBuilder, Date32Builder, Float32Builder, Float64Builder, Int32Builder, Int64Builder,
         LargeBinaryBuilder, ListArray, StringBuilder, StructArray, TimestampMicrosecondBuilder,
-        TimestampMillisecondBuilder,
+        TimestampMillisecondBuilder, TimestampNanosecondBuilder,
     },
     buffer::{NullBuffer, OffsetBuffer},
     datatypes::{DataType, Field, Fields, TimeUnit},
@@ -30,6 +30,7 @@ pub(super) fn data_type(kind: &FieldType) -> Result<DataType, String> {
         FieldType::Date => DataType::Date32,
         FieldType::TimestampMillis => DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into())),
         FieldType::TimestampMicros => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+        FieldType::TimestampNanos => DataType::Timestamp(TimeUnit::Nanosecond, Some("UTC".into())),
         FieldType::List(items) => DataType::List(Arc::new(Field::new_list_field(data_type(items)?, true))),
         FieldType::Record(fields) => DataType::Struct(struct_fields(fields)?),
         FieldType::Unsupported(reason) => return Err(reason.clone()),
@@ -50,6 +51,8 @@ pub(super) fn converted<'a>(value: Value<'a>, from: &FieldType, to: &FieldType) 
     match (value, to) {
         (Value::Null, _) => Ok(Value::Null),
         (value, to) if from == to => Ok(value),
+        // A date or a time is an integer too, but of another kind.
+        (Value::Integer(_), _) if !matches!(from, FieldType::Int32 | FieldType::Int64) => wrong(&in_words(from)),
         (Value::Integer(value), FieldType::Int32) if i32::try_from(value).is_err() => wrong(&value.to_string()),
         (Value::Integer(value), FieldType::Int32 | FieldType::Int64) => Ok(Value::Integer(value)),
         (Value::Integer(value), FieldType::Float64) if value.unsigned_abs() <= 1 << 53 => Ok(Value::Real(value as f64)),
@@ -88,6 +91,7 @@ fn in_words(kind: &FieldType) -> String {
         FieldType::Date => "a date".into(),
         FieldType::TimestampMillis => "a timestamp in milliseconds".into(),
         FieldType::TimestampMicros => "a timestamp in microseconds".into(),
+        FieldType::TimestampNanos => "a timestamp in nanoseconds".into(),
         FieldType::List(items) => format!("a list, each item of it {}", in_words(items)),
         FieldType::Record(fields) => format!("a record of {} fields", fields.len()),
         FieldType::Unsupported(reason) => format!("a field that {reason}"),
@@ -106,6 +110,7 @@ pub(super) enum ColumnBuilder {
     Date(Date32Builder),
     Millis(TimestampMillisecondBuilder),
     Micros(TimestampMicrosecondBuilder),
+    Nanos(TimestampNanosecondBuilder),
     List { items: Box<Self>, kind: DataType, ends: Vec<i32>, valid: Vec<bool> },
     Record { fields: Vec<Self>, names: Fields, valid: Vec<bool> },
 }
@@ -124,6 +129,7 @@ impl ColumnBuilder {
             FieldType::Date => Self::Date(Date32Builder::new()),
             FieldType::TimestampMillis => Self::Millis(TimestampMillisecondBuilder::new().with_timezone("UTC")),
             FieldType::TimestampMicros => Self::Micros(TimestampMicrosecondBuilder::new().with_timezone("UTC")),
+            FieldType::TimestampNanos => Self::Nanos(TimestampNanosecondBuilder::new().with_timezone("UTC")),
             FieldType::List(items) => Self::List {
                 kind: data_type(items)?,
                 items: Box::new(Self::new(items)?),
@@ -170,6 +176,7 @@ impl ColumnBuilder {
             Self::Date(builder) => builder.append_option(small()),
             Self::Millis(builder) => builder.append_option(integer),
             Self::Micros(builder) => builder.append_option(integer),
+            Self::Nanos(builder) => builder.append_option(integer),
             Self::List { items, ends, valid, .. } => {
                 let values: &[Value<'_>] = if let Value::List(values) = value { values } else { &[] };
                 values.iter().for_each(|value| items.push(value));
@@ -202,6 +209,7 @@ impl ColumnBuilder {
             Self::Date(mut builder) => Arc::new(builder.finish()),
             Self::Millis(mut builder) => Arc::new(builder.finish()),
             Self::Micros(mut builder) => Arc::new(builder.finish()),
+            Self::Nanos(mut builder) => Arc::new(builder.finish()),
             Self::List { items, kind, ends, valid } => {
                 let field = Arc::new(Field::new_list_field(kind, true));
                 let (offsets, nulls) = (OffsetBuffer::new(ends.into()), Some(NullBuffer::from(valid)));

@@ -39,7 +39,7 @@ use self::{
 };
 use super::file_split;
 use crate::{
-    avro::{Container, ContainerError, SchemaFolder, WriterSchema, message},
+    avro::{Container, ContainerError, FieldPaths, SchemaFolder, WriterSchema, message},
     error::{Code, Diagnostic, Error, Result},
     io::paths::{PathRules, PatternRules},
     stage::{Reader, Settings, Source, Split, Transform},
@@ -47,6 +47,8 @@ use crate::{
 
 /// How many files are looked at for a first packet.
 const FIRST_FILES: usize = 64;
+/// How many packets of each of these are tried, where stamps may be missing or damaged.
+const FIRST_RECORDS: usize = 64;
 
 /// Alert packets in Avro files, with their stamps as images.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -141,30 +143,38 @@ impl AlertsSource {
     }
 }
 
-/// The first packet of a file: its schema, and its bytes. The error is the reason why there is none.
-fn first_packet(path: &Path, schemas: &SchemaOfNumber) -> Result<(WriterSchema, Vec<u8>), String> {
+/// Packets at the beginning of a file, with their schema. The error is the reason why there are none.
+fn first_packets(path: &Path, schemas: &SchemaOfNumber) -> Result<(WriterSchema, Vec<Vec<u8>>), String> {
     let (file, _) = PacketFile::open(path).map_err(|error| error.report())??;
     match file {
         PacketFile::Message(bytes) => {
             let message = message(&bytes)?;
             let schema = schemas(message.schema_id).map_err(|error| error.report())??;
-            Ok((schema, message.record.to_vec()))
+            Ok((schema, vec![message.record.to_vec()]))
         }
         PacketFile::Container(container) => first_of_container(container),
     }
 }
 
-fn first_of_container(mut container: Container<impl std::io::BufRead>) -> Result<(WriterSchema, Vec<u8>), String> {
+fn first_of_container(mut container: Container<impl std::io::BufRead>) -> Result<(WriterSchema, Vec<Vec<u8>>), String> {
     let schema = WriterSchema::parse(container.schema_json())?;
-    loop {
-        match container.next_block() {
-            Ok(Some(block)) if block.count == 0 => {}
-            Ok(Some(block)) => return Ok((schema, block.bytes)),
-            Ok(None) => return Err("has no packets".into()),
-            Err(ContainerError::Damaged(reason)) => return Err(reason),
+    let no_fields = FieldPaths::new([]);
+    let mut records = Vec::new();
+    while records.len() < FIRST_RECORDS {
+        let block = match container.next_block() {
+            Ok(Some(block)) => block,
+            Err(ContainerError::Damaged(reason)) if records.is_empty() => return Err(reason),
             Err(ContainerError::Outside(error)) => return Err(format!("cannot be read: {error}")),
+            Ok(None) | Err(ContainerError::Damaged(_)) => break,
+        };
+        let mut rest = block.bytes.as_slice();
+        for _ in 0..block.count.min(FIRST_RECORDS as u64) {
+            let Ok((_, after)) = no_fields.read(&schema, rest) else { break };
+            records.push(rest[..rest.len() - after.len()].to_vec());
+            rest = after;
         }
     }
+    if records.is_empty() { Err("has no packets that can be read".into()) } else { Ok((schema, records)) }
 }
 
 impl Source for AlertsSource {
@@ -178,8 +188,7 @@ impl Source for AlertsSource {
         let schemas = schemas::in_folder(folder);
         let mut refused = None;
         for path in files.iter().take(FIRST_FILES) {
-            let found = first_packet(path, &schemas);
-            let (schema, record) = match found {
+            let (schema, records) = match first_packets(path, &schemas) {
                 Ok(found) => found,
                 Err(reason) => {
                     refused.get_or_insert_with(|| {
@@ -189,18 +198,20 @@ impl Source for AlertsSource {
                     continue;
                 }
             };
-            let first = FirstPacket { origin: path.display().to_string(), schema: &schema, record: Some(&record) };
-            match PacketPlan::new(packets.clone(), &first) {
-                Ok(plan) => {
-                    let schema = plan.schema.clone();
-                    self.bound = Some(BoundAlerts { files, schemas, schema_files, plan: Arc::new(plan) });
-                    return Ok(schema);
+            for record in &records {
+                let first = FirstPacket { origin: path.display().to_string(), schema: &schema, record: Some(record) };
+                match PacketPlan::new(packets.clone(), &first) {
+                    Ok(plan) => {
+                        let schema = plan.schema.clone();
+                        self.bound = Some(BoundAlerts { files, schemas, schema_files, plan: Arc::new(plan) });
+                        return Ok(schema);
+                    }
+                    // A packet whose stamp is damaged may be followed by better ones; one without a field is not.
+                    Err(diagnostics) if diagnostics.iter().all(|one| one.path == ["stamps"]) => {
+                        refused = refused.or(Some(diagnostics));
+                    }
+                    Err(diagnostics) => return Err(diagnostics),
                 }
-                // A packet whose stamp is damaged may be followed by better ones; one without a field is not.
-                Err(diagnostics) if diagnostics.iter().all(|one| one.path == ["stamps"]) => {
-                    refused = refused.or(Some(diagnostics));
-                }
-                Err(diagnostics) => return Err(diagnostics),
             }
         }
         Err(refused.unwrap_or_else(|| vec![Diagnostic::at("paths", Code::MissingFile, "`paths` names no files")]))

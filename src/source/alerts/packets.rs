@@ -183,6 +183,16 @@ impl Packets {
             let message = "`centre: source` needs the position of the source".to_owned();
             refuse("centre", Code::MissingKey, message, "set `ra` and `dec`");
         }
+        if centre == Centre::Source && self.size.is_none() && !images.is_empty() {
+            let message =
+                "`size` is not set: about the pixel of the source, stamps have no size of their own".to_owned();
+            refuse(
+                "",
+                Code::MissingKey,
+                message,
+                "`size: 51`, `centre: middle` for whole stamps, or `stamps: {}` for none",
+            );
+        }
         if self.companions.contains(&Companion::Psf) && self.psf_size.is_none() {
             let message = "`companions: [psf]` needs `psf_size`: the PSFs of packets have several sizes".to_owned();
             refuse("companions", Code::MissingKey, message, "`psf_size: 51`");
@@ -204,7 +214,7 @@ impl Packets {
             .chain(self.stamps.iter().flatten().map(|(name, _)| ("stamps", name)))
         {
             let at = format!("{key}.{name}");
-            if name.starts_with('_') || batch::RESERVED.contains(&name.as_str()) {
+            if name.is_empty() || name.starts_with('_') || batch::RESERVED.contains(&name.as_str()) {
                 let message = format!("`{name}` is the name of a column that lucarne makes");
                 refuse(&at, Code::BadLabel, message, "choose another name; `ra`, `dec` and `label` are settings");
             } else if key == "columns" && made.contains(name) {

@@ -217,8 +217,16 @@ fn packet_columns(
     }
     for (name, path, own) in [(RA, &fields.ra, &settings.ra), (DEC, &fields.dec, &settings.dec)] {
         let Some(path) = path else { continue };
-        if named(&mut diagnostics, if own.is_some() { name } else { "survey" }, path).is_some() {
-            push(name, path, FieldType::Float64);
+        let key = if own.is_some() { name } else { "survey" };
+        match named(&mut diagnostics, key, path) {
+            Some(FieldType::Float32 | FieldType::Float64 | FieldType::Int32 | FieldType::Int64) => {
+                push(name, path, FieldType::Float64);
+            }
+            Some(_) => {
+                let message = format!("the field `{path}` is not a number, expected degrees");
+                diagnostics.push(Diagnostic::at(key, Code::WrongColumn, message));
+            }
+            None => {}
         }
     }
     for column in settings.survey.map(|survey| survey.fields().columns).unwrap_or_default() {

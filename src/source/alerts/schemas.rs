@@ -37,7 +37,12 @@ impl Schemas {
     }
 
     /// The schema of a container file; the error is the reason why it cannot be used.
-    pub(super) fn of_json(&mut self, plan: &PacketPlan, json: &str, origin: &str) -> Result<Arc<PacketSchema>, String> {
+    pub(in crate::source) fn of_json(
+        &mut self,
+        plan: &PacketPlan,
+        json: &str,
+        origin: &str,
+    ) -> Result<Arc<PacketSchema>, String> {
         if let Some(known) = self.by_json.get(json) {
             return Ok(known.clone());
         }

@@ -123,10 +123,16 @@ impl PacketStamp {
             let found = unit_in_words(*unit, raw_unit.as_deref());
             return Err(format!("has {found}, expected {}", unit_in_words(layout.unit, layout.raw_unit)));
         }
-        if let (Some(found), Some(expected)) = (pixel_scale_arcsec, layout.pixel_scale_arcsec)
-            && (found / expected - 1.0).abs() > 0.01
-        {
-            return Err(format!("has pixels of {found:.4} arcsec, expected {expected:.4} arcsec"));
+        match (pixel_scale_arcsec, layout.pixel_scale_arcsec) {
+            (Some(found), Some(expected)) if (found / expected - 1.0).abs() > 0.01 => {
+                return Err(format!("has pixels of {found:.4} arcsec, expected {expected:.4} arcsec"));
+            }
+            (Some(found), None) => {
+                return Err(format!(
+                    "has pixels of {found:.4} arcsec, and the first stamp did not say: set `pixel_scale_arcsec`"
+                ));
+            }
+            _ => {}
         }
         let image = &self.object.image;
         let placement = Placement { shape: image.shape, middle: layout.middle, cutout: layout.size };

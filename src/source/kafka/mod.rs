@@ -35,14 +35,14 @@ use super::alerts::{
     stamps::DecodeStamps,
 };
 use crate::{
-    avro::{SchemaFolder, WriterSchema, message},
+    avro::{Payload, SchemaFolder, WriterSchema},
     error::{Code, Diagnostic, Error, Result},
     kafka::{Consumer, NoSchema, RegisteredSchema, TopicList, TopicPartition},
     stage::{Reader, Source, Split, Transform},
 };
 
 /// How many messages of a partition are looked at for a first packet.
-const FIRST_MESSAGES: usize = 16;
+const FIRST_MESSAGES: usize = 256;
 /// How long a first message is waited for.
 const FIRST_WAIT: Duration = Duration::from_secs(5);
 
@@ -147,10 +147,13 @@ impl KafkaSource {
             consumer.unassign(partition);
             for found in taken.map_err(|error| refuse("servers", error.report()))?.messages {
                 let origin = format!("{}/{}", partition.name(), found.offset);
-                let read = match message(&found.payload) {
-                    Ok(framed) => {
+                let read = match Payload::of(&found.payload) {
+                    Ok(Payload::Framed(framed)) => {
                         let schema = schemas(framed.schema_id).map_err(|error| refuse("registry", error.report()))?;
-                        schema.map(|schema| (schema, framed.record))
+                        schema.map(|schema| (schema, framed.record.to_vec()))
+                    }
+                    Ok(Payload::Container { schema_json, record }) => {
+                        WriterSchema::parse(&schema_json).map(|schema| (schema, record))
                     }
                     Err(reason) => Err(reason),
                 };
@@ -163,7 +166,8 @@ impl KafkaSource {
                         continue;
                     }
                 };
-                match PacketPlan::new(packets.clone(), &FirstPacket { origin, schema: &schema, record: Some(record) }) {
+                match PacketPlan::new(packets.clone(), &FirstPacket { origin, schema: &schema, record: Some(&record) })
+                {
                     Ok(plan) => return Ok(plan),
                     Err(diagnostics) if diagnostics.iter().all(|one| one.path == ["stamps"]) => {
                         refused = refused.or(Some(diagnostics));
@@ -188,6 +192,7 @@ impl Source for KafkaSource {
             vec![Diagnostic::at("servers", Code::MissingFile, reason).help(help)]
         })?;
         let partitions = self.partitions(&topics)?;
+        positions::check_partitions(&self.settings, &partitions)?;
         let (schemas, schema_files) = self.schemas()?;
         let plan = Arc::new(self.plan(&consumer, &partitions, &schemas)?);
         let schema = plan.schema.clone();
@@ -224,6 +229,10 @@ impl Source for KafkaSource {
 
     fn input_files(&self) -> Vec<PathBuf> {
         self.bound.as_ref().map(|bound| bound.schema_files.clone()).unwrap_or_default()
+    }
+
+    fn unidentifying(&self) -> &'static [&'static str] {
+        &["servers", "security", "timeout_seconds", "options", "registry", "schemas"]
     }
 
     fn decoder(&self) -> Option<Box<dyn Transform>> {

@@ -1,6 +1,9 @@
 //! Where partitions are read from and to.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use arrow::compute::kernels::cast_utils::string_to_timestamp_nanos;
 use schemars::JsonSchema;
@@ -93,6 +96,22 @@ fn milliseconds(time: &str) -> Result<i64, String> {
     string_to_timestamp_nanos(time).map(|nanoseconds| nanoseconds.div_euclid(1_000_000)).map_err(|_| wrong())
 }
 
+/// Refuses offsets of partitions that are not read.
+pub(super) fn check_partitions(settings: &Kafka, partitions: &[TopicPartition]) -> Result<(), Vec<Diagnostic>> {
+    let known: Vec<String> = partitions.iter().map(TopicPartition::name).collect();
+    let mut diagnostics = Vec::new();
+    let from = if let From::Offsets(offsets) = &settings.from { Some(("from", offsets)) } else { None };
+    let until = if let Some(Until::Offsets(offsets)) = &settings.until { Some(("until", offsets)) } else { None };
+    for (key, offsets) in from.into_iter().chain(until) {
+        for name in offsets.keys().filter(|name| !known.contains(name)) {
+            let message = format!("the topics have no partition `{}`", name.escape_debug());
+            let diagnostic = Diagnostic::at(&format!("{key}.offsets"), Code::MissingFile, message);
+            diagnostics.push(diagnostic.suggest(name, known.iter().map(String::as_str), "partitions"));
+        }
+    }
+    if diagnostics.is_empty() { Ok(()) } else { Err(diagnostics) }
+}
+
 /// The offsets of a partition as the settings have them now.
 ///
 /// # Errors
@@ -122,7 +141,16 @@ pub(super) fn resolve(settings: &Kafka, consumer: &Consumer, partition: &TopicPa
     let end = match &settings.until {
         None => None,
         Some(Until::Now) => Some(high),
-        Some(Until::Timestamp(time)) => Some(at(time)?),
+        Some(Until::Timestamp(time)) => {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+            if i128::from(milliseconds(time).map_err(Error::data)?) > now as i128 {
+                let time = time.escape_debug();
+                return Err(Error::data(format!(
+                    "`until` is {time}, which lies ahead: messages up to then are not there yet"
+                )));
+            }
+            Some(at(time)?)
+        }
         Some(Until::Offsets(offsets)) => Some(offsets.get(&name).map_or(Ok(start), |offset| within(*offset, "until"))?),
     };
     Ok(Resolved { start, end: end.map(|end| end.max(start)) })

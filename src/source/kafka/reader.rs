@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Instant};
 
 use super::repeats::RecentIds;
 use crate::{
-    avro::message,
+    avro::Payload,
     error::{Error, Result},
     kafka::{Bounds, Consumer, TopicPartition},
     source::alerts::{
@@ -87,10 +87,15 @@ impl Reader for KafkaReader {
             self.next = self.next.max(found.offset + 1);
             let origin = format!("{}/{}", self.partition.name(), found.offset);
             let place = PacketPlace { number: found.offset, origin: origin.clone() };
-            let schema = match message(&found.payload) {
-                Ok(framed) => {
+            let container;
+            let schema = match Payload::of(&found.payload) {
+                Ok(Payload::Framed(framed)) => {
                     let schema = self.schemas.of_number(&plan, framed.schema_id, &origin)?;
                     schema.map(|schema| (schema, framed.record))
+                }
+                Ok(Payload::Container { schema_json, record }) => {
+                    container = record;
+                    self.schemas.of_json(&plan, &schema_json, &origin).map(|schema| (schema, container.as_slice()))
                 }
                 Err(reason) => Err(reason),
             };
@@ -118,11 +123,13 @@ impl Reader for KafkaReader {
                 Err(reason) => rows.reject(place, None, reason),
             }
         }
-        if taken.is_at_end
-            && let Some(end) = self.end
-        {
-            // What is left are marks of transactions.
-            self.next = self.next.max(end);
+        if let Some(end) = self.end.filter(|end| taken.is_at_end && self.next < *end) {
+            // What is left are marks of transactions, if the broker has messages up to the end: one that has just become the leader may
+            // lag behind.
+            let Bounds { high, .. } = self.consumer.bounds(&self.partition).map_err(Error::environment)?;
+            if high >= end {
+                self.next = end;
+            }
         }
         if rows.len() > 0 {
             self.room = rows.room();

@@ -30,7 +30,8 @@ pub struct Kafka {
     /// Where reading ends, decided when a run begins.
     #[serde(default)]
     pub until: Option<Until>,
-    /// The schema registry, if schemas are not in a folder (`schemas`).
+    /// The schema registry for messages in Confluent's framing, if schemas are not in a folder (`schemas`). Messages that are container files,
+    /// as those of ZTF, have their schema with them.
     #[serde(default)]
     pub registry: Option<Registry>,
     /// The number of the schema of packets, where topics may have no messages yet when a run begins. By default the first message shows
@@ -81,10 +82,10 @@ nan: fill
 images: { stamps: [difference, science, template] }
 "#,
             r#"servers: localhost:9092
-topics: [alerts]
+topics: ["ztf_*_programid1"]
 until: now
-schemas: schemas
 survey: ztf
+size: 63
 nan: fill
 "#,
         ]
@@ -106,20 +107,11 @@ nan: fill
                 refuse(&format!("topics.{index}"), Code::OutOfRange, message, "`*` stands for any letters");
             }
         }
-        match (&self.registry, &self.packets.schemas) {
-            (None, None) => {
-                let message = "the schemas of messages are not known".to_owned();
-                refuse("", Code::MissingKey, message, "set `registry`, or `schemas` to a folder with them");
-            }
-            (Some(_), Some(_)) => {
-                let message = "schemas come from `registry` or from the folder `schemas`, not from both".to_owned();
-                refuse("schemas", Code::Conflict, message, "leave one out");
-            }
-            _ => {}
+        if self.registry.is_some() && self.packets.schemas.is_some() {
+            let message = "schemas come from `registry` or from the folder `schemas`, not from both".to_owned();
+            refuse("schemas", Code::Conflict, message, "leave one out");
         }
-        if self.packets.size.is_none()
-            && (self.schema_id.is_some() || self.packets.fields().is_ok_and(|fields| !fields.images.is_empty()))
-        {
+        if self.packets.size.is_none() && self.packets.fields().is_ok_and(|fields| !fields.images.is_empty()) {
             let message = "`size` is not set: stamps of a topic have many sizes".to_owned();
             refuse("size", Code::MissingKey, message, "`size: 51`, or `stamps: {}` for no images");
         }
