@@ -6,6 +6,17 @@ mod kept_images;
 use super::{Context, SectionItem, literal, quoted};
 use crate::error::Result;
 
+/// Which objects were attacked.
+fn attacked_objects(context: &Context<'_>, label: &str) -> &'static str {
+    let settings = context.record.settings("monitor", label);
+    let own_class = settings["score"].as_str().map(|score| format!("{score}_class"));
+    if settings["truth"].as_str() == own_class.as_deref() {
+        "Objects by the class that the model gave them before the attack, which stands for their truth."
+    } else {
+        "Objects classified correctly before the attack, by true class."
+    }
+}
+
 pub(super) fn items(context: &Context<'_>, label: &str) -> Result<Vec<SectionItem>> {
     let table = quoted(label);
     let success = context.query(&format!(
@@ -36,8 +47,11 @@ pub(super) fn items(context: &Context<'_>, label: &str) -> Result<Vec<SectionIte
     let mut items = vec![SectionItem::table(
         label.to_owned(),
         format!("Attacked and flipped objects: {label}"),
-        "Objects classified correctly before the attack, by true class. An object is flipped if the attack found a pixel that changes its \
-         predicted class. Iterations are generations after the initial population, so 0 means that a random candidate was enough.",
+        &format!(
+            "{} An object is flipped if the attack found a pixel that changes its predicted class. Iterations are generations after the \
+             initial population, so 0 means that a random candidate was enough.",
+            attacked_objects(context, label)
+        ),
         &success,
     )?];
     if flips.is_empty() {
