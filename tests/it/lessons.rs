@@ -11,6 +11,7 @@ use lucarne::{
     monitor::accuracy::Accuracy,
     pipeline::Pipeline,
     query::Run,
+    report::Report,
     score::onnx::Onnx,
     sink::parquet::Parquet,
     source::simulated::Simulated,
@@ -373,6 +374,7 @@ fn alert_packets_get_the_score_they_carry_and_one_pixel_moves_some_across_a_half
     let crossed = "select count(distinct object_id) from (select object_id from ray where success union all select object_id from map where flips)";
     assert_eq!(of("moved").iter().sum::<i64>(), count(&run, crossed));
     assert!(of("moved").iter().all(|moved| *moved > 0), "in both directions: {:?}", of("moved"));
+    assert_eq!(of("moved_by_track").iter().sum::<i64>(), count(&run, "select count(*) from track where success"));
     let largest = table["largest_change"].as_primitive::<Float64Type>();
     assert!((0..2).all(|row| (0.5..=1.0).contains(&largest.value(row))));
     // Whoever crosses has crossed: a probability of the other class above a half, and of their own above it before.
@@ -380,6 +382,17 @@ fn alert_packets_get_the_score_they_carry_and_one_pixel_moves_some_across_a_half
     assert_eq!(count(&run, wrong), 0);
     let kept = "select count(*) from ray where (stamps is not null) <> flipped";
     assert_eq!(count(&run, kept), 0);
+    let page = Report::open(&run).unwrap().page().unwrap();
+    for words in [
+        "Gallery of flips: ray",
+        "its surroundings and its values, nJy, before and after",
+        "Objects by the class that the model gave them before the attack",
+        "by the class that the model gives them",
+    ] {
+        assert!(page.contains(words), "{words}");
+    }
+    // A line for each band that the flux reaches, and none for the template, which keeps its value.
+    assert!(page.contains(">science ") && page.contains(">difference ") && !page.contains(">template "));
 }
 
 #[test]
@@ -387,7 +400,9 @@ fn rubins_packets_get_the_score_they_carry_in_the_lesson() {
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("simulated");
     let quick = |lesson: Pipeline| {
-        let lesson = lesson.set("attacked", "2").configure("ray:popsize", "40").configure("ray:maxiter", "2");
+        let lesson = ["ray", "track"].iter().fold(lesson.set("attacked", "2"), |lesson, label| {
+            lesson.configure(format!("{label}:popsize"), "40").configure(format!("{label}:maxiter"), "2")
+        });
         lesson.configure("map:limit", "1").configure("map:levels", "[1000]")
     };
     let summary = quick(lesson("09_rubin_packets.yaml")).run(&run).unwrap();

@@ -3,14 +3,12 @@
 mod gallery;
 mod kept_images;
 
-use super::{Context, SectionItem, literal, quoted};
+use super::{Context, SectionItem, literal, quoted, truth_is_prediction};
 use crate::error::Result;
 
 /// Which objects were attacked.
 fn attacked_objects(context: &Context<'_>, label: &str) -> &'static str {
-    let settings = context.record.settings("monitor", label);
-    let own_class = settings["score"].as_str().map(|score| format!("{score}_class"));
-    if settings["truth"].as_str() == own_class.as_deref() {
+    if truth_is_prediction(context, label) {
         "Objects by the class that the model gave them before the attack, which stands for their truth."
     } else {
         "Objects classified correctly before the attack, by true class."
