@@ -225,7 +225,7 @@ impl PixelDecoder {
                 let index = band * plane + place;
                 let here = seen.iter().filter(|(_, at)| *at == place).map(|(earlier, _)| *earlier);
                 let total: f32 = here.chain([pixel]).map(|pixel| added[pixel * self.bands + band]).sum();
-                values.push(self.with_added(image[index], sky.get(index).copied(), total));
+                values.push(self.with_added(image, sky, index, total));
             }
             seen.push((pixel, place));
         }
@@ -260,18 +260,18 @@ impl PixelDecoder {
         (0..self.count).map(pixel).collect()
     }
 
-    /// The value of a pixel of the scored image with something added. `sky` is the pixel before the stretch.
-    fn with_added(&self, value: f32, sky: Option<f32>, added: f32) -> f32 {
+    /// The value of pixel `index` of the scored image with something added.
+    fn with_added(&self, image: &[f32], sky: &[f32], index: usize, added: f32) -> f32 {
         match &self.change {
             // A band that nothing is added to keeps its value bit for bit: it is not stretched again.
-            _ if added == 0.0 => value,
+            _ if added == 0.0 => image[index],
             PixelChange::AddElectrons { stretch, .. } => {
-                let mut stretched = [value];
-                stretch.apply(1.0, &[sky.unwrap_or(f32::NAN) + added], &mut stretched);
+                let mut stretched = [0.0];
+                stretch.apply(1.0, &[sky[index] + added], &mut stretched);
                 stretched[0]
             }
-            PixelChange::AddFlux { .. } => value + added,
-            PixelChange::Replace => value,
+            PixelChange::AddFlux { .. } => image[index] + added,
+            PixelChange::Replace => image[index],
         }
     }
 
