@@ -62,6 +62,7 @@ unit: $(ORT)
 	cargo run --quiet --locked --example own_monitor -- runs/own_monitor
 	cargo run --quiet --locked --example pull_stream
 	cargo run --quiet --locked --example query -- runs/query
+	cargo build --quiet --locked --example kafka_broker  # it runs until it is stopped
 
 # The documentation, and how many items embedders see in it: at most 200 besides settings.
 doc:

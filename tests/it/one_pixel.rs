@@ -19,11 +19,15 @@ use lucarne::{
     monitor::{
         one_pixel::{OnePixel, Preset, Range, Screening, Strategy, Target},
         pixel_map::PixelMap,
-        pixels::{AddTo, Electrons, Stretched, Values},
+        pixels::{AddTo, AddedFlux, Arrangement, Electrons, Stretched, Values},
     },
     pipeline::Pipeline,
     query::Run,
     score::onnx::{Device, Onnx, OnnxScorer},
+    source::{
+        alerts::{Alerts, Packets, Survey},
+        fits::Policy,
+    },
     stage::{Monitor, Progress, Rejects, RowsOut, RunContext, Scorer, Scorers, Settings, UpstreamSchemas},
 };
 use serde::Deserialize;
@@ -474,6 +478,181 @@ fn adds_electrons_to_one_band_before_clip_and_stretch() {
             assert_eq!(*value, expected[0]);
         }
     }
+}
+
+/// The first packets of `pipelines/alerts`, `[difference, science, template]` in nJy, scored by the network beside them.
+fn alerts(count: usize) -> (RecordBatch, Scorers) {
+    let packets = Packets {
+        schemas: Some("pipelines/alerts/schemas".into()),
+        label: Some("truth".into()),
+        size: Some(51),
+        nan: Policy::Fill,
+        images: [("stamps".to_owned(), BANDS.map(str::to_owned).to_vec())].into(),
+        ..Packets::of(Survey::Lsst)
+    };
+    let paths = (0..count).map(|number| format!("pipelines/alerts/messages/{number:04}.avro")).collect();
+    let stream = Pipeline::builder().source(Alerts { paths, packets }).build().stream().unwrap();
+    let batches: Vec<RecordBatch> = stream.map(Result::unwrap).collect();
+    let rows = concat_batches(batches[0].schema_ref(), &batches).unwrap();
+    let mut scorer =
+        OnnxScorer::new("rb", Onnx { device: Device::Cpu, ..Onnx::new("pipelines/alerts/real_bogus.onnx", "stamps") });
+    scorer.bind(rows.schema_ref()).unwrap();
+    scorer.start(&RunContext { seed: 1, threads: 2, batch_rows: 32, ..RunContext::default() }).unwrap();
+    let scored = scorer.score(rows, &mut Rejects::default()).unwrap();
+    (scored, Scorers::from([("rb".to_owned(), Arc::new(scorer) as Arc<dyn Scorer>)]))
+}
+
+const BANDS: [&str; 3] = ["difference", "science", "template"];
+
+fn flux() -> Values {
+    Values::Flux(AddedFlux { bands: vec!["science".into(), "difference".into()], low_njy: -500.0, high_njy: 8000.0 })
+}
+
+/// A stamp with a flux in one pixel of difference and science.
+fn with_flux(image: &[f32], place: usize, flux: f32) -> Vec<f32> {
+    let mut image = image.to_vec();
+    image[place] += flux;
+    image[51 * 51 + place] += flux;
+    image
+}
+
+/// The probability of the class `real`, as the sigmoid of the model's margin.
+fn real(logits: &[f32]) -> f64 {
+    1.0 / (1.0 + f64::from(logits[0] - logits[1]).exp())
+}
+
+#[test]
+fn a_flux_reaches_the_science_stamp_and_its_difference_and_the_template_stays() {
+    const COUNT: usize = 6;
+    let (rows, scorers) = alerts(COUNT);
+    let model = scorers["rb"].model().unwrap();
+    let (stamps, length) = list_values(&rows, "stamps").unwrap();
+    let settings = OnePixel {
+        truth: "rb_class".into(),
+        values: flux(),
+        popsize: Some(40),
+        maxiter: Some(6),
+        screening: Some(Screening { stride: 6, keep: 6 }),
+        ..OnePixel::new("rb")
+    };
+    let attacked = run(settings.clone(), "ray", RunShape { threads: 2, batch_rows: 4 }, &rows, &scorers);
+    assert_eq!(attacked, run(settings, "ray", RunShape { threads: 1, batch_rows: 7 }, &rows, &scorers));
+    assert_eq!(attacked.num_rows(), COUNT);
+    let number = |column: &str, row: usize| attacked[column].as_primitive::<Float64Type>().value(row);
+    let mut moved = 0;
+    for row in 0..COUNT {
+        let id = text(&attacked, "object_id", row);
+        let object = (0..COUNT).find(|object| text(&rows, "object_id", *object) == id).unwrap();
+        let image = &stamps[object * length..(object + 1) * length];
+        // Candidates are evaluated incrementally, the best one on the complete image too.
+        assert!(model.pixel_evaluator(image).unwrap().is_incremental());
+        let place = (51 * list(&attacked, "pixel_row", row)[0] + list(&attacked, "pixel_column", row)[0]) as usize;
+        let added = floats(&attacked, "pixel_flux_njy", row);
+        assert!(added[0] == added[1] && added[2] == 0.0 && (-500.0..=8000.0).contains(&added[0]), "{added:?}");
+        let changed = with_flux(image, place, added[0]);
+        let expected = [0, 1, 2].map(|band| changed[band * 51 * 51 + place]);
+        assert_eq!(floats(&attacked, "pixel_values", row), expected);
+        assert_eq!(expected[2].to_bits(), image[2 * 51 * 51 + place].to_bits());
+        let of = |image: &[f32]| real(&model.evaluate(image).unwrap().logits);
+        let is_real = text(&attacked, "label_pred", row) == Some("real");
+        let of_target = |p: f64| if is_real { 1.0 - p } else { p };
+        assert!((number("p_before", row) - of_target(of(image))).abs() < 1e-6);
+        assert!((number("p_after", row) - of_target(of(&changed))).abs() < 1e-6);
+        let success = attacked["success"].as_boolean().value(row);
+        assert_eq!(success, number("p_after", row) > 0.5);
+        assert_eq!(attacked["flipped"].as_boolean().value(row), success, "the truth is what the network says");
+        moved += usize::from(success);
+    }
+    assert!(moved > 0);
+    let map = PixelMap {
+        truth: "rb_class".into(),
+        values: flux(),
+        levels: Some(vec![-500.0, 3000.0, 8000.0]),
+        ..PixelMap::new("rb", 2)
+    };
+    let map = run(map, "map", ONE_BATCH, &rows, &scorers);
+    for row in 0..2 {
+        let id = text(&map, "object_id", row);
+        let object = (0..COUNT).find(|object| text(&rows, "object_id", *object) == id).unwrap();
+        let image = &stamps[object * length..(object + 1) * length];
+        let before = real(&model.evaluate(image).unwrap().logits);
+        let of_class = |p: f64| if before > 0.5 { p } else { 1.0 - p };
+        let drops = floats(&map, "drop", row);
+        for place in (0..51 * 51).step_by(17) {
+            let drop = [-500.0, 3000.0, 8000.0].map(|flux| {
+                of_class(before) - of_class(real(&model.evaluate(&with_flux(image, place, flux)).unwrap().logits))
+            });
+            let expected = drop.into_iter().fold(f64::NEG_INFINITY, f64::max);
+            assert!((f64::from(drops[place]) - expected).abs() < 1e-4, "{id:?} {place}: {} {expected}", drops[place]);
+        }
+        assert_eq!(map["candidates"].as_primitive::<Int64Type>().value(row), 51 * 51 * 3);
+    }
+}
+
+#[test]
+fn a_track_leaves_the_same_flux_in_a_line_of_pixels() {
+    const COUNT: usize = 4;
+    let (rows, scorers) = alerts(COUNT);
+    let model = scorers["rb"].model().unwrap();
+    let (stamps, length) = list_values(&rows, "stamps").unwrap();
+    let settings = OnePixel {
+        truth: "rb_class".into(),
+        pixels: 5,
+        arrangement: Arrangement::Track,
+        values: flux(),
+        popsize: Some(40),
+        maxiter: Some(4),
+        screening: Some(Screening { stride: 10, keep: 5 }),
+        success_above: Some(0.9),
+        ..OnePixel::new("rb")
+    };
+    let attacked = run(settings.clone(), "track", RunShape { threads: 2, batch_rows: 3 }, &rows, &scorers);
+    assert_eq!(attacked, run(settings, "track", RunShape { threads: 1, batch_rows: 7 }, &rows, &scorers));
+    for row in 0..COUNT {
+        let id = text(&attacked, "object_id", row);
+        let object = (0..COUNT).find(|object| text(&rows, "object_id", *object) == id).unwrap();
+        let (ys, xs) = (list(&attacked, "pixel_row", row), list(&attacked, "pixel_column", row));
+        let added = floats(&attacked, "pixel_flux_njy", row);
+        let middle = added[6];
+        let mut changed = stamps[object * length..(object + 1) * length].to_vec();
+        for (pixel, added) in added.chunks(3).enumerate() {
+            assert!(added[0] == added[1] && added[2] == 0.0 && (added[0] == middle || added[0] == 0.0), "{added:?}");
+            changed = with_flux(&changed, (51 * ys[pixel] + xs[pixel]) as usize, added[0]);
+        }
+        assert!(ys.iter().zip(&xs).all(|(y, x)| (y - ys[2]).abs().max((x - xs[2]).abs()) <= 2));
+        let after = real(&model.evaluate(&changed).unwrap().logits);
+        let after = if text(&attacked, "label_pred", row) == Some("real") { 1.0 - after } else { after };
+        let found = attacked["p_after"].as_primitive::<Float64Type>().value(row);
+        assert!((found - after).abs() < 1e-6, "{found} {after}");
+    }
+    let built = OnePixel { arrangement: Arrangement::Track, ..OnePixel::new("rb") }.build("track");
+    assert_eq!(built.err().unwrap()[0].message, "a track of one pixel does not have a direction");
+}
+
+#[test]
+fn a_flux_fits_only_unstretched_images_in_nanojansky_with_these_bands() {
+    let mistake = |values: Values, score: &str, rows: &RecordBatch| {
+        let built = OnePixel { values, ..OnePixel::new(score) }.build("attack");
+        let bound = built.and_then(|mut monitor| monitor.bind(rows.schema_ref(), &UpstreamSchemas::new()));
+        let mistakes = bound.expect_err("a mistake");
+        (mistakes[0].path.join("."), mistakes[0].message.clone())
+    };
+    let of = |bands: &[&str]| {
+        Values::Flux(AddedFlux {
+            bands: bands.iter().map(|band| (*band).to_owned()).collect(),
+            low_njy: 0.0,
+            high_njy: 9.0,
+        })
+    };
+    let (stretched, _) = all_images();
+    let (path, message) = mistake(of(&["g"]), "da_y1", &stretched);
+    assert_eq!(path, "values.flux");
+    assert_eq!(message, "`values.flux` adds nJy to the scored image, which is in the unit `stretched`, expected `nJy`");
+    let (alerts, _) = alerts(1);
+    let (path, message) = mistake(of(&["science", "diff"]), "rb", &alerts);
+    assert_eq!((path.as_str(), message.as_str()), ("values.flux.bands", "the image does not have the band `diff`"));
+    assert_eq!(mistake(of(&[]), "rb", &alerts).1, "`bands` is empty, expected the bands that the flux is added to");
+    assert_eq!(mistake(of(&["science", "science"]), "rb", &alerts).1, "`bands` names `science` twice");
 }
 
 #[test]

@@ -57,10 +57,10 @@ impl Goal {
 pub(super) struct Outcome {
     /// The changed pixels as row * width + column, `[pixel]`.
     pub(super) places: Vec<u32>,
-    /// Their new stretched values, `[pixel, band]`.
+    /// Their new values in the scored image, `[pixel, band]`.
     pub(super) values: Vec<f32>,
-    /// The electrons added to them, `[pixel, band]`; empty where values are replaced.
-    pub(super) electrons: Vec<f32>,
+    /// The electrons or the flux added to them, `[pixel, band]`; empty where values are replaced.
+    pub(super) added: Vec<f32>,
     pub(super) p_after: f64,
     pub(super) success: bool,
     pub(super) latent: Vec<f32>,
@@ -80,7 +80,7 @@ pub(super) struct Attack<'a> {
     pub(super) search: &'a Search,
     /// The image that the model scores, `[band, y, x]`.
     pub(super) image: &'a [f32],
-    /// The same image in electrons before its stretch; empty where values are replaced.
+    /// The same image in electrons before its stretch; empty where no electrons are added.
     pub(super) sky: &'a [f32],
     pub(super) goal: Goal,
     /// Whether the run was stopped.
@@ -204,15 +204,15 @@ impl Attack<'_> {
         Ok(Some(Screened { pixels: ranked.into_iter().take(keep).map(|(_, pixel)| pixel).collect(), queries }))
     }
 
-    /// Moves every pixel of the candidates to within half a stride of a random one of `screened`.
+    /// Moves every pixel or track of the candidates to within half a stride of a random one of `screened`.
     fn move_to_screened(&self, genes: &mut [f64], screened: &[(usize, usize)], stride: usize, stream: &mut Stream) {
         // Slightly less than a stride: rounding must not move a candidate into the next cell of the grid.
         let offset = |stream: &mut Stream| 0.5 + (stream.uniform() - 0.5) * (stride as f64 - 1e-9);
         for genome in genes.chunks_exact_mut(self.pixels.dimensions()) {
-            for pixel in 0..self.pixels.count {
+            for place in 0..self.pixels.positions() {
                 let (row, column) = screened[stream.below(screened.len() as u64) as usize];
                 let position = (row as f64 + offset(stream), column as f64 + offset(stream));
-                self.pixels.move_around(genome, pixel, position);
+                self.pixels.move_around(genome, place, position);
             }
         }
     }
@@ -242,7 +242,7 @@ impl Attack<'_> {
     /// Evaluates a candidate on the complete image. The costs and the stop reason are left empty.
     fn confirm(&self, genome: &[f64]) -> Result<Outcome> {
         let (mut places, mut values) = (Vec::new(), Vec::new());
-        let electrons = self.pixels.decode(genome, self.image, self.sky, &mut places, &mut values);
+        let added = self.pixels.decode(genome, self.image, self.sky, &mut places, &mut values);
         let outputs = self.model.evaluate(&self.pixels.put(self.image, &places, &values))?;
         Ok(Outcome {
             p_after: self.goal.probability(&outputs.logits),
@@ -250,7 +250,7 @@ impl Attack<'_> {
             latent: outputs.latents,
             places,
             values,
-            electrons,
+            added,
             ..Outcome::default()
         })
     }

@@ -2,11 +2,11 @@
 //!
 //! An attack searches, by [differential evolution](crate::stats::differential_evolution), for the pixels and the values that
 //! turn an image into another class (Su, Vargas and Sakurai 2019). The genome of a candidate holds
-//! `[row, column, value of each band]` for every pixel, all in [0, 1]. A targeted attack raises the probability of its target and
+//! `[row, column, value of each band]` for every pixel, or `[row, column, angle, values]` for a track of pixels, all in [0, 1]. A targeted attack raises the probability of its target and
 //! succeeds above `success_above`; an untargeted attack lowers the probability of the original class and succeeds below
 //! `success_below`. After each generation the best candidate is tested, and a success counts only if the model confirms it on
-//! the complete image. Values replace the stretched pixel ([`Values::Stretched`]), or are electrons added to it before clip and
-//! stretch ([`Values::Electrons`]).
+//! the complete image. Values replace the stretched pixel ([`Values::Stretched`]), are electrons added to it before clip and
+//! stretch ([`Values::Electrons`]), or a flux that some bands of an image in nJy get ([`Values::Flux`]).
 //!
 //! Where a query is expensive (networks in which one pixel affects every activation), `screening` spends some queries on a better
 //! start: pixels on a grid are set to the lowest and to the highest values, and the first population is placed around those
@@ -38,7 +38,7 @@ use self::{
 };
 use super::{
     kit::{
-        pixels::{PixelDecoder, Values},
+        pixels::{Arrangement, PixelDecoder, Values},
         score::TruthColumn,
         target::{TargetModel, Unperturbed},
     },
@@ -77,6 +77,9 @@ pub struct OnePixel {
     #[serde(default = "one")]
     #[schemars(range(min = 1, max = 1000))]
     pub pixels: usize,
+    /// How the pixels lie, if there are several.
+    #[serde(default, skip_serializing_if = "Arrangement::is_anywhere")]
+    pub arrangement: Arrangement,
     /// The values that a pixel may get.
     #[serde(default)]
     pub values: Values,
@@ -147,6 +150,7 @@ impl OnePixel {
             preset: Default::default(),
             target: Default::default(),
             pixels: one(),
+            arrangement: Default::default(),
             values: Default::default(),
             sample: None,
             limit: None,
@@ -204,6 +208,8 @@ impl Settings<dyn Monitor> for OnePixel {
         &[
             "{ score: da_y10, limit: 150, images: [y10, y1] }",
             "{ score: da_y10, limit: 150, values: { electrons: { image: y10_sky, high: 20000, add_to: one_band } } }",
+            "{ score: da_y10, limit: 150, pixels: 4, arrangement: track, values: { electrons: { image: y10_sky, high: 5000, add_to: \
+             { band: r } } } }",
             "{ score: da_y1, preset: scipy, target: untargeted, success_below: 0.2, pixels: 3, sample: 0.1, maxiter: 200, \
              max_queries: 20000, strategy: rand1bin, mutation: [0.4, 0.8], recombination: 0.9, tolerance: 0.001, \
              screening: { stride: 10, keep: 5 } }",
@@ -212,6 +218,11 @@ impl Settings<dyn Monitor> for OnePixel {
 
     fn build(self, label: &str) -> Result<Box<dyn Monitor>, Vec<Diagnostic>> {
         let mut mistakes = self.values.mistakes();
+        if self.arrangement == Arrangement::Track && self.pixels < 2 {
+            let mistake =
+                Diagnostic::at("arrangement", Code::Conflict, "a track of one pixel does not have a direction");
+            mistakes.push(mistake.help("set `pixels` to the length of the track"));
+        }
         mistakes.extend(self.mutation.and_then(Range::mutation_mistake));
         mistakes.extend(popsize_mistake(&self));
         mistakes.extend(images::named_twice(&self.images));
@@ -299,7 +310,7 @@ impl ObjectTask for OnePixelTask {
             }
         };
         let pixels = match PixelDecoder::new(*pixels, values, &layout, input) {
-            Ok(pixels) if mistakes.is_empty() => pixels,
+            Ok(pixels) if mistakes.is_empty() => pixels.arranged(self.settings.arrangement),
             pixels => {
                 mistakes.extend(pixels.err());
                 return Err(mistakes);

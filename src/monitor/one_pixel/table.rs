@@ -150,9 +150,9 @@ impl AttackTable {
             .optional_indices::<u32>("pixel_column", count, |row| Some(&row.attack.as_ref()?.columns))
             .optional_vector::<Float32Type>("pixel_values", values, |row| Some(&row.outcome()?.values))
             .with_metadata(tensor());
-        if self.pixels.adds_electrons() {
+        if let Some(added) = self.pixels.added_column() {
             table = table
-                .optional_vector::<Float32Type>("pixel_electrons", values, |row| Some(&row.outcome()?.electrons))
+                .optional_vector::<Float32Type>(added, values, |row| Some(&row.outcome()?.added))
                 .with_metadata(tensor());
         }
         table = table

@@ -144,6 +144,13 @@ fn of_kind(context: &Context<'_>, kind: &'static str, title: &'static str, items
     section
 }
 
+/// Whether the truth of a monitor that attacks a model is the class which that model itself gives.
+fn truth_is_prediction(context: &Context<'_>, label: &str) -> bool {
+    let settings = context.record.settings("monitor", label);
+    let class = settings["score"].as_str().map(|score| format!("{score}_class"));
+    class.is_some() && settings["truth"].as_str() == class.as_deref()
+}
+
 /// A label as a quoted SQL identifier: labels can be keywords, such as `window`.
 fn quoted(label: &str) -> String {
     format!("\"{}\"", label.replace('"', "\"\""))

@@ -2,7 +2,7 @@
 
 use arrow::datatypes::Field;
 
-use super::{Context, SectionItem, quoted};
+use super::{Context, SectionItem, quoted, truth_is_prediction};
 use crate::{
     batch::tensor_shape,
     error::Result,
@@ -37,9 +37,12 @@ fn certified(context: &Context<'_>, label: &str) -> Result<Option<SectionItem>> 
     if result.is_empty() {
         return Ok(None);
     }
-    let caption = "Objects for which every pixel was tried with every candidate value, by true class. An object is certified if no single pixel \
-                   and candidate value changes its predicted class. A drop is a decrease of the probability of the original class.";
-    SectionItem::table(label.to_owned(), format!("Certified objects: {label}"), caption, &result).map(Some)
+    let class = if truth_is_prediction(context, label) { "the class that the model gives them" } else { "true class" };
+    let caption = format!(
+        "Objects for which every pixel was tried with every candidate value, by {class}. An object is certified if no single pixel and \
+         candidate value changes its predicted class. A drop is a decrease of the probability of the original class."
+    );
+    SectionItem::table(label.to_owned(), format!("Certified objects: {label}"), &caption, &result).map(Some)
 }
 
 fn maps(context: &Context<'_>, label: &str) -> Result<Option<SectionItem>> {

@@ -1,12 +1,13 @@
 //! Decodes genomes, numbers in [0, 1], into pixels: where they are, and which values the model sees there.
 //!
-//! A genome has the same genes for each of its pixels: row, column, then values. Without electrons the values are those of all
+//! A genome has the same genes for each of its pixels: row, column, then values. Values that replace a pixel are those of all
 //! bands. With electrons there is one value for a fixed band, band and value if the search chooses the band, or a value for
-//! every band.
+//! every band. With a flux there is one value for all bands that get it. The pixels of a track share their genes, which are those of one
+//! pixel with the angle of the track after row and column.
 
 use arrow::datatypes::Schema;
 
-use super::{AddTo, Values};
+use super::{AddTo, AddedFlux, Arrangement, Values};
 use crate::{
     batch::{ImageLayout, Unit},
     error::{Code, Diagnostic, quoted_list},
@@ -18,6 +19,7 @@ use crate::{
 pub(crate) struct PixelDecoder {
     /// Pixels of a genome.
     pub(crate) count: usize,
+    arrangement: Arrangement,
     pub(crate) bands: usize,
     height: usize,
     width: usize,
@@ -32,6 +34,8 @@ enum PixelChange {
     Replace,
     /// Adds electrons before the stretch.
     AddElectrons { bands: ElectronBands, stretch: Asinh },
+    /// Adds the same flux to the bands of these indices.
+    AddFlux { bands: Vec<usize> },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,28 +66,60 @@ impl PixelDecoder {
                 bands: electron_bands(&electrons.add_to, layout)?,
                 stretch: stretch_before(&electrons.image, layout, input)?,
             },
+            Values::Flux(flux) => PixelChange::AddFlux { bands: flux_bands(flux, layout)? },
         };
         let ImageLayout { bands, height, width, .. } = layout;
-        Ok(Self { count, bands: bands.len(), height: *height, width: *width, low, high, change })
+        Ok(Self {
+            count,
+            arrangement: Arrangement::Anywhere,
+            bands: bands.len(),
+            height: *height,
+            width: *width,
+            low,
+            high,
+            change,
+        })
     }
 
-    /// Genes of one pixel.
-    fn genes(&self) -> usize {
-        2 + match &self.change {
-            PixelChange::Replace | PixelChange::AddElectrons { bands: ElectronBands::All, .. } => self.bands,
-            PixelChange::AddElectrons { bands: ElectronBands::Chosen, .. } => 2,
-            PixelChange::AddElectrons { bands: ElectronBands::Fixed(_), .. } => 1,
+    /// The same decoder for pixels that lie otherwise.
+    pub(crate) fn arranged(self, arrangement: Arrangement) -> Self {
+        Self { arrangement, ..self }
+    }
+
+    /// Genes before the values: row, column, and the angle of a track.
+    const fn place_genes(&self) -> usize {
+        match self.arrangement {
+            Arrangement::Anywhere => 2,
+            Arrangement::Track => 3,
         }
+    }
+
+    /// Positions that a genome has: one for each pixel, or one for a track.
+    pub(crate) const fn positions(&self) -> usize {
+        match self.arrangement {
+            Arrangement::Anywhere => self.count,
+            Arrangement::Track => 1,
+        }
+    }
+
+    /// Genes of one position.
+    fn genes(&self) -> usize {
+        self.place_genes()
+            + match &self.change {
+                PixelChange::Replace | PixelChange::AddElectrons { bands: ElectronBands::All, .. } => self.bands,
+                PixelChange::AddElectrons { bands: ElectronBands::Chosen, .. } => 2,
+                PixelChange::AddElectrons { bands: ElectronBands::Fixed(_), .. } | PixelChange::AddFlux { .. } => 1,
+            }
     }
 
     /// Genes of a genome.
     pub(crate) fn dimensions(&self) -> usize {
-        self.count * self.genes()
+        self.positions() * self.genes()
     }
 
     /// The same decoder for genomes of one pixel.
     pub(crate) fn single_pixel(&self) -> Self {
-        Self { count: 1, ..self.clone() }
+        Self { count: 1, arrangement: Arrangement::Anywhere, ..self.clone() }
     }
 
     /// The lowest and the highest value.
@@ -93,11 +129,13 @@ impl PixelDecoder {
 
     /// Whether a gene is a value: values are first drawn around the middle of the range, other genes uniformly.
     pub(crate) fn is_value(&self, gene: usize) -> bool {
-        let within = gene % self.genes();
+        let (within, first) = (gene % self.genes(), self.place_genes());
         match &self.change {
-            PixelChange::Replace | PixelChange::AddElectrons { bands: ElectronBands::All, .. } => within >= 2,
-            PixelChange::AddElectrons { bands: ElectronBands::Chosen, .. } => within == 3,
-            PixelChange::AddElectrons { bands: ElectronBands::Fixed(_), .. } => within == 2,
+            PixelChange::Replace | PixelChange::AddElectrons { bands: ElectronBands::All, .. } => within >= first,
+            PixelChange::AddElectrons { bands: ElectronBands::Chosen, .. } => within == first + 1,
+            PixelChange::AddElectrons { bands: ElectronBands::Fixed(_), .. } | PixelChange::AddFlux { .. } => {
+                within == first
+            }
         }
     }
 
@@ -124,9 +162,9 @@ impl PixelDecoder {
         genome[1] = (column as f64 + 0.5) / self.width as f64;
     }
 
-    /// Moves pixel `pixel` of a genome to a row and column, which may have fractions.
-    pub(crate) fn move_around(&self, genome: &mut [f64], pixel: usize, (row, column): (f64, f64)) {
-        let start = pixel * self.genes();
+    /// Moves position `position` of a genome to a row and column, which may have fractions.
+    pub(crate) fn move_around(&self, genome: &mut [f64], position: usize, (row, column): (f64, f64)) {
+        let start = position * self.genes();
         genome[start] = (row / self.height as f64).clamp(0.0, 1.0);
         genome[start + 1] = (column / self.width as f64).clamp(0.0, 1.0);
     }
@@ -136,14 +174,18 @@ impl PixelDecoder {
         (self.height, self.width)
     }
 
-    /// Whether electrons are added.
-    pub(crate) const fn adds_electrons(&self) -> bool {
-        matches!(self.change, PixelChange::AddElectrons { .. })
+    /// The column of a table for what is added to pixels; `None` if pixels are replaced.
+    pub(crate) const fn added_column(&self) -> Option<&'static str> {
+        match self.change {
+            PixelChange::Replace => None,
+            PixelChange::AddElectrons { .. } => Some("pixel_electrons"),
+            PixelChange::AddFlux { .. } => Some("pixel_flux_njy"),
+        }
     }
 
-    /// Appends the places `[pixel]` and the stretched values `[pixel, band]` of a genome. Returns the electrons added to every
-    /// band, `[pixel, band]`, empty if pixels are replaced. `image` is the image that the model reads, `sky` that before its
-    /// stretch, both `[band, y, x]`.
+    /// Appends the places `[pixel]` and the values that the model sees there, `[pixel, band]`, of a genome. Returns the electrons or the
+    /// flux added to every band, `[pixel, band]`, empty if pixels are replaced. `image` is the image that the model reads, `sky` that
+    /// before its stretch, which only electrons need, both `[band, y, x]`.
     pub(crate) fn decode(
         &self,
         genome: &[f64],
@@ -153,41 +195,84 @@ impl PixelDecoder {
         values: &mut Vec<f32>,
     ) -> Vec<f32> {
         let plane = self.height * self.width;
-        let mut electrons = vec![0.0; if self.adds_electrons() { self.count * self.bands } else { 0 }];
+        let mut added = vec![0.0; if self.added_column().is_some() { self.count * self.bands } else { 0 }];
         let value = |gene: f64| self.low + gene * (self.high - self.low);
-        // Pixels of a genome may coincide: then their electrons add up.
+        // Pixels of a genome may coincide: then what is added to them adds up.
         let mut seen: Vec<(usize, usize)> = Vec::new();
-        for (pixel, genes) in genome.chunks_exact(self.genes()).enumerate() {
-            let at = |gene: f64, length: usize| ((gene * length as f64) as usize).min(length - 1);
-            let place = at(genes[0], self.height) * self.width + at(genes[1], self.width);
+        for (pixel, PlacedPixel { place, is_inside, genes }) in self.placed(genome).into_iter().enumerate() {
             places.push(u32::try_from(place).unwrap_or(u32::MAX));
             match &self.change {
-                PixelChange::Replace => values.extend(genes[2..].iter().map(|gene| value(*gene) as f32)),
-                PixelChange::AddElectrons { bands, stretch } => {
-                    let added = &mut electrons[pixel * self.bands..][..self.bands];
+                PixelChange::Replace => values.extend(genes.iter().map(|gene| value(*gene) as f32)),
+                _ if !is_inside => {}
+                PixelChange::AddElectrons { bands, .. } => {
+                    let added = &mut added[pixel * self.bands..][..self.bands];
                     match bands {
-                        ElectronBands::Chosen => added[at(genes[2], self.bands)] = value(genes[3]) as f32,
-                        ElectronBands::Fixed(band) => added[*band] = value(genes[2]) as f32,
+                        ElectronBands::Chosen => added[gene_index(genes[0], self.bands)] = value(genes[1]) as f32,
+                        ElectronBands::Fixed(band) => added[*band] = value(genes[0]) as f32,
                         ElectronBands::All => {
-                            added.iter_mut().zip(&genes[2..]).for_each(|(e, gene)| *e = value(*gene) as f32);
+                            added.iter_mut().zip(genes).for_each(|(e, gene)| *e = value(*gene) as f32);
                         }
                     }
-                    for band in 0..self.bands {
-                        let index = band * plane + place;
-                        let here = seen.iter().filter(|(_, at)| *at == place).map(|(earlier, _)| *earlier);
-                        let total: f32 = here.chain([pixel]).map(|pixel| electrons[pixel * self.bands + band]).sum();
-                        // A band without new electrons keeps its value bit for bit: it is not stretched again.
-                        let mut seen = [image[index]];
-                        if total != 0.0 {
-                            stretch.apply(1.0, &[sky[index] + total], &mut seen);
-                        }
-                        values.push(seen[0]);
-                    }
-                    seen.push((pixel, place));
+                }
+                PixelChange::AddFlux { bands } => {
+                    bands.iter().for_each(|band| added[pixel * self.bands + band] = value(genes[0]) as f32);
                 }
             }
+            if added.is_empty() {
+                continue;
+            }
+            for band in 0..self.bands {
+                let index = band * plane + place;
+                let here = seen.iter().filter(|(_, at)| *at == place).map(|(earlier, _)| *earlier);
+                let total: f32 = here.chain([pixel]).map(|pixel| added[pixel * self.bands + band]).sum();
+                values.push(self.with_added(image, sky, index, total));
+            }
+            seen.push((pixel, place));
         }
-        electrons
+        added
+    }
+
+    /// The pixels of a genome.
+    fn placed<'a>(&self, genome: &'a [f64]) -> Vec<PlacedPixel<'a>> {
+        let start = |genes: &[f64]| (gene_index(genes[0], self.height), gene_index(genes[1], self.width));
+        if self.arrangement == Arrangement::Anywhere {
+            let pixel = |genes: &'a [f64]| {
+                let (row, column) = start(genes);
+                PlacedPixel { place: row * self.width + column, is_inside: true, genes: &genes[2..] }
+            };
+            return genome.chunks_exact(self.genes()).map(pixel).collect();
+        }
+        let (row, column) = start(genome);
+        let (sine, cosine) = (genome[2] * std::f64::consts::PI).sin_cos();
+        // A step reaches the next row or column, so that no two pixels coincide.
+        let step = sine.abs().max(cosine.abs());
+        let before = (self.count - 1) / 2;
+        let pixel = |number: usize| {
+            let steps = number as f64 - before as f64;
+            let moved = |from: usize, by: f64, length: usize| {
+                let to = (from as f64 + steps * by / step).round();
+                (0.0..length as f64).contains(&to).then_some(to as usize)
+            };
+            let inside = moved(row, sine, self.height).zip(moved(column, cosine, self.width));
+            let (row, column) = inside.unwrap_or((row, column));
+            PlacedPixel { place: row * self.width + column, is_inside: inside.is_some(), genes: &genome[3..] }
+        };
+        (0..self.count).map(pixel).collect()
+    }
+
+    /// The value of pixel `index` of the scored image with something added.
+    fn with_added(&self, image: &[f32], sky: &[f32], index: usize, added: f32) -> f32 {
+        match &self.change {
+            // A band that nothing is added to keeps its value bit for bit: it is not stretched again.
+            _ if added == 0.0 => image[index],
+            PixelChange::AddElectrons { stretch, .. } => {
+                let mut stretched = [0.0];
+                stretch.apply(1.0, &[sky[index] + added], &mut stretched);
+                stretched[0]
+            }
+            PixelChange::AddFlux { .. } => image[index] + added,
+            PixelChange::Replace => image[index],
+        }
     }
 
     /// Row and column of a place.
@@ -209,6 +294,19 @@ impl PixelDecoder {
     }
 }
 
+/// A pixel of a genome, and its genes without those of its place.
+struct PlacedPixel<'a> {
+    place: usize,
+    /// Whether it is in the image. One of a track that is not has the place of the track's middle, and nothing is added to it.
+    is_inside: bool,
+    genes: &'a [f64],
+}
+
+/// The index that a gene chooses.
+fn gene_index(gene: f64, length: usize) -> usize {
+    ((gene * length as f64) as usize).min(length - 1)
+}
+
 /// The lowest and the highest value of a stretch.
 fn range_of(stretch: Asinh) -> (f64, f64) {
     let mut ends = [0.0; 2];
@@ -216,16 +314,39 @@ fn range_of(stretch: Asinh) -> (f64, f64) {
     (f64::from(ends[0]), f64::from(ends[1]))
 }
 
+/// The indices of the bands that get a flux: those of an image in nJy.
+fn flux_bands(flux: &AddedFlux, layout: &ImageLayout) -> Result<Vec<usize>, Diagnostic> {
+    if layout.unit != Unit::NanoJansky || layout.stretch.is_some() {
+        let found = layout.unit.name();
+        let message =
+            format!("`values.flux` adds nJy to the scored image, which is in the unit `{found}`, expected `nJy`");
+        let help = match layout.unit {
+            Unit::Stretched => {
+                "score an image that is not stretched, or use `values: { electrons: ... }` with the image before its stretch"
+            }
+            _ => "score an image whose source gives fluxes in nJy",
+        };
+        return Err(Diagnostic::at("values.flux", Code::WrongColumn, message).help(help));
+    }
+    let index = |name: &String| {
+        layout.bands.iter().position(|band| band == name).ok_or_else(|| unknown_band("values.flux.bands", name, layout))
+    };
+    flux.bands.iter().map(index).collect()
+}
+
+fn unknown_band(key: &str, name: &str, layout: &ImageLayout) -> Diagnostic {
+    let message = format!("the image does not have the band `{name}`");
+    let help = format!("its bands are {}", quoted_list(&layout.bands));
+    Diagnostic::at(key, Code::OutOfRange, message).help(help)
+}
+
 fn electron_bands(add_to: &AddTo, layout: &ImageLayout) -> Result<ElectronBands, Diagnostic> {
     match add_to {
         AddTo::OneBand => Ok(ElectronBands::Chosen),
         AddTo::AllBands => Ok(ElectronBands::All),
         AddTo::Band(name) => {
-            layout.bands.iter().position(|band| band == name).map(ElectronBands::Fixed).ok_or_else(|| {
-                let message = format!("the image does not have the band `{name}`");
-                let help = format!("its bands are {}", quoted_list(&layout.bands));
-                Diagnostic::at("values.electrons.add_to.band", Code::OutOfRange, message).help(help)
-            })
+            let band = layout.bands.iter().position(|band| band == name).map(ElectronBands::Fixed);
+            band.ok_or_else(|| unknown_band("values.electrons.add_to.band", name, layout))
         }
     }
 }
@@ -321,6 +442,82 @@ mod tests {
         assert_eq!(decoded(&one, &[0.0, 0.0, 0.5]).2, [0.0, 100.0]);
         let all = decoder(1, &electrons(AddTo::AllBands)).expect("a decoder");
         assert_eq!(decoded(&all, &[0.0, 0.0, 0.5, 1.0]).2, [100.0, 200.0]);
+    }
+
+    #[test]
+    fn a_flux_is_added_to_the_named_bands_and_the_others_stay() {
+        let flux = |bands: &[&str]| {
+            let bands = bands.iter().map(|band| (*band).to_owned()).collect();
+            Values::Flux(AddedFlux { bands, low_njy: -100.0, high_njy: 300.0 })
+        };
+        let of =
+            |count, bands: &[&str]| PixelDecoder::new(count, &flux(bands), &layout(Unit::NanoJansky), &Schema::empty());
+        let decoded = |decoder: &PixelDecoder, genome: &[f64]| {
+            let image: Vec<f32> = (0..16).map(|i| i as f32 + 0.5).collect();
+            let (mut places, mut values) = (Vec::new(), Vec::new());
+            let added = decoder.decode(genome, &image, &[], &mut places, &mut values);
+            (places, values, added)
+        };
+        let one = of(1, &["r"]).expect("a decoder");
+        assert_eq!((one.dimensions(), one.added_column()), (3, Some("pixel_flux_njy")));
+        assert_eq!((0..3).map(|gene| one.is_value(gene)).collect::<Vec<_>>(), [false, false, true]);
+        assert_eq!(decoded(&one, &[0.9, 0.5, 0.5]), (vec![6], vec![6.5, 14.5 + 100.0], vec![0.0, 100.0]));
+        // The order of the names does not matter, and two hits of one pixel add up.
+        let both = of(2, &["r", "g"]).expect("a decoder");
+        let (places, values, added) = decoded(&both, &[0.0, 0.0, 1.0, 0.0, 0.0, 0.5]);
+        assert_eq!((places, added), (vec![0, 0], vec![300.0, 300.0, 100.0, 100.0]));
+        assert_eq!(values, [300.5, 308.5, 400.5, 408.5]);
+        assert_eq!(one.combinations(&[-100.0, 300.0]), [[0.5, 0.5, 0.0], [0.5, 0.5, 1.0]]);
+        let why = |unit, bands: &[&str]| {
+            let of = PixelDecoder::new(1, &flux(bands), &layout(unit), &Schema::empty());
+            of.expect_err("a diagnostic")
+        };
+        assert_eq!(why(Unit::NanoJansky, &["g", "z"]).message, "the image does not have the band `z`");
+        let stretched = why(Unit::Stretched, &["g"]);
+        assert!(stretched.message.ends_with("in the unit `stretched`, expected `nJy`"), "{}", stretched.message);
+        assert!(why(Unit::Electron, &["g"]).message.contains("`electron`"));
+    }
+
+    #[test]
+    fn the_pixels_of_a_track_are_different_neighbours_in_a_line_and_get_the_same() {
+        let layout = ImageLayout { height: 9, width: 7, ..layout(Unit::NanoJansky) };
+        let values = Values::Flux(AddedFlux { bands: vec!["g".into()], low_njy: 0.0, high_njy: 100.0 });
+        let track = |count| {
+            let decoder = PixelDecoder::new(count, &values, &layout, &Schema::empty()).expect("a decoder");
+            decoder.arranged(Arrangement::Track)
+        };
+        let five = track(5);
+        assert_eq!((five.dimensions(), five.positions(), five.single_pixel().dimensions()), (4, 1, 3));
+        assert_eq!((0..4).map(|gene| five.is_value(gene)).collect::<Vec<_>>(), [false, false, false, true]);
+        let decode = |decoder: &PixelDecoder, angle: f64, (row, column): (f64, f64)| {
+            let mut genome = [0.0, 0.0, angle, 0.5];
+            decoder.move_around(&mut genome, 0, (row, column));
+            let (mut places, mut values) = (Vec::new(), Vec::new());
+            let added = decoder.decode(&genome, &[1.0; 126], &[], &mut places, &mut values);
+            let places: Vec<_> = places.iter().map(|place| decoder.row_and_column(*place)).collect();
+            (places, values, added)
+        };
+        let (places, values, added) = decode(&five, 0.0, (4.5, 3.5));
+        assert_eq!(places, [(4, 1), (4, 2), (4, 3), (4, 4), (4, 5)]);
+        assert_eq!((values, added), ([51.0, 1.0].repeat(5), [50.0, 0.0].repeat(5)));
+        assert_eq!(decode(&five, 0.5, (4.5, 3.5)).0, [(2, 3), (3, 3), (4, 3), (5, 3), (6, 3)]);
+        assert_eq!(decode(&five, 0.25, (4.5, 3.5)).0, [(2, 1), (3, 2), (4, 3), (5, 4), (6, 5)]);
+        for angle in 0..40 {
+            let (mut places, _, _) = decode(&five, f64::from(angle) / 40.0, (4.5, 3.5));
+            let is_next = |pair: &[(u32, u32)]| pair[0].0.abs_diff(pair[1].0).max(pair[0].1.abs_diff(pair[1].1)) == 1;
+            assert!(places.windows(2).all(is_next), "{angle}: {places:?}");
+            places.sort_unstable();
+            places.dedup();
+            assert_eq!(places.len(), 5, "{angle}");
+        }
+        // Three of five pixels are in the image; the others have the place of the middle, whose last value is the one that holds.
+        let (places, values, added) = decode(&five, 0.0, (0.5, 0.5));
+        assert_eq!(places, [(0, 0), (0, 0), (0, 0), (0, 1), (0, 2)]);
+        assert_eq!(added.chunks(2).map(|pixel| pixel[0]).collect::<Vec<_>>(), [0.0, 0.0, 50.0, 50.0, 50.0]);
+        assert_eq!(values.chunks(2).map(|pixel| pixel[0]).collect::<Vec<_>>(), [1.0, 1.0, 51.0, 51.0, 51.0]);
+        let (places, values, _) = decode(&five, 0.0, (0.5, 6.5));
+        assert_eq!(places[2..], [(0, 6), (0, 6), (0, 6)]);
+        assert_eq!(values.chunks(2).map(|pixel| pixel[0]).collect::<Vec<_>>(), [51.0; 5]);
     }
 
     #[test]

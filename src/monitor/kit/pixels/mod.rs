@@ -8,6 +8,24 @@ use serde::{Deserialize, Serialize};
 pub(crate) use self::decoder::PixelDecoder;
 use crate::error::{Code, Diagnostic};
 
+/// How the pixels of an attack lie.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Arrangement {
+    /// Each anywhere, with values that the search chooses for each.
+    #[default]
+    Anywhere,
+    /// In a straight line at any angle, all with the same values: the track of a cosmic ray. Its middle is in the image; what would lie
+    /// beyond the edge is left out.
+    Track,
+}
+
+impl Arrangement {
+    pub(crate) fn is_anywhere(&self) -> bool {
+        *self == Self::Anywhere
+    }
+}
+
 /// What may be put into a pixel.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -16,6 +34,9 @@ pub enum Values {
     Stretched(Stretched),
     /// Adds electrons to the pixel before clip and stretch, as a hot pixel or a cosmic ray does; below zero, as a dead pixel does.
     Electrons(Electrons),
+    /// Adds one flux in nJy to the pixel in the named bands of an image that is not stretched, as a cosmic ray does to the science stamp
+    /// of an alert and to its difference. The other bands stay.
+    Flux(AddedFlux),
 }
 
 /// A range of stretched values. A flux of zero is 0.5, and no real flux exceeds 0.8856; the search of the paper uses 0 to 1.
@@ -60,6 +81,20 @@ pub enum AddTo {
     AllBands,
 }
 
+/// A range of fluxes to add.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AddedFlux {
+    /// The bands that get the flux, all the same.
+    #[schemars(length(min = 1))]
+    pub bands: Vec<String>,
+    /// The lowest flux, nJy.
+    #[serde(default)]
+    pub low_njy: f64,
+    /// The highest flux, nJy.
+    pub high_njy: f64,
+}
+
 const fn one() -> f64 {
     1.0
 }
@@ -79,7 +114,7 @@ impl Values {
     /// The image column that electrons are added to.
     pub(crate) fn image(&self) -> Option<&str> {
         match self {
-            Self::Stretched(_) => None,
+            Self::Stretched(_) | Self::Flux(_) => None,
             Self::Electrons(electrons) => Some(&electrons.image),
         }
     }
@@ -89,17 +124,32 @@ impl Values {
         match self {
             Self::Stretched(Stretched { low, high }) => (*low, *high, "values.stretched"),
             Self::Electrons(Electrons { low, high, .. }) => (*low, *high, "values.electrons"),
+            Self::Flux(AddedFlux { low_njy, high_njy, .. }) => (*low_njy, *high_njy, "values.flux"),
         }
     }
 
-    /// Diagnostics of a range that is empty or not finite.
+    /// Diagnostics of a range that is empty or not finite, and of bands that are missing or named twice.
     pub(crate) fn mistakes(&self) -> Vec<Diagnostic> {
         let (low, high, key) = self.range();
-        if low.is_finite() && high.is_finite() && low < high {
-            return Vec::new();
+        let mut mistakes = Vec::new();
+        if !(low.is_finite() && high.is_finite() && low < high) {
+            let [lowest, highest] = match self {
+                Self::Flux(_) => ["low_njy", "high_njy"],
+                Self::Stretched(_) | Self::Electrons(_) => ["low", "high"],
+            };
+            let message = format!("`{lowest}` must be below `{highest}`, found {low} and {high}");
+            mistakes.push(Diagnostic::at(key, Code::OutOfRange, message));
         }
-        let message = format!("`low` must be below `high`, found {low} and {high}");
-        vec![Diagnostic::at(key, Code::OutOfRange, message)]
+        if let Self::Flux(AddedFlux { bands, .. }) = self {
+            let mut refuse = |code, message: String| mistakes.push(Diagnostic::at("values.flux.bands", code, message));
+            if bands.is_empty() {
+                refuse(Code::OutOfRange, "`bands` is empty, expected the bands that the flux is added to".to_owned());
+            }
+            if let Some(twice) = (1..bands.len()).find(|i| bands[..*i].contains(&bands[*i])) {
+                refuse(Code::Conflict, format!("`bands` names `{}` twice", bands[twice]));
+            }
+        }
+        mistakes
     }
 }
 
@@ -114,7 +164,18 @@ mod tests {
         let ray = read("{\"electrons\": {\"image\": \"sky\", \"low\": 100, \"add_to\": {\"band\": \"r\"}}}");
         assert_eq!((ray.image(), ray.range()), (Some("sky"), (100.0, 50_000.0, "values.electrons")));
         assert!(ray.mistakes().is_empty());
-        let why = read("{\"stretched\": {\"low\": 2.0}}").mistakes();
-        assert_eq!(why[0].message, "`low` must be below `high`, found 2 and 1");
+        let why = |json: &str| read(json).mistakes().into_iter().map(|mistake| mistake.message).collect::<Vec<_>>();
+        assert_eq!(why("{\"stretched\": {\"low\": 2.0}}"), ["`low` must be below `high`, found 2 and 1"]);
+        let flux = read("{\"flux\": {\"bands\": [\"science\", \"difference\"], \"high_njy\": 5000}}");
+        assert_eq!((flux.image(), flux.range()), (None, (0.0, 5000.0, "values.flux")));
+        assert!(flux.mistakes().is_empty());
+        assert_eq!(
+            why("{\"flux\": {\"bands\": [], \"low_njy\": 9, \"high_njy\": 9}}"),
+            [
+                "`low_njy` must be below `high_njy`, found 9 and 9",
+                "`bands` is empty, expected the bands that the flux is added to"
+            ]
+        );
+        assert_eq!(why("{\"flux\": {\"bands\": [\"a\", \"b\", \"a\"], \"high_njy\": 1}}"), ["`bands` names `a` twice"]);
     }
 }

@@ -30,9 +30,9 @@ const MAX_BANDS: usize = 4;
 /// The gallery; `None` if no suitable images were kept or nothing was flipped.
 pub(super) fn item(context: &Context<'_>, label: &str) -> Result<Option<SectionItem>> {
     let Some((shown, other)) = kept_images::find(context, label)? else { return Ok(None) };
-    let has_electrons = kept_images::has_electrons(context, label)?;
-    let result = context.query(&sql(label, has_electrons))?;
-    let flips = FlipColumns::of(&result, has_electrons)?;
+    let added = kept_images::added_column(context, label)?;
+    let result = context.query(&sql(label, added))?;
+    let flips = FlipColumns::of(&result, added)?;
     let images = shown.images(context, &flips.keys)?;
     let other_images = match &other {
         Some(other) => other.images(context, &flips.keys)?,
@@ -55,7 +55,7 @@ pub(super) fn item(context: &Context<'_>, label: &str) -> Result<Option<SectionI
         let tone = ToneMap::of(cutout, weights);
         let numbers = match shown.change {
             PixelChange::Replaced => flips.values[i].as_deref(),
-            PixelChange::Added => flips.electrons[i].as_deref(),
+            PixelChange::Added => flips.added[i].as_deref(),
             PixelChange::Unknown => None,
         };
         let after = numbers.map(|numbers| image_after(image, &shown.layout, &positions, numbers, shown.change));
@@ -77,7 +77,7 @@ pub(super) fn item(context: &Context<'_>, label: &str) -> Result<Option<SectionI
             position: positions[0],
             before: image,
             after: after.as_deref(),
-            electrons: flips.electrons[i].as_deref(),
+            added: flips.added[i].as_deref(),
         };
         let flip = Flip {
             lines,
@@ -108,12 +108,12 @@ pub(super) fn item(context: &Context<'_>, label: &str) -> Result<Option<SectionI
 }
 
 /// The easiest flip of each object, taking classes in turn.
-fn sql(label: &str, has_electrons: bool) -> String {
-    let electrons = if has_electrons { "pixel_electrons, " } else { "" };
+fn sql(label: &str, added: Option<&str>) -> String {
+    let added = added.map_or_else(String::new, |column| format!("{column}, "));
     format!(
         "with flips as (
             select object_id, origin, label_true, label_pred, label_target, p_before, p_after, pixel_row, pixel_column, pixel_values,
-                {electrons}iterations, queries,
+                {added}iterations, queries,
                 row_number() over (partition by object_id, origin order by iterations, queries, label_target) as of_object
             from {}
             where flipped
@@ -124,7 +124,7 @@ fn sql(label: &str, has_electrons: bool) -> String {
             where of_object = 1
         )
         select object_id, origin, label_true, label_pred, label_target, p_before, p_after, pixel_row, pixel_column, pixel_values,
-            {electrons}iterations, queries
+            {added}iterations, queries
         from objects_flipped
         order by of_class, iterations, object_id, origin
         limit {MAX_OBJECTS}",
@@ -144,12 +144,12 @@ struct FlipColumns {
     columns: Vec<Option<Vec<f64>>>,
     /// `[pixel, band]`.
     values: Vec<Option<Vec<f64>>>,
-    /// `[pixel, band]`.
-    electrons: Vec<Option<Vec<f64>>>,
+    /// Electrons or flux added to the pixels, `[pixel, band]`.
+    added: Vec<Option<Vec<f64>>>,
 }
 
 impl FlipColumns {
-    fn of(result: &QueryResult, has_electrons: bool) -> Result<Self> {
+    fn of(result: &QueryResult, added: Option<&str>) -> Result<Self> {
         let (ids, origins) = (result.strings("object_id")?, result.strings("origin")?);
         let key = |(id, origin): (Option<String>, Option<String>)| ObjectKey {
             id: id.unwrap_or_default(),
@@ -165,7 +165,7 @@ impl FlipColumns {
             rows: result.lists("pixel_row")?,
             columns: result.lists("pixel_column")?,
             values: result.lists("pixel_values")?,
-            electrons: if has_electrons { result.lists("pixel_electrons")? } else { vec![None; result.len()] },
+            added: added.map_or_else(|| Ok(vec![None; result.len()]), |column| result.lists(column))?,
         })
     }
 
@@ -233,8 +233,8 @@ struct PixelValues<'a> {
     position: (usize, usize),
     before: &'a [f64],
     after: Option<&'a [f64]>,
-    /// Added electrons by band, if the attack added electrons.
-    electrons: Option<&'a [f64]>,
+    /// Electrons or flux by band, if the attack added something.
+    added: Option<&'a [f64]>,
 }
 
 impl PixelValues<'_> {
@@ -257,14 +257,14 @@ impl PixelValues<'_> {
     /// The value in a band; `None` if the attack added nothing to it.
     fn line(&self, band: usize) -> Option<String> {
         let unit = self.layout.unit;
-        let number = |value: f64| match (unit, self.electrons) {
+        let number = |value: f64| match (unit, self.added) {
             (Unit::Stretched, None) => format!("{value:.3}"),
             (Unit::Stretched, Some(_)) => format!("{value:.2}"),
             _ => significant(value),
         };
         let (row, column) = self.position;
         let at = band * self.layout.plane() + row * self.layout.width + column;
-        let added = self.electrons.and_then(|electrons| electrons.get(band)).copied();
+        let added = self.added.and_then(|added| added.get(band)).copied();
         if added == Some(0.0) {
             return None;
         }
@@ -295,8 +295,9 @@ fn caption(context: &Context<'_>, label: &str, shown: &ImageColumn, other: Optio
     )];
     parts.push(match shown.change {
         PixelChange::Replaced => format!(
-            "From left to right: `{column}`, the input of the model; the changed pixel, its surroundings and its values, before and after; the \
-             image after the attack, with the pixel framed."
+            "From left to right: `{column}`, the input of the model; the changed pixel, its surroundings and its values{}, before and after; the \
+             image after the attack, with the pixel framed.",
+            if shown.layout.unit == Unit::NanoJansky { ", nJy" } else { "" }
         ),
         PixelChange::Added => format!(
             "From left to right: `{column}`, before its stretch; the changed pixel, its surroundings and its electrons, before and after; the \
@@ -366,18 +367,15 @@ mod tests {
     fn lists_pixel_values_by_band() {
         let (layout, before) = (layout(), vec![0.5; 12]);
         let after = image_after(&before, &layout, &[(0, 1)], &[1.0, 0.25], PixelChange::Replaced);
-        let values = |electrons| PixelValues {
-            layout: &layout,
-            position: (0, 1),
-            before: &before,
-            after: Some(&after),
-            electrons,
-        };
+        let values =
+            |added| PixelValues { layout: &layout, position: (0, 1), before: &before, after: Some(&after), added };
         assert_eq!(values(None).lines(1), ["g 0.500 → 1.000", "r 0.500 → 0.250"]);
         assert_eq!(values(Some(&[8340.4, 0.0])).lines(1), ["g 0.50 → 1.00 +8340 e⁻"]);
         assert_eq!(values(None).lines(3)[2], "and 2 more pixels");
         let sky = ImageLayout { unit: Unit::Electron, ..layout.clone() };
         assert_eq!(PixelValues { layout: &sky, ..values(Some(&[0.5, 0.0])) }.lines(1), ["g 0.5 → 1 e⁻"]);
+        let flux = ImageLayout { unit: Unit::NanoJansky, ..layout.clone() };
+        assert_eq!(PixelValues { layout: &flux, ..values(Some(&[0.0, -0.25])) }.lines(1), ["r 0.5 → 0.25"]);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::{
 /// What is known about the change of an image by the attack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum PixelChange {
-    /// The image is the model's input: `pixel_values` replace its pixels.
+    /// The image is the model's input: `pixel_values` are its pixels after the attack.
     Replaced,
     /// The image is before the stretch: `pixel_electrons` were added to its pixels.
     Added,
@@ -41,6 +41,9 @@ pub(super) struct Prediction {
     pub(super) probability: f64,
 }
 
+/// The columns of an attack's table for electrons and for a flux added to pixels.
+const ADDED_ELECTRONS: &str = "pixel_electrons";
+const ADDED_FLUX: &str = "pixel_flux_njy";
 /// Images with a longer side are not shown.
 const LONGEST_SIDE: usize = 512;
 
@@ -62,16 +65,17 @@ fn schema_of(context: &Context<'_>, table: &str) -> Result<QueryResult> {
     context.query(&format!("select * from {} limit 0", quoted(table)))
 }
 
-/// Whether the table of the attack has a column with the added electrons.
-pub(super) fn has_electrons(context: &Context<'_>, label: &str) -> Result<bool> {
-    Ok(schema_of(context, label)?.field("pixel_electrons").is_ok())
+/// The column of the attack's table with what was added to pixels, if it has one.
+pub(super) fn added_column(context: &Context<'_>, label: &str) -> Result<Option<&'static str>> {
+    let schema = schema_of(context, label)?;
+    Ok([ADDED_ELECTRONS, ADDED_FLUX].into_iter().find(|column| schema.field(column).is_ok()))
 }
 
 /// The image column to show, and a comparable one of the same objects to show next to it.
 pub(super) fn find(context: &Context<'_>, label: &str) -> Result<Option<(ImageColumn, Option<ImageColumn>)>> {
     let attacked = attacked_image(context, label);
     let before_stretch = context.record.settings("monitor", label)["values"]["electrons"]["image"].as_str();
-    let has_electrons = has_electrons(context, label)?;
+    let has_electrons = added_column(context, label)? == Some(ADDED_ELECTRONS);
     let mut all: Vec<ImageColumn> = Vec::new();
     for table in tables(context, label) {
         for field in schema_of(context, table)?.fields() {

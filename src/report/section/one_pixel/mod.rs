@@ -3,8 +3,17 @@
 mod gallery;
 mod kept_images;
 
-use super::{Context, SectionItem, literal, quoted};
+use super::{Context, SectionItem, literal, quoted, truth_is_prediction};
 use crate::error::Result;
+
+/// Which objects were attacked.
+fn attacked_objects(context: &Context<'_>, label: &str) -> &'static str {
+    if truth_is_prediction(context, label) {
+        "Objects by the class that the model gave them before the attack, which stands for their truth."
+    } else {
+        "Objects classified correctly before the attack, by true class."
+    }
+}
 
 pub(super) fn items(context: &Context<'_>, label: &str) -> Result<Vec<SectionItem>> {
     let table = quoted(label);
@@ -36,8 +45,11 @@ pub(super) fn items(context: &Context<'_>, label: &str) -> Result<Vec<SectionIte
     let mut items = vec![SectionItem::table(
         label.to_owned(),
         format!("Attacked and flipped objects: {label}"),
-        "Objects classified correctly before the attack, by true class. An object is flipped if the attack found a pixel that changes its \
-         predicted class. Iterations are generations after the initial population, so 0 means that a random candidate was enough.",
+        &format!(
+            "{} An object is flipped if the attack found a pixel that changes its predicted class. Iterations are generations after the \
+             initial population, so 0 means that a random candidate was enough.",
+            attacked_objects(context, label)
+        ),
         &success,
     )?];
     if flips.is_empty() {
