@@ -6,7 +6,7 @@ use std::{
     net::TcpListener,
     path::Path,
     process::{Command, Stdio},
-    sync::Once,
+    sync::{Once, mpsc},
     thread::{self, sleep},
     time::{Duration, Instant},
 };
@@ -149,6 +149,21 @@ fn run(document: String, run_dir: &Path) -> Result<Summary> {
     Pipeline::from_yaml(document).existing(Existing::Resume).run(run_dir)
 }
 
+/// The same in a thread, and what reports once that some rows were read.
+fn run_in_thread(document: String, run_dir: &Path) -> (thread::JoinHandle<Result<Summary>>, mpsc::Receiver<()>) {
+    let (send, begun) = mpsc::channel();
+    let run_dir = run_dir.to_owned();
+    let reading = thread::spawn(move || {
+        let pipeline = Pipeline::from_yaml(document).existing(Existing::Resume).on_progress(move |status| {
+            if status.counts.source > 0 {
+                let _ = send.send(());
+            }
+        });
+        pipeline.run(run_dir)
+    });
+    (reading, begun)
+}
+
 fn rows(run_dir: &Path, sql: &str) -> RecordBatch {
     let run = Run::open(run_dir).unwrap();
     let batches: Vec<RecordBatch> = run.query(sql).unwrap().map(|batch| batch.unwrap()).collect();
@@ -285,9 +300,8 @@ fn a_broker_that_is_down_for_four_seconds_loses_and_repeats_nothing() {
     let small = "    until: now\n    options: { fetch.message.max.bytes: 4000, max.partition.fetch.bytes: 4000 }\n";
     let document = cluster.document(small);
     let folder = folder();
-    let run_dir = folder.path().to_owned();
-    let reading = thread::spawn(move || run(document, &run_dir));
-    sleep(Duration::from_millis(900));
+    let (reading, begun) = run_in_thread(document, folder.path());
+    begun.recv_timeout(Duration::from_secs(20)).unwrap();
     cluster.mock.broker_down(1).unwrap();
     sleep(Duration::from_secs(4));
     assert!(!reading.is_finished(), "the broker was down in the middle of the run");
@@ -305,15 +319,14 @@ fn brokers_that_stay_away_end_the_run_which_can_be_resumed() {
     let small = "    until: now\n    timeout_seconds: 1\n    options: { fetch.message.max.bytes: 4000, max.partition.fetch.bytes: 4000 }\n";
     let document = cluster.document(small);
     let folder = folder();
-    let (run_dir, again) = (folder.path().to_owned(), document.clone());
-    let reading = thread::spawn(move || run(document, &run_dir));
-    sleep(Duration::from_millis(900));
+    let (reading, begun) = run_in_thread(document.clone(), folder.path());
+    begun.recv_timeout(Duration::from_secs(20)).unwrap();
     cluster.mock.broker_down(1).unwrap();
     let error = reading.join().unwrap().expect_err("no broker");
     assert!(matches!(error, Error::Environment { .. }), "{error:?}");
     assert!(error.report().contains("has answered for 1 seconds (`timeout_seconds`)"), "{}", error.report());
     cluster.mock.broker_up(1).unwrap();
-    let summary = run(again, folder.path()).unwrap();
+    let summary = run(document, folder.path()).unwrap();
     assert_eq!(summary.counts.source, 240);
     assert_each_once(folder.path(), 240);
 }
@@ -367,6 +380,68 @@ fn a_live_run_is_stopped_and_continues_with_what_came_meanwhile() {
     cluster.send(&all[30..90]);
     assert!(matches!(run_until(document, folder.path(), 90, || ()), Err(Error::Interrupted)));
     assert_each_once(folder.path(), 90);
+}
+
+/// A stop before anything has come: the first commit says where the run begins.
+#[test]
+fn a_run_from_the_latest_message_misses_nothing_that_comes_before_its_resume() {
+    let cluster = Cluster::new();
+    let all = messages();
+    cluster.send(&all[..30]);
+    let folder = folder();
+    let document = cluster.document("    from: latest\n");
+    let stop = Stop::default();
+    let stopper = stop.clone();
+    let pipeline = Pipeline::from_yaml(document.clone()).stop(&stop).on_progress(move |_| stopper.request());
+    assert!(matches!(pipeline.run(folder.path()), Err(Error::Interrupted)));
+    cluster.send(&all[30..39]);
+    // At another address of the same broker.
+    let other = document.replace("127.0.0.1", "localhost");
+    assert_ne!(other, document);
+    assert!(matches!(run_until(other, folder.path(), 9, || ()), Err(Error::Interrupted)));
+    assert_each_once(folder.path(), 9);
+}
+
+/// ZTF sends a container file in each message.
+#[test]
+fn messages_may_be_container_files() {
+    let cluster = Cluster::new();
+    let file = fs::read("tests/golden/alerts/packets/version_2.avro").unwrap();
+    cluster.send_to(0, Some(&file));
+    let single = single_packet_files();
+    single.iter().for_each(|file| cluster.send_to(0, Some(file)));
+    cluster.producer.flush(Duration::from_secs(20)).unwrap();
+    let folder = folder();
+    let document = cluster.document("    until: now\n").replace("    schemas: tests/golden/alerts/schemas\n", "");
+    let summary = run(document, folder.path()).unwrap();
+    assert_eq!((summary.counts.written, summary.counts.rejected), (single.len() as u64, 1));
+    let reason = rows(folder.path(), "select reason from rejects");
+    let expected = "is a container file with several records, expected one";
+    assert_eq!(reason["reason"].as_string::<i32>().value(0), expected);
+}
+
+/// Container files of one packet, made of framed messages.
+fn single_packet_files() -> Vec<Vec<u8>> {
+    let long = |mut value: u64| {
+        let mut bytes = Vec::new();
+        value <<= 1;
+        while value >= 0x80 {
+            bytes.push(value as u8 | 0x80);
+            value >>= 7;
+        }
+        bytes.push(value as u8);
+        bytes
+    };
+    let schema = fs::read("tests/golden/alerts/schemas/1.avsc").unwrap();
+    let file = |message: &Vec<u8>| {
+        let record = &message[5..];
+        let key = b"avro.schema";
+        let header =
+            [b"Obj\x01", &long(1)[..], &long(key.len() as u64), key, &long(schema.len() as u64), &schema, &[0]]
+                .concat();
+        [&header[..], &[7; 16], &long(1), &long(record.len() as u64), record, &[7; 16]].concat()
+    };
+    messages()[..5].iter().map(file).collect()
 }
 
 #[test]
@@ -599,7 +674,12 @@ fn rows_are_sent_after_their_commit_with_the_values_of_the_table() {
         assert_eq!(message["neighbour"], table["neighbour"].as_boolean().value(row));
         assert!(message.get("image").is_none());
     }
-    // A finished run has nothing left to send.
+    // A finished run has nothing left to send, also when its parts were joined.
+    let compacted = Command::new(env!("CARGO_BIN_EXE_lucarne"))
+        .args(["compact", folder.path().to_str().unwrap()])
+        .output()
+        .unwrap();
+    assert!(compacted.status.success(), "{}", String::from_utf8_lossy(&compacted.stderr));
     run(cluster.sending(""), folder.path()).unwrap();
     assert_eq!(cluster.sent().len(), 200);
 }
