@@ -172,8 +172,12 @@ impl Consumer {
         let mut state = self.state();
         if let Some(buffer) = state.buffers.remove(partition) {
             state.bytes -= buffer.messages.iter().map(|message| message.payload.len()).sum::<usize>();
+            drop(state);
             // It may be gone already.
             let _ = list(partition, 0).and_then(|list| self.client.incremental_unassign(&list));
+            // An end that is still in the queue must not be taken for that of another topic's partition of the same number. Messages of
+            // others go into their buffers; an error comes again when these are read.
+            let _ = self.poll(Duration::ZERO);
         }
     }
 

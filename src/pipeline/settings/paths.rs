@@ -80,10 +80,20 @@ mod tests {
         }
         found.sort();
         let expected = [
+            "alerts.paths",
+            "alerts.schemas",
             "asinh_stretch.file",
             "asinh_stretch.model",
             "fits.path",
             "fits.paths",
+            // Once for the source, once for the sink.
+            "kafka.ca_file",
+            "kafka.ca_file",
+            "kafka.certificate_file",
+            "kafka.certificate_file",
+            "kafka.key_file",
+            "kafka.key_file",
+            "kafka.schemas",
             "latent_drift.reference",
             "observe.survey",
             "onnx.model",
