@@ -49,6 +49,14 @@ impl From<String> for ContainerError {
 }
 
 impl ContainerError {
+    /// Why the file cannot be read, in words.
+    pub(crate) fn into_reason(self) -> String {
+        match self {
+            Self::Damaged(reason) => reason,
+            Self::Outside(error) => format!("cannot be read: {error}"),
+        }
+    }
+
     fn of(error: io::Error) -> Self {
         match error.kind() {
             ErrorKind::UnexpectedEof => Self::Damaged("is cut off".into()),

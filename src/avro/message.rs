@@ -1,4 +1,5 @@
-//! A message that stands alone: an Avro record behind the number of its schema, as Confluent's schema registry frames it.
+//! A message that stands alone: an Avro record behind the number of its schema, as Confluent's schema registry frames it, or a
+//! container file with one record.
 
 use super::{Container, ContainerError};
 
@@ -24,13 +25,10 @@ impl<'a> Payload<'a> {
         if !Container::<&[u8]>::is_begun_by(bytes) {
             return message(bytes).map(Self::Framed);
         }
-        let damaged = |error| match error {
-            ContainerError::Damaged(reason) => reason,
-            ContainerError::Outside(error) => error.to_string(),
-        };
-        let mut container = Container::open(bytes).map_err(damaged)?;
-        let block = container.next_block().map_err(damaged)?.ok_or("is a container file without a record")?;
-        let is_alone = block.count == 1 && container.next_block().map_err(damaged)?.is_none();
+        let mut container = Container::open(bytes).map_err(ContainerError::into_reason)?;
+        let block = container.next_block().map_err(ContainerError::into_reason)?;
+        let block = block.ok_or("is a container file without a record")?;
+        let is_alone = block.count == 1 && container.next_block().map_err(ContainerError::into_reason)?.is_none();
         if !is_alone {
             return Err("is a container file with several records, expected one".into());
         }
@@ -51,7 +49,7 @@ pub(crate) struct Message<'a> {
 ///
 /// # Errors
 /// Why the bytes are not a framed message.
-pub(crate) fn message(bytes: &[u8]) -> Result<Message<'_>, String> {
+pub(super) fn message(bytes: &[u8]) -> Result<Message<'_>, String> {
     let Some((&[magic, a, b, c, d], record)) = bytes.split_first_chunk::<FRAME>() else {
         return Err(match bytes.len() {
             0 => "is empty: a message without a value (a tombstone)".into(),

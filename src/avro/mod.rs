@@ -18,7 +18,7 @@ pub(crate) use self::encoder::RecordEncoder;
 pub(crate) use self::{
     container::{Container, ContainerError, RecordBlock},
     fields::FieldPaths,
-    message::{Payload, message},
+    message::Payload,
     schema::{FieldType, WriterSchema},
     schema_folder::SchemaFolder,
     value::Value,

@@ -5,6 +5,7 @@
 //! `schemas/card.schema.json` describes both.
 
 mod classes;
+mod error;
 mod explained;
 mod file;
 mod head;
@@ -18,11 +19,12 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use self::classes::{ALL_CLASSES, UNKNOWN, class_mistake};
 #[cfg(any(test, fuzzing))]
-pub(crate) use self::file::CardName;
+pub(crate) use self::error::CardName;
 #[cfg(any(feature = "onnx", fuzzing))]
 pub(crate) use self::file::{GivenCard, read_file};
 pub use self::{
-    file::{CardError, CardPlace, ModelFile},
+    error::CardError,
+    file::{CardPlace, ModelFile},
     head::{Head, OutputValues, Question},
     input::{ChannelOrder, ColumnsInput, ImageInput, ImageSize},
 };

@@ -81,10 +81,17 @@ pub(super) fn input_digests(job: &Job) -> Result<BTreeMap<String, String>> {
     files.iter().map(|file| Ok((file.display().to_string(), digest::of_file(file)?))).collect()
 }
 
-/// Refuses to resume with other references, catalogues or constants, with more of them or fewer.
-pub(super) fn check_inputs(last: &CommitRecord, inputs: &BTreeMap<String, String>) -> Result<()> {
-    // A folder of schemas may have got new ones.
-    let changed = last.inputs.keys().find(|file| last.inputs.get(*file) != inputs.get(*file));
+/// The files that a resume may find beside the stream, although the run did not begin with them.
+pub(super) fn growing_inputs(job: &Job) -> Vec<String> {
+    let source = &job.source.stage;
+    let files = if source.input_files_may_grow() { source.input_files() } else { Vec::new() };
+    files.iter().map(|file| file.display().to_string()).collect()
+}
+
+/// Refuses to resume with other references, catalogues or constants, with fewer of them, or with more that are not in `growing`.
+pub(super) fn check_inputs(last: &CommitRecord, inputs: &BTreeMap<String, String>, growing: &[String]) -> Result<()> {
+    let added = inputs.keys().filter(|file| !growing.contains(file));
+    let changed = last.inputs.keys().chain(added).find(|file| last.inputs.get(*file) != inputs.get(*file));
     changed.map_or(Ok(()), |file| {
         Err(Error::data(format!(
             "cannot resume: `{file}` is not the file that the run began with; restore it, or begin again with overwrite"
@@ -186,12 +193,12 @@ mod tests {
         };
         let accepts = |now: &[(&str, &str)]| {
             let last = CommitRecord { inputs: inputs(&[("a", "1"), ("b", "2")]), ..CommitRecord::default() };
-            check_inputs(&last, &inputs(now)).is_ok()
+            check_inputs(&last, &inputs(now), &["b".into(), "schema".into()]).is_ok()
         };
         assert!(accepts(&[("a", "1"), ("b", "2")]));
-        // Schemas of a folder are added while a survey lasts.
-        assert!(accepts(&[("a", "1"), ("b", "2"), ("c", "4")]));
-        for changed in [&[("a", "1"), ("b", "3")][..], &[("a", "1")]] {
+        // Schemas of a folder are added while a survey lasts; a reference that has more files is another one.
+        assert!(accepts(&[("a", "1"), ("b", "2"), ("schema", "4")]));
+        for changed in [&[("a", "1"), ("b", "3")][..], &[("a", "1")], &[("a", "1"), ("b", "2"), ("c", "4")]] {
             assert!(!accepts(changed), "{changed:?}");
         }
     }

@@ -9,7 +9,10 @@ use super::{
     Job, RunOptions, Status, Summary,
     commit_log::CommitLog,
     ordered_tail::{OrderedTail, REJECTS, deliver},
-    resume::{check_digests, check_format, check_inputs, check_models, check_same, input_digests, pipeline_digest},
+    resume::{
+        check_digests, check_format, check_inputs, check_models, check_same, growing_inputs, input_digests,
+        pipeline_digest,
+    },
     run_dir::{RecoveredState, RunDir},
     run_record,
     source_progress::{check_ids, restore_bounds},
@@ -70,7 +73,7 @@ pub fn run(mut job: Job, options: &RunOptions, stop: &Stop, progress: &mut dyn F
     match &past {
         Some(past) => {
             check_models(&past.last, &record.models)?;
-            check_inputs(&past.last, &inputs)?;
+            check_inputs(&past.last, &inputs, &growing_inputs(&job))?;
             dir.recover(past)?;
         }
         None => dir.clear(&tables)?,

@@ -1,7 +1,7 @@
 //! Alert packets: container files and messages.
 
 use super::{FuzzTarget, seeds::files};
-use crate::avro::{Container, FieldPaths, WriterSchema, message, test_packets};
+use crate::avro::{Container, FieldPaths, Payload, WriterSchema, test_packets};
 
 pub(super) const CONTAINER: FuzzTarget = FuzzTarget {
     name: "alert_container",
@@ -57,7 +57,7 @@ fn container(bytes: &[u8]) {
 }
 
 fn one_message(bytes: &[u8]) {
-    let Ok(message) = message(bytes) else { return };
+    let Ok(Payload::Framed(message)) = Payload::of(bytes) else { return };
     let schema = WriterSchema::parse(test_packets::SCHEMA).expect("a schema");
     if let Ok((values, rest)) = all_fields(&schema).read(&schema, message.record) {
         assert!(!values.is_empty() && message.record.ends_with(rest));

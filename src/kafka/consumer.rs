@@ -115,6 +115,8 @@ struct ConsumerState {
     /// Since when no broker has answered.
     unreachable_since: Option<Instant>,
     reported: Option<Instant>,
+    /// An error that was not returned yet.
+    failure: Option<Error>,
 }
 
 #[derive(Default)]
@@ -176,8 +178,10 @@ impl Consumer {
             // It may be gone already.
             let _ = list(partition, 0).and_then(|list| self.client.incremental_unassign(&list));
             // An end that is still in the queue must not be taken for that of another topic's partition of the same number. Messages of
-            // others go into their buffers; an error comes again when these are read.
-            let _ = self.poll(Duration::ZERO);
+            // others go into their buffers; an error is told at the next `take`.
+            if let Err(error) = self.poll(Duration::ZERO) {
+                self.state().failure.get_or_insert(error);
+            }
         }
     }
 
@@ -195,6 +199,9 @@ impl Consumer {
     ) -> Result<Taken> {
         loop {
             let mut state = self.state();
+            if let Some(error) = state.failure.take() {
+                return Err(error);
+            }
             let is_full = state.bytes >= MAX_BUFFERED_BYTES;
             let buffer = state.buffers.entry(partition.clone()).or_default();
             let now = Instant::now();

@@ -5,6 +5,7 @@ use std::{collections::HashMap, path::PathBuf};
 use serde_json::{Map, Value as Json, json};
 
 use super::{
+    configure::configure,
     diagnostic::SpannedDiagnostic,
     draft::{Declared, Draft, Place},
     kinds::{Family, Kinds, feature_of},
@@ -65,7 +66,7 @@ pub(super) fn read(origin: &str, yaml: &str, arguments: &Arguments, kinds: Kinds
         diagnostics.push(diagnostic.suggest(&entry.key, &KEYS, "keys"));
     }
     for one in &arguments.configure {
-        parameters::configure(&mut root, one, &mut draft.texts, &mut diagnostics);
+        configure(&mut root, one, &mut draft.texts, &mut diagnostics);
     }
     let mut known = parameters::parameters(root.get("parameters"), &arguments.set, &mut draft.texts, &mut diagnostics);
     if let Value::Map(entries) = &mut root.value {

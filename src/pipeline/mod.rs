@@ -7,6 +7,7 @@
 
 mod builder;
 mod column_lifetimes;
+mod configure;
 #[cfg(test)]
 #[cfg(feature = "fits")]
 mod crash_tests;

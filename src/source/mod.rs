@@ -15,6 +15,8 @@ pub mod fits;
 #[cfg(feature = "kafka")]
 pub mod kafka;
 pub mod parquet;
+#[cfg(feature = "fits")]
+mod patience;
 pub mod simulated;
 #[cfg(feature = "fits")]
 pub mod tiles;

@@ -61,6 +61,12 @@ pub trait Source: Send {
         Vec::new()
     }
 
+    /// Whether a resume may find more [`input_files`](Self::input_files) than the run began with: a folder of schemas grows while a
+    /// survey lasts. Those that were there have to be the same.
+    fn input_files_may_grow(&self) -> bool {
+        false
+    }
+
     /// What its readers look rows up in ([`Reader::lookups`]), in words: `column `id` of catalogue `objects.csv``. A run in which no
     /// row was found there has a finding.
     fn lookup_table(&self) -> Option<String> {

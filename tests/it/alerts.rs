@@ -14,6 +14,7 @@ use arrow::{
 use lucarne::{
     batch::{list_values, mask_values},
     engine::EngineSettings,
+    error::{Code, Diagnostic},
     io::digest,
     pipeline::Pipeline,
     score::onnx::Onnx,
@@ -148,8 +149,31 @@ fn mistakes_name_the_field_and_what_is_there() {
     assert_eq!(found, "`centre: source` needs the position of the source");
     let found = message(|packets| packets.images = [("x".into(), vec!["template".into()])].into());
     assert_eq!(found, "image `x` has the stamp `template`, which `stamps` does not have");
+    let found = message(|packets| packets.images = [("x".into(), Vec::new())].into());
+    assert_eq!(found, "image `x` has no stamps");
+    let found = message(|packets| packets.columns = [("signal to noise".into(), "source.snr".into())].into());
+    assert_eq!(found, "`signal to noise` cannot be the name of a column");
     let found = message(|packets| packets.survey = Some(Survey::Ztf));
     assert!(found.contains("packets have no field `candidate`"), "{found}");
+}
+
+#[test]
+fn two_columns_of_one_name_are_refused() {
+    let found = |survey, columns: &[&str], images: &[&str]| {
+        let mut packets = Packets { size: Some(5), ..Packets::of(survey) };
+        packets.columns = columns.iter().map(|&name| (name.to_owned(), "source.snr".to_owned())).collect();
+        packets.images = images.iter().map(|&name| (name.to_owned(), vec!["science".to_owned()])).collect();
+        let built = Alerts { paths: vec!["packets".into()], packets }.build("source");
+        let keys = |found: Vec<Diagnostic>| found.into_iter().map(|found| (found.code, found.path.join("."))).collect();
+        built.err().map_or_else(Vec::new, keys)
+    };
+    let twice = |key: &str| vec![(Code::DuplicateLabel, key.to_owned())];
+    assert_eq!(found(Survey::Lsst, &[], &["visit"]), twice("images.visit"));
+    assert_eq!(found(Survey::Lsst, &["x"], &["x"]), twice("columns.x"));
+    assert_eq!(found(Survey::Lsst, &["science_psf"], &[]), twice("columns.science_psf"));
+    assert_eq!(found(Survey::Ztf, &[], &["x", "x_mask"]), twice("images.x_mask"));
+    // The column of a survey is replaced by one of the same name.
+    assert_eq!(found(Survey::Lsst, &["visit"], &["x", "y"]), []);
 }
 
 #[test]

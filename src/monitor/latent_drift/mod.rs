@@ -37,6 +37,7 @@ mod random_feature_test;
 mod reference;
 mod sample;
 mod settings;
+mod state;
 mod table;
 mod windows;
 
@@ -46,7 +47,6 @@ use arrow::{
     array::RecordBatch,
     datatypes::{Schema, SchemaRef},
 };
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 pub use self::settings::{Control, KernelChoice, KernelName, LatentDrift, TestMethod};
@@ -59,6 +59,7 @@ use self::{
     random_feature_test::{RandomFeatureOptions, RandomFeatureTest, SegmentHeader},
     reference::ReferenceTable,
     sample::{LatentSample, SampleColumns},
+    state::{DriftProgress, DriftSettings, LatentDriftState},
     table::{BLIND, DriftRow, TestResult, WindowContext, table},
     windows::{StreamWindow, WindowCutter, WindowRule, WindowStep},
 };
@@ -66,7 +67,7 @@ use super::kit::{
     grace::GracefulStop,
     latents::no_latents,
     score::{latent_column, latent_size, probabilities_of, probability_column, text},
-    snapshot::{damaged, expect_same},
+    snapshot::damaged,
 };
 use crate::{
     batch::{OBJECT_ID, column_of, list_values, object_id},
@@ -109,50 +110,6 @@ struct DriftBinding {
 enum DriftTest {
     Permutation(PermutationTest),
     RandomFeatures(RandomFeatureTest),
-}
-
-/// All state besides the open window.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct DriftProgress {
-    cutter: WindowCutter,
-    /// Windows that were tested.
-    tested: u64,
-    lord: Lord,
-    /// Whether the last tested window was drift.
-    is_drifting: bool,
-    /// Windows with a test whose kernel values were all equal.
-    blind: u64,
-    /// Rows that were looked up in the reference.
-    looked_up: u64,
-    /// Those that are in it.
-    in_reference: u64,
-}
-
-/// The state in a snapshot; the open window follows as rows or sums.
-#[derive(Serialize, Deserialize)]
-struct LatentDriftState {
-    settings: DriftSettings,
-    progress: DriftProgress,
-    /// The segments whose sums follow.
-    segments: Vec<Option<String>>,
-    /// Rows of further segments.
-    untested_rows: u64,
-    /// The rows of each segment that are in the reference.
-    in_reference: Vec<Option<u64>>,
-}
-
-/// The settings that state depends on.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct DriftSettings {
-    /// The columns of the stream that are held.
-    columns: Vec<String>,
-    /// Numbers of a latent.
-    dimension: usize,
-    rule: WindowRule,
-    method: TestMethod,
-    alpha: f64,
-    /// Those of the kernels.
-    variances: Vec<f64>,
 }
 
 impl DriftTest {
@@ -549,12 +506,7 @@ impl Monitor for LatentDriftMonitor {
         let (state, body) = decode::<LatentDriftState>(LatentDrift::NAME, snapshot)?;
         let LatentDriftState { settings, progress, segments, untested_rows, in_reference } = state;
         let own = self.state_settings()?;
-        expect_same(&self.label, "the list of columns", &settings.columns, &own.columns)?;
-        expect_same(&self.label, "the length of latents", &settings.dimension, &own.dimension)?;
-        expect_same(&self.label, "the rule of windows", &settings.rule, &own.rule)?;
-        expect_same(&self.label, "`method`", &settings.method, &own.method)?;
-        expect_same(&self.label, "`alpha`", &settings.alpha, &own.alpha)?;
-        expect_same(&self.label, "the list of variances of the kernels", &settings.variances, &own.variances)?;
+        settings.expect(&self.label, &own)?;
         if in_reference.len() != segments.len() {
             return Err(damaged(&self.label));
         }

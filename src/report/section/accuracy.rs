@@ -1,6 +1,9 @@
 //! Accuracy of scores: totals, confusion matrices and windows.
 
-use super::{Context, SectionItem, curves, distinct, quoted};
+use super::{
+    Context, SectionItem, quoted,
+    windows::{WindowFigure, WindowMeasure, windows},
+};
 use crate::{
     batch::metadata_names,
     error::Result,
@@ -13,11 +16,24 @@ use crate::{
     },
 };
 
+const WINDOWS: WindowFigure<'static> = WindowFigure {
+    rows: "class = 'all' and n > 0",
+    n: "n",
+    measures: &[WindowMeasure {
+        column: "accuracy",
+        merged: "sum(correct) / cast(sum(n) as double)",
+        axis: "accuracy",
+        from_zero: false,
+    }],
+    title: "Accuracy",
+    caption: "",
+};
+
 pub(super) fn items(context: &Context<'_>, label: &str) -> Result<Vec<SectionItem>> {
     let mut items = Vec::new();
     items.extend(totals(context, label)?);
     items.extend(confusion(context, label)?);
-    items.extend(windows(context, label)?);
+    items.extend(windows(context, label, &WINDOWS)?);
     Ok(items)
 }
 
@@ -84,35 +100,4 @@ fn confusion(context: &Context<'_>, label: &str) -> Result<Option<SectionItem>> 
     }
     let (name, title) = (format!("{label}-confusion"), format!("Confusion matrix: {label}"));
     SectionItem::figure(name, title, &caption, &result, confusion_matrices(&matrices, &labels)?).map(Some)
-}
-
-fn windows(context: &Context<'_>, label: &str) -> Result<Option<SectionItem>> {
-    let result = context.query(&format!(
-        "with windows as (
-            select score, \"window\", n, correct, last_row, 1 + max(\"window\") over () / 400 as merged
-            from {}
-            where scope = 'window' and class = 'all'
-        )
-        select score, max(last_row) as last_row, sum(n) as n, sum(correct) / cast(sum(n) as double) as accuracy
-        from windows
-        where n > 0
-        group by score, \"window\" / merged
-        order by score, last_row
-        limit 20000",
-        quoted(label)
-    ))?;
-    if result.is_empty() {
-        return Ok(None);
-    }
-    let (scores, rows) = (result.strings("score")?, result.numbers("last_row")?);
-    let accuracies = result.numbers("accuracy")?;
-    let panel = Panel {
-        x: ChartAxis::over("last row of the window", rows.iter().copied().flatten()),
-        y: ChartAxis::over("accuracy", accuracies.iter().copied().flatten()),
-        layers: curves(&distinct(&scores), &scores, &rows, &accuracies),
-        height: 300,
-    };
-    let caption = "Accuracy in each window of the stream. Above 400 windows, neighbouring windows are merged.";
-    let (name, title) = (format!("{label}-windows"), format!("Accuracy by window: {label}"));
-    SectionItem::figure(name, title, caption, &result, draw(&[panel])?).map(Some)
 }

@@ -1,6 +1,9 @@
 //! Calibration of scores: reliability diagrams, errors, abstention and windows.
 
-use super::{Context, SectionItem, curves, distinct, pairs, quoted};
+use super::{
+    Context, SectionItem, curves, distinct, pairs, quoted,
+    windows::{WindowFigure, WindowMeasure, windows},
+};
 use crate::{
     error::Result,
     report::{
@@ -20,6 +23,19 @@ use crate::{
 const MAX_DIAGRAMS: usize = 24;
 /// The most curves in one chart.
 const MAX_CURVES: usize = 6;
+
+const WINDOWS: WindowFigure<'static> = WindowFigure {
+    rows: "bin is null and n > 0",
+    n: "n",
+    measures: &[WindowMeasure {
+        column: "mean_ece",
+        merged: "avg(ece)",
+        axis: "expected calibration error",
+        from_zero: true,
+    }],
+    title: "Expected calibration error",
+    caption: " Their mean is drawn. With few rows and many bins it is large by chance.",
+};
 
 pub(super) fn items(context: &Context<'_>, label: &str) -> Result<Vec<SectionItem>> {
     let totals = context.query(&format!(
@@ -41,7 +57,7 @@ pub(super) fn items(context: &Context<'_>, label: &str) -> Result<Vec<SectionIte
         items.push(errors(label, &totals)?);
         items.push(abstention(label, &totals, &bins)?);
     }
-    items.extend(windows(context, label)?);
+    items.extend(windows(context, label, &WINDOWS)?);
     Ok(items)
 }
 
@@ -137,37 +153,4 @@ fn abstention(label: &str, totals: &QueryResult, bins: &QueryResult) -> Result<S
     );
     let (name, title) = (format!("{label}-abstention"), format!("Accuracy against coverage: {label}"));
     SectionItem::figure(name, title, &caption, bins, draw(&[panel])?)
-}
-
-fn windows(context: &Context<'_>, label: &str) -> Result<Option<SectionItem>> {
-    let result = context.query(&format!(
-        "with windows as (
-            select score, \"window\", n, ece, last_row, 1 + max(\"window\") over () / 400 as merged
-            from {}
-            where scope = 'window' and bin is null and n > 0
-        )
-        select score, max(last_row) as last_row, sum(n) as n, avg(ece) as mean_ece
-        from windows
-        group by score, \"window\" / merged
-        order by score, last_row
-        limit 20000",
-        quoted(label)
-    ))?;
-    if result.is_empty() {
-        return Ok(None);
-    }
-    let (score, rows, ece) = (result.strings("score")?, result.numbers("last_row")?, result.numbers("mean_ece")?);
-    let names = distinct(&score);
-    let panel = Panel {
-        x: ChartAxis::over("last row of the window", rows.iter().copied().flatten()),
-        y: ChartAxis::over("expected calibration error", ece.iter().copied().flatten().chain([0.0])),
-        layers: curves(&names[..names.len().min(MAX_CURVES)], &score, &rows, &ece),
-        height: 300,
-    };
-    let caption = format!(
-        "Expected calibration error in each window of the stream, for at most {MAX_CURVES} scores. Above 400 windows, the mean of neighbouring \
-         windows. With few rows and many bins it is large by chance."
-    );
-    let (name, title) = (format!("{label}-windows"), format!("Calibration by window: {label}"));
-    SectionItem::figure(name, title, &caption, &result, draw(&[panel])?).map(Some)
 }

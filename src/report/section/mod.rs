@@ -11,6 +11,7 @@ mod pixel_map;
 mod regression;
 mod rejects;
 mod roc;
+mod windows;
 
 use super::{
     chart::{

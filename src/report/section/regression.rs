@@ -2,7 +2,10 @@
 
 use serde_json::Value;
 
-use super::{Context, SectionItem, curves, distinct, pairs, quoted};
+use super::{
+    Context, SectionItem, pairs, quoted,
+    windows::{WindowFigure, WindowMeasure, windows},
+};
 use crate::{
     batch::metadata_names,
     error::Result,
@@ -21,6 +24,23 @@ const DEFAULT_OUTLIER_ABOVE: f64 = 0.15;
 /// About the most points of a chart.
 const MAX_POINTS: u32 = 4000;
 
+const WINDOWS: WindowFigure<'static> = WindowFigure {
+    rows: "n > 0",
+    n: "n",
+    measures: &[
+        WindowMeasure { column: "mean_bias", merged: "avg(bias)", axis: "bias", from_zero: true },
+        WindowMeasure { column: "mean_nmad", merged: "avg(nmad)", axis: "NMAD", from_zero: true },
+        WindowMeasure {
+            column: "outlier_fraction",
+            merged: "sum(outliers) / cast(sum(n) as double)",
+            axis: "fraction of outliers",
+            from_zero: true,
+        },
+    ],
+    title: "Bias, scatter and outliers",
+    caption: " The means of their biases and scatters are drawn.",
+};
+
 pub(super) fn items(context: &Context<'_>, label: &str) -> Result<Vec<SectionItem>> {
     let mut items = Vec::new();
     let Some((totals, predicted)) = totals(context, label)? else { return Ok(items) };
@@ -28,7 +48,7 @@ pub(super) fn items(context: &Context<'_>, label: &str) -> Result<Vec<SectionIte
     for predicted in predicted.iter().take(MAX_SCORES) {
         items.extend(against_truth(context, label, predicted)?);
     }
-    items.extend(windows(context, label)?);
+    items.extend(windows(context, label, &WINDOWS)?);
     Ok(items)
 }
 
@@ -203,46 +223,6 @@ fn against_truth(
         return SectionItem::figure(name, title, &caption, &result, draw(&[panel])?).map(Some);
     }
     Ok(None)
-}
-
-fn windows(context: &Context<'_>, label: &str) -> Result<Option<SectionItem>> {
-    let result = context.query(&format!(
-        "with windows as (
-            select score, \"window\", n, bias, nmad, outliers, last_row, 1 + max(\"window\") over () / 400 as merged
-            from {}
-            where scope = 'window' and n > 0
-        )
-        select score, max(last_row) as last_row, sum(n) as n, avg(bias) as mean_bias, avg(nmad) as mean_nmad,
-            sum(outliers) / cast(sum(n) as double) as outlier_fraction
-        from windows
-        group by score, \"window\" / merged
-        order by score, last_row
-        limit 20000",
-        quoted(label)
-    ))?;
-    if result.is_empty() {
-        return Ok(None);
-    }
-    let (score, rows) = (result.strings("score")?, result.numbers("last_row")?);
-    let names = distinct(&score);
-    let names = &names[..names.len().min(MAX_SCORES)];
-    let panel = |column: &str, axis: &str| -> Result<Panel> {
-        let numbers = result.numbers(column)?;
-        Ok(Panel {
-            x: ChartAxis::over("last row of the window", rows.iter().copied().flatten()),
-            y: ChartAxis::over(axis, numbers.iter().copied().flatten().chain([0.0])),
-            layers: curves(names, &score, &rows, &numbers),
-            height: 220,
-        })
-    };
-    let panels =
-        [panel("mean_bias", "bias")?, panel("mean_nmad", "NMAD")?, panel("outlier_fraction", "fraction of outliers")?];
-    let caption = format!(
-        "Bias, scatter and outliers in each window of the stream, for at most {MAX_SCORES} scores. Above 400 windows, neighbouring windows are \
-         merged, with the means of their biases and scatters."
-    );
-    let (name, title) = (format!("{label}-windows"), format!("Bias, scatter and outliers by window: {label}"));
-    SectionItem::figure(name, title, &caption, &result, draw(&panels)?).map(Some)
 }
 
 #[cfg(test)]

@@ -1,14 +1,13 @@
 //! ROC and precision-recall curves, with the threshold of each score.
 
-use super::{Context, SectionItem, curves, distinct, quoted};
+use super::{
+    Context, SectionItem, quoted,
+    windows::{WindowFigure, WindowMeasure, windows},
+};
 use crate::{
     error::Result,
     report::{
-        chart::{
-            axis::ChartAxis,
-            panel::{Panel, draw},
-            unit_square::{UnitCurve, UnitSquare, unit_squares},
-        },
+        chart::unit_square::{UnitCurve, UnitSquare, unit_squares},
         query_result::QueryResult,
     },
 };
@@ -18,10 +17,23 @@ const MAX_CURVES: usize = 6;
 /// The threshold of a score whose settings name none.
 const DEFAULT_THRESHOLD: f64 = 0.5;
 
+const WINDOWS: WindowFigure<'static> = WindowFigure {
+    rows: "threshold is null and auc is not null",
+    n: "positives + negatives",
+    measures: &[WindowMeasure {
+        column: "mean_auc",
+        merged: "avg(auc)",
+        axis: "area under the ROC curve",
+        from_zero: false,
+    }],
+    title: "Area under the ROC curve",
+    caption: " Their mean is drawn. Windows without a positive or without a negative object have none.",
+};
+
 pub(super) fn items(context: &Context<'_>, label: &str) -> Result<Vec<SectionItem>> {
     let mut items = Vec::new();
     items.extend(totals(context, label)?);
-    items.extend(windows(context, label)?);
+    items.extend(windows(context, label, &WINDOWS)?);
     Ok(items)
 }
 
@@ -162,37 +174,4 @@ impl RocCurves {
         }
         UnitCurve { name, points, marked: at.and_then(point) }
     }
-}
-
-fn windows(context: &Context<'_>, label: &str) -> Result<Option<SectionItem>> {
-    let result = context.query(&format!(
-        "with windows as (
-            select score, \"window\", positives + negatives as n, auc, last_row, 1 + max(\"window\") over () / 400 as merged
-            from {}
-            where scope = 'window' and threshold is null and auc is not null
-        )
-        select score, max(last_row) as last_row, sum(n) as n, avg(auc) as mean_auc
-        from windows
-        group by score, \"window\" / merged
-        order by score, last_row
-        limit 20000",
-        quoted(label)
-    ))?;
-    if result.is_empty() {
-        return Ok(None);
-    }
-    let (score, rows, auc) = (result.strings("score")?, result.numbers("last_row")?, result.numbers("mean_auc")?);
-    let names = distinct(&score);
-    let panel = Panel {
-        x: ChartAxis::over("last row of the window", rows.iter().copied().flatten()),
-        y: ChartAxis::over("area under the ROC curve", auc.iter().copied().flatten()),
-        layers: curves(&names[..names.len().min(MAX_CURVES)], &score, &rows, &auc),
-        height: 300,
-    };
-    let caption = format!(
-        "Area under the ROC curve in each window of the stream, for at most {MAX_CURVES} scores. Windows without a positive or without a \
-         negative object have none. Above 400 windows, the mean of neighbouring windows is drawn."
-    );
-    let (name, title) = (format!("{label}-windows"), format!("Area under the ROC curve by window: {label}"));
-    SectionItem::figure(name, title, &caption, &result, draw(&[panel])?).map(Some)
 }

@@ -8,7 +8,9 @@
 //! A split is a group of files (`source/file_split.rs`). A file that is replaced by another of the same length, with the same 4 KiB at
 //! either end, is not noticed on a resume; container files draw a new mark whenever they are written.
 
+mod check;
 mod columns;
+mod fields;
 pub(super) mod packets;
 pub(super) mod plan;
 mod reader;
@@ -32,14 +34,14 @@ pub use self::{
     survey::Survey,
 };
 use self::{
-    plan::{FirstPacket, PacketPlan},
+    plan::{FirstPacket, NoPlan, PacketPlan},
     reader::{AlertsReader, PacketFile},
     schemas::SchemaOfNumber,
     stamps::DecodeStamps,
 };
 use super::file_split;
 use crate::{
-    avro::{Container, ContainerError, FieldPaths, SchemaFolder, WriterSchema, message},
+    avro::{Container, FieldPaths, SchemaFolder, WriterSchema},
     error::{Code, Diagnostic, Error, Result},
     io::paths::{PathRules, PatternRules},
     stage::{Reader, Settings, Source, Split, Transform},
@@ -143,14 +145,16 @@ impl AlertsSource {
     }
 }
 
-/// Packets at the beginning of a file, with their schema. The error is the reason why there are none.
+/// The packets at the beginning of a file, with their schema.
+///
+/// # Errors
+/// Why the file has no packets that can be read.
 fn first_packets(path: &Path, schemas: &SchemaOfNumber) -> Result<(WriterSchema, Vec<Vec<u8>>), String> {
     let (file, _) = PacketFile::open(path).map_err(|error| error.report())??;
     match file {
         PacketFile::Message(bytes) => {
-            let message = message(&bytes)?;
-            let schema = schemas(message.schema_id).map_err(|error| error.report())??;
-            Ok((schema, vec![message.record.to_vec()]))
+            let (schema, record) = schemas::record_of(&bytes, schemas).map_err(|error| error.report())??;
+            Ok((schema, vec![record]))
         }
         PacketFile::Container(container) => first_of_container(container),
     }
@@ -163,9 +167,8 @@ fn first_of_container(mut container: Container<impl std::io::BufRead>) -> Result
     while records.len() < FIRST_RECORDS {
         let block = match container.next_block() {
             Ok(Some(block)) => block,
-            Err(ContainerError::Damaged(reason)) if records.is_empty() => return Err(reason),
-            Err(ContainerError::Outside(error)) => return Err(format!("cannot be read: {error}")),
-            Ok(None) | Err(ContainerError::Damaged(_)) => break,
+            Err(error) if records.is_empty() => return Err(error.into_reason()),
+            Ok(None) | Err(_) => break,
         };
         let mut rest = block.bytes.as_slice();
         for _ in 0..block.count.min(FIRST_RECORDS as u64) {
@@ -206,11 +209,8 @@ impl Source for AlertsSource {
                         self.bound = Some(BoundAlerts { files, schemas, schema_files, plan: Arc::new(plan) });
                         return Ok(schema);
                     }
-                    // A packet whose stamp is damaged may be followed by better ones; one without a field is not.
-                    Err(diagnostics) if diagnostics.iter().all(|one| one.path == ["stamps"]) => {
-                        refused = refused.or(Some(diagnostics));
-                    }
-                    Err(diagnostics) => return Err(diagnostics),
+                    Err(NoPlan::BadStamps(diagnostics)) => refused = refused.or(Some(diagnostics)),
+                    Err(NoPlan::Mistakes(diagnostics)) => return Err(diagnostics),
                 }
             }
         }
@@ -219,6 +219,10 @@ impl Source for AlertsSource {
 
     fn input_files(&self) -> Vec<PathBuf> {
         self.bound.as_ref().map(|bound| bound.schema_files.clone()).unwrap_or_default()
+    }
+
+    fn input_files_may_grow(&self) -> bool {
+        true
     }
 
     fn splits(&self) -> Result<Vec<Split>> {

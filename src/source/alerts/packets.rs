@@ -5,10 +5,9 @@ use std::{collections::BTreeMap, path::Path};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Survey;
+use super::{Survey, check::mistakes, fields::PacketFields};
 use crate::{
     avro::SchemaFolder,
-    batch,
     error::{Code, Diagnostic},
     source::fits::{Companion, EmptyBand, Fits, Policy},
 };
@@ -37,7 +36,7 @@ pub struct Packets {
     #[serde(default)]
     pub label: Option<String>,
     /// Further columns from fields, by path: `{snr: diaSource.snr}`. A path through a list (`prvDiaSources.psfFlux`) gives a list, the
-    /// path of a list of records (`prvDiaSources`) a list of structs.
+    /// path of a list of records (`prvDiaSources`) a list of structs. One with the name of a column of the survey replaces it.
     #[serde(default)]
     pub columns: BTreeMap<String, String>,
     /// The fields with stamps: FITS images, plain or compressed as a whole. `{science: cutoutScience}`. `{}` for none.
@@ -96,35 +95,10 @@ pub enum Centre {
     Source,
 }
 
-/// The fields of a packet, defaults of the survey included.
-#[derive(Debug, Clone, PartialEq)]
-pub(in crate::source) struct PacketFields {
-    pub(super) object_id: String,
-    pub(super) ra: Option<String>,
-    pub(super) dec: Option<String>,
-    pub(super) label: Option<String>,
-    /// Names and fields.
-    pub(super) stamps: Vec<(String, String)>,
-    /// Names, and the stamps of each, by number.
-    pub(in crate::source) images: Vec<(String, Vec<usize>)>,
-    pub(super) centre: Centre,
-}
-
 impl Packets {
     /// The packets of a survey.
     pub fn of(survey: Survey) -> Self {
         Self { survey: Some(survey), ..Self::default() }
-    }
-
-    /// The stamps by name, with their fields.
-    fn stamp_fields(&self) -> Vec<(String, String)> {
-        match (&self.stamps, self.survey) {
-            (Some(stamps), _) => stamps.iter().map(|(name, field)| (name.clone(), field.clone())).collect(),
-            (None, Some(survey)) => {
-                survey.fields().stamps.iter().map(|(name, field)| ((*name).to_owned(), (*field).to_owned())).collect()
-            }
-            (None, None) => Vec::new(),
-        }
     }
 
     /// The fields of a packet.
@@ -132,98 +106,8 @@ impl Packets {
     /// # Errors
     /// All mistakes that the settings show by themselves.
     pub(in crate::source) fn fields(&self) -> Result<PacketFields, Vec<Diagnostic>> {
-        let mut diagnostics = Vec::new();
-        let mut refuse = |key: &str, code, message: String, help: &str| {
-            diagnostics.push(Diagnostic::at(key, code, message).help(help));
-        };
-        let of_survey = self.survey.map(Survey::fields);
-        let or_survey = |own: &Option<String>, known: fn(&super::survey::SurveyFields) -> &'static str| {
-            own.clone().or_else(|| of_survey.as_ref().map(|fields| known(fields).to_owned()))
-        };
-        let object_id = or_survey(&self.object_id, |fields| fields.object_id).unwrap_or_else(|| {
-            let message = "the field with the identity of a packet is not known".to_owned();
-            refuse("", Code::MissingKey, message, "set `object_id`, or `survey` to a known one: `lsst`, `ztf`");
-            String::new()
-        });
-        let (ra, dec) = (or_survey(&self.ra, |fields| fields.ra), or_survey(&self.dec, |fields| fields.dec));
-        let mut stamps = self.stamp_fields();
-        if !self.images.is_empty() {
-            let is_used = |name: &String| self.images.values().flatten().any(|plane| plane == name);
-            let all: Vec<String> = stamps.iter().map(|(name, _)| name.clone()).collect();
-            stamps.retain(|(name, _)| is_used(name));
-            let unknown = self.images.iter().flat_map(|(image, planes)| planes.iter().map(move |plane| (image, plane)));
-            for (image, plane) in unknown.filter(|(_, plane)| !all.contains(plane)) {
-                let message = format!("image `{image}` has the stamp `{plane}`, which `stamps` does not have");
-                refuse(
-                    &format!("images.{image}"),
-                    Code::OutOfRange,
-                    message,
-                    &format!("the stamps are {}", all.join(", ")),
-                );
-            }
-        }
-        let number = |name: &str| stamps.iter().position(|(own, _)| own == name);
-        let mut images: Vec<(String, Vec<usize>)> = Vec::new();
-        if self.images.is_empty() {
-            images = stamps.iter().enumerate().map(|(number, (name, _))| (name.clone(), vec![number])).collect();
-        }
-        for (name, planes) in &self.images {
-            if planes.is_empty() {
-                refuse(
-                    &format!("images.{name}"),
-                    Code::OutOfRange,
-                    format!("image `{name}` has no stamps"),
-                    "name a stamp",
-                );
-            }
-            images.push((name.clone(), planes.iter().filter_map(|plane| number(plane)).collect()));
-        }
-        let centre = self.centre.or(of_survey.as_ref().map(|fields| fields.centre)).unwrap_or(Centre::Middle);
-        if centre == Centre::Source && (ra.is_none() || dec.is_none()) {
-            let message = "`centre: source` needs the position of the source".to_owned();
-            refuse("centre", Code::MissingKey, message, "set `ra` and `dec`");
-        }
-        if centre == Centre::Source && self.size.is_none() && !images.is_empty() {
-            let message =
-                "`size` is not set: about the pixel of the source, stamps have no size of their own".to_owned();
-            refuse(
-                "",
-                Code::MissingKey,
-                message,
-                "`size: 51`, `centre: middle` for whole stamps, or `stamps: {}` for none",
-            );
-        }
-        if self.companions.contains(&Companion::Psf) && self.psf_size.is_none() {
-            let message = "`companions: [psf]` needs `psf_size`: the PSFs of packets have several sizes".to_owned();
-            refuse("companions", Code::MissingKey, message, "`psf_size: 51`");
-        }
-        if self.companions.contains(&Companion::Psf) && self.missing == Policy::Fill {
-            let message = "`missing: fill` has no PSF to fill a missing stamp's with".to_owned();
-            refuse("missing", Code::Conflict, message, "leave `psf` out of `companions`, or reject these packets");
-        }
-        if !self.fill.is_finite() {
-            refuse("fill", Code::OutOfRange, format!("`fill` is {}, expected a finite number", self.fill), "`fill: 0`");
-        }
-        let companions = ["variance", "mask", "psf"];
-        let made = images.iter().flat_map(|(name, _)| {
-            [name.clone()].into_iter().chain(companions.iter().map(move |companion| format!("{name}_{companion}")))
-        });
-        let made: Vec<String> = made.collect();
-        for (key, name) in (self.columns.keys().map(|name| ("columns", name)))
-            .chain(self.images.keys().map(|name| ("images", name)))
-            .chain(self.stamps.iter().flatten().map(|(name, _)| ("stamps", name)))
-        {
-            let at = format!("{key}.{name}");
-            if name.is_empty() || name.starts_with('_') || batch::RESERVED.contains(&name.as_str()) {
-                let message = format!("`{name}` is the name of a column that lucarne makes");
-                refuse(&at, Code::BadLabel, message, "choose another name; `ra`, `dec` and `label` are settings");
-            } else if key == "columns" && made.contains(name) {
-                let message = format!("column `{name}` has the name of an image, or of a column beside one");
-                refuse(&at, Code::DuplicateLabel, message, "choose another name");
-            }
-        }
-        let label = self.label.clone();
-        let fields = PacketFields { object_id, ra, dec, label, stamps, images, centre };
+        let fields = PacketFields::of(self);
+        let diagnostics = mistakes(self, &fields);
         if diagnostics.is_empty() { Ok(fields) } else { Err(diagnostics) }
     }
 

@@ -6,7 +6,8 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
 use super::{
     columns::{self, ColumnBuilder},
-    packets::{PacketFields, Packets},
+    fields::PacketFields,
+    packets::Packets,
     stamp::{PacketStamp, StampSource},
 };
 use crate::{
@@ -55,6 +56,20 @@ pub(in crate::source) struct FirstPacket<'a> {
     pub(in crate::source) record: Option<&'a [u8]>,
 }
 
+/// Why a packet gives no plan.
+pub(in crate::source) enum NoPlan {
+    /// Its stamps cannot be read; those of another packet may.
+    BadStamps(Vec<Diagnostic>),
+    /// The settings do not fit the packets.
+    Mistakes(Vec<Diagnostic>),
+}
+
+impl From<Vec<Diagnostic>> for NoPlan {
+    fn from(diagnostics: Vec<Diagnostic>) -> Self {
+        Self::Mistakes(diagnostics)
+    }
+}
+
 /// The name of the hidden column of a stamp.
 pub(super) fn stamp_column(name: &str) -> String {
     format!("_stamp_{name}")
@@ -65,7 +80,7 @@ impl PacketPlan {
     ///
     /// # Errors
     /// Fields that the packet does not have, or that cannot be columns; stamps that are not images.
-    pub(in crate::source) fn new(settings: Packets, first: &FirstPacket<'_>) -> Result<Self, Vec<Diagnostic>> {
+    pub(in crate::source) fn new(settings: Packets, first: &FirstPacket<'_>) -> Result<Self, NoPlan> {
         let fields = settings.fields()?;
         let columns = packet_columns(&settings, &fields, first)?;
         let all = [fields.object_id.as_str()].into_iter();
@@ -105,12 +120,12 @@ impl PacketPlan {
     }
 
     /// The layouts of the images by the stamps of the first packet.
-    fn image_columns(&self, first: &FirstPacket<'_>) -> Result<Vec<StampImage>, Vec<Diagnostic>> {
+    fn image_columns(&self, first: &FirstPacket<'_>) -> Result<Vec<StampImage>, NoPlan> {
         let refuse = |reason: String| {
             let message = format!("`{}` {reason}", first.origin);
-            vec![Diagnostic::at("stamps", Code::WrongColumn, message)]
+            NoPlan::BadStamps(vec![Diagnostic::at("stamps", Code::WrongColumn, message)])
         };
-        let Some(record) = first.record else { return self.declared_images() };
+        let Some(record) = first.record else { return Ok(self.declared_images()?) };
         let (values, _) = self.paths.read(first.schema, record).map_err(refuse)?;
         let mut stamps = Vec::new();
         for ((name, field), value) in self.fields.stamps.iter().zip(&values[self.stamp_values()]) {
@@ -146,7 +161,7 @@ impl PacketPlan {
             return Ok(Vec::new());
         }
         let missing = |key: &str, what: &str| {
-            let message = format!("there is no packet yet that would show {what} of the images");
+            let message = format!("no packet shows {what} of the images yet");
             vec![Diagnostic::at("", Code::MissingKey, message).help(format!("set `{key}`"))]
         };
         let size = self.settings.size.ok_or_else(|| missing("size", "the size"))?;
@@ -172,6 +187,23 @@ impl PacketPlan {
         let psf = psf.map(|size| ImageLayout::new(bands.clone(), size, size, Unit::Unknown).with_pixel_scale(scale));
         let layout = ImageLayout::new(bands, height, width, unit).with_pixel_scale(scale);
         StampImage { name: name.to_owned(), stamps: numbers.to_vec(), layout, raw_unit, psf }
+    }
+
+    /// The columns of the images and of what is beside them, in order.
+    pub(super) fn image_fields(&self) -> Vec<Field> {
+        let mut fields = Vec::new();
+        for StampImage { name, layout, psf, .. } in &self.images {
+            fields.push(layout.field(name));
+            if self.settings.wants(Companion::Variance) {
+                let variance = ImageLayout { unit: layout.unit.squared(), ..layout.clone() };
+                fields.push(variance.field(&format!("{name}_variance")));
+            }
+            if self.settings.wants(Companion::Mask) {
+                fields.push(layout.mask_field(&format!("{name}_mask")));
+            }
+            fields.extend(psf.as_ref().map(|psf| psf.field(&format!("{name}_psf"))));
+        }
+        fields
     }
 
     /// The columns of the rows, empty.

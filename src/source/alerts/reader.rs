@@ -6,8 +6,7 @@ use std::{
     ops::Range,
     path::{Path, PathBuf},
     sync::Arc,
-    thread::sleep,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use super::{
@@ -16,15 +15,13 @@ use super::{
     schemas::{SchemaOfNumber, Schemas},
 };
 use crate::{
-    avro::{Container, ContainerError, RecordBlock, message},
-    error::{Error, Result},
-    fits,
+    avro::{Container, ContainerError, RecordBlock},
+    error::Result,
     io::digest,
+    source::patience::{cannot_read, is_outside, patiently},
     stage::{Read, Reader},
 };
 
-/// How long to wait before a file that the system could not read is tried again.
-const PAUSES: [Duration; 3] = [Duration::from_millis(20), Duration::from_millis(200), Duration::from_secs(1)];
 /// Bytes at either end of a file that are digested, besides its length.
 const DIGESTED: u64 = 4096;
 /// The most bytes of a file that holds one message.
@@ -41,20 +38,15 @@ pub(super) enum PacketFile {
 impl PacketFile {
     /// Opens a file. The outer error is one of the system; the inner one says why it has no packets.
     pub(super) fn open(path: &Path) -> Result<Result<(Self, u128), String>> {
-        let mut pauses = PAUSES.iter();
-        loop {
-            match Self::open_now(path) {
-                Ok(file) => return Ok(Ok(file)),
-                Err(ContainerError::Damaged(reason)) => return Ok(Err(reason)),
-                Err(ContainerError::Outside(error)) if !fits::is_outside(&error) => {
-                    return Ok(Err(format!("cannot be read: {error}")));
-                }
-                Err(ContainerError::Outside(error)) => match pauses.next() {
-                    Some(pause) => sleep(*pause),
-                    None => return Err(cannot_read(path, &error)),
-                },
-            }
-        }
+        let opened = patiently(
+            path,
+            || Self::open_now(path),
+            |opened| match opened {
+                Err(ContainerError::Outside(error)) => Some(error).filter(|error| is_outside(path, error)),
+                _ => None,
+            },
+        )?;
+        Ok(opened.map_err(ContainerError::into_reason))
     }
 
     fn open_now(path: &Path) -> Result<(Self, u128), ContainerError> {
@@ -97,10 +89,6 @@ fn ends(file: &mut File, length: u64) -> io::Result<u128> {
     (&*file).take(DIGESTED).read_to_end(&mut bytes)?;
     file.rewind()?;
     Ok(digest::wide_number_of(&[&length.to_le_bytes(), &bytes]))
-}
-
-fn cannot_read(path: &Path, error: &io::Error) -> Error {
-    Error::environment(format!("cannot read `{}`: {error}; resume when it can be read", path.display()))
 }
 
 /// A reader of the files of a split.
@@ -230,15 +218,9 @@ impl AlertsReader {
             FileRest::Message(bytes) => {
                 if !is_skipped {
                     let place = PacketPlace { number, origin: name.clone() };
-                    let read = match message(&bytes) {
-                        Ok(message) => {
-                            let schema = self.schemas.of_number(&plan, message.schema_id, &name)?;
-                            schema.map(|schema| (schema, message.record))
-                        }
-                        Err(reason) => Err(reason),
-                    };
+                    let read = self.schemas.of_payload(&plan, &bytes, &name)?;
                     match read {
-                        Ok((schema, record)) => rows.push_message(&schema, record, place, &mut |_| Ok(())),
+                        Ok((schema, record)) => rows.push_message(&schema, &record, place, &mut |_| Ok(())),
                         Err(reason) => rows.reject(place, None, reason),
                     }
                 }
@@ -248,7 +230,7 @@ impl AlertsReader {
                     match OpenBlock::next(&mut container, block.take()) {
                         Ok(Some(next)) => block = Some(next),
                         Ok(None) => return Ok(false),
-                        Err(ContainerError::Outside(error)) => return Err(cannot_read(path, &error)),
+                        Err(ContainerError::Outside(error)) => return Err(cannot_read(&name, &error)),
                         Err(ContainerError::Damaged(reason)) => {
                             if !is_skipped {
                                 let reason = format!("{reason}: what follows the record {record} of the file is lost");

@@ -170,19 +170,7 @@ impl Transform for DecodeStamps {
     }
 
     fn bind(&mut self, _input: &Schema) -> Result<Vec<Field>, Vec<Diagnostic>> {
-        let mut fields = Vec::new();
-        for StampImage { name, layout, psf, .. } in &self.plan.images {
-            fields.push(layout.field(name));
-            if self.plan.settings.wants(Companion::Variance) {
-                let variance = ImageLayout { unit: layout.unit.squared(), ..layout.clone() };
-                fields.push(variance.field(&format!("{name}_variance")));
-            }
-            if self.plan.settings.wants(Companion::Mask) {
-                fields.push(layout.mask_field(&format!("{name}_mask")));
-            }
-            fields.extend(psf.as_ref().map(|psf| psf.field(&format!("{name}_psf"))));
-        }
-        Ok(fields)
+        Ok(self.plan.image_fields())
     }
 
     fn apply(&mut self, batch: RecordBatch, rejects: &mut Rejects) -> Result<RecordBatch> {
@@ -215,8 +203,7 @@ impl Transform for DecodeStamps {
         }
         let columns: Vec<ArrayRef> = images.into_iter().map(ImageBuilder::finish).collect::<Result<Vec<_>>>()?.concat();
         let kept = rejects.take(batch, "source", &bad)?;
-        let fields = self.bind(&kept.schema()).map_err(|_| Error::bug("a decoder cannot be bound twice"))?;
-        batch::with_columns(&kept, fields.into_iter().zip(columns))
+        batch::with_columns(&kept, plan.image_fields().into_iter().zip(columns))
     }
 
     fn fork(&self) -> Box<dyn Transform> {

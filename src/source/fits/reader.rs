@@ -1,13 +1,6 @@
 //! Reads the rows of a split, file by file.
 
-use std::{
-    io,
-    ops::Range,
-    path::Path,
-    sync::Arc,
-    thread::sleep,
-    time::{Duration, Instant},
-};
+use std::{ops::Range, path::Path, sync::Arc, time::Instant};
 
 use super::{
     Layout,
@@ -17,14 +10,12 @@ use super::{
     rows::{NewRow, RowsBuilder},
 };
 use crate::{
-    error::{Error, Result},
+    error::Result,
     fits,
     io::digest,
+    source::patience::{cannot_read, is_outside, patiently},
     stage::{Lookups, Read, Reader, Reject},
 };
-
-/// How long to wait before a file that the system could not read is tried again.
-const PAUSES: [Duration; 3] = [Duration::from_millis(20), Duration::from_millis(200), Duration::from_secs(1)];
 
 /// A reader of the files of a split.
 pub(super) struct FitsReader {
@@ -217,36 +208,16 @@ impl Reader for FitsReader {
 /// Opens a file. One that the system cannot read now is tried again; it is not its fault.
 pub(in crate::source) fn open_patiently(
     path: &Path,
-    mut open: impl FnMut() -> Result<fits::FitsFile, fits::FitsError>,
+    open: impl FnMut() -> Result<fits::FitsFile, fits::FitsError>,
 ) -> Result<Result<fits::FitsFile, fits::FitsError>> {
-    let mut pause = PAUSES.iter();
-    loop {
-        let opened = open();
-        let outside = match &opened {
-            Ok(file) => file.trouble(),
-            // Without its folder (a disk that was unmounted), all files would be missing.
-            Err(error) if path.parent().is_some_and(is_missing) => error.io_error(),
-            Err(error) => error.outside(),
-        };
-        match (outside, pause.next()) {
-            (None, _) => return Ok(opened),
-            (Some(_), Some(pause)) => sleep(*pause),
-            (Some(trouble), None) => return Err(cannot_read(&path.display().to_string(), trouble)),
-        }
-    }
+    patiently(path, open, |opened| match opened {
+        Ok(file) => file.trouble(),
+        Err(error) => error.io_error().filter(|error| is_outside(path, error)),
+    })
 }
 
 /// A digest of all headers of a file, which say how many objects it has.
 pub(in crate::source) fn digest_of(file: &fits::FitsFile) -> u128 {
     let cards: Vec<&[u8]> = file.hdus().iter().flat_map(|hdu| hdu.header.cards()).collect();
     digest::wide_number_of(&cards)
-}
-
-/// Whether the folder of a file is missing; the empty path is the working folder.
-fn is_missing(folder: &Path) -> bool {
-    !folder.as_os_str().is_empty() && !folder.exists()
-}
-
-pub(in crate::source) fn cannot_read(name: &str, trouble: &io::Error) -> Error {
-    Error::environment(format!("cannot read `{name}`: {trouble}; resume when it can be read"))
 }

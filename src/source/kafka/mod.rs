@@ -30,14 +30,14 @@ pub use self::{
     settings::{Kafka, Repeats},
 };
 use super::alerts::{
-    plan::{FirstPacket, PacketPlan},
+    plan::{FirstPacket, NoPlan, PacketPlan},
     schemas::{self, SchemaOfNumber},
     stamps::DecodeStamps,
 };
 use crate::{
-    avro::{Payload, SchemaFolder, WriterSchema},
+    avro::{SchemaFolder, WriterSchema},
     error::{Code, Diagnostic, Error, Result},
-    kafka::{Consumer, NoSchema, RegisteredSchema, TopicList, TopicPartition},
+    kafka::{Bounds, Consumer, NoSchema, RegisteredSchema, TopicList, TopicPartition},
     stage::{Reader, Source, Split, Transform},
 };
 
@@ -133,30 +133,26 @@ impl KafkaSource {
             let schema = schemas(number).map_err(|error| refuse("registry", error.report()))?;
             let schema = schema.map_err(|reason| refuse("schema_id", format!("`schema_id` {reason}")))?;
             let first = FirstPacket { origin: format!("schema {number}"), schema: &schema, record: None };
-            return PacketPlan::new(packets.clone(), &first);
+            return PacketPlan::new(packets.clone(), &first).map_err(|no_plan| match no_plan {
+                NoPlan::BadStamps(diagnostics) | NoPlan::Mistakes(diagnostics) => diagnostics,
+            });
         }
         let mut refused = None;
         for partition in partitions {
-            let bounds = consumer.bounds(partition).map_err(|reason| refuse("servers", reason))?;
-            if bounds.low == bounds.high {
+            let Bounds { low, high } = consumer.bounds(partition).map_err(|reason| refuse("servers", reason))?;
+            if low == high {
                 continue;
             }
-            let assigned = consumer.assign(partition, bounds.low);
+            // What will be read, if something of it is there yet.
+            let start = positions::resolve(&self.settings, consumer, partition).map_or(low, |resolved| resolved.start);
+            let assigned = consumer.assign(partition, if start < high { start } else { low });
             let taken =
                 assigned.and_then(|()| consumer.take(partition, FIRST_MESSAGES, Instant::now() + FIRST_WAIT, true));
             consumer.unassign(partition);
             for found in taken.map_err(|error| refuse("servers", error.report()))?.messages {
                 let origin = format!("{}/{}", partition.name(), found.offset);
-                let read = match Payload::of(&found.payload) {
-                    Ok(Payload::Framed(framed)) => {
-                        let schema = schemas(framed.schema_id).map_err(|error| refuse("registry", error.report()))?;
-                        schema.map(|schema| (schema, framed.record.to_vec()))
-                    }
-                    Ok(Payload::Container { schema_json, record }) => {
-                        WriterSchema::parse(&schema_json).map(|schema| (schema, record))
-                    }
-                    Err(reason) => Err(reason),
-                };
+                let read = schemas::record_of(&found.payload, schemas);
+                let read = read.map_err(|error| refuse("registry", error.report()))?;
                 let (schema, record) = match read {
                     Ok(read) => read,
                     Err(reason) => {
@@ -169,10 +165,8 @@ impl KafkaSource {
                 match PacketPlan::new(packets.clone(), &FirstPacket { origin, schema: &schema, record: Some(&record) })
                 {
                     Ok(plan) => return Ok(plan),
-                    Err(diagnostics) if diagnostics.iter().all(|one| one.path == ["stamps"]) => {
-                        refused = refused.or(Some(diagnostics));
-                    }
-                    Err(diagnostics) => return Err(diagnostics),
+                    Err(NoPlan::BadStamps(diagnostics)) => refused = refused.or(Some(diagnostics)),
+                    Err(NoPlan::Mistakes(diagnostics)) => return Err(diagnostics),
                 }
             }
         }
@@ -231,8 +225,12 @@ impl Source for KafkaSource {
         self.bound.as_ref().map(|bound| bound.schema_files.clone()).unwrap_or_default()
     }
 
+    fn input_files_may_grow(&self) -> bool {
+        true
+    }
+
     fn unidentifying(&self) -> &'static [&'static str] {
-        &["servers", "security", "timeout_seconds", "options", "registry", "schemas"]
+        &["servers", "security", "timeout_seconds", "options", "registry"]
     }
 
     fn decoder(&self) -> Option<Box<dyn Transform>> {

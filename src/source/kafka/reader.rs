@@ -4,7 +4,6 @@ use std::{sync::Arc, time::Instant};
 
 use super::repeats::RecentIds;
 use crate::{
-    avro::Payload,
     error::{Error, Result},
     kafka::{Bounds, Consumer, TopicPartition},
     source::alerts::{
@@ -87,22 +86,11 @@ impl Reader for KafkaReader {
             self.next = self.next.max(found.offset + 1);
             let origin = format!("{}/{}", self.partition.name(), found.offset);
             let place = PacketPlace { number: found.offset, origin: origin.clone() };
-            let container;
-            let schema = match Payload::of(&found.payload) {
-                Ok(Payload::Framed(framed)) => {
-                    let schema = self.schemas.of_number(&plan, framed.schema_id, &origin)?;
-                    schema.map(|schema| (schema, framed.record))
-                }
-                Ok(Payload::Container { schema_json, record }) => {
-                    container = record;
-                    self.schemas.of_json(&plan, &schema_json, &origin).map(|schema| (schema, container.as_slice()))
-                }
-                Err(reason) => Err(reason),
-            };
-            match schema {
+            let read = self.schemas.of_payload(&plan, &found.payload, &origin)?;
+            match read {
                 // Read again, for its identity.
                 Ok((schema, record)) if is_read => {
-                    let id = identity_of(&plan, &schema, record);
+                    let id = identity_of(&plan, &schema, &record);
                     if let (Some(id), Some(recent)) = (id, &mut self.recent) {
                         recent.note(found.offset, &id);
                     }
@@ -117,7 +105,7 @@ impl Reader for KafkaReader {
                             )),
                             None => Ok(()),
                         };
-                    rows.push_message(&schema, record, place, &mut accept);
+                    rows.push_message(&schema, &record, place, &mut accept);
                 }
                 Err(_) if is_read => {}
                 Err(reason) => rows.reject(place, None, reason),

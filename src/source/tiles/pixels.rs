@@ -13,14 +13,16 @@ use crate::{
     batch,
     error::Result,
     fits::{FitsError, FitsFile, Header, Section},
-    source::fits::{
-        Companion,
-        companions::VarianceForm,
-        cutout::NonFinite,
-        mask_planes::{BITS_OF_PART, counts_in_words},
-        pixel_planes::{MissingData, PixelPlanes},
-        reader::cannot_read,
-        row_pixels::PixelColumn,
+    source::{
+        fits::{
+            Companion,
+            companions::VarianceForm,
+            cutout::NonFinite,
+            mask_planes::{BITS_OF_PART, counts_in_words},
+            pixel_planes::{MissingData, PixelPlanes},
+            row_pixels::PixelColumn,
+        },
+        patience::cannot_read,
     },
 };
 

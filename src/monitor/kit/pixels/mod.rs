@@ -1,5 +1,6 @@
 //! Changes of pixels: the settings that say what may be put into a pixel, and the decoder that turns genomes into pixels.
 
+mod bands;
 mod decoder;
 
 use schemars::JsonSchema;
