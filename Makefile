@@ -22,7 +22,7 @@ SKIPPED := .lucarne/skipped
 # A machine with a driver of NVIDIA gets a command that can use the GPU.
 GPU := $(if $(shell command -v nvidia-smi 2>/dev/null),--features cuda)
 
-.PHONY: demo test no-skips build fmt lint deny small unit schedules few-schedules doc bless bench crash-states power-cuts fuzz mutants models test-training clean
+.PHONY: demo test no-skips build fmt lint deny small unit schedules few-schedules doc bless bench crash-states power-cuts long-runs fuzz mutants models test-training clean
 
 demo: build
 	$(LUCARNE) run pipelines/01_first_light.yaml --overwrite
@@ -137,6 +137,13 @@ CUTS ?= 200
 power-cuts: $(POWER) $(if $(filter command,$(origin LUCARNE)),$(ORT),build)
 	ORT_DYLIB_PATH=$(or $(ORT_DYLIB_PATH),$(abspath $(ORT))) \
 		.lucarne/power_cuts/bin/python tests/power_cuts/power_cuts.py $(LUCARNE) --cuts $(CUTS) $(if $(SEED),--seed $(SEED))
+
+# Ten million rows and a hundred thousand files: memory, descriptors and threads must not grow with them.
+ROWS ?= 100000 1000000 10000000
+MANY_FILES ?= 100000
+long-runs: $(if $(filter command,$(origin LUCARNE)),$(ORT),build)
+	ORT_DYLIB_PATH=$(or $(ORT_DYLIB_PATH),$(abspath $(ORT))) \
+		$(PYTHON) tests/long_runs/long_runs.py $(LUCARNE) --rows $(ROWS) --files $(MANY_FILES)
 
 $(POWER): tests/power_cuts/requirements.txt
 	$(PYTHON) -m venv .lucarne/power_cuts

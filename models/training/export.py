@@ -45,7 +45,13 @@ def card(data: Data, trained_on: tuple[str, ...], notes: dict[str, object]) -> C
 
 
 def write(network: nn.Module, path: Path, card: Card, shape: tuple[int, int, int]) -> None:
-    """Writes the ONNX file of a network `[N, *shape] -> (latent, logits)` for images of a shape `[band, y, x]`."""
+    """Writes the ONNX file of a network `[N, *shape] -> (latent, logits)` for images of a shape `[band, y, x]`, with its card."""
+    write_graph(network, path, shape)
+    write_card(path, card)
+
+
+def write_graph(network: nn.Module, path: Path, shape: tuple[int, int, int]) -> None:
+    """Writes the ONNX file of a network without a card."""
     network = copy.deepcopy(network).to("cpu", memory_format=torch.contiguous_format).eval()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # PyTorch warns that the exporter for this opset is the older one
@@ -59,7 +65,6 @@ def write(network: nn.Module, path: Path, card: Card, shape: tuple[int, int, int
             output_names=["latent", "logits"],
             dynamic_axes={name: {0: "N"} for name in ("image", "latent", "logits")},
         )
-    write_card(path, card)
 
 
 def write_card(path: Path, card: Card) -> None:

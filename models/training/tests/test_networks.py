@@ -60,7 +60,7 @@ class ResNet18(unittest.TestCase):
         recalibrate(network, [images])
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "model.onnx"
-            export.write(network, path, {}, (3, 32, 32))
+            export.write_graph(network, path, (3, 32, 32))
             self.assertLess(export.largest_difference(network, export.Session(path, 1), images.numpy()), 1e-4)
             whole, size = export.Session(path, 1)(images.numpy())[1], path.stat().st_size
             export.halve(path, path, 4096)

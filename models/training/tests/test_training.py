@@ -209,7 +209,7 @@ class Commands(unittest.TestCase):
         network = resnet18(3, 16)
         recalibrate(network, [torch.from_numpy(data.batch("y10", np.arange(64)))])
         whole, path = self.folder / "whole.onnx", self.folder / "model.onnx"
-        export.write(network, whole, {}, (3, 16, 16))
+        export.write_graph(network, whole, (3, 16, 16))
         test = data.parts["test"]
         # An untrained network has galaxies between two classes: put those of the test part clearly into one.
         model = onnx.load(str(whole))
