@@ -11,9 +11,9 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use super::{
     Tiles,
     band_tiles::BandTiles,
+    catalogue_pieces::CataloguePieces,
     companion_files::{CompanionFile, CompanionKind},
     open_files::LIMITS,
-    positions::Positions,
     settings::CompanionSetting,
     tile::{Tile, UnusableTile},
 };
@@ -56,12 +56,12 @@ impl TileFile {
 /// Everything that rows are read by.
 pub(super) struct TilesPlan {
     pub(super) settings: Tiles,
-    pub(super) positions: Positions,
+    pub(super) catalogue: CataloguePieces,
     pub(super) files: Vec<TileFile>,
     /// In the order of the planes of a cutout.
     pub(super) bands: Vec<BandTiles>,
     pub(super) layout: ImageLayout,
-    /// A digest of the headers of all tiles.
+    /// A digest of the headers of all tiles, and of the files of a HATS catalogue.
     pub(super) contents: u128,
     pub(super) schema: SchemaRef,
 }
@@ -74,15 +74,15 @@ impl TilesPlan {
             reading.read_band(band, name);
         }
         let TilesReading { files, bands, mut mistakes, .. } = reading;
-        let positions = settings.catalogue.load().map_err(|found| mistakes.extend(found));
+        let catalogue = CataloguePieces::open(&settings.catalogue).map_err(|found| mistakes.extend(found));
         let layout = layout(&settings, &files, &bands).map_err(|found| mistakes.extend(found));
-        let (Ok(positions), Ok(layout), true) = (positions, layout, mistakes.is_empty()) else { return Err(mistakes) };
-        let schema = schema(&settings, &layout, &positions);
-        let contents = files.iter().fold(0_u128, |contents, file| {
+        let (Ok(catalogue), Ok(layout), true) = (catalogue, layout, mistakes.is_empty()) else { return Err(mistakes) };
+        let schema = schema(&settings, &layout, &catalogue);
+        let contents = files.iter().fold(catalogue.files_digest.unwrap_or(0), |contents, file| {
             let name = file.path.display().to_string();
             digest::wide_number_of(&[&contents.to_le_bytes(), name.as_bytes(), &file.headers.to_le_bytes()])
         });
-        Ok(Self { settings, positions, files, bands, layout, contents, schema })
+        Ok(Self { settings, catalogue, files, bands, layout, contents, schema })
     }
 }
 
@@ -257,10 +257,10 @@ fn layout(settings: &Tiles, files: &[TileFile], bands: &[BandTiles]) -> Result<I
 }
 
 /// The schema of the rows.
-fn schema(settings: &Tiles, layout: &ImageLayout, positions: &Positions) -> SchemaRef {
+fn schema(settings: &Tiles, layout: &ImageLayout, catalogue: &CataloguePieces) -> SchemaRef {
     let mut fields = batch::identity_fields();
     fields.extend([batch::RA, batch::DEC].map(|name| Field::new(name, DataType::Float64, true)));
-    fields.extend(positions.fields().cloned());
+    fields.extend(catalogue.fields().cloned());
     fields.push(layout.field(IMAGE));
     if settings.wants(Companion::Variance) {
         let unit: Unit = layout.unit.squared();
