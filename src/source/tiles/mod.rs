@@ -20,6 +20,7 @@ mod companion_files;
 mod cutout;
 mod footprint;
 mod hats;
+mod image_list;
 mod no_row;
 mod open_files;
 mod pixels;
@@ -34,6 +35,7 @@ use std::{path::PathBuf, sync::Arc};
 use arrow::datatypes::SchemaRef;
 
 pub use self::{
+    image_list::ImageList,
     positions::PositionCatalogue,
     settings::{EdgeRule, OverlapRule, Tiles},
 };
@@ -60,7 +62,11 @@ impl TilesSource {
 
 impl Source for TilesSource {
     fn bind(&mut self) -> Result<SchemaRef, Vec<Diagnostic>> {
-        let plan = TilesPlan::new(self.settings.clone())?;
+        let plan =
+            TilesPlan::new(self.settings.with_listed_images()?).map_err(|mistakes| match self.settings.image_list {
+                Some(_) => mistakes.into_iter().map(image_list::of_listed_file).collect(),
+                None => mistakes,
+            })?;
         let schema = plan.schema.clone();
         self.plan = Some(Arc::new(plan));
         Ok(schema)

@@ -26,7 +26,7 @@ use crate::{
         Companion, Fits, RULES,
         description::unit_in_words,
         reader::digest_of,
-        schema::{IMAGE, MASK, VARIANCE},
+        schema::{IMAGE, MASK, PSF, VARIANCE},
     },
 };
 
@@ -61,6 +61,8 @@ pub(super) struct TilesPlan {
     /// In the order of the planes of a cutout.
     pub(super) bands: Vec<BandTiles>,
     pub(super) layout: ImageLayout,
+    /// The layout of the PSFs, if they are read.
+    pub(super) psf: Option<ImageLayout>,
     /// A digest of the headers of all tiles, and of the files of a HATS catalogue.
     pub(super) contents: u128,
     pub(super) schema: SchemaRef,
@@ -77,12 +79,13 @@ impl TilesPlan {
         let catalogue = CataloguePieces::open(&settings.catalogue).map_err(|found| mistakes.extend(found));
         let layout = layout(&settings, &files, &bands).map_err(|found| mistakes.extend(found));
         let (Ok(catalogue), Ok(layout), true) = (catalogue, layout, mistakes.is_empty()) else { return Err(mistakes) };
-        let schema = schema(&settings, &layout, &catalogue);
+        let psf = settings.wants(Companion::Psf).then(|| psf_layout(&files, &bands, &layout)).transpose()?;
+        let schema = schema(&settings, &layout, psf.as_ref(), &catalogue);
         let contents = files.iter().fold(catalogue.files_digest.unwrap_or(0), |contents, file| {
             let name = file.path.display().to_string();
             digest::wide_number_of(&[&contents.to_le_bytes(), name.as_bytes(), &file.headers.to_le_bytes()])
         });
-        Ok(Self { settings, catalogue, files, bands, layout, contents, schema })
+        Ok(Self { settings, catalogue, files, bands, layout, psf, contents, schema })
     }
 }
 
@@ -256,8 +259,32 @@ fn layout(settings: &Tiles, files: &[TileFile], bands: &[BandTiles]) -> Result<I
     if mistakes.is_empty() { Ok(layout) } else { Err(mistakes) }
 }
 
+/// The layout of the PSFs, which all tiles have in one shape.
+fn psf_layout(files: &[TileFile], bands: &[BandTiles], image: &ImageLayout) -> Result<ImageLayout, Vec<Diagnostic>> {
+    let name = |tile: &Tile| format!("`{}[{}]`", files[tile.file].path.display(), tile.image.image.hdu);
+    let refuse = |band: &BandTiles, message: String| {
+        let help = "name PSFs of one shape: crop them, or pad them with zeros";
+        vec![Diagnostic::at(&format!("images.{}", band.name), Code::Conflict, message).help(help)]
+    };
+    let reference = bands.iter().find_map(BandTiles::first);
+    let first = reference.and_then(|tile| tile.psf).map(|psf| psf.shape);
+    for (band, tile) in bands.iter().flat_map(|band| band.tiles().iter().map(move |tile| (band, tile))) {
+        let found = tile.psf.ok_or_else(|| refuse(band, format!("{} has no PSF", name(tile))))?.shape;
+        if let (Some(expected), Some(reference)) = (first, reference)
+            && found != expected
+        {
+            let (tile, of) = (name(tile), name(reference));
+            let message = format!("{tile} has a PSF of {found:?} pixels, expected {expected:?} as in {of}");
+            return Err(refuse(band, message));
+        }
+    }
+    let [height, width] = first.unwrap_or([1, 1]);
+    let layout = ImageLayout::new(image.bands.clone(), height, width, Unit::Unknown);
+    Ok(image.pixel_scale_arcsec.map_or(layout.clone(), |scale| layout.with_pixel_scale(scale)))
+}
+
 /// The schema of the rows.
-fn schema(settings: &Tiles, layout: &ImageLayout, catalogue: &CataloguePieces) -> SchemaRef {
+fn schema(settings: &Tiles, layout: &ImageLayout, psf: Option<&ImageLayout>, catalogue: &CataloguePieces) -> SchemaRef {
     let mut fields = batch::identity_fields();
     fields.extend([batch::RA, batch::DEC].map(|name| Field::new(name, DataType::Float64, true)));
     fields.extend(catalogue.fields().cloned());
@@ -269,5 +296,6 @@ fn schema(settings: &Tiles, layout: &ImageLayout, catalogue: &CataloguePieces) -
     if settings.marks_pixels() {
         fields.push(layout.mask_field(MASK));
     }
+    fields.extend(psf.map(|psf| psf.field(PSF)));
     Arc::new(Schema::new(fields))
 }
