@@ -29,7 +29,10 @@ pub use self::{
     section::{Section, SectionReader},
     write::Writer,
 };
-pub(crate) use self::{error::is_outside, table::TableValues};
+pub(crate) use self::{
+    error::is_outside,
+    table::{Table, TableValues},
+};
 
 /// How much a file may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use std::{
 };
 
 use arrow::{
-    array::{ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, StringArray},
+    array::{Array, ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, StringArray},
     datatypes::{Float64Type, Int64Type},
 };
 use lucarne::{
@@ -114,6 +114,41 @@ fn write_csv(path: &Path, rows: &RecordBatch) {
     fs::write(path, text).unwrap();
 }
 
+/// The same rows as a binary table of FITS.
+fn write_fits(path: &Path, rows: &RecordBatch) {
+    let mut file = Writer::new();
+    file.image(&[], &[], &[]);
+    let mut bytes = file.into_bytes();
+    let mut card = |text: String| bytes.extend(format!("{text:<80}").into_bytes());
+    card("XTENSION= 'BINTABLE'".into());
+    let columns = [("id", "8A"), ("ra", "D"), ("dec", "D"), ("morph", "6A"), ("flags", "K")];
+    let numbers = [("BITPIX", 8), ("NAXIS", 2), ("NAXIS1", 38), ("NAXIS2", rows.num_rows()), ("PCOUNT", 0)];
+    for (key, value) in numbers.into_iter().chain([("GCOUNT", 1), ("TFIELDS", columns.len())]) {
+        card(format!("{key:<8}= {value:>20}"));
+    }
+    for (number, (name, form)) in (1..).zip(columns) {
+        card(format!("TTYPE{number}  = '{name:<8}'"));
+        card(format!("TFORM{number}  = '{form:<8}'"));
+    }
+    card("END".into());
+    bytes.resize(bytes.len().next_multiple_of(2880), b' ');
+    let (ids, morphologies) = (rows["id"].as_string::<i32>(), rows["morph"].as_string::<i32>());
+    let degrees = ["ra", "dec"].map(|name| rows[name].as_primitive::<Float64Type>().clone());
+    let flags = rows["flags"].as_primitive::<Int64Type>();
+    for row in 0..rows.num_rows() {
+        let id = ids.iter().nth(row).flatten().unwrap_or_default();
+        bytes.extend(format!("{id:<8}").into_bytes());
+        for column in &degrees {
+            let value = if column.is_valid(row) { column.value(row) } else { f64::NAN };
+            bytes.extend(value.to_be_bytes());
+        }
+        bytes.extend(format!("{:<6}", morphologies.value(row)).into_bytes());
+        bytes.extend(flags.value(row).to_be_bytes());
+    }
+    bytes.resize(bytes.len().next_multiple_of(2880), 0);
+    fs::write(path, bytes).unwrap();
+}
+
 fn bound(settings: Tiles) -> Box<dyn Source> {
     let mut source = settings.build("source").unwrap();
     source.bind().unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
@@ -130,27 +165,32 @@ fn in_words(mistakes: Result<impl Sized, Vec<Diagnostic>>) -> String {
 }
 
 #[test]
-fn a_parquet_catalogue_read_by_row_groups_gives_the_rows_of_the_same_csv() {
+fn catalogues_that_are_read_in_pieces_give_the_rows_of_the_same_csv() {
     let folder = survey();
     let all = rows(0..9000);
-    let (csv, parquet) = (folder.path().join("positions.csv"), folder.path().join("positions.parquet"));
+    let [csv, parquet, fits] = ["csv", "parquet", "fits"].map(|name| folder.path().join(format!("positions.{name}")));
     write_csv(&csv, &all);
     // Pieces of 4096 rows begin and end within groups.
     write_parquet(&parquet, &all, 1500);
-    let expected = bound(settings(folder.path(), catalogue(&csv)));
-    let found = bound(settings(folder.path(), catalogue(&parquet)));
-    assert_eq!(splits(found.as_ref()), splits(expected.as_ref()));
-    assert_eq!(splits(found.as_ref()).len(), 3);
-    let [expected, found] = [&csv, &parquet].map(|path| read(settings(folder.path(), catalogue(path))));
-    assert_eq!(found.rows, expected.rows);
-    assert!(found.rows.num_rows() > 8000);
+    write_fits(&fits, &all);
+    let expected_splits = splits(bound(settings(folder.path(), catalogue(&csv))).as_ref());
+    assert_eq!(expected_splits.len(), 3);
+    let expected = read(settings(folder.path(), catalogue(&csv)));
+    assert!(expected.rows.num_rows() > 8000);
     let rejects = |output: &crate::fits::SourceOutput| {
-        let name = |origin: &str| origin.rsplit('/').next().unwrap().replace("positions.csv", "positions.parquet");
+        let name =
+            |origin: &str| origin.rsplit('/').next().unwrap().replace(".parquet", ".csv").replace(".fits", ".csv");
         let rejects = output.rejects.iter();
         rejects.map(|one| (one.row, one.object_id.clone(), name(&one.origin), one.reason.clone())).collect::<Vec<_>>()
     };
-    assert_eq!(rejects(&found), rejects(&expected));
-    assert!(found.rejects.iter().any(|reject| reject.origin.ends_with("positions.parquet[8927]")));
+    assert!(rejects(&expected).iter().any(|(_, _, origin, _)| origin == "positions.csv[8927]"));
+    for path in [&parquet, &fits] {
+        let source = bound(settings(folder.path(), catalogue(path)));
+        assert_eq!(splits(source.as_ref()), expected_splits, "{}", path.display());
+        let found = read(settings(folder.path(), catalogue(path)));
+        assert_eq!(found.rows, expected.rows, "{}", path.display());
+        assert_eq!(rejects(&found), rejects(&expected), "{}", path.display());
+    }
 }
 
 #[test]
@@ -196,9 +236,14 @@ fn a_parquet_catalogue_that_was_replaced_is_refused() {
 fn ids_that_come_twice_far_from_each_other_are_mistakes() {
     let folder = survey();
     let path = folder.path().join("positions.parquet");
-    write_parquet(&path, &rows((0..6000).chain(10..11)), 1000);
-    let found = in_words(read_in_batches(settings(folder.path(), catalogue(&path)), 32));
-    assert!(found.contains("has `o10` twice in column `id`"), "{found}");
+    let all = rows((0..6000).chain(10..11));
+    write_parquet(&path, &all, 1000);
+    let table = folder.path().join("positions.fits");
+    write_fits(&table, &all);
+    for path in [&path, &table] {
+        let found = in_words(read_in_batches(settings(folder.path(), catalogue(path)), 32));
+        assert!(found.contains("has `o10` twice in column `id`"), "{found}");
+    }
 }
 
 /// A HATS catalogue: pixel 4 of order 1 in two files of a folder, and pixels 16 (of order 2, behind the others) and 3.

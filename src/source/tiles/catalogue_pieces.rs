@@ -1,7 +1,7 @@
 //! The catalogue in pieces, one for each split.
 //!
-//! Of a catalogue in Parquet, or of a HATS catalogue, only what identifies the pieces is in memory; the rows of a piece are read when its
-//! split is opened. Other formats have no places from which rows can be read: their columns are in memory.
+//! Of a catalogue in Parquet, in a table of FITS, or of a HATS catalogue, only what identifies the pieces is in memory; the rows of a
+//! piece are read when its split is opened. Other formats are text, whose types only all rows show: their columns are in memory.
 
 use std::path::PathBuf;
 
@@ -15,7 +15,7 @@ use crate::{
     batch,
     error::{Code, Diagnostic, Error, Result},
     io::digest,
-    source::fits::catalogue::{FileRows, ParquetRows},
+    source::fits::catalogue::{FileRows, FitsRows, ParquetRows, PieceFormat, Pieces},
 };
 
 /// Rows of a piece, but for the last one of a file.
@@ -42,7 +42,8 @@ struct CataloguePiece {
 
 enum CatalogueRows {
     Memory(Positions),
-    Files(ParquetRows),
+    Parquet(ParquetRows),
+    Fits(FitsRows),
 }
 
 impl CataloguePieces {
@@ -60,8 +61,12 @@ impl CataloguePieces {
             return Self::of_hats(settings, &path);
         }
         let catalogue = settings.table(&settings.ra, &settings.dec);
-        if catalogue.is_parquet()? {
-            return Self::of_parquet(ParquetRows::open(catalogue, vec![path.clone()])?, vec![path], None);
+        match catalogue.piece_format()? {
+            Some(PieceFormat::Parquet) => {
+                return Self::of_parquet(ParquetRows::open(catalogue, vec![path.clone()])?, vec![path], None);
+            }
+            Some(PieceFormat::Fits) => return Self::of_fits(FitsRows::open(catalogue)?, path),
+            None => {}
         }
         let positions = Positions::of(catalogue.load_rows()?, &settings.path)?;
         let mut pieces = Vec::new();
@@ -110,12 +115,25 @@ impl CataloguePieces {
         let mut pieces = Vec::new();
         let paths = |file: usize| rows.files()[file].path.display().to_string();
         rows.scan(PIECE_ROWS, |place, keyed| {
-            let positions = Positions::of(keyed.clone(), &paths(place.file))?;
+            let positions = Positions::of(keyed, &paths(place.file))?;
             pieces.push(CataloguePiece { id: positions.piece_id(pieces.len()), place });
             Ok(())
         })?;
         let fields = Positions::of(rows.without_rows()?, "")?.fields().cloned().collect();
-        Ok(Self { pieces, rows: CatalogueRows::Files(rows), fields, input_files, files_digest })
+        Ok(Self { pieces, rows: CatalogueRows::Parquet(rows), fields, input_files, files_digest })
+    }
+
+    fn of_fits(rows: FitsRows, path: PathBuf) -> Result<Self, Vec<Diagnostic>> {
+        let mut pieces = Vec::new();
+        let name = path.display().to_string();
+        rows.scan(PIECE_ROWS, |of_file, keyed| {
+            let positions = Positions::of(keyed, &name)?;
+            let place = FileRows { file: 0, rows: of_file };
+            pieces.push(CataloguePiece { id: positions.piece_id(pieces.len()), place });
+            Ok(())
+        })?;
+        let fields = Positions::of(rows.without_rows()?, &name)?.fields().cloned().collect();
+        Ok(Self { pieces, rows: CatalogueRows::Fits(rows), fields, input_files: vec![path], files_digest: None })
     }
 
     /// The fields of the further columns.
@@ -136,21 +154,24 @@ impl CataloguePieces {
             return Ok(None);
         };
         let FileRows { file, rows: of_file } = &piece.place;
-        let (positions, path) = match &self.rows {
-            CatalogueRows::Memory(positions) => {
-                let rows = (of_file.end - of_file.start) as usize;
-                (positions.slice(of_file.start as usize, rows), self.input_files[0].display().to_string())
-            }
-            CatalogueRows::Files(rows) => {
-                let path = rows.files()[*file].path.display().to_string();
-                let positions = Positions::of(rows.read(&piece.place)?, &path)
-                    .map_err(|mistakes| Error::data(mistakes.first().map(ToString::to_string).unwrap_or_default()))?;
-                if positions.piece_id(number.unwrap_or_default()) != id {
-                    return Ok(None);
-                }
-                (positions, path)
-            }
+        let path = match &self.rows {
+            CatalogueRows::Parquet(rows) => &rows.files()[*file].path,
+            CatalogueRows::Memory(_) | CatalogueRows::Fits(_) => &self.input_files[0],
         };
+        let path = path.display().to_string();
+        let keyed = match &self.rows {
+            CatalogueRows::Memory(positions) => {
+                let positions = positions.slice(of_file.start as usize, (of_file.end - of_file.start) as usize);
+                return Ok(Some(PieceRows { positions, path, first: of_file.start }));
+            }
+            CatalogueRows::Parquet(rows) => rows.read(&piece.place)?,
+            CatalogueRows::Fits(rows) => rows.read(of_file)?,
+        };
+        let positions = Positions::of(keyed, &path)
+            .map_err(|mistakes| Error::data(mistakes.first().map(ToString::to_string).unwrap_or_default()))?;
+        if positions.piece_id(number.unwrap_or_default()) != id {
+            return Ok(None);
+        }
         Ok(Some(PieceRows { positions, path, first: of_file.start }))
     }
 }

@@ -11,7 +11,7 @@
 //! A split is a piece of the catalogue. Its id has its number, a digest of the ids and positions of its rows, and its first id. The
 //! catalogue is an input file of the run, and all headers of the tiles are digested: a resume with others is refused.
 //!
-//! Of a catalogue in Parquet or HATS the rows are in memory for one split at a time.
+//! Of a catalogue in Parquet, HATS or FITS the rows are in memory for one split at a time.
 
 mod band_tiles;
 mod catalogue_pieces;

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// A table with the positions of objects: CSV or TSV (with a header line, also with `#` comments or gzipped), ECSV, a binary
-/// table of FITS, VOTable or Parquet, or a HATS catalogue. Of Parquet and HATS rows are read as they are needed, of other formats the
+/// table of FITS, VOTable or Parquet, or a HATS catalogue. Of Parquet, HATS and FITS rows are read as they are needed, of other formats the
 /// columns that are used are held in memory.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

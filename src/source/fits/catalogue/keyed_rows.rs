@@ -10,6 +10,9 @@ use arrow::{
     datatypes::Field,
 };
 
+use super::Catalogue;
+use crate::error::Diagnostic;
+
 /// Rows of a catalogue: all of them, or a piece.
 #[derive(Debug, Clone)]
 pub(in crate::source) struct KeyedRows {
@@ -17,6 +20,42 @@ pub(in crate::source) struct KeyedRows {
     pub keys: StringArray,
     /// The new columns, by name.
     pub columns: Vec<(Field, ArrayRef)>,
+}
+
+/// A catalogue that is read in pieces.
+pub(in crate::source) trait Pieces {
+    /// Where a piece is.
+    type Place;
+
+    fn catalogue(&self) -> &Catalogue;
+
+    /// Reads all rows once, in pieces of at most `rows` rows.
+    fn each_piece(
+        &self,
+        rows: usize,
+        take: &mut dyn FnMut(Self::Place, KeyedRows) -> Result<(), Vec<Diagnostic>>,
+    ) -> Result<(), Vec<Diagnostic>>;
+
+    /// The same, and checks that no key comes twice: in a second reading of all rows, where two keys have one hash.
+    fn scan(
+        &self,
+        rows: usize,
+        mut take: impl FnMut(Self::Place, KeyedRows) -> Result<(), Vec<Diagnostic>>,
+    ) -> Result<(), Vec<Diagnostic>> {
+        let mut hashes = KeyHashes::default();
+        self.each_piece(rows, &mut |place, keyed| {
+            hashes.add(&keyed.keys);
+            take(place, keyed)
+        })?;
+        let mut repeated = hashes.repeated();
+        if repeated.is_empty() {
+            return Ok(());
+        }
+        self.each_piece(rows, &mut |_, keyed| match repeated.first_repeated(&keyed.keys) {
+            Some(twice) => Err(vec![self.catalogue().twice(twice)]),
+            None => Ok(()),
+        })
+    }
 }
 
 /// Whether keys of a catalogue come twice, with eight bytes per key. Keys of one hash are compared in a second pass.

@@ -4,6 +4,7 @@
 
 mod csv_table;
 mod ecsv;
+mod fits_rows;
 mod fits_table;
 mod input;
 mod keyed_rows;
@@ -23,16 +24,17 @@ use arrow::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub(in crate::source) use self::{
+    fits_rows::FitsRows,
+    keyed_rows::{KeyedRows, Pieces},
+    loaded::LoadedCatalogue,
+    parquet_rows::{FileRows, ParquetRows},
+};
 use self::{
     input::{Format, Input},
     keyed_rows::KeyHashes,
     loaded::rows_by_key,
     values::RawColumn,
-};
-pub(in crate::source) use self::{
-    keyed_rows::KeyedRows,
-    loaded::LoadedCatalogue,
-    parquet_rows::{FileRows, ParquetRows},
 };
 use super::{angle::Coordinate, identity::Lookup};
 use crate::{
@@ -62,6 +64,13 @@ pub struct Catalogue {
     /// `--`, `N/A`, `n/a`, `NA` and `<NA>`.
     #[serde(default)]
     pub nulls: Option<Vec<String>>,
+}
+
+/// A format with places from which rows can be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::source) enum PieceFormat {
+    Parquet,
+    Fits,
 }
 
 /// The columns of a catalogue that are used, by name.
@@ -127,10 +136,14 @@ impl Catalogue {
         }
     }
 
-    /// Whether the file is Parquet, of which pieces can be read.
-    pub(in crate::source) fn is_parquet(&self) -> Result<bool, Vec<Diagnostic>> {
+    /// The format of the file, if pieces can be read of it.
+    pub(in crate::source) fn piece_format(&self) -> Result<Option<PieceFormat>, Vec<Diagnostic>> {
         let input = Input::open(&self.path).map_err(|reason| self.unreadable(&reason))?;
-        Ok(input.format == Format::Parquet)
+        Ok(match input.format {
+            Format::Parquet => Some(PieceFormat::Parquet),
+            Format::Fits if !input.is_compressed => Some(PieceFormat::Fits),
+            _ => None,
+        })
     }
 
     /// The same; keys may come several times.

@@ -10,7 +10,7 @@ use parquet::arrow::{ProjectionMask, arrow_reader::ParquetRecordBatchReaderBuild
 
 use super::{
     Catalogue, Columns,
-    keyed_rows::{KeyHashes, KeyedRows},
+    keyed_rows::{KeyedRows, Pieces},
     values::RawColumn,
 };
 use crate::{
@@ -78,58 +78,6 @@ impl ParquetRows {
         &self.files
     }
 
-    /// Reads all rows once, in pieces of at most `rows` rows of one file, and checks that no key comes twice.
-    pub(in crate::source) fn scan(
-        &self,
-        rows: usize,
-        mut take: impl FnMut(FileRows, &KeyedRows) -> Result<(), Vec<Diagnostic>>,
-    ) -> Result<(), Vec<Diagnostic>> {
-        let mut hashes = KeyHashes::default();
-        self.each_piece(rows, |piece, keyed| {
-            hashes.add(&keyed.keys);
-            take(piece, &keyed)
-        })?;
-        let mut repeated = hashes.repeated();
-        if repeated.is_empty() {
-            return Ok(());
-        }
-        self.each_piece(rows, |_, keyed| match repeated.first_repeated(&keyed.keys) {
-            Some(twice) => Err(vec![self.catalogue.twice(twice)]),
-            None => Ok(()),
-        })
-    }
-
-    fn each_piece(
-        &self,
-        rows: usize,
-        mut take: impl FnMut(FileRows, KeyedRows) -> Result<(), Vec<Diagnostic>>,
-    ) -> Result<(), Vec<Diagnostic>> {
-        let unreadable = |error: Error| Catalogue::at_path(error.report());
-        for file in 0..self.files.len() {
-            let (mut start, mut waiting) = (0, Vec::new());
-            for batch in self.batches(file, None, rows).map_err(unreadable)? {
-                let mut batch = batch.map_err(unreadable)?;
-                // Batches can end with row groups.
-                while batch.num_rows() > 0 {
-                    let taken = (rows - row_count(&waiting)).min(batch.num_rows());
-                    waiting.push(batch.slice(0, taken));
-                    batch = batch.slice(taken, batch.num_rows() - taken);
-                    if row_count(&waiting) == rows {
-                        let piece = FileRows { file, rows: start..start + rows as u64 };
-                        start = piece.rows.end;
-                        let keyed = self.keyed(file, &std::mem::take(&mut waiting))?;
-                        take(piece, keyed)?;
-                    }
-                }
-            }
-            if !waiting.is_empty() {
-                let piece = FileRows { file, rows: start..start + row_count(&waiting) as u64 };
-                take(piece, self.keyed(file, &waiting)?)?;
-            }
-        }
-        Ok(())
-    }
-
     /// Reads a piece again: only the row groups that have it.
     pub(in crate::source) fn read(&self, piece: &FileRows) -> Result<KeyedRows> {
         let rows = usize::try_from(piece.rows.end - piece.rows.start).unwrap_or(usize::MAX);
@@ -194,6 +142,45 @@ impl ParquetRows {
         let columns = fields
             .map(|field| (field.name().clone(), RawColumn::Typed(arrow::array::new_empty_array(field.data_type()))));
         self.catalogue.keyed(&columns.collect())
+    }
+}
+
+impl Pieces for ParquetRows {
+    type Place = FileRows;
+
+    fn catalogue(&self) -> &Catalogue {
+        &self.catalogue
+    }
+
+    fn each_piece(
+        &self,
+        rows: usize,
+        take: &mut dyn FnMut(FileRows, KeyedRows) -> Result<(), Vec<Diagnostic>>,
+    ) -> Result<(), Vec<Diagnostic>> {
+        let unreadable = |error: Error| Catalogue::at_path(error.report());
+        for file in 0..self.files.len() {
+            let (mut start, mut waiting) = (0, Vec::new());
+            for batch in self.batches(file, None, rows).map_err(unreadable)? {
+                let mut batch = batch.map_err(unreadable)?;
+                // Batches can end with row groups.
+                while batch.num_rows() > 0 {
+                    let taken = (rows - row_count(&waiting)).min(batch.num_rows());
+                    waiting.push(batch.slice(0, taken));
+                    batch = batch.slice(taken, batch.num_rows() - taken);
+                    if row_count(&waiting) == rows {
+                        let piece = FileRows { file, rows: start..start + rows as u64 };
+                        start = piece.rows.end;
+                        let keyed = self.keyed(file, &std::mem::take(&mut waiting))?;
+                        take(piece, keyed)?;
+                    }
+                }
+            }
+            if !waiting.is_empty() {
+                let piece = FileRows { file, rows: start..start + row_count(&waiting) as u64 };
+                take(piece, self.keyed(file, &waiting)?)?;
+            }
+        }
+        Ok(())
     }
 }
 
