@@ -2,7 +2,7 @@
 
 `peers.py WORK INPUT [options]` does one piece of work on one thread and prints one JSON line: objects, CPU seconds, wall
 seconds. The input is a folder of FITS cutouts (float32 cubes [band, y, x] in nJy, 0.2 arcsec); for `score` and `parquet` an
-array in a .npy file. With `--out FILE` it stores the result (.npy; for `parquet` and `chain` Parquet), so that the results of
+array in a .npy file, for `tiles` a folder with images of the sky and a catalogue. With `--out FILE` it stores the result (.npy; for `parquet` and `chain` Parquet), so that the results of
 both sides are compared before their times. Imports, loading of models and first calls are not counted.
 """
 
@@ -376,6 +376,94 @@ def write_parquet(args, _):
     return len(values), clock.read(), None
 
 
+TILE_SIDE, CUTOUT, TILE_SCALE = 5000, 64, 0.2 / 3600
+
+
+def make_tiles(args, _):
+    """Images of the sky in three bands, plain and compressed by tiles of 100 by 100 pixels, and positions in no order."""
+    from astropy.io import fits
+    from astropy.wcs import WCS
+
+    rng = np.random.default_rng(1)
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype, wcs.wcs.crval = ["RA---TAN", "DEC--TAN"], [150.0, 2.0]
+    wcs.wcs.crpix, wcs.wcs.cdelt = [TILE_SIDE / 2 + 0.5] * 2, [-TILE_SCALE, TILE_SCALE]
+    for band in BANDS:
+        header = wcs.to_header()
+        header["FILTER"], header["BUNIT"] = band, "nJy"
+        pixels = rng.normal(0, 10, (TILE_SIDE, TILE_SIDE)).astype(np.float32)
+        fits.writeto(os.path.join(args.input, f"plain_{band}.fits"), pixels, header)
+        rice = fits.CompImageHDU(pixels, header, compression_type="RICE_1", tile_shape=(100, 100), quantize_level=16, dither_seed=1)
+        rice.writeto(os.path.join(args.input, f"rice_{band}.fits"))
+    places = rng.uniform(CUTOUT, TILE_SIDE - CUTOUT, (args.limit, 2))
+    sky = wcs.pixel_to_world_values(places)
+    rows = "".join(f"{row},{ra!r},{dec!r}\n" for row, (ra, dec) in enumerate(np.asarray(sky).tolist()))
+    with open(os.path.join(args.input, "positions.csv"), "w") as file:
+        file.write("id,ra,dec\n" + rows)
+    return args.limit, Clock().read(), None
+
+
+def cut_tiles(args, _):
+    """Cutouts by `Cutout2D`, of arrays that are mapped into memory, or of compressed images by their sections.
+
+    `cutout2d` gives it each position and the world coordinates; `cutout2d_pixels` pixels that one call computed for all positions.
+    """
+    from astropy.coordinates import SkyCoord
+    from astropy.io import fits
+    from astropy.nddata import Cutout2D
+    from astropy.wcs import WCS
+
+    kind = "rice" if args.work == "cutout2d_rice" else "plain"
+    catalogue = np.loadtxt(os.path.join(args.input, "positions.csv"), delimiter=",", skiprows=1, usecols=(1, 2))
+    catalogue = catalogue[: args.limit]
+    opened = [fits.open(os.path.join(args.input, f"{kind}_{band}.fits")) for band in BANDS]
+    images = [hdus[1].section if kind == "rice" else hdus[0].data for hdus in opened]
+    systems = [WCS(hdus[-1].header) for hdus in opened]
+
+    def by_position(rows):
+        for ra, dec in rows:
+            position = SkyCoord(ra, dec, unit="deg")
+            cutouts = [Cutout2D(image, position, CUTOUT, wcs=wcs) for image, wcs in zip(images, systems)]
+            yield np.stack([cutout.data for cutout in cutouts])
+
+    def by_pixel(rows):
+        places = [np.transpose(wcs.world_to_pixel_values(rows[:, 0], rows[:, 1])).tolist() for wcs in systems]
+        for of_bands in zip(*places):
+            yield np.stack([Cutout2D(image, place, CUTOUT).data for image, place in zip(images, of_bands)])
+
+    cut = by_position if args.work == "cutout2d" else by_pixel
+    list(cut(catalogue[:32]))
+    clock = Clock()
+    total = 0.0
+    for image in cut(catalogue):
+        total += float(image[0, 0, 0])
+    spent = clock.read()
+    return len(catalogue), spent, np.stack(list(cut(catalogue))) if args.out else None
+
+
+def cut_by_cutana(args, _):
+    """Cutouts by cutana in this process, from files that are mapped into memory, without resizing.
+
+    Its cutouts of an even size begin one pixel before those of `Cutout2D` in y and x: without its first row and column, a result is
+    theirs without the last ones.
+    """
+    import pandas as pd
+    from cutana import create_cutouts_direct, get_default_config
+
+    paths = [os.path.join(args.input, f"plain_{band}.fits") for band in BANDS]
+    rows = pd.read_csv(os.path.join(args.input, "positions.csv"), nrows=args.limit)
+    catalogue = pd.DataFrame({"SourceID": rows.id.astype(str), "RA": rows.ra, "Dec": rows.dec})
+    catalogue["diameter_pixel"], catalogue["fits_file_paths"] = CUTOUT, str(paths)
+    settings = get_default_config()
+    settings.do_only_cutout_extraction, settings.apply_flux_conversion, settings.target_resolution = True, False, CUTOUT
+    create_cutouts_direct(catalogue[:32], settings, 1)
+    clock = Clock()
+    results = create_cutouts_direct(catalogue, settings, 1)
+    spent = clock.read()
+    cutouts = np.concatenate([np.stack(result["cutouts"]) for result in results])
+    return len(catalogue), spent, np.moveaxis(cutouts, -1, 1)[:, :, 1:, 1:] if args.out else None
+
+
 def run_chain(args, paths):
     chain = Chain(args.model, args.batch)
     chain.run(paths[:2], args.out)
@@ -398,6 +486,11 @@ WORKS = {
     "isomap": isomap,
     "attack": attack,
     "chain": run_chain,
+    "make_tiles": make_tiles,
+    "cutout2d": cut_tiles,
+    "cutout2d_pixels": cut_tiles,
+    "cutout2d_rice": cut_tiles,
+    "cutana": cut_by_cutana,
 }
 
 

@@ -18,6 +18,7 @@ mod parquet;
 mod peer;
 mod score;
 mod table;
+mod tiles;
 mod window;
 
 use std::{error::Error, path::PathBuf, process::ExitCode};
@@ -35,6 +36,8 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 enum Subject {
     /// Reading files: the source `fits` against python fitsio.
     Fits,
+    /// Cutouts of large images: the source `tiles` against astropy's `Cutout2D`.
+    Tiles,
     /// The blur of `observe` against GalSim.
     Blur,
     /// All of `observe`, one exposure, against GalSim.
@@ -67,10 +70,10 @@ enum Subject {
 struct Arguments {
     /// What to measure; everything when nothing is named.
     subjects: Vec<Subject>,
-    /// Objects of the quick subjects: fits, score, parquet.
+    /// Objects of the quick subjects: fits, tiles, score, parquet.
     #[arg(long, default_value_t = 2000)]
     objects: usize,
-    /// Objects of the subjects that take the peer long: blur, observe, chain.
+    /// Objects of the subjects that take the peer long: blur, observe, chain, compressed tiles.
     #[arg(long, default_value_t = 400)]
     slow_objects: usize,
     /// How often each side is measured; the median counts.
@@ -124,6 +127,7 @@ fn measure_all(arguments: &Arguments) -> Result<()> {
     for subject in wanted {
         let lines = match subject {
             Subject::Fits => fits::measure(&bench, &inputs)?,
+            Subject::Tiles => tiles::measure(&bench, &inputs)?,
             Subject::Blur => observe::blur(&bench, &inputs)?,
             Subject::Observe => observe::observe(&bench, &inputs)?,
             Subject::Parquet => parquet::measure(&bench, &inputs)?,

@@ -48,6 +48,12 @@ impl Python {
         Some(Self { program, versions: String::new() })
     }
 
+    /// Whether it has a package that the others do not need.
+    pub(crate) fn has(&self, package: &str) -> bool {
+        let find = format!("import importlib.util, sys; sys.exit(importlib.util.find_spec('{package}') is None)");
+        Command::new(&self.program).args(["-c", &find]).status().is_ok_and(|status| status.success())
+    }
+
     /// The versions of the packages.
     pub(crate) fn versions(&self) -> &str {
         &self.versions

@@ -13,6 +13,11 @@ mod error;
 mod file;
 mod header;
 mod integers;
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+mod mapping;
+#[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
+#[path = "no_mapping.rs"]
+mod mapping;
 mod pixels;
 mod section;
 mod structure;
@@ -29,7 +34,10 @@ pub use self::{
     section::{Section, SectionReader},
     write::Writer,
 };
-pub(crate) use self::{error::is_outside, table::TableValues};
+pub(crate) use self::{
+    error::is_outside,
+    table::{Table, TableValues},
+};
 
 /// How much a file may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,6 +3,8 @@
 //! The crate `fitsio` is not used for it: version 0.21 reads text into buffers that are one byte too short, takes null for false and
 //! `TNULL` for a number, and panics at a type that it does not know.
 
+use std::ops::Range;
+
 use super::{FitsFile, Hdu, HduKind, header::Header};
 
 /// Bytes that are read at once.
@@ -88,8 +90,13 @@ impl<'a> Table<'a> {
         self.columns.iter().map(|column| column.name.as_str()).collect()
     }
 
-    /// The values of a column, by its index in [`Self::names`].
-    pub(crate) fn values(&self, index: usize) -> Result<TableValues, String> {
+    /// The number of its rows.
+    pub(crate) fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// The values of a column in some rows of the table, by its index in [`Self::names`].
+    pub(crate) fn values(&self, index: usize, rows: &Range<u64>) -> Result<TableValues, String> {
         let column = self.columns.get(index).ok_or("it has no such column")?;
         let wrong = |what: &str| format!("column `{}` holds {what}, expected one value per row", column.name);
         if column.kind != b'A' && column.repeat != 1 {
@@ -97,14 +104,14 @@ impl<'a> Table<'a> {
         }
         let numbers = Scaling::of(&self.hdu.header, column.number)?;
         Ok(match column.kind {
-            b'A' => TableValues::Text(self.each(column, text)?),
-            b'L' => TableValues::Logical(self.each(column, |bytes| match bytes[0] {
+            b'A' => TableValues::Text(self.each(column, rows, text)?),
+            b'L' => TableValues::Logical(self.each(column, rows, |bytes| match bytes[0] {
                 b'T' => Some(true),
                 b'F' => Some(false),
                 _ => None,
             })?),
-            b'B' | b'I' | b'J' | b'K' => self.integers(column, &numbers)?,
-            b'E' | b'D' => TableValues::Real(self.each(column, |bytes| {
+            b'B' | b'I' | b'J' | b'K' => self.integers(column, rows, &numbers)?,
+            b'E' | b'D' => TableValues::Real(self.each(column, rows, |bytes| {
                 let value = match bytes {
                     [a, b, c, d] => f64::from(f32::from_be_bytes([*a, *b, *c, *d])),
                     bytes => f64::from_be_bytes(bytes.try_into().unwrap_or_default()),
@@ -117,7 +124,7 @@ impl<'a> Table<'a> {
         })
     }
 
-    fn integers(&self, column: &Column, numbers: &Scaling) -> Result<TableValues, String> {
+    fn integers(&self, column: &Column, rows: &Range<u64>, numbers: &Scaling) -> Result<TableValues, String> {
         let stored = |bytes: &[u8]| {
             let value = match bytes {
                 [byte] => i64::from(*byte),
@@ -129,9 +136,10 @@ impl<'a> Table<'a> {
         };
         const UNSIGNED: i128 = 1 << 63;
         let Some(zero) = numbers.integer_zero() else {
-            return Ok(TableValues::Real(self.each(column, |bytes| Some(numbers.real(stored(bytes)? as f64)))?));
+            let real = |bytes: &[u8]| Some(numbers.real(stored(bytes)? as f64));
+            return Ok(TableValues::Real(self.each(column, rows, real)?));
         };
-        let values = self.each(column, |bytes| Some(i128::from(stored(bytes)?) + zero))?;
+        let values = self.each(column, rows, |bytes| Some(i128::from(stored(bytes)?) + zero))?;
         let too_big = |_| format!("column `{}` holds numbers beyond 64 bits", column.name);
         if column.kind == b'K' && zero == UNSIGNED {
             let values = values.into_iter().map(|value| value.map(u64::try_from).transpose());
@@ -142,17 +150,23 @@ impl<'a> Table<'a> {
     }
 
     /// The values of a column, row by row.
-    fn each<T>(&self, column: &Column, value: impl Fn(&[u8]) -> Option<T>) -> Result<Vec<Option<T>>, String> {
+    fn each<T>(
+        &self,
+        column: &Column,
+        rows: &Range<u64>,
+        value: impl Fn(&[u8]) -> Option<T>,
+    ) -> Result<Vec<Option<T>>, String> {
         let mut values = Vec::new();
+        let rows = rows.start.min(self.rows)..rows.end.min(self.rows);
         if column.bytes == 0 || self.row_bytes == 0 {
-            values.resize_with(self.rows as usize, || None);
+            values.resize_with(rows.end.saturating_sub(rows.start) as usize, || None);
             return Ok(values);
         }
         let data = self.file.data(self.hdu);
         let rows_at_once = (PIECE / self.row_bytes).max(1);
-        let mut row = 0;
-        while row < self.rows {
-            let end = (row + rows_at_once).min(self.rows);
+        let mut row = rows.start;
+        while row < rows.end {
+            let end = (row + rows_at_once).min(rows.end);
             let piece = data.get(row * self.row_bytes..end * self.row_bytes).map_err(|reason| reason.report())?;
             for bytes in piece.chunks_exact(self.row_bytes as usize) {
                 values.push(value(&bytes[column.start as usize..(column.start + column.bytes) as usize]));
@@ -283,7 +297,7 @@ mod tests {
         let file = table(&keys, &[&rows[0], &rows[1]]);
         let table = file.first_table().expect("a table");
         assert_eq!(table.names(), ["ID", "", "", "", "", ""]);
-        let values: Vec<TableValues> = (0..6).map(|index| table.values(index).expect("values")).collect();
+        let values: Vec<TableValues> = (0..6).map(|index| table.values(index, &(0..2)).expect("values")).collect();
         assert_eq!(
             values,
             [
@@ -295,12 +309,15 @@ mod tests {
                 TableValues::Real(vec![Some(1.5), Some(1.5)]),
             ]
         );
+        assert_eq!(table.values(0, &(1..2)), Ok(TableValues::Text(vec![Some("x".into())])));
+        assert_eq!(table.values(1, &(1..9)), Ok(TableValues::Integer(vec![None])));
+        assert_eq!(table.values(3, &(2..3)), Ok(TableValues::Real(vec![])));
     }
 
     #[test]
     fn refuses_columns_of_arrays_and_rows_that_are_too_short() {
         let file = table(&[("TFORM1", text_value("3E")), ("TTYPE1", text_value("FLUX"))], &[&[0; 12]]);
-        let reason = file.first_table().expect("a table").values(0).expect_err("an array");
+        let reason = file.first_table().expect("a table").values(0, &(0..1)).expect_err("an array");
         assert_eq!(reason, "column `FLUX` holds 3 values per row, expected one value per row");
         for form in ["4E", "99999999999999999999A", "Z", ""] {
             let file = table(&[("TFORM1", text_value(form))], &[&[0; 12]]);

@@ -57,6 +57,8 @@ pub const TARGETS: &[FuzzTarget] = &[
     sources::FITS,
     #[cfg(feature = "fits")]
     sources::CATALOGUE,
+    #[cfg(feature = "fits")]
+    sources::SKY_IMAGE,
     sources::PARQUET,
     #[cfg(feature = "onnx")]
     models::ONNX,

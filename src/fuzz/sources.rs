@@ -1,4 +1,4 @@
-//! Sources over one file of any bytes: FITS cutouts, a catalogue beside them, Parquet.
+//! Sources over one file of any bytes: FITS cutouts, a catalogue beside them, an image of the sky, Parquet.
 //!
 //! The path that a pipeline takes: bind, list splits, read batches. Nothing is kept but the promises of the contract.
 
@@ -85,9 +85,54 @@ pub(super) const CATALOGUE: FuzzTarget = FuzzTarget {
         "true",
         "\u{feff}",
         "PAR1",
+        "# %ECSV 1.0\n",
+        "# - {name: mag_r, datatype: float64}\n",
+        "<FIELD name=\"mag_r\" datatype=\"double\"/>",
+        "TTYPE1  = 'name'",
+        "TFORM2  = '1D'",
+        "TSCAL2  = 2.0",
+        "TNULL2  = 7",
     ],
-    max_bytes: 8 << 10,
+    max_bytes: 16 << 10,
     mutations: 4_000,
+};
+
+#[cfg(feature = "fits")]
+pub(super) const SKY_IMAGE: FuzzTarget = FuzzTarget {
+    name: "sky_image",
+    run: sky_image,
+    seeds: sky_image_seeds,
+    words: &[
+        "CTYPE1  = 'RA---TAN'",
+        "CTYPE2  = 'DEC--TAN-SIP'",
+        "CTYPE1  = 'RA---TPV'",
+        "CTYPE2  = 'DEC--ZPN'",
+        "CTYPE1  = 'GLON-CAR'",
+        "CRVAL1  = 359.9999999",
+        "CRVAL2  = -90.0",
+        "CRPIX1  = -1E+9",
+        "CD1_1   = 0",
+        "CD1_2   = 5.5E-05",
+        "CDELT1  = 1E-300",
+        "PC1_1   = 1E+300",
+        "LONPOLE = 180.0",
+        "LATPOLE = 0.0",
+        "PV2_1   = 1.0",
+        "PV1_5   = 1E+30",
+        "A_ORDER = 9",
+        "A_2_0   = 1E+20",
+        "BP_ORDER= 3",
+        "CUNIT1  = 'arcsec'",
+        "EXPTIME = 90.0",
+        "BUNIT   = 'nJy'",
+        "EXTNAME = 'MSK'",
+        "EXTNAME = 'WGT'",
+        "NAXIS   =                    3",
+        "NAXIS3  =                    2",
+        "BLANK   = 0",
+    ],
+    max_bytes: 24 << 10,
+    mutations: 2_000,
 };
 
 pub(super) const PARQUET: FuzzTarget = FuzzTarget {
@@ -193,10 +238,67 @@ fn fits_seeds() -> Vec<Vec<u8>> {
     seeds
 }
 
-/// Joins a catalogue to two objects: as CSV, and as Parquet if it may be that.
+/// Cuts an image of the sky around positions near to it and around the poles, with and without what may lie beside it.
+#[cfg(feature = "fits")]
+fn sky_image(bytes: &[u8]) {
+    thread_local! {
+        static POSITIONS: String = path(&write(
+            "positions.csv",
+            b"id,ra,dec\na,150,2\nb,150.0002,2.0001\nc,149.9997,1.9996\nd,0,90\ne,359.99,-90\nf,266.4,-29\ng,,1\n",
+        ));
+    }
+    let file = path(&write("image.fits", bytes));
+    let positions = json!({ "path": POSITIONS.with(Clone::clone), "id": "id" });
+    let plain = json!({ "catalogue": positions, "bands": ["g"], "images": { "g": [file] }, "size": 4 });
+    let full = json!({
+        "catalogue": positions, "bands": ["g"], "images": { "g": [file] }, "size": 7, "edge": "pad", "nan": "fill",
+        "masked": "fill", "empty_band": "keep", "companions": ["variance", "mask"], "overlap": "deepest", "blank": [0],
+    });
+    for settings in [plain, full] {
+        expect_data(read_source("tiles", settings));
+    }
+}
+
+#[cfg(feature = "fits")]
+fn sky_image_seeds() -> Vec<Vec<u8>> {
+    let text = |key: &str, value: &str| (key.to_owned(), CardValue::Text(value.to_owned()));
+    let sky = |code: &str, further: &[(&str, f64)]| {
+        let numbers = [
+            ("CRVAL1", 150.0),
+            ("CRVAL2", 2.0),
+            ("CRPIX1", 4.5),
+            ("CRPIX2", 5.0),
+            ("CD1_1", -5.5e-5),
+            ("CD1_2", 1e-6),
+            ("CD2_1", 1e-6),
+            ("CD2_2", 5.5e-5),
+            ("EXPTIME", 90.0),
+        ];
+        let numbers = numbers.iter().chain(further).map(|(key, value)| ((*key).to_owned(), CardValue::Real(*value)));
+        let mut keys = vec![text("CTYPE1", &format!("RA---{code}")), text("CTYPE2", &format!("DEC--{code}"))];
+        keys.extend(numbers);
+        keys
+    };
+    let pixels: Vec<f32> = (0..80_u8).map(f32::from).collect();
+    let mut seeds = Vec::new();
+    let orders = [("A_ORDER", 2.0), ("B_ORDER", 2.0), ("A_2_0", 1e-4), ("B_1_1", -1e-4)];
+    let tpv = [("PV1_1", 1.0), ("PV1_4", 1e-3), ("PV2_1", 1.0), ("PV2_5", -1e-3)];
+    for (code, further) in [("TAN", &[][..]), ("TAN-SIP", &orders[..]), ("TPV", &tpv[..]), ("SIN", &[]), ("STG", &[])] {
+        let mut file = Writer::new();
+        file.image(&[10, 8], &pixels, &sky(code, further));
+        file.image(&[10, 8], &[4.0; 80], &[text("EXTNAME", "WGT")]);
+        file.integers(&[10, 8], &[1; 80], &[text("EXTNAME", "MSK")]);
+        seeds.push(file.into_bytes());
+    }
+    seeds.extend(files(&["tests/golden/tiles"], &[".fits"]));
+    seeds
+}
+
+/// Joins a catalogue to two objects, and cuts an image around the positions that it has: as CSV, or in the format that it may have.
 #[cfg(feature = "fits")]
 fn catalogue(bytes: &[u8]) {
     thread_local! {
+        static IMAGE: String = path(&write("sky.fits", &sky_image_seeds()[0]));
         static OBJECTS: [String; 2] = ["v0", "v1"].map(|id| {
             let mut file = Writer::new();
             file.image(&[1, 2, 2], &[1.0; 4], &[("OBJECT".to_owned(), CardValue::Text(id.into()))]);
@@ -208,6 +310,11 @@ fn catalogue(bytes: &[u8]) {
     let columns = json!({ "label": "morphology", "mag": "mag_r" });
     let catalogue = json!({ "path": table, "key": "name", "columns": columns });
     expect_data(read_source("fits", json!({ "paths": OBJECTS.with(Clone::clone), "catalogue": catalogue })));
+    let positions =
+        json!({ "path": table, "id": "name", "ra": "mag_r", "dec": "mag_r", "columns": { "label": "morphology" } });
+    let image = IMAGE.with(Clone::clone);
+    let tiles = json!({ "catalogue": positions, "bands": ["g"], "images": { "g": [image] }, "size": 2, "edge": "pad" });
+    expect_data(read_source("tiles", tiles));
 }
 
 #[cfg(feature = "fits")]
@@ -218,8 +325,12 @@ fn catalogue_seeds() -> Vec<Vec<u8>> {
         "name,morphology,mag_r\n007,1,true\nv1,2,false\n",
         "name,morphology,mag_r\nv0,,2026-11-28T06:39:03\n",
         "name,morphology,mag_r\n",
+        "# %ECSV 1.0\n# ---\n# datatype:\n# - {name: name, datatype: string}\n# - {name: morphology, datatype: string}\n\
+         # - {name: mag_r, datatype: float64}\nname morphology mag_r\nv0 spiral 20.5\nv1 \"\" nan\n",
     ]);
     seeds.extend(files(&["../shared/cases"], &[".csv"]));
+    // Their columns have other names, which mutations may hit; what is read of them before is the same.
+    seeds.extend(files(&["tests/golden/catalogues"], &[".fits", ".vot", ".ecsv", ".gz"]));
     seeds.push(written(&catalogue_rows(), WriterProperties::builder().build()));
     seeds
 }

@@ -83,6 +83,7 @@ targets! {
     #[cfg(feature = "fits")] fits_tiles,
     #[cfg(feature = "fits")] fits_source,
     #[cfg(feature = "fits")] catalogue,
+    #[cfg(feature = "fits")] sky_image,
     parquet,
     #[cfg(feature = "onnx")] onnx,
     #[cfg(feature = "onnx")] card,

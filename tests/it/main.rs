@@ -31,6 +31,7 @@ mod score_onnx;
 mod settings;
 mod skip;
 mod tiles;
+mod tiles_catalogue;
 
 /// The one of the command: how flat memory is depends on it.
 #[global_allocator]

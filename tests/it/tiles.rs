@@ -11,7 +11,7 @@ use lucarne::{
     fits::{CardValue, Writer},
     source::{
         fits::{Companion, MaskPlane, Policy},
-        tiles::{EdgeRule, OverlapRule, PositionCatalogue, Tiles},
+        tiles::{EdgeRule, ImageList, OverlapRule, PositionCatalogue, Tiles},
     },
     stage::{Settings, Source},
 };
@@ -387,7 +387,7 @@ fn variances_and_masks_are_cut_with_the_image() {
     let rejected = read(settings.clone());
     assert!(rejected.rejects[0].reason.starts_with("has 2 masked pixels of 25 in band `g`"), "{:?}", rejected.rejects);
     settings.companions = vec![Companion::Psf];
-    assert!(mistakes(settings).contains("does not read a PSF"));
+    assert!(mistakes(settings).contains("has no PSF"));
     survey.tile("g.fits", 1.0, &sky(20.0, 15.0));
     let mut settings = survey.settings(&[("g", &["g.fits"])], 5);
     settings.companions = vec![Companion::Mask];
@@ -447,6 +447,120 @@ fn masks_and_weights_in_files_of_their_own_belong_to_their_image() {
     let two = vec![survey.path("ood.fits"), survey.path("oow.fits")];
     let mistake = mistakes(Tiles { masks: [("g".to_owned(), two)].into(), ..settings });
     assert!(mistake.contains("`masks` names 2 files for the band `g`, `images` names 1"), "{mistake}");
+}
+
+#[test]
+fn the_psf_of_each_tile_comes_from_an_hdu_or_a_file_of_its_own() {
+    let survey = Survey::new(&[[0.0, 0.0], [25.0, 0.0]]);
+    let psf = |first: f32, side: usize| -> Vec<f32> { (0..side * side).map(|pixel| first + pixel as f32).collect() };
+    for (name, x, first) in [("a", 20.0, 0.0), ("b", -10.0, 100.0)] {
+        let mut file = Writer::new();
+        file.image(&[30, 40], &counting(first), &sky(x, 15.0));
+        file.image(&[3, 3], &psf(first, 3), &[text("EXTNAME", "PSF")]);
+        fs::write(survey.path(&format!("{name}.fits")), file.into_bytes()).unwrap();
+        let mut alone = Writer::new();
+        alone.image(&[5, 5], &psf(first, 5), &[real("PIXSCALE", 0.2)]);
+        fs::write(survey.path(&format!("{name}_psf.fits")), alone.into_bytes()).unwrap();
+    }
+    let mut settings = survey.settings(&[("g", &["a.fits", "b.fits"])], 5);
+    settings.companions = vec![Companion::Psf];
+    let psfs = |settings: Tiles| -> Vec<Vec<f32>> {
+        let output = read(settings);
+        assert!(output.rejects.is_empty(), "{:?}", output.rejects);
+        let field = output.rows.schema().field_with_name("image_psf").unwrap().clone();
+        assert_eq!(ImageLayout::of(&field).unwrap().unit, Unit::Unknown);
+        let (pixels, length) = list_values(&output.rows, "image_psf").unwrap();
+        pixels.chunks(length).map(<[f32]>::to_vec).collect()
+    };
+    assert_eq!(psfs(settings.clone()), [psf(0.0, 3), psf(100.0, 3)]);
+    let mut alone = settings.clone();
+    alone.psfs = [("g".to_owned(), vec![survey.path("a_psf.fits"), survey.path("b_psf.fits")])].into();
+    assert_eq!(psfs(alone.clone()), [psf(0.0, 5), psf(100.0, 5)]);
+
+    let write = |name: &str, side: usize, keys: &[(String, CardValue)]| {
+        let mut file = Writer::new();
+        file.image(&[side, side], &psf(0.0, side), keys);
+        fs::write(survey.path(name), file.into_bytes()).unwrap();
+        mistakes(alone.clone())
+    };
+    let found = write("b_psf.fits", 7, &[]);
+    assert!(found.contains("b.fits[0]` has a PSF of [7, 7] pixels, expected [5, 5] as in"), "{found}");
+    let found = write("b_psf.fits", 5, &[real("PIXSCALE", 0.1)]);
+    assert!(found.contains("has a PSF with pixels of 0.1 arcsec, expected 0.2"), "{found}");
+    let found = write("b_psf.fits", 5, &[real("OVERSAMP", 2.0)]);
+    assert!(found.contains("`OVERSAMP` 2"), "{found}");
+    survey.tile("b.fits", 0.0, &sky(-10.0, 15.0));
+    let found = mistakes(settings);
+    assert!(found.contains("has no PSF"), "{found}");
+}
+
+#[test]
+fn an_image_list_names_tiles_masks_and_weights_of_all_bands() {
+    let survey = Survey::new(&[[0.0, 0.0], [2.0, -3.0]]);
+    fs::create_dir(survey.path("coadds")).unwrap();
+    for (band, first) in [("g", 0.0), ("r", 5000.0)] {
+        survey.tile(&format!("coadds/a_{band}.fits"), first, &sky(20.0, 15.0));
+        let companion = |name: &str, value: u64| {
+            let mut file = Writer::new();
+            file.integers(&[30, 40], &vec![value; 1200], &sky(20.0, 15.0));
+            fs::write(survey.path(&format!("coadds/{name}_{band}.fits")), file.into_bytes()).unwrap();
+        };
+        companion("mask", 2);
+        companion("weight", 4);
+    }
+    let list = "image,filter,m,w\n\
+                coadds/a_r.fits,HSC-R,coadds/mask_r.fits,coadds/weight_r.fits\n\
+                coadds/a_g.fits,hsc-g,coadds/mask_g.fits,coadds/weight_g.fits\n\
+                coadds/missing.fits,HSC-Y,coadds/missing.fits,coadds/missing.fits\n";
+    fs::write(survey.path("list.csv"), list).unwrap();
+    let mut settings = survey.settings(&[("g", &["coadds/a_g.fits"]), ("r", &["coadds/a_r.fits"])], 5);
+    settings.bands = serde_json::from_value(serde_json::json!({ "g": "HSC-G", "r": "HSC-R" })).unwrap();
+    settings.companions = vec![Companion::Mask, Companion::Variance];
+    let files = |name: &str| {
+        let file = |band: &str| (band.to_owned(), vec![survey.path(&format!("coadds/{name}_{band}.fits"))]);
+        [file("g"), file("r")].into()
+    };
+    (settings.masks, settings.weights) = (files("mask"), files("weight"));
+    let mut listed = settings.clone();
+    (listed.images, listed.masks, listed.weights) = Default::default();
+    let list = ImageList {
+        file: "image".into(),
+        band: "filter".into(),
+        mask: Some("m".into()),
+        weight: Some("w".into()),
+        ..ImageList::new(&survey.path("list.csv"))
+    };
+    listed.image_list = Some(list.clone());
+    let (expected, found) = (read(settings), read(listed.clone()));
+    assert_eq!(found.rows, expected.rows);
+    assert_eq!(found.rows.num_rows(), 2);
+    assert!(found.rows.column_by_name("image_variance").is_some());
+
+    let refused = |change: &dyn Fn(&mut Tiles, &mut ImageList)| {
+        let (mut settings, mut list) = (listed.clone(), list.clone());
+        change(&mut settings, &mut list);
+        settings.image_list = Some(list);
+        mistakes(settings)
+    };
+    for (found, expected) in [
+        (refused(&|_, list| list.band = "bands".into()), "has no column `bands`"),
+        (refused(&|_, list| list.path = "x.csv".into()), "cannot read catalogue `x.csv`"),
+        (refused(&|settings, _| settings.bands = ["g", "z"].into()), "has no row of the bands `z`"),
+        (refused(&|settings, _| settings.images = files("a")), "`images` and `image_list` both name the tiles"),
+        (refused(&|_, list| list.variance = Some("w".into())), "both name the column"),
+        (refused(&|settings, _| settings.companions = vec![Companion::Variance]), "`image_list.mask` has no effect"),
+    ] {
+        assert!(found.contains(expected), "{found}");
+    }
+    fs::write(survey.path("list.csv"), "image,filter,m,w\ncoadds/a_g.fits,g,,\n").unwrap();
+    let found = refused(&|settings, _| settings.bands = ["g"].into());
+    assert!(found.contains("row 0 of image list") && found.contains("has no `m`"), "{found}");
+    fs::write(survey.path("list.csv"), "image,filter\ncoadds/none.fits,g\n").unwrap();
+    let found = refused(&|settings, list| {
+        (settings.bands, settings.companions) = (["g"].into(), Vec::new());
+        (list.mask, list.weight) = (None, None);
+    });
+    assert!(found.contains("none.fits"), "{found}");
 }
 
 #[test]

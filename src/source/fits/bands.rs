@@ -115,7 +115,7 @@ impl Bands {
     }
 
     /// The number of the band that a file names, also as a word of a longer name.
-    pub(super) fn index_of(&self, found: &str) -> Option<usize> {
+    pub(in crate::source) fn index_of(&self, found: &str) -> Option<usize> {
         self.index_named(found).or_else(|| self.0.iter().position(|band| band.is_named(found)))
     }
 

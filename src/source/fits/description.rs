@@ -161,6 +161,16 @@ pub(in crate::source) fn variance_factor_in(
     context.variance_factor((hdu, file.hdus().get(hdu).map(|hdu| &hdu.header)), form, image)
 }
 
+/// Refuses a PSF in a file of its own whose pixels are not those of its image.
+pub(in crate::source) fn check_psf_in(
+    file: &fits::FitsFile,
+    hdu: usize,
+    pixel_scale_arcsec: f64,
+) -> Result<(), String> {
+    let settings = Fits::new(Vec::<String>::new());
+    Context { file, settings: &settings, pixel_scale_arcsec: Some(pixel_scale_arcsec) }.check_psf(hdu)
+}
+
 /// The unit of all bands.
 fn common_unit(planes: &[PlaneUnit]) -> Result<(Unit, Option<String>), String> {
     let raw = |plane: &PlaneUnit| if plane.unit == Unit::Unknown { plane.text.clone() } else { None };

@@ -21,7 +21,7 @@ use crate::{
 pub(in crate::source) const IMAGE: &str = "image";
 pub(in crate::source) const VARIANCE: &str = "image_variance";
 pub(in crate::source) const MASK: &str = "image_mask";
-pub(super) const PSF: &str = "image_psf";
+pub(in crate::source) const PSF: &str = "image_psf";
 
 /// A column from a header key.
 pub(super) struct HeaderColumn {

@@ -39,6 +39,8 @@ pub(in crate::source) struct TileImage {
     pub(in crate::source) plane_unit: PlaneUnit,
     /// The factor that makes the variance (or its square root, or its inverse) that of the column.
     pub(in crate::source) variance_factor: f64,
+    /// The PSF, and its rows and columns.
+    pub(in crate::source) psf: Option<(PlaneNumber, [usize; 2])>,
     pub(in crate::source) pixel_scale_arcsec: Option<f64>,
 }
 
@@ -81,7 +83,7 @@ fn tile_image(file: &FitsFile, settings: &Fits, row: &FileRow) -> Result<TileIma
     if unit == Unit::Stretched {
         return Err("has stretched pixels, expected fluxes or counts".into());
     }
-    let ObjectPlanes { image, variance, mask, .. } = object;
+    let ObjectPlanes { image, variance, mask, psf, .. } = object;
     let ([scaling], Some(plane_unit)) = (&scaling[..], units.into_iter().next()) else {
         return Err(format!("has {} planes, expected one", scaling.len()));
     };
@@ -92,7 +94,9 @@ fn tile_image(file: &FitsFile, settings: &Fits, row: &FileRow) -> Result<TileIma
         .collect();
     let bad = if mask.is_empty() { 0 } else { bad_bits(settings, &headers)? };
     let variance = variance.as_ref().map(|(planes, form)| Ok::<_, String>((plane_number(planes)?, *form)));
+    let psf = psf.as_ref().map(|planes| Ok::<_, String>((plane_number(planes)?, planes.shape)));
     Ok(TileImage {
+        psf: psf.transpose()?,
         image: plane_number(image)?,
         shape: image.shape,
         variance: variance.transpose()?,

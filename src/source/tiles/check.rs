@@ -9,7 +9,7 @@ use crate::{
     source::fits::{
         Companion,
         check::{check_flux_and_scale, check_mask, is_identifier},
-        schema::{IMAGE, MASK, VARIANCE},
+        schema::{IMAGE, MASK, PSF, VARIANCE},
     },
 };
 
@@ -39,7 +39,21 @@ fn check_bands(settings: &Tiles, diagnostics: &mut Vec<Diagnostic>) {
         let message = "a band must be a name without commas".to_owned();
         refuse("bands", Code::OutOfRange, message, "`bands: [g, r, i]`");
     }
-    for band in &bands {
+    let has_list = settings.image_list.is_some();
+    if has_list && settings.companion_files().iter().any(|setting| !setting.files.is_empty()) {
+        let message = "`image_list` names the tiles, and so do `masks`, `variances`, `weights` or `psfs`".to_owned();
+        refuse(
+            "image_list",
+            Code::Conflict,
+            message,
+            "name the columns `mask`, `variance`, `weight` or `psf` of the list",
+        );
+    }
+    if has_list && !settings.images.is_empty() {
+        let message = "`images` and `image_list` both name the tiles".to_owned();
+        refuse("image_list", Code::Conflict, message, "leave one out");
+    }
+    for band in bands.iter().filter(|_| !has_list) {
         if settings.images.get(band).is_none_or(Vec::is_empty) {
             let message = format!("`images` names no files for the band `{}`", band.escape_debug());
             refuse("images", Code::MissingKey, message, "`images: { g: [\"tiles/*_g.fits\"] }`");
@@ -60,26 +74,24 @@ fn check_bands(settings: &Tiles, diagnostics: &mut Vec<Diagnostic>) {
 }
 
 fn check_companions(settings: &Tiles, diagnostics: &mut Vec<Diagnostic>) {
-    if settings.wants(Companion::Psf) {
-        let message = "the source `tiles` does not read a PSF, which differs from position to position";
-        let diagnostic = Diagnostic::at("companions", Code::OutOfRange, message);
-        diagnostics.push(diagnostic.help("`companions: [variance, mask]`"));
-    }
     let bands = settings.bands.names();
     for CompanionSetting { kind, name, files } in settings.companion_files() {
-        let mut refuse = |code, message: String, help: &str| {
-            diagnostics.push(Diagnostic::at(name, code, message).help(help));
-        };
-        if files.is_empty() {
+        let column = settings.image_list.as_ref().and_then(|list| list.column_of(kind));
+        if files.is_empty() && column.is_none() {
             continue;
         }
-        if files.len() != bands.len() || !bands.iter().all(|band| files.contains_key(band)) {
+        let name = column.map_or_else(|| name.to_owned(), |column| format!("image_list.{column}"));
+        let mut refuse = |code, message: String, help: &str| {
+            diagnostics.push(Diagnostic::at(&name, code, message).help(help));
+        };
+        if column.is_none() && (files.len() != bands.len() || !bands.iter().all(|band| files.contains_key(band))) {
             let help = format!("expected the bands {}", quoted_list(&bands));
             refuse(Code::Conflict, format!("`{name}` must name files for each of the bands, and for no other"), &help);
         }
         let (is_read, help) = match kind {
             CompanionKind::Mask => (settings.as_fits().reads_mask(), "`companions: [mask]` or `masked: fill`"),
             CompanionKind::Variance(_) => (settings.wants(Companion::Variance), "`companions: [variance]`"),
+            CompanionKind::Psf => (settings.wants(Companion::Psf), "`companions: [psf]`"),
         };
         if !is_read {
             refuse(Code::Conflict, format!("`{name}` has no effect, as nothing reads its files"), help);
@@ -89,13 +101,17 @@ fn check_companions(settings: &Tiles, diagnostics: &mut Vec<Diagnostic>) {
         let message = "`variances` and `weights` both name the files of variances";
         diagnostics.push(Diagnostic::at("weights", Code::Conflict, message).help("leave one out"));
     }
+    if settings.image_list.as_ref().is_some_and(|list| list.variance.is_some() && list.weight.is_some()) {
+        let message = "`variance` and `weight` both name the column with the files of variances";
+        diagnostics.push(Diagnostic::at("image_list.weight", Code::Conflict, message).help("leave one out"));
+    }
 }
 
 /// Checks that the further columns have usable names of their own.
 fn check_columns(settings: &Tiles, diagnostics: &mut Vec<Diagnostic>) {
     for name in settings.catalogue.columns.keys() {
         let reserved = batch::RESERVED.contains(&name.as_str()) && name != batch::LABEL;
-        if !is_identifier(name) || reserved || [IMAGE, VARIANCE, MASK].contains(&name.as_str()) {
+        if !is_identifier(name) || reserved || [IMAGE, VARIANCE, MASK, PSF].contains(&name.as_str()) {
             let message = format!("`{name}` cannot be the name of a column");
             let help = "use letters, digits and `_`, and no name that another setting fills";
             let key = format!("catalogue.columns.{name}");

@@ -5,13 +5,13 @@
 
 use super::{
     Tiles,
-    tile::{Tile, TilePlane, TileVariance},
+    tile::{Tile, TilePlane, TilePsf, TileVariance},
 };
 use crate::{
     fits::{FitsFile, Hdu},
     source::fits::{
         companions::VarianceForm,
-        description::variance_factor_in,
+        description::{check_psf_in, variance_factor_in},
         mask_planes::bad_bits,
         tile_image::{PlaneNumber, headers_of_hdu},
     },
@@ -28,6 +28,7 @@ const TOLERANCE_PIXELS: f64 = 0.1;
 pub(super) enum CompanionKind {
     Mask,
     Variance(VarianceForm),
+    Psf,
 }
 
 /// A file with companions, and its number among the files of the source.
@@ -44,6 +45,9 @@ impl CompanionFile<'_> {
         let hdu = self.hdu_of(images, image)?;
         if let Some(damage) = &hdu.damage {
             return Err(format!("HDU {} {damage}", hdu.index));
+        }
+        if self.kind == CompanionKind::Psf {
+            return self.complete_psf(hdu, tile);
         }
         if hdu.shape != tile.image.shape {
             let (found, expected) = (&hdu.shape, tile.image.shape);
@@ -71,7 +75,20 @@ impl CompanionFile<'_> {
                 let factor = variance_factor_in(self.file, (hdu.index, form), unit, scale)?;
                 tile.variance = Some(TileVariance { plane, form, factor });
             }
+            CompanionKind::Psf => {}
         }
+        Ok(())
+    }
+
+    /// Adds the PSF of a tile, an image without a place on the sky.
+    fn complete_psf(&self, hdu: &Hdu, tile: &mut Tile) -> Result<(), String> {
+        let &[rows, columns] = &hdu.shape[..] else {
+            return Err(format!("HDU {} has the shape {:?}, expected one image of a PSF", hdu.index, hdu.shape));
+        };
+        check_psf_in(self.file, hdu.index, tile.pixel_scale_arcsec)
+            .map_err(|reason| format!("HDU {} {reason}", hdu.index))?;
+        let plane = TilePlane { file: self.number, number: PlaneNumber { hdu: hdu.index, plane: 0 } };
+        tile.psf = Some(TilePsf { plane, shape: [rows, columns] });
         Ok(())
     }
 

@@ -10,12 +10,17 @@
 //!
 //! A split is a piece of the catalogue. Its id has its number, a digest of the ids and positions of its rows, and its first id. The
 //! catalogue is an input file of the run, and all headers of the tiles are digested: a resume with others is refused.
+//!
+//! Of a catalogue in Parquet, HATS or FITS the rows are in memory for one split at a time.
 
 mod band_tiles;
+mod catalogue_pieces;
 mod check;
 mod companion_files;
 mod cutout;
 mod footprint;
+mod hats;
+mod image_list;
 mod no_row;
 mod open_files;
 mod pixels;
@@ -29,18 +34,16 @@ use std::{path::PathBuf, sync::Arc};
 
 use arrow::datatypes::SchemaRef;
 
-use self::{plan::TilesPlan, reader::TilesReader};
 pub use self::{
+    image_list::ImageList,
     positions::PositionCatalogue,
     settings::{EdgeRule, OverlapRule, Tiles},
 };
+use self::{plan::TilesPlan, reader::TilesReader};
 use crate::{
     error::{Diagnostic, Error, Result},
     stage::{Reader, Source, Split},
 };
-
-/// Rows of the catalogue in a split.
-const SPLIT_ROWS: usize = 4096;
 
 struct TilesSource {
     settings: Tiles,
@@ -59,43 +62,36 @@ impl TilesSource {
 
 impl Source for TilesSource {
     fn bind(&mut self) -> Result<SchemaRef, Vec<Diagnostic>> {
-        let plan = TilesPlan::new(self.settings.clone())?;
+        let plan =
+            TilesPlan::new(self.settings.with_listed_images()?).map_err(|mistakes| match self.settings.image_list {
+                Some(_) => mistakes.into_iter().map(image_list::of_listed_file).collect(),
+                None => mistakes,
+            })?;
         let schema = plan.schema.clone();
         self.plan = Some(Arc::new(plan));
         Ok(schema)
     }
 
     fn input_files(&self) -> Vec<PathBuf> {
-        vec![PathBuf::from(&self.settings.catalogue.path)]
+        match &self.plan {
+            Some(plan) => plan.catalogue.input_files.clone(),
+            None => vec![PathBuf::from(&self.settings.catalogue.path)],
+        }
     }
 
     fn splits(&self) -> Result<Vec<Split>> {
-        let positions = &self.plan()?.positions;
-        let pieces = (0..positions.len()).step_by(SPLIT_ROWS).enumerate();
-        Ok(pieces
-            .map(|(number, start)| {
-                let rows = start..(start + SPLIT_ROWS).min(positions.len());
-                Split::new(positions.piece_id(number, rows.clone()), rows.len() as u64)
-            })
-            .collect())
+        Ok(self.plan()?.catalogue.ids().map(|(id, rows)| Split::new(id, rows)).collect())
     }
 
     fn open(&self, split: &Split, offset: u64) -> Result<Box<dyn Reader>> {
         let plan = self.plan()?;
-        let positions = &plan.positions;
-        let changed = || {
+        let piece = plan.catalogue.read(&split.id)?.ok_or_else(|| {
             Error::data(format!(
                 "the rows of split `{}` are not those of the catalogue that the run began with",
                 split.id
             ))
-        };
-        let number: usize = split.id.split(' ').next().and_then(|number| number.parse().ok()).ok_or_else(changed)?;
-        let start = number.checked_mul(SPLIT_ROWS).filter(|start| *start < positions.len()).ok_or_else(changed)?;
-        let rows = start..(start + SPLIT_ROWS).min(positions.len());
-        if positions.piece_id(number, rows.clone()) != split.id {
-            return Err(changed());
-        }
-        Ok(Box::new(TilesReader::new(plan.clone(), rows, offset)))
+        })?;
+        Ok(Box::new(TilesReader::new(plan.clone(), piece, offset)))
     }
 }
 

@@ -7,7 +7,7 @@ use super::{
     no_row::NoRow,
     open_files::OpenFiles,
     plan::TilesPlan,
-    tile::{Tile, TilePlane, TileVariance},
+    tile::{Tile, TilePlane, TilePsf, TileVariance},
 };
 use crate::{
     batch,
@@ -33,6 +33,8 @@ pub(super) struct TilePixels {
     image: PixelColumn<f32>,
     variance: Option<PixelColumn<f32>>,
     mask: Option<PixelColumn<u64>>,
+    /// With the pixels of a row.
+    psf: Option<(PixelColumn<f32>, usize)>,
 }
 
 impl TilePixels {
@@ -44,6 +46,7 @@ impl TilePixels {
             image: PixelColumn::new(pixels, room),
             variance: settings.wants(Companion::Variance).then(|| PixelColumn::new(pixels, room)),
             mask: settings.marks_pixels().then(|| PixelColumn::new(pixels, room)),
+            psf: plan.psf.as_ref().map(|psf| (PixelColumn::new(psf.pixels(), room), psf.pixels())),
         }
     }
 
@@ -71,7 +74,35 @@ impl TilePixels {
         row.read_image(open)?;
         row.read_variance(open)?;
         row.read_mask(open)?;
-        row.finish()
+        row.finish()?;
+        self.read_psf(plan, band, open, cutout)
+    }
+
+    /// Reads the PSF of a tile.
+    fn read_psf(
+        &mut self,
+        plan: &TilesPlan,
+        band: usize,
+        open: &mut OpenFiles,
+        cutout: &Cutout<'_>,
+    ) -> Result<(), NoRow> {
+        let (Some((column, _)), Some(layout), Some(TilePsf { plane, shape })) =
+            (&mut self.psf, &plan.psf, cutout.tile.psf)
+        else {
+            return Ok(());
+        };
+        let pixels = layout.plane();
+        let out = &mut column.row(self.rows)[band * pixels..(band + 1) * pixels];
+        let [rows, columns] = shape;
+        let section = Section { plane: plane.number.plane, rows: 0..rows, columns: 0..columns };
+        TileFiles { plan, open }
+            .read(plane.file, |file| file.sections(plane.number.hdu)?.read(&section, out, columns))?;
+        let missing = out.iter().filter(|pixel| !pixel.is_finite()).count();
+        if missing > 0 {
+            let band = plan.layout.bands[band].escape_debug();
+            return Err(format!("has {missing} non-finite pixels of {pixels} in its PSF of band `{band}`").into());
+        }
+        Ok(())
     }
 
     /// Completes a row all of whose bands were read.
@@ -81,13 +112,16 @@ impl TilePixels {
 
     /// The columns, in the order of the schema.
     pub(super) fn into_columns(self, pixels: usize) -> Result<Vec<ArrayRef>> {
-        let Self { rows, image, variance, mask } = self;
+        let Self { rows, image, variance, mask, psf } = self;
         let mut columns = vec![batch::list_column(image.into_rows(rows), pixels)?];
         if let Some(variance) = variance {
             columns.push(batch::list_column(variance.into_rows(rows), pixels)?);
         }
         if let Some(mask) = mask {
             columns.push(batch::mask_column(mask.into_rows(rows), pixels)?);
+        }
+        if let Some((psf, pixels)) = psf {
+            columns.push(batch::list_column(psf.into_rows(rows), pixels)?);
         }
         Ok(columns)
     }

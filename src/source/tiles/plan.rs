@@ -11,9 +11,9 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use super::{
     Tiles,
     band_tiles::BandTiles,
+    catalogue_pieces::CataloguePieces,
     companion_files::{CompanionFile, CompanionKind},
     open_files::LIMITS,
-    positions::Positions,
     settings::CompanionSetting,
     tile::{Tile, UnusableTile},
 };
@@ -26,7 +26,7 @@ use crate::{
         Companion, Fits, RULES,
         description::unit_in_words,
         reader::digest_of,
-        schema::{IMAGE, MASK, VARIANCE},
+        schema::{IMAGE, MASK, PSF, VARIANCE},
     },
 };
 
@@ -56,12 +56,14 @@ impl TileFile {
 /// Everything that rows are read by.
 pub(super) struct TilesPlan {
     pub(super) settings: Tiles,
-    pub(super) positions: Positions,
+    pub(super) catalogue: CataloguePieces,
     pub(super) files: Vec<TileFile>,
     /// In the order of the planes of a cutout.
     pub(super) bands: Vec<BandTiles>,
     pub(super) layout: ImageLayout,
-    /// A digest of the headers of all tiles.
+    /// The layout of the PSFs, if they are read.
+    pub(super) psf: Option<ImageLayout>,
+    /// A digest of the headers of all tiles, and of the files of a HATS catalogue.
     pub(super) contents: u128,
     pub(super) schema: SchemaRef,
 }
@@ -74,15 +76,16 @@ impl TilesPlan {
             reading.read_band(band, name);
         }
         let TilesReading { files, bands, mut mistakes, .. } = reading;
-        let positions = settings.catalogue.load().map_err(|found| mistakes.extend(found));
+        let catalogue = CataloguePieces::open(&settings.catalogue).map_err(|found| mistakes.extend(found));
         let layout = layout(&settings, &files, &bands).map_err(|found| mistakes.extend(found));
-        let (Ok(positions), Ok(layout), true) = (positions, layout, mistakes.is_empty()) else { return Err(mistakes) };
-        let schema = schema(&settings, &layout, &positions);
-        let contents = files.iter().fold(0_u128, |contents, file| {
+        let (Ok(catalogue), Ok(layout), true) = (catalogue, layout, mistakes.is_empty()) else { return Err(mistakes) };
+        let psf = settings.wants(Companion::Psf).then(|| psf_layout(&files, &bands, &layout)).transpose()?;
+        let schema = schema(&settings, &layout, psf.as_ref(), &catalogue);
+        let contents = files.iter().fold(catalogue.files_digest.unwrap_or(0), |contents, file| {
             let name = file.path.display().to_string();
             digest::wide_number_of(&[&contents.to_le_bytes(), name.as_bytes(), &file.headers.to_le_bytes()])
         });
-        Ok(Self { settings, positions, files, bands, layout, contents, schema })
+        Ok(Self { settings, catalogue, files, bands, layout, psf, contents, schema })
     }
 }
 
@@ -256,11 +259,35 @@ fn layout(settings: &Tiles, files: &[TileFile], bands: &[BandTiles]) -> Result<I
     if mistakes.is_empty() { Ok(layout) } else { Err(mistakes) }
 }
 
+/// The layout of the PSFs, which all tiles have in one shape.
+fn psf_layout(files: &[TileFile], bands: &[BandTiles], image: &ImageLayout) -> Result<ImageLayout, Vec<Diagnostic>> {
+    let name = |tile: &Tile| format!("`{}[{}]`", files[tile.file].path.display(), tile.image.image.hdu);
+    let refuse = |band: &BandTiles, message: String| {
+        let help = "name PSFs of one shape: crop them, or pad them with zeros";
+        vec![Diagnostic::at(&format!("images.{}", band.name), Code::Conflict, message).help(help)]
+    };
+    let reference = bands.iter().find_map(BandTiles::first);
+    let first = reference.and_then(|tile| tile.psf).map(|psf| psf.shape);
+    for (band, tile) in bands.iter().flat_map(|band| band.tiles().iter().map(move |tile| (band, tile))) {
+        let found = tile.psf.ok_or_else(|| refuse(band, format!("{} has no PSF", name(tile))))?.shape;
+        if let (Some(expected), Some(reference)) = (first, reference)
+            && found != expected
+        {
+            let (tile, of) = (name(tile), name(reference));
+            let message = format!("{tile} has a PSF of {found:?} pixels, expected {expected:?} as in {of}");
+            return Err(refuse(band, message));
+        }
+    }
+    let [height, width] = first.unwrap_or([1, 1]);
+    let layout = ImageLayout::new(image.bands.clone(), height, width, Unit::Unknown);
+    Ok(image.pixel_scale_arcsec.map_or(layout.clone(), |scale| layout.with_pixel_scale(scale)))
+}
+
 /// The schema of the rows.
-fn schema(settings: &Tiles, layout: &ImageLayout, positions: &Positions) -> SchemaRef {
+fn schema(settings: &Tiles, layout: &ImageLayout, psf: Option<&ImageLayout>, catalogue: &CataloguePieces) -> SchemaRef {
     let mut fields = batch::identity_fields();
     fields.extend([batch::RA, batch::DEC].map(|name| Field::new(name, DataType::Float64, true)));
-    fields.extend(positions.fields().cloned());
+    fields.extend(catalogue.fields().cloned());
     fields.push(layout.field(IMAGE));
     if settings.wants(Companion::Variance) {
         let unit: Unit = layout.unit.squared();
@@ -269,5 +296,6 @@ fn schema(settings: &Tiles, layout: &ImageLayout, positions: &Positions) -> Sche
     if settings.marks_pixels() {
         fields.push(layout.mask_field(MASK));
     }
+    fields.extend(psf.map(|psf| psf.field(PSF)));
     Arc::new(Schema::new(fields))
 }

@@ -1,9 +1,9 @@
 //! The positions of objects: a catalogue in the order of its rows.
 
-use std::{collections::BTreeMap, ops::Range};
+use std::{collections::BTreeMap, sync::Arc};
 
 use arrow::{
-    array::{Array, ArrayRef, AsArray, Float64Array},
+    array::{Array, ArrayRef, AsArray, Float64Array, StringArray, UInt64Array},
     compute::take,
     datatypes::{Field, Float64Type},
 };
@@ -12,26 +12,30 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     batch,
-    error::{Diagnostic, Error, Result},
+    error::{Code, Diagnostic, Error, Result},
     io::digest,
-    source::fits::Catalogue,
+    source::fits::catalogue::{Catalogue, KeyedRows},
     wcs::SkyPosition,
 };
 
 /// A table with the positions of objects: CSV or TSV (with a header line, also with `#` comments or gzipped), ECSV, a binary
-/// table of FITS, VOTable or Parquet. The columns that are used are held in memory.
+/// table of FITS, VOTable or Parquet, or a HATS catalogue. Of Parquet, HATS and FITS rows are read as they are needed, of other formats the
+/// columns that are used are held in memory.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PositionCatalogue {
-    /// The file.
+    /// The file, or the folder of a HATS catalogue: with `hats.properties` and `Norder=*/Dir=*/Npix=*.parquet`. The rows of a HATS
+    /// catalogue come in the order of its healpix pixels.
     #[schemars(extend("format" = "path"))]
     pub path: String,
     /// Its column with the identities of the objects, each once: text or whole numbers.
     pub id: String,
-    /// Its column with the right ascensions (ICRS): degrees, or hours as in `10:00:28.6`.
+    /// Its column with the right ascensions (ICRS): degrees, or hours as in `10:00:28.6`. By default `ra`, or what the properties of a
+    /// HATS catalogue name.
     #[serde(default = "ra")]
     pub ra: String,
-    /// Its column with the declinations: degrees, also as in `+02:12:21.0`.
+    /// Its column with the declinations: degrees, also as in `+02:12:21.0`. By default `dec`, or what the properties of a HATS
+    /// catalogue name.
     #[serde(default = "dec")]
     pub dec: String,
     /// Further columns, and the columns of the catalogue that fill them: `{label: morphology, magnitude: mag_r}`.
@@ -58,66 +62,63 @@ impl PositionCatalogue {
         Self { path, id, ra, dec, columns: BTreeMap::new(), nulls: None }
     }
 
-    /// Reads the columns that are used.
-    pub(super) fn load(&self) -> Result<Positions, Vec<Diagnostic>> {
-        let sky = [(batch::RA, &self.ra), (batch::DEC, &self.dec)];
+    /// The table that is read, with its columns of right ascensions and declinations.
+    pub(super) fn table(&self, ra: &str, dec: &str) -> Catalogue {
+        let sky = [(batch::RA, ra), (batch::DEC, dec)];
         let mut columns = self.columns.clone();
-        columns.extend(sky.map(|(name, from)| (name.to_owned(), from.clone())));
-        let table = Catalogue {
+        columns.extend(sky.map(|(name, from)| (name.to_owned(), from.to_owned())));
+        Catalogue {
             path: self.path.clone(),
             key: self.id.clone(),
             header_key: None,
             columns,
             nulls: self.nulls.clone(),
-        };
-        let (ids, mut columns) = table
-            .load()
-            .map_err(|mut diagnostics| {
-                diagnostics.iter_mut().for_each(|diagnostic| rename(&mut diagnostic.path));
-                diagnostics
-            })?
-            .into_rows();
-        let mut degrees = |name: &str| {
-            let at = columns.iter().position(|(field, _)| field.name() == name)?;
-            Some(columns.remove(at).1.as_primitive_opt::<Float64Type>()?.clone())
-        };
-        let (Some(ra_deg), Some(dec_deg)) = (degrees(batch::RA), degrees(batch::DEC)) else {
-            let message = format!("the positions of catalogue `{}` are not numbers", self.path);
-            return Err(vec![Diagnostic::at("catalogue", crate::error::Code::WrongColumn, message)]);
-        };
-        Ok(Positions { ids, ra_deg, dec_deg, columns })
+        }
     }
 }
 
-/// Names the settings of this catalogue instead of those of the table that is read.
-fn rename(path: &mut Vec<String>) {
-    let parts: Vec<&str> = path.iter().map(String::as_str).collect();
-    let renamed: &[&str] = match parts[..] {
-        ["catalogue", "key"] => &["catalogue", "id"],
-        ["catalogue", "columns", batch::RA] => &["catalogue", "ra"],
-        ["catalogue", "columns", batch::DEC] => &["catalogue", "dec"],
-        _ => return,
-    };
-    *path = renamed.iter().map(|part| (*part).to_owned()).collect();
-}
-
-/// The objects of a catalogue.
+/// Objects of a catalogue.
 pub(super) struct Positions {
-    ids: Vec<Option<String>>,
-    pub(super) ra_deg: Float64Array,
-    pub(super) dec_deg: Float64Array,
+    ids: StringArray,
+    ra_deg: Float64Array,
+    dec_deg: Float64Array,
     /// Further columns.
     columns: Vec<(Field, ArrayRef)>,
 }
 
 impl Positions {
+    /// The objects of rows of a catalogue.
+    pub(super) fn of(rows: KeyedRows, path: &str) -> Result<Self, Vec<Diagnostic>> {
+        let KeyedRows { keys: ids, mut columns } = rows;
+        let mut degrees = |name: &str| {
+            let at = columns.iter().position(|(field, _)| field.name() == name)?;
+            Some(columns.remove(at).1.as_primitive_opt::<Float64Type>()?.clone())
+        };
+        let (Some(ra_deg), Some(dec_deg)) = (degrees(batch::RA), degrees(batch::DEC)) else {
+            let message = format!("the positions of catalogue `{path}` are not numbers");
+            return Err(vec![Diagnostic::at("catalogue", Code::WrongColumn, message)]);
+        };
+        Ok(Self { ids, ra_deg, dec_deg, columns })
+    }
+
     pub(super) fn len(&self) -> usize {
         self.ids.len()
     }
 
+    /// Some of the objects, not copied.
+    pub(super) fn slice(&self, start: usize, rows: usize) -> Self {
+        let columns = self.columns.iter().map(|(field, column)| (field.clone(), column.slice(start, rows)));
+        Self {
+            ids: self.ids.slice(start, rows),
+            ra_deg: self.ra_deg.slice(start, rows),
+            dec_deg: self.dec_deg.slice(start, rows),
+            columns: columns.collect(),
+        }
+    }
+
     /// The identity of an object; `None` if it is missing.
     pub(super) fn id(&self, row: usize) -> Option<&str> {
-        self.ids[row].as_deref()
+        self.ids.is_valid(row).then(|| self.ids.value(row))
     }
 
     /// Where an object is; the error is the reason why that is not known.
@@ -140,15 +141,19 @@ impl Positions {
         self.columns.iter().map(|(field, _)| field)
     }
 
-    /// The further columns of some rows.
-    pub(super) fn take(&self, rows: &arrow::array::UInt64Array) -> Result<Vec<ArrayRef>> {
-        self.columns.iter().map(|(_, column)| take(column, rows, None).map_err(Error::from)).collect()
+    /// Right ascension, declination and the further columns of some rows.
+    pub(super) fn take(&self, rows: &UInt64Array) -> Result<Vec<ArrayRef>> {
+        let degrees = |column: &Float64Array| -> ArrayRef {
+            Arc::new(Float64Array::from_iter_values(rows.values().iter().map(|row| column.value(*row as usize))))
+        };
+        let further = self.columns.iter().map(|(_, column)| take(column, rows, None).map_err(Error::from));
+        [Ok(degrees(&self.ra_deg)), Ok(degrees(&self.dec_deg))].into_iter().chain(further).collect()
     }
 
-    /// The id of a piece: its number, sixteen digits of a digest of its ids and positions, and its first id.
-    pub(super) fn piece_id(&self, number: usize, rows: Range<usize>) -> String {
+    /// The id of a piece that has these objects: its number, sixteen digits of a digest of its ids and positions, and its first id.
+    pub(super) fn piece_id(&self, number: usize) -> String {
         let mut content = Vec::new();
-        for row in rows.clone() {
+        for row in 0..self.len() {
             content.extend_from_slice(self.id(row).unwrap_or_default().as_bytes());
             // A NUL ends each id, so that `a`, `b` and `ab`, `` differ.
             content.push(0);
@@ -157,7 +162,7 @@ impl Positions {
                 content.extend_from_slice(&degrees.to_bits().to_le_bytes());
             }
         }
-        let first = rows.clone().next().and_then(|row| self.id(row)).unwrap_or_default();
+        let first = if self.len() == 0 { "" } else { self.id(0).unwrap_or_default() };
         format!("{number} {} {first}", &digest::of_bytes(&content)[..16])
     }
 }

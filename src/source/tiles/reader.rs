@@ -1,12 +1,12 @@
 //! Reads the rows of a split: a piece of the catalogue, object by object.
 
-use std::{ops::Range, sync::Arc, time::Instant};
+use std::{fmt::Write as _, sync::Arc, time::Instant};
 
-use arrow::array::{ArrayRef, Float64Array, RecordBatch, StringArray, UInt64Array};
+use arrow::array::{ArrayRef, RecordBatch, StringArray, UInt64Array};
 
 use super::{
-    EdgeRule, cutout::Cutout, no_row::NoRow, open_files::OpenFiles, pixels::TilePixels, plan::TilesPlan,
-    positions::Positions,
+    EdgeRule, catalogue_pieces::PieceRows, cutout::Cutout, no_row::NoRow, open_files::OpenFiles, pixels::TilePixels,
+    plan::TilesPlan, positions::Positions,
 };
 use crate::{
     error::Result,
@@ -19,30 +19,31 @@ const ROOM: usize = 256;
 /// A reader of some rows of the catalogue.
 pub(super) struct TilesReader {
     plan: Arc<TilesPlan>,
-    rows: Range<usize>,
+    piece: PieceRows,
     /// Rows that were passed, rejects included.
     passed: u64,
     open: OpenFiles,
 }
 
 impl TilesReader {
-    pub(super) fn new(plan: Arc<TilesPlan>, rows: Range<usize>, offset: u64) -> Self {
-        Self { plan, rows, passed: offset, open: OpenFiles::default() }
+    pub(super) fn new(plan: Arc<TilesPlan>, piece: PieceRows, offset: u64) -> Self {
+        Self { plan, piece, passed: offset, open: OpenFiles::default() }
     }
 
     /// Reads the pixels of an object. Returns its origin: the sections that it was cut from.
     fn read_object(&mut self, row: usize, origin: &mut String, pixels: &mut TilePixels) -> Result<(), NoRow> {
         let plan = self.plan.clone();
-        if plan.positions.id(row).is_none() {
+        if self.piece.positions.id(row).is_none() {
             return Err(format!("has no `{}` in the catalogue", plan.settings.catalogue.id).into());
         }
-        let cutouts = cutouts(&plan, row)?;
-        let sections = cutouts.iter().map(|cutout| {
+        let cutouts = cutouts(&plan, &self.piece.positions, row)?;
+        for (band, cutout) in cutouts.iter().enumerate() {
             let file = &plan.files[cutout.tile.file];
             let section = cutout.section_in_words(file.is_cube(cutout.tile.image.image.hdu));
-            format!("{}{section}", file.path.display())
-        });
-        *origin = sections.collect::<Vec<_>>().join("; ");
+            let separator = if band == 0 { "" } else { "; " };
+            // Writing to text does not fail.
+            let _ = write!(origin, "{separator}{}{section}", file.path.display());
+        }
         for (band, cutout) in cutouts.iter().enumerate() {
             pixels.read(&plan, band, &mut self.open, cutout)?;
         }
@@ -52,10 +53,10 @@ impl TilesReader {
 }
 
 /// The cutouts of an object, one in each band; the error is the reason why it has none.
-fn cutouts(plan: &TilesPlan, row: usize) -> Result<Vec<Cutout<'_>>, String> {
-    let sky = plan.positions.sky(row)?;
+fn cutouts<'a>(plan: &'a TilesPlan, positions: &Positions, row: usize) -> Result<Vec<Cutout<'a>>, String> {
+    let sky = positions.sky(row)?;
     let size = plan.settings.size;
-    let mut cutouts: Vec<Cutout<'_>> = Vec::with_capacity(plan.bands.len());
+    let mut cutouts: Vec<Cutout<'a>> = Vec::with_capacity(plan.bands.len());
     for band in &plan.bands {
         let name = band.name.escape_debug();
         let (ra_deg, dec_deg) = (sky.ra_deg, sky.dec_deg);
@@ -84,8 +85,8 @@ impl Reader for TilesReader {
         let mut pixels = TilePixels::new(&self.plan, room);
         let (mut objects, mut origins, mut rejects) = (Vec::with_capacity(room), Vec::with_capacity(room), Vec::new());
         let mut numbers = Vec::with_capacity(room);
-        while objects.len() + rejects.len() < max_rows.max(1) && (self.passed as usize) < self.rows.len() {
-            let row = self.rows.start + self.passed as usize;
+        while objects.len() + rejects.len() < max_rows.max(1) && (self.passed as usize) < self.piece.positions.len() {
+            let row = self.passed as usize;
             let mut origin = String::new();
             match self.read_object(row, &mut origin, &mut pixels) {
                 Ok(()) => {
@@ -95,11 +96,10 @@ impl Reader for TilesReader {
                 }
                 Err(NoRow::Failed(error)) => return Err(error),
                 Err(NoRow::Rejected(reason)) => {
-                    let in_catalogue = || format!("{}[{row}]", self.plan.settings.catalogue.path);
                     rejects.push(Reject {
                         row: self.passed,
-                        object_id: self.plan.positions.id(row).map(str::to_owned),
-                        origin: if origin.is_empty() { in_catalogue() } else { origin },
+                        object_id: self.piece.positions.id(row).map(str::to_owned),
+                        origin: if origin.is_empty() { self.piece.place_in_words(row) } else { origin },
                         stage: "source".into(),
                         reason,
                     });
@@ -110,19 +110,14 @@ impl Reader for TilesReader {
         if objects.len() + rejects.len() == 0 {
             return Ok(Read::End);
         }
-        let Positions { ra_deg, dec_deg, .. } = &self.plan.positions;
-        let ids = objects.iter().map(|row| self.plan.positions.id(*row as usize).unwrap_or_default());
-        let of_rows = |column: &Float64Array| -> ArrayRef {
-            Arc::new(Float64Array::from_iter_values(objects.iter().map(|row| column.value(*row as usize))))
-        };
+        let positions = &self.piece.positions;
+        let ids = objects.iter().map(|row| positions.id(*row as usize).unwrap_or_default());
         let mut columns: Vec<ArrayRef> = vec![
             Arc::new(UInt64Array::from(numbers)),
             Arc::new(StringArray::from_iter_values(ids)),
             Arc::new(StringArray::from(origins)),
-            of_rows(ra_deg),
-            of_rows(dec_deg),
         ];
-        columns.extend(self.plan.positions.take(&UInt64Array::from(objects))?);
+        columns.extend(positions.take(&UInt64Array::from(objects))?);
         columns.extend(pixels.into_columns(self.plan.layout.pixels())?);
         Ok(Read::Batch { rows: RecordBatch::try_new(self.plan.schema.clone(), columns)?, rejects })
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{PositionCatalogue, TilesSource, check, companion_files::CompanionKind};
+use super::{ImageList, PositionCatalogue, TilesSource, check, companion_files::CompanionKind};
 use crate::{
     error::Diagnostic,
     source::fits::{
@@ -34,8 +34,12 @@ pub struct Tiles {
     /// `[..]`, `**`), or text files that list any of these, one per line (`@list.txt`). Each image of a file is a tile. A cube can be
     /// named for several bands if its header names its planes. Files that are compressed as a whole (gzip, bzip2, xz) are mistakes:
     /// their sections cannot be read.
+    #[serde(default)]
     #[schemars(extend("format" = "path"))]
     pub images: BTreeMap<String, Vec<String>>,
+    /// A table with the tiles of all bands, and of their masks, variances and weights in files of their own, instead of `images`.
+    #[serde(default)]
+    pub image_list: Option<ImageList>,
     /// The HDUs that hold the images, by `EXTNAME` or by number (0 is the primary HDU). By default those that surely hold images, as
     /// in the source `fits`.
     #[serde(default, deserialize_with = "numbers_as_text")]
@@ -79,9 +83,10 @@ pub struct Tiles {
     /// The value of filled and padded pixels.
     #[serde(default)]
     pub fill: f32,
-    /// Planes to read beside the image, from HDUs of the same file unless `masks`, `variances` or `weights` name others:
-    /// `image_variance` (squared unit of the image) and `image_mask`
-    /// (integers: 0 is a pixel that counts, others have the bits of their planes; padded and filled pixels have bit 0). A tile in
+    /// Planes to read beside the image, from HDUs of the same file unless `masks`, `variances`, `weights` or `psfs` name others:
+    /// `image_variance` (squared unit of the image), `image_mask`
+    /// (integers: 0 is a pixel that counts, others have the bits of their planes; padded and filled pixels have bit 0) and `image_psf`
+    /// (the PSF of the tile in each band, one for all positions of the tile, in the pixels of the image). A tile in
     /// which one of them is missing is a mistake. `image_mask` is made as well whenever pixels may not count.
     #[serde(default)]
     pub companions: Vec<Companion>,
@@ -99,6 +104,10 @@ pub struct Tiles {
     #[serde(default)]
     #[schemars(extend("format" = "path"))]
     pub weights: BTreeMap<String, Vec<String>>,
+    /// The same with PSFs, images of any one shape.
+    #[serde(default)]
+    #[schemars(extend("format" = "path"))]
+    pub psfs: BTreeMap<String, Vec<String>>,
     /// The unit of the pixels, instead of the header's `BUNIT`: a number times a unit, such as `nJy`, `10 nanoJansky`, `nanomaggy`,
     /// `MJy/sr`, `electron`, `adu`. Fluxes and surface brightnesses are converted to nJy; images in any other unit keep their values
     /// and count as of unknown unit. With a unit, zero points in the header do not count.
@@ -161,6 +170,7 @@ impl Tiles {
             catalogue,
             bands: named.iter().map(|(band, _)| band.clone()).collect::<Vec<_>>().into(),
             images: named.into_iter().collect(),
+            image_list: None,
             hdu: None,
             size,
             edge: EdgeRule::Reject,
@@ -177,6 +187,7 @@ impl Tiles {
             masks: BTreeMap::new(),
             variances: BTreeMap::new(),
             weights: BTreeMap::new(),
+            psfs: BTreeMap::new(),
             unit: None,
             zero_point: None,
             flux_at_zero_magnitude: None,
@@ -191,7 +202,7 @@ impl Tiles {
         let in_same_file = |companion: &Companion| match companion {
             Companion::Mask => !has_masks,
             Companion::Variance => self.variances.is_empty() && self.weights.is_empty(),
-            Companion::Psf => true,
+            Companion::Psf => self.psfs.is_empty(),
         };
         Fits {
             companions: self.companions.iter().copied().filter(in_same_file).collect(),
@@ -239,12 +250,13 @@ impl Tiles {
     }
 
     /// The settings that name files of companions.
-    pub(super) fn companion_files(&self) -> [CompanionSetting<'_>; 3] {
+    pub(super) fn companion_files(&self) -> [CompanionSetting<'_>; 4] {
         let setting = |kind, name, files| CompanionSetting { kind, name, files };
         [
             setting(CompanionKind::Mask, "masks", &self.masks),
             setting(CompanionKind::Variance(VarianceForm::Variance), "variances", &self.variances),
             setting(CompanionKind::Variance(VarianceForm::Inverse), "weights", &self.weights),
+            setting(CompanionKind::Psf, "psfs", &self.psfs),
         ]
     }
 

@@ -28,6 +28,8 @@ pub(super) struct Tile {
     pub(super) mask: Vec<TilePlane>,
     /// The bits of the mask that say that a pixel does not count.
     pub(super) bad: u64,
+    /// The PSF, one for all of the tile.
+    pub(super) psf: Option<TilePsf>,
     pub(super) wcs: Wcs,
     pub(super) footprint: Footprint,
     /// Side of a pixel, arcsec.
@@ -50,6 +52,14 @@ pub(super) struct TileVariance {
     pub(super) form: VarianceForm,
     /// The factor that makes it (or its square root, or its inverse) that of the column.
     pub(super) factor: f64,
+}
+
+/// The PSF of a tile.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct TilePsf {
+    pub(super) plane: TilePlane,
+    /// Rows and columns.
+    pub(super) shape: [usize; 2],
 }
 
 /// An image that cannot be a tile.
@@ -114,6 +124,7 @@ impl Tile {
             variance: image.variance.map(|(number, form)| TileVariance { plane: plane(number), form, factor }),
             mask: image.mask.iter().map(|number| plane(*number)).collect(),
             bad: image.bad,
+            psf: image.psf.map(|(number, shape)| TilePsf { plane: plane(number), shape }),
             image,
             wcs,
             footprint,

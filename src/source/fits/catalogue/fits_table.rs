@@ -1,13 +1,13 @@
 //! Catalogues in binary tables of FITS.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use arrow::array::{ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray, UInt64Array};
 
 use super::{Catalogue, Columns, Input, values::RawColumn};
 use crate::{
     error::Diagnostic,
-    fits::{FitsFile, Limits, TableValues},
+    fits::{FitsFile, Limits, Table, TableValues},
 };
 
 impl Catalogue {
@@ -17,10 +17,15 @@ impl Catalogue {
         let file = FitsFile::from_bytes(&self.path, bytes, &Limits::default());
         let file = file.map_err(|error| self.unreadable(&error.reason()))?;
         let table = file.first_table().map_err(|reason| self.unreadable(&reason))?;
+        self.columns_of(&table, &(0..table.rows()))
+    }
+
+    /// The columns that are used, in some rows of a table.
+    pub(super) fn columns_of(&self, table: &Table<'_>, rows: &Range<u64>) -> Result<Columns, Vec<Diagnostic>> {
         let names = table.names();
         let mut columns = Columns::new();
         for index in self.chosen(&names)? {
-            let values = table.values(index).map_err(|reason| self.unreadable(&reason))?;
+            let values = table.values(index, rows).map_err(|reason| self.unreadable(&reason))?;
             let array: ArrayRef = match values {
                 TableValues::Text(values) => Arc::new(StringArray::from(values)),
                 TableValues::Logical(values) => Arc::new(BooleanArray::from(values)),

@@ -27,6 +27,8 @@ pub(super) struct Input {
     pub format: Format,
     /// Whether its name says that tabs separate the fields.
     pub has_tabs: bool,
+    /// Whether the file is gzipped.
+    pub is_compressed: bool,
     /// The content, decompressed.
     pub content: Box<dyn BufRead>,
 }
@@ -44,7 +46,8 @@ impl Input {
             true => Box::new(flate2::bufread::MultiGzDecoder::new(file).take(MAX_DECOMPRESSED)),
             false => Box::new(file),
         };
-        Self::of(path, content).map_err(|error| error.to_string())
+        let input = Self::of(path, content).map_err(|error| error.to_string())?;
+        Ok(Self { is_compressed: is_gzip, ..input })
     }
 
     fn of(path: &str, mut content: Box<dyn Read>) -> io::Result<Self> {
@@ -61,7 +64,7 @@ impl Input {
             _ => format_of(&start),
         };
         let content = Box::new(BufReader::new(Cursor::new(start).chain(content)));
-        Ok(Self { format, has_tabs: extension == "tsv" || extension == "tab", content })
+        Ok(Self { format, has_tabs: extension == "tsv" || extension == "tab", is_compressed: false, content })
     }
 
     /// The whole content.

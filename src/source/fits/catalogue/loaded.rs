@@ -35,18 +35,6 @@ impl LoadedCatalogue {
         Self { rows, columns }
     }
 
-    /// The keys by row, and the new columns with all rows. A row without a key has a missing one.
-    pub(in crate::source) fn into_rows(self) -> (Vec<Option<String>>, Vec<(Field, ArrayRef)>) {
-        let rows = self.columns.first().map_or(0, |(_, column)| column.len());
-        let mut keys = vec![None; rows];
-        for (key, row) in self.rows {
-            if let Some(place) = keys.get_mut(row as usize) {
-                *place = Some(key);
-            }
-        }
-        (keys, self.columns)
-    }
-
     /// The fields of the new columns.
     pub(in crate::source::fits) fn fields(&self) -> impl Iterator<Item = &Field> {
         self.columns.iter().map(|(field, _)| field)

@@ -4,9 +4,12 @@
 
 mod csv_table;
 mod ecsv;
+mod fits_rows;
 mod fits_table;
 mod input;
+mod keyed_rows;
 mod loaded;
+mod parquet_rows;
 mod parquet_table;
 mod values;
 mod votable;
@@ -15,15 +18,21 @@ mod votable_binary;
 use std::collections::BTreeMap;
 
 use arrow::{
-    array::{Array, ArrayRef, AsArray},
+    array::{Array, ArrayRef, AsArray, StringArray},
     datatypes::Field,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub(in crate::source) use self::loaded::LoadedCatalogue;
+pub(in crate::source) use self::{
+    fits_rows::FitsRows,
+    keyed_rows::{KeyedRows, Pieces},
+    loaded::LoadedCatalogue,
+    parquet_rows::{FileRows, ParquetRows},
+};
 use self::{
     input::{Format, Input},
+    keyed_rows::KeyHashes,
     loaded::rows_by_key,
     values::RawColumn,
 };
@@ -55,6 +64,13 @@ pub struct Catalogue {
     /// `--`, `N/A`, `n/a`, `NA` and `<NA>`.
     #[serde(default)]
     pub nulls: Option<Vec<String>>,
+}
+
+/// A format with places from which rows can be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::source) enum PieceFormat {
+    Parquet,
+    Fits,
 }
 
 /// The columns of a catalogue that are used, by name.
@@ -104,6 +120,34 @@ impl Catalogue {
 
     /// Reads the columns that are used.
     pub(in crate::source) fn load(&self) -> Result<LoadedCatalogue, Vec<Diagnostic>> {
+        let KeyedRows { keys, columns } = self.rows()?;
+        let rows = rows_by_key(&keys).map_err(|twice| vec![self.twice(&twice)])?;
+        Ok(LoadedCatalogue::new(rows, columns))
+    }
+
+    /// The same in the order of the rows.
+    pub(in crate::source) fn load_rows(&self) -> Result<KeyedRows, Vec<Diagnostic>> {
+        let rows = self.rows()?;
+        let mut hashes = KeyHashes::default();
+        hashes.add(&rows.keys);
+        match hashes.repeated().first_repeated(&rows.keys) {
+            Some(twice) => Err(vec![self.twice(twice)]),
+            None => Ok(rows),
+        }
+    }
+
+    /// The format of the file, if pieces can be read of it.
+    pub(in crate::source) fn piece_format(&self) -> Result<Option<PieceFormat>, Vec<Diagnostic>> {
+        let input = Input::open(&self.path).map_err(|reason| self.unreadable(&reason))?;
+        Ok(match input.format {
+            Format::Parquet => Some(PieceFormat::Parquet),
+            Format::Fits if !input.is_compressed => Some(PieceFormat::Fits),
+            _ => None,
+        })
+    }
+
+    /// The same; keys may come several times.
+    pub(in crate::source) fn rows(&self) -> Result<KeyedRows, Vec<Diagnostic>> {
         let input = Input::open(&self.path).map_err(|reason| self.unreadable(&reason))?;
         let raw = match input.format {
             Format::Text => self.read_csv(input),
@@ -112,6 +156,11 @@ impl Catalogue {
             Format::VoTable => self.read_votable(input),
             Format::Parquet => self.read_parquet(),
         }?;
+        self.keyed(&raw)
+    }
+
+    /// The keys and the new columns of rows as they were read.
+    fn keyed(&self, raw: &Columns) -> Result<KeyedRows, Vec<Diagnostic>> {
         let mut diagnostics = Vec::new();
         let mut columns = Vec::new();
         for (name, from) in &self.columns {
@@ -123,10 +172,10 @@ impl Catalogue {
                 }
             }
         }
-        let rows = raw.get(&self.key).map_or_else(|| Ok(Default::default()), |keys| self.keys(keys));
-        let rows = rows.map_err(|diagnostic| diagnostics.push(*diagnostic));
-        match rows {
-            Ok(rows) if diagnostics.is_empty() => Ok(LoadedCatalogue::new(rows, columns)),
+        let keys = raw.get(&self.key).map_or_else(|| Ok(StringArray::from(Vec::<&str>::new())), |keys| self.keys(keys));
+        let keys = keys.map_err(|diagnostic| diagnostics.push(*diagnostic));
+        match keys {
+            Ok(keys) if diagnostics.is_empty() => Ok(KeyedRows { keys, columns }),
             _ => Err(diagnostics),
         }
     }
@@ -150,8 +199,8 @@ impl Catalogue {
         }
     }
 
-    /// The row of each key.
-    fn keys(&self, column: &RawColumn) -> Result<loaded::RowsByKey, Box<Diagnostic>> {
+    /// The keys, row by row.
+    fn keys(&self, column: &RawColumn) -> Result<StringArray, Box<Diagnostic>> {
         let at_key = |message: String| Box::new(Diagnostic::at("catalogue.key", Code::WrongColumn, message));
         let (path, key) = (&self.path, &self.key);
         if let Some(float) = column.first_float(&|text| self.is_null(text)) {
@@ -164,11 +213,14 @@ impl Catalogue {
         }
         let keys = column.text(&|text| self.is_null(text));
         let keys = keys.map_err(|reason| at_key(format!("column `{key}` of catalogue `{path}` {reason}")))?;
-        rows_by_key(keys.as_string::<i32>()).map_err(|twice| {
-            let message = format!("catalogue `{path}` has `{}` twice in column `{key}`", twice.escape_debug());
-            let help = "name a column with one row per object";
-            Box::new(Diagnostic::at("catalogue.key", Code::Conflict, message).help(help))
-        })
+        Ok(keys.as_string::<i32>().clone())
+    }
+
+    /// The mistake that a key comes twice.
+    fn twice(&self, twice: &str) -> Diagnostic {
+        let message =
+            format!("catalogue `{}` has `{}` twice in column `{}`", self.path, twice.escape_debug(), self.key);
+        Diagnostic::at("catalogue.key", Code::Conflict, message).help("name a column with one row per object")
     }
 
     /// The indices of the columns to read, or diagnostics with the nearest names.
