@@ -145,6 +145,19 @@ mod tests {
         assert_eq!((sketch.percentile(99.9), sketch.count(), sketch.skipped()), (Some(0.0), 3, 2));
     }
 
+    #[test]
+    fn merged_streams_skip_what_either_of_them_skips() {
+        let of = |numbers: &[f32]| {
+            let mut sketch = QuantileSketch::default();
+            sketch.add(numbers);
+            sketch
+        };
+        let mut merged = of(&[1.0, f32::NAN, f32::INFINITY]);
+        merged.merge(&of(&[2.0, f32::NEG_INFINITY, f32::NAN, f32::NAN, 3.0]));
+        assert_eq!((merged.count(), merged.skipped()), (3, 5));
+        assert!(merged == of(&[f32::NAN, 1.0, 2.0, 3.0, f32::NAN, f32::NAN, f32::NAN, f32::NAN]));
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(32))]
 

@@ -36,6 +36,15 @@ mod tests {
     }
 
     #[test]
+    fn a_logit_is_the_logarithm_of_the_odds() {
+        assert_eq!((sigmoid(0.0), sigmoid(1000.0), sigmoid(-1000.0)), (0.5, 1.0, 0.0));
+        for odds in [1.0 / 7.0, 3.0_f64, 255.0] {
+            let expected = odds / (1.0 + odds);
+            assert!((sigmoid(odds.ln() as f32) - expected).abs() < 1e-7, "{odds}");
+        }
+    }
+
+    #[test]
     fn argmax_takes_the_first_of_equal_values() {
         assert_eq!((argmax(&[1.0, 3.0, 3.0]), argmax(&[2.0, 1.0]), argmax(&[5.0])), (1, 0, 0));
     }
