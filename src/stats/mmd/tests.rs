@@ -97,6 +97,37 @@ fn the_median_kernel_and_its_discrepancies_are_those_of_numpy_at_every_scale() {
 }
 
 #[test]
+fn two_points_each_have_the_discrepancy_of_the_formula() {
+    // k(d) = exp(-d^2), points 0 and 1, 2 and 4.
+    let (x, y) = (Points::new(&[0.0, 1.0], 1), Points::new(&[2.0, 4.0], 1));
+    let kernel = GaussianKernelSum::new(&[0.5]).expect("a kernel");
+    let k = |d: f64| (-d * d).exp();
+    let across = (k(2.0) + k(4.0) + k(1.0) + k(3.0)) / 2.0;
+    let reference = Reference::new(x.clone(), kernel);
+    let found = reference.discrepancy(&y).expect("a discrepancy");
+    assert!((found.unbiased - (k(1.0) + k(2.0) - across)).abs() < 1e-13, "{found:?}");
+    assert!((found.biased - ((1.0 + k(1.0)) / 2.0 + (1.0 + k(2.0)) / 2.0 - across)).abs() < 1e-13, "{found:?}");
+    assert_eq!((reference.points(), reference.len(), reference.is_empty()), (&x, 2, false));
+    assert!(Reference::new(Points::new(&[], 1), GaussianKernelSum::paper()).is_empty());
+}
+
+#[test]
+fn the_range_of_kernel_values_includes_every_position_of_a_row() {
+    for length in 2..40 {
+        for at in 0..length {
+            let mut row = vec![0.5; length];
+            (row[at], row[(at + 1) % length]) = (0.25, 0.75);
+            let mut range = KernelRange { least: 0.4, greatest: 0.6 };
+            range.include(&row);
+            assert_eq!(range, KernelRange { least: 0.25, greatest: 0.75 }, "{at} of {length}");
+        }
+    }
+    let mut range = KernelRange { least: 0.1, greatest: 0.9 };
+    range.include(&[0.5; 20]);
+    assert_eq!(range, KernelRange { least: 0.1, greatest: 0.9 });
+}
+
+#[test]
 fn a_test_is_blind_if_its_kernel_values_are_all_equal() {
     let mut normal = normal(15);
     let (x, y) = (sample(30, 5, 0.0, &mut normal), sample(20, 5, 3.0, &mut normal));
