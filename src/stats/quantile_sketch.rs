@@ -146,6 +146,15 @@ mod tests {
     }
 
     #[test]
+    fn counts_take_at_most_128_mib_and_percentiles_are_known_to_one_part_in_65536() {
+        let pages = QuantileSketch::default().pages.len();
+        assert_eq!(pages * size_of::<[u64; PAGE]>(), 128 << 20);
+        // The last 8 pages would be those of infinity and NaN.
+        assert_eq!((ordered(f32::MAX) >> DROPPED) as usize / PAGE, pages - 1 - 8);
+        assert_eq!(RELATIVE_ERROR, 2f64.powi(-16));
+    }
+
+    #[test]
     fn merged_streams_skip_what_either_of_them_skips() {
         let of = |numbers: &[f32]| {
             let mut sketch = QuantileSketch::default();

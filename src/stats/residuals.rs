@@ -164,6 +164,9 @@ mod tests {
         }
         assert!(middle(bin_of(1e-12)) > 0.0 && middle(bin_of(-1e-12)) < 0.0, "only what is smaller counts as 0");
         assert_eq!(bin_of(1e12), bin_of(f64::MAX));
+        // Positive ones from 1e-12 to 1e12, as many negative ones, and 0.
+        let all = 2 * (bin_of(1e12) - bin_of(1e-12) + 1) as usize + 1;
+        assert!(all <= MAX_BINS && all > MAX_BINS - 1024, "{all}");
     }
 
     #[test]

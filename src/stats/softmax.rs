@@ -29,6 +29,7 @@ mod tests {
         let odds = [0.0, 2f32.ln(), 3f32.ln()];
         for shift in [0.0, 80.0, -3000.0] {
             let shifted: Vec<f32> = odds.iter().map(|logit| logit + shift).collect();
+            assert_eq!(softmax(&shifted).count(), 3);
             for (found, expected) in softmax(&shifted).zip([1.0 / 6.0, 2.0 / 6.0, 3.0 / 6.0]) {
                 assert!((found - expected).abs() < 2e-4 * expected, "{found} {expected} at {shift}");
             }

@@ -245,6 +245,28 @@ mod tests {
     };
 
     #[test]
+    fn start_vectors_are_those_of_the_generator() {
+        // The first states, from 1, times 2^-64, minus one half; computed in Python.
+        let expected = [0.317_201_928_205_132_7, 0.011_443_719_382_492_89, 0.463_067_624_141_878_63];
+        assert_eq!(start(3)[0], expected);
+        assert!(start(1000).iter().flatten().all(|x| (-0.5..0.5).contains(x)));
+    }
+
+    #[test]
+    fn a_vector_of_rounding_errors_becomes_zero_at_any_scale() {
+        for scale in [1e-9, 1.0, 1e9] {
+            let mut block: Vec<Vec<f64>> =
+                [1.0, 3.0].iter().map(|x| start(50)[0].iter().map(|y| x * scale * y).collect()).collect();
+            block.push(start(50)[1].iter().map(|x| scale * x).collect());
+            orthonormal(&[], &mut block);
+            let product = |i: usize, j: usize| dot(&block[i], &block[j]);
+            assert!(block[1].iter().all(|x| *x == 0.0), "{scale}");
+            assert!((product(0, 0) - 1.0).abs() < 1e-14 && (product(2, 2) - 1.0).abs() < 1e-14, "{scale}");
+            assert!(product(0, 2).abs() < 1e-14 && block[2].iter().sum::<f64>().abs() < 1e-13, "{scale}");
+        }
+    }
+
+    #[test]
     fn eigenvalues_are_those_of_the_dense_matrix() {
         for n in [2, 3, 9, 47, 130] {
             let numbers: Vec<f32> = (0..3 * n).map(|i| (i * i * 7919 % 1009) as f32 / 100.0).collect();
