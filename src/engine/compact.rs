@@ -132,6 +132,14 @@ mod tests {
     }
 
     #[test]
+    fn a_group_may_have_exactly_the_size_of_a_part_and_no_parts_make_no_group() {
+        let parts = [40, 60, 1].map(|bytes| TablePart::new("part-00000001.parquet", 1, bytes));
+        let sizes: Vec<usize> = groups(&parts, 100).iter().map(|group| group.len()).collect();
+        assert_eq!(sizes, [2, 1]);
+        assert!(groups(&[], 100).is_empty());
+    }
+
+    #[test]
     fn files_that_are_no_parts_are_never_merged() {
         let cutout = |name: &str| TablePart::new(name, 1, 1);
         assert_eq!(groups(&[cutout("a.fits"), cutout("b.fits")], 100).len(), 2);

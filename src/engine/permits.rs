@@ -118,6 +118,7 @@ mod tests {
             let permits = permits.clone();
             thread::spawn(move || permits.acquire(1).is_none())
         };
+        thread::sleep(Duration::from_millis(20));
         permits.close();
         assert!(waiting.join().expect("no panic"));
         drop(held);
@@ -130,5 +131,41 @@ mod tests {
         first.resize(4);
         assert_eq!((permits.used(), permits.bounds()), ((1, 4), (4, 10)));
         assert!(permits.acquire(6).is_some());
+    }
+
+    #[test]
+    fn a_batch_waits_for_a_place_and_for_bytes_and_both_are_returned() {
+        // The second bound is of bytes, then of batches.
+        for (max_bytes, max_batches) in [(9, 4), (100, 2)] {
+            let permits = Permits::new(max_bytes, max_batches);
+            let (first, mut second) = (permits.acquire(4).expect("a permit"), permits.acquire(5).expect("a permit"));
+            assert_eq!(permits.used(), (2, 9));
+            let waiting = {
+                let permits = permits.clone();
+                thread::spawn(move || permits.acquire(3).map(|_| permits.used()))
+            };
+            thread::sleep(Duration::from_millis(20));
+            assert!(!waiting.is_finished());
+            if max_batches == 4 {
+                second.resize(2);
+                assert_eq!(waiting.join().expect("no panic"), Some((3, 9)));
+                assert_eq!(permits.used(), (2, 6));
+            } else {
+                drop(second);
+                assert_eq!(waiting.join().expect("no panic"), Some((2, 7)));
+                assert_eq!(permits.used(), (1, 4));
+            }
+            drop(first);
+        }
+    }
+
+    #[test]
+    fn dropped_permits_leave_nothing() {
+        let permits = Permits::new(10, 4);
+        let (first, second) = (permits.acquire(3), permits.acquire(4));
+        drop(first);
+        assert_eq!(permits.used(), (1, 4));
+        drop(second);
+        assert_eq!(permits.used(), (0, 0));
     }
 }

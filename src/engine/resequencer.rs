@@ -52,5 +52,9 @@ mod tests {
         order.put(1, 'b');
         assert_eq!(order.take(), None);
         assert_eq!(order.early(), 1);
+        order.put(2, 'c');
+        assert_eq!(order.early(), 2);
+        order.put(0, 'a');
+        assert_eq!((order.take(), order.take(), order.early()), (Some('a'), Some('b'), 1));
     }
 }

@@ -217,6 +217,36 @@ mod tests {
     }
 
     #[test]
+    fn another_format_or_model_is_refused() {
+        let of_format = |format| check_format(Path::new("run"), &CommitRecord { format, ..CommitRecord::default() });
+        assert!(of_format(RESUMED_FORMAT).is_ok());
+        for format in [RESUMED_FORMAT - 1, RESUMED_FORMAT + 1] {
+            let error = of_format(format).expect_err("another format").to_string();
+            assert!(error.contains(&format!("cannot resume `run`: it has format {format}")), "{error}");
+        }
+        let models = |models: &[(&str, &str)]| -> BTreeMap<String, String> {
+            models.iter().map(|(label, digest)| ((*label).to_owned(), (*digest).to_owned())).collect()
+        };
+        let last = CommitRecord { models: models(&[("a", "1"), ("b", "2")]), ..CommitRecord::default() };
+        assert!(check_models(&last, &models(&[("a", "1"), ("b", "2")])).is_ok());
+        let error = check_models(&last, &models(&[("a", "1"), ("b", "3")])).expect_err("another model").to_string();
+        assert!(error.contains("the model of `b` is not the file"), "{error}");
+    }
+
+    #[test]
+    fn the_first_five_differences_are_named_and_what_is_equal_is_not() {
+        let document = |number: i32| {
+            let keys = (0..7).map(|key| (format!("k{key}"), json!(number)));
+            let keys: serde_json::Map<String, Value> = keys.chain([("same".to_owned(), json!([1, 2]))]).collect();
+            json!({ "source": keys, "seed": 1 })
+        };
+        assert!(differences(&document(1), &document(1)).is_empty());
+        let expected: Vec<String> = (0..5).map(|key| format!("`source.k{key}` was 1, is 2")).collect();
+        assert_eq!(differences(&document(1), &document(2)), expected);
+        assert_eq!(differences(&json!({ "a": 1 }), &json!({ "b": 1 })), ["`a` was 1, is null", "`b` was null, is 1"]);
+    }
+
+    #[test]
     fn a_refusal_names_the_setting_that_differs() {
         let old = json!({ "transform": { "y1": { "observe": { "years": 1 } } } });
         let new = json!({ "transform": { "y1": { "observe": { "years": 2 } } } });

@@ -23,3 +23,18 @@ impl SourceLag {
         lags.iter().filter_map(|(split, lag)| Some((splits.get(*split)?.id.clone(), *lag))).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_latest_lag_of_every_split_is_shown_by_its_id() {
+        let lag = SourceLag::default();
+        assert_eq!(lag.by_id(&[]), []);
+        let writer = lag.clone();
+        [(1, 7), (0, 3), (1, 5), (9, 1)].into_iter().for_each(|(split, number)| writer.set(split, number));
+        let splits = ["t/0", "t/1", "t/2"].map(|id| Split::new(id, None));
+        assert_eq!(lag.by_id(&splits), [("t/0".to_owned(), 3), ("t/1".to_owned(), 5)]);
+    }
+}

@@ -215,6 +215,17 @@ mod tests {
     }
 
     #[test]
+    fn a_split_that_a_sequential_source_adds_begins_where_it_says() {
+        let begin_at_4 = |ids: &[&str]| ids.iter().map(|id| Split::new(*id, None).within(4, None)).collect::<Vec<_>>();
+        let checkpoint = SourceProgress::new(&begin_at_4(&["a"]), false).checkpoint(&begin_at_4(&["a"]));
+        for (live, start) in [(false, 4), (true, 0)] {
+            let mut later = begin_at_4(&["a", "b"]);
+            restore_bounds(&mut later, live, &checkpoint);
+            assert_eq!(later.iter().map(|split| split.start).collect::<Vec<_>>(), [4, start], "live: {live}");
+        }
+    }
+
+    #[test]
     fn an_empty_source_resumes() {
         let checkpoint = SourceProgress::new(&[], false).checkpoint(&[]);
         assert!(SourceProgress::resume(&[], false, &checkpoint).expect("nothing").remaining().is_empty());

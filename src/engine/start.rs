@@ -67,6 +67,8 @@ mod tests {
         // 100 x 100 pixels in three bands; 1,024 x 1,024 with two copies; 8,192 x 8,192.
         let rows = |side: usize, images| fitting_rows(512 << 20, 2, side * side * 3 * 4 * images);
         assert_eq!((rows(100, 1), rows(1024, 3), rows(8192, 1)), (1118, 3, 1));
+        // A batch in each of six workers and two more.
+        assert_eq!(fitting_rows(8000, 6, 10), 100);
         assert!(fitting_rows(16 << 20, 1024, 0) > BATCH_ROWS);
     }
 }

@@ -216,6 +216,7 @@ mod tests {
             let numpy: Vec<u8> = runs.iter().flat_map(|(class, length)| vec![*class; *length]).collect();
             assert!(drawn == numpy, "{} points differ", drawn.iter().zip(&numpy).filter(|(a, b)| a != b).count());
             let found = areas(&drawn, plane.classes());
+            assert_eq!(found.len(), expected.len());
             assert!(found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-12), "{found:?} {expected:?}");
             for ((x, y), expected) in [(1.0, 0.0), (-1.0, 0.0), (0.0, 1.0), (0.0, -1.0)].iter().zip(boundaries) {
                 match (plane.boundary(*x, *y), expected) {
@@ -249,7 +250,12 @@ mod tests {
     fn equal_logits_everywhere_give_the_first_class_and_no_boundary() {
         let flat = LogitPlane { origin: vec![1.0, 1.0], across: vec![0.0, 0.0], up: vec![0.0, 0.0] };
         assert!(flat.window(&Grid { half: 3, step: 0.5 }).iter().all(|class| *class == 0));
-        assert_eq!((flat.boundary(1.0, 0.0), angle_deg(&[1.0], &[1.0], &[2.0])), (None, None));
+        assert_eq!(flat.boundary(1.0, 0.0), None);
+    }
+
+    #[test]
+    fn a_vector_of_length_zero_has_no_angle() {
+        assert_eq!((angle_deg(&[1.0], &[1.0], &[2.0]), angle_deg(&[1.0], &[2.0], &[1.0])), (None, None));
     }
 
     #[test]
@@ -270,6 +276,15 @@ mod tests {
         assert_eq!(Grid::over(1.0, 1.0), Some(Grid { half: 1, step: 1.0 }));
         assert_eq!((Grid::over(0.0, 1.0), Grid::over(1.0, 3.0)), (None, None));
         assert_eq!(Grid { half: 3, step: 0.5 }.extent(), 1.5);
+    }
+
+    #[test]
+    fn an_extent_is_a_number_of_steps_within_1e_minus_9_of_itself_at_any_scale() {
+        for scale in [1e-6, 1.0, 1e6] {
+            let of_steps = |steps: f64| Grid::over(steps * scale, scale);
+            assert_eq!(of_steps(10.0 + 1e-9), Some(Grid { half: 10, step: scale }), "{scale}");
+            assert_eq!(of_steps(10.0 + 1e-7), None, "{scale}");
+        }
     }
 
     proptest! {

@@ -167,10 +167,21 @@ mod tests {
     }
 
     #[test]
+    fn a_class_out_of_range_is_not_counted_as_another() {
+        for (truth, predicted) in [(0, 2), (2, 0), (1, 2)] {
+            let counted = std::panic::catch_unwind(|| Confusion::new(2).add(truth, predicted));
+            assert!(counted.is_err(), "{truth} {predicted}");
+        }
+    }
+
+    #[test]
     fn counts_come_back_by_row_and_column() {
         let confusion = Confusion::from_counts(2, vec![5, 1, 2, 4]).expect("a square");
         assert_eq!((confusion.row(1), confusion.predicted()), (&[2, 4][..], vec![7, 5]));
         assert_eq!((confusion.total(), confusion.correct()), (12, 9));
-        assert_eq!(Confusion::from_counts(2, vec![0; 3]), None);
+        for (classes, length) in [(2, 3), (3, 6), (3, 8)] {
+            assert_eq!(Confusion::from_counts(classes, vec![0; length]), None);
+        }
+        assert!(Confusion::from_counts(3, vec![0; 9]).is_some());
     }
 }

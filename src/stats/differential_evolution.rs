@@ -189,8 +189,9 @@ fn nan_to_infinity(energy: f64) -> f64 {
     if energy.is_nan() { f64::INFINITY } else { energy }
 }
 
+/// floor(u n), which is below n for every u below 1: the largest is 1 - 2^-53, and n times that is rounded to less than n.
 fn below(uniform: f64, n: usize) -> usize {
-    ((uniform * n as f64) as usize).min(n - 1)
+    (uniform * n as f64) as usize
 }
 
 /// Sets which genes come from the mutant, given the gene where the crossover begins and a draw per gene.
@@ -305,14 +306,33 @@ mod tests {
     fn others_are_drawn_again_while_they_are_the_parent_or_chosen() {
         let population = Population::new(1, vec![0.3, 0.5, 0.4, 0.6], vec![4.0, 3.0, 2.0, 1.0]).expect("a population");
         let member = |index: i32| (f64::from(index) + 0.5) / 4.0;
-        // For parent 0: itself, 1, 1 again, 2, 2, 0, 3. For the others: the first three that are left.
-        let draws = [[0, 1, 1, 2, 2, 0, 3].as_slice(), &[0, 2, 3], &[0, 1, 3], &[0, 1, 2]];
+        // For parent 0: 1, itself, 2, 1 again, 2, 0, 3. For the others: the first three that are left. F is not drawn.
+        let draws = [[1, 0, 2, 1, 2, 0, 3].as_slice(), &[0, 2, 3], &[0, 1, 3], &[0, 1, 2]];
         let mut draws = draws.into_iter().flat_map(|others| others.iter().map(|i| member(*i)).chain([0.0, 0.0]));
         let children = population.children(&PAPER, &mut || draws.next().expect("a draw")).expect("children");
         for (found, expected) in children.iter().zip([0.4, 0.2, 0.25, 0.35]) {
             assert!((found - expected).abs() < 1e-15, "{children:?}");
         }
         assert_eq!(draws.next(), None);
+    }
+
+    #[test]
+    fn a_gene_comes_from_the_mutant_if_its_draw_is_below_the_probability() {
+        let crossed = |crossover, recombination, begin, draws: [f64; 4]| {
+            let mut crosses = [true; 4];
+            cross(&Evolution { crossover, recombination, ..PAPER }, begin, &draws, &mut crosses);
+            crosses.map(u8::from)
+        };
+        assert_eq!(crossed(Crossover::Binomial, 0.5, 0, [0.9, 0.5, 0.49, 0.51]), [1, 0, 1, 0]);
+        assert_eq!(crossed(Crossover::Binomial, 0.0, 3, [0.0; 4]), [0, 0, 0, 1]);
+        assert_eq!(crossed(Crossover::Exponential, 0.5, 2, [0.9, 0.49, 0.0, 0.5]), [1, 0, 1, 1]);
+        assert_eq!(crossed(Crossover::Exponential, 0.0, 1, [0.0; 4]), [0, 1, 0, 0]);
+        assert_eq!(crossed(Crossover::Exponential, 1.0, 1, [0.9; 4]), [1, 1, 1, 1]);
+    }
+
+    #[test]
+    fn draws_just_below_one_choose_the_last() {
+        assert!((1..10_000).all(|n| below(1.0_f64.next_down(), n) == n - 1 && below(0.0, n) == 0));
     }
 
     #[test]
@@ -329,11 +349,32 @@ mod tests {
     }
 
     #[test]
+    fn slices_are_shuffled_from_the_last_one_down_and_may_stay_in_place() {
+        // Three positions within the slices, then swaps of the last slice with any of three and of the second with any of two.
+        let column = |swaps: [f64; 2]| {
+            let mut draws = [0.5; 3].into_iter().chain(swaps);
+            let found = latin_hypercube(3, 1, &mut || draws.next().expect("a draw"));
+            assert_eq!(draws.next(), None);
+            found.into_iter().map(|x| (x * 3.0) as usize).collect::<Vec<_>>()
+        };
+        assert_eq!(column([0.99, 0.99]), [0, 1, 2]);
+        assert_eq!(column([0.99, 0.0]), [1, 0, 2]);
+        assert_eq!(column([0.0, 0.99]), [2, 1, 0]);
+        assert_eq!(column([0.34, 0.0]), [2, 0, 1]);
+    }
+
+    #[test]
     fn a_child_replaces_its_parent_only_when_strictly_better() {
         let mut population = Population::new(1, vec![0.1, 0.2], vec![1.0, f64::NAN]).expect("a population");
         population.select(&[0.7, 0.8], &[1.0, 5.0]);
         assert_eq!((population.member(0), population.member(1)), (&[0.1][..], &[0.8][..]));
         assert_eq!(population.best(), 0);
+        let mut population =
+            Population::new(2, vec![0.1, 0.2, 0.3, 0.4, 0.5, 0.6], vec![1.0; 3]).expect("a population");
+        population.select(&[0.7, 0.8, 0.9, 0.95], &[2.0, 0.5]);
+        let members = [0, 1, 2].map(|member| population.member(member).to_vec());
+        assert_eq!(members, [[0.1, 0.2], [0.9, 0.95], [0.5, 0.6]]);
+        assert_eq!(population.energies(), [1.0, 0.5, 1.0]);
     }
 
     #[test]

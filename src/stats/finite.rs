@@ -38,6 +38,11 @@ mod tests {
         );
         (numbers[77], numbers[78]) = (f32::NAN, f32::INFINITY);
         assert_eq!((first_non_finite(&numbers), count_non_finite(&numbers)), (Some(77), 3));
+        // Chunks of odd length, and two in one chunk.
+        for length in 1..9 {
+            assert!(all_finite(&vec![1.0; length]), "{length}");
+            assert!(!all_finite(&vec![f32::NAN; length]), "{length}");
+        }
         assert!(all_finite(&[]) && first_non_finite(&[]).is_none() && count_non_finite(&[]) == 0);
     }
 }

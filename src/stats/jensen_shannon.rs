@@ -273,6 +273,31 @@ mod tests {
     }
 
     #[test]
+    fn a_number_on_an_edge_is_in_the_bin_above_despite_rounding() {
+        for (low, high) in [(0.0, 1.0), (-0.3, 2.1), (1e-3, 7e4)] {
+            for count in 1..200 {
+                let bins = Bins::over([high, low], count).expect("bins");
+                for bin in 1..count {
+                    // Of `numpy.linspace`.
+                    let edge = low + bin as f64 * ((high - low) / count as f64);
+                    assert_eq!(bins.of(edge), bin, "{low} to {high}: {bin} of {count}");
+                    assert_eq!(bins.of(edge.next_down()), bin - 1, "{low} to {high}: below {bin} of {count}");
+                }
+                assert_eq!((bins.of(low), bins.of(high)), (0, count - 1));
+            }
+        }
+    }
+
+    #[test]
+    fn coins_are_the_highest_bits_of_a_word() {
+        assert_eq!([1, 3, 64].map(|coins| heads(coins, &mut || 1 << 63)), [1; 3]);
+        assert_eq!([1, 63, 64].map(|coins| heads(coins, &mut || 1)), [0, 0, 1]);
+        let mut words = [u64::MAX, 0b101 << 61].into_iter();
+        assert_eq!(heads(67, &mut || words.next().expect("a word")), 66);
+        assert_eq!(heads(0, &mut || unreachable!("no coins")), 0);
+    }
+
+    #[test]
     fn half_of_the_coins_show_heads() {
         let mut bits = splitmix64(9);
         for coins in [1, 63, 64, 65, 1000] {

@@ -145,6 +145,18 @@ mod tests {
     }
 
     #[test]
+    fn pooling_breaks_off_once_it_is_stopped() {
+        let [first, second] = [[0.0; 6], [1.0; 6]].map(|numbers| Points::new(&numbers, 3));
+        for dimensions in 0..3 {
+            let left = std::cell::Cell::new(dimensions);
+            let stopped = || left.replace(left.get() - 1) == 0;
+            assert!(Marginals::new_unless(&first, &second, 2, &stopped).is_break(), "after {dimensions} dimensions");
+        }
+        let finished = Marginals::new_unless(&first, &second, 2, &|| false);
+        assert_eq!(finished, ControlFlow::Continue(Marginals::new(&first, &second, 2)));
+    }
+
+    #[test]
     fn of_equal_dimensions_the_first_is_returned() {
         let [first, second] = [[0.0, 0.0, 1.0, 1.0], [1.0, 1.0, 1.0, 1.0]].map(|numbers| Points::new(&numbers, 2));
         let marginals = Marginals::new(&first, &second, 2).expect("points");

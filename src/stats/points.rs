@@ -257,6 +257,47 @@ mod tests {
         }
     }
 
+    /// Points whose squared norms are about 9e10 times the scale, and whose squared distances from each other are about 1e-5 to 10 times
+    /// it: less than the norms are rounded by.
+    fn near_each_other(n: usize, scale: f32) -> Vec<f32> {
+        let small = |i: usize| (i as f32 * 0.618_034).fract() * if i.is_multiple_of(3) { 1e-3 } else { 1.0 };
+        (0..n).flat_map(|i| [3e5, small(3 * i), small(7 * i + 1), 3e-3 * small(i + 2)].map(|x| x * scale)).collect()
+    }
+
+    #[test]
+    fn distances_that_the_norms_round_away_are_those_of_the_definition_on_every_instruction_set() {
+        // Powers of two, so that the numbers keep their bits: norms far above 1 and far below it.
+        for scale in [1.0, 2f32.powi(-60)] {
+            let numbers = near_each_other(40, scale);
+            let (points, mut out) = (Points::new(&numbers, 4), vec![0.0; 40 * stride(40)]);
+            let variants = [tiles::<true, false, 1>, tiles::<true, true, 2>, tiles::<true, true, 6>, distances];
+            for (variant, tiles) in variants.into_iter().enumerate() {
+                out.fill(f64::NAN);
+                tiles(&points, 0..40, &points, stride(40), &mut out);
+                for (i, j) in (0..40).flat_map(|i| (0..40).map(move |j| (i, j))) {
+                    let expected = by_definition(&numbers[4 * i..][..4], &numbers[4 * j..][..4]);
+                    let found = out[i * stride(40) + j];
+                    assert!((found - expected).abs() <= 1e-12 * expected, "{variant}: {i}, {j}: {found} {expected}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn products_are_those_of_the_definition_on_every_instruction_set() {
+        let (a, b) = (numbers(9, 12, 0.5), numbers(20, 12, -0.25));
+        let (rows, columns) = (Points::new(&a, 12), Points::new(&b, 12));
+        for tiles in [tiles::<false, false, 1>, tiles::<false, true, 2>, tiles::<false, true, 6>, dots] {
+            let mut out = vec![f64::NAN; 9 * stride(20)];
+            tiles(&rows, 0..9, &columns, stride(20), &mut out);
+            for (i, j) in (0..9).flat_map(|i| (0..20).map(move |j| (i, j))) {
+                let pairs = a[12 * i..][..12].iter().zip(&b[12 * j..][..12]);
+                let expected: f64 = pairs.map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
+                assert!((out[i * stride(20) + j] - expected).abs() <= 1e-10, "{i}, {j}");
+            }
+        }
+    }
+
     #[test]
     fn equal_points_far_from_the_origin_are_at_distance_zero() {
         let a = numbers(40, 256, 1e6);

@@ -145,6 +145,28 @@ mod tests {
         assert_eq!((sketch.percentile(99.9), sketch.count(), sketch.skipped()), (Some(0.0), 3, 2));
     }
 
+    #[test]
+    fn counts_take_at_most_128_mib_and_percentiles_are_known_to_one_part_in_65536() {
+        let pages = QuantileSketch::default().pages.len();
+        assert_eq!(pages * size_of::<[u64; PAGE]>(), 128 << 20);
+        // The last 8 pages would be those of infinity and NaN.
+        assert_eq!((ordered(f32::MAX) >> DROPPED) as usize / PAGE, pages - 1 - 8);
+        assert_eq!(RELATIVE_ERROR, 2f64.powi(-16));
+    }
+
+    #[test]
+    fn merged_streams_skip_what_either_of_them_skips() {
+        let of = |numbers: &[f32]| {
+            let mut sketch = QuantileSketch::default();
+            sketch.add(numbers);
+            sketch
+        };
+        let mut merged = of(&[1.0, f32::NAN, f32::INFINITY]);
+        merged.merge(&of(&[2.0, f32::NEG_INFINITY, f32::NAN, f32::NAN, 3.0]));
+        assert_eq!((merged.count(), merged.skipped()), (3, 5));
+        assert!(merged == of(&[f32::NAN, 1.0, 2.0, 3.0, f32::NAN, f32::NAN, f32::NAN, f32::NAN]));
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(32))]
 

@@ -227,6 +227,7 @@ mod tests {
         assert!(near(found.ece(), (0.5 + 2.0 * 0.25) / 3.0) && near(found.mce(), 0.5));
         assert!(near(found.brier(), (2.0 / 16.0 + 2.0 * 9.0 / 16.0 + 0.5) / 3.0));
         assert!(near(found.nll(), -(0.75_f64 * 0.25 * 0.5).ln() / 3.0));
+        assert_eq!((found.all().n, found.all().confidence()), (3, Some(2.0 / 3.0)));
         assert_eq!(found.kept(3), AbstentionPoint { n: 2, coverage: Some(2.0 / 3.0), accuracy: Some(0.5) });
     }
 

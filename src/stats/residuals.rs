@@ -142,6 +142,34 @@ mod tests {
     }
 
     #[test]
+    fn count_mean_and_root_of_the_mean_square_are_exact_and_the_limit_is_no_outlier() {
+        let mut counts = Residuals::default();
+        assert_eq!((counts.count(), counts.mean(), counts.rms()), (0, None, None));
+        [-3.0, 1.0, 0.5, -1.0, 5.0, 0.5].iter().for_each(|residual| counts.add(*residual, 1.0));
+        assert_eq!((counts.count(), counts.mean(), counts.outliers), (6, Some(0.5), 2));
+        // The sum of the squares is 9 + 1 + 1/4 + 1 + 25 + 1/4.
+        assert_eq!(counts.rms(), Some((36.5_f64 / 6.0).sqrt()));
+    }
+
+    #[test]
+    fn a_bin_is_2_to_the_minus_10_wide_and_known_by_its_middle() {
+        // The float32 from 1 on that share 10 bits of the fraction: up to 1 + 2^-10 - 2^-23.
+        let middle_of_one = 1.0 + (2f64.powi(-10) - 2f64.powi(-23)) / 2.0;
+        for scale in [1.0, -1.0, 1024.0, -1.0 / 1024.0] {
+            let inside = [1.0, 1.0 + 2f64.powi(-11), 1.0 + 2f64.powi(-10) - 2f64.powi(-23)];
+            for number in inside {
+                assert_eq!(middle(bin_of(scale * number)), scale * middle_of_one, "{scale} {number}");
+            }
+            assert_ne!(bin_of(scale * (1.0 + 2f64.powi(-10))), bin_of(scale), "{scale}");
+        }
+        assert!(middle(bin_of(1e-12)) > 0.0 && middle(bin_of(-1e-12)) < 0.0, "only what is smaller counts as 0");
+        assert_eq!(bin_of(1e12), bin_of(f64::MAX));
+        // Positive ones from 1e-12 to 1e12, as many negative ones, and 0.
+        let all = 2 * (bin_of(1e12) - bin_of(1e-12) + 1) as usize + 1;
+        assert!(all <= MAX_BINS && all > MAX_BINS - 1024, "{all}");
+    }
+
+    #[test]
     fn bins_sort_as_residuals_do_and_hold_them() {
         let residuals = [-2e12, -1.0, -0.5, -1e-11, -1e-13, 0.0, 1e-13, 1e-11, 0.5, 1.0, 2e12];
         let bins: Vec<u32> = residuals.iter().map(|residual| bin_of(*residual)).collect();

@@ -173,6 +173,34 @@ mod tests {
     }
 
     #[test]
+    fn bins_have_lower_edges_and_both_classes_have_as_many() {
+        let counts = BinnedScores::new(4);
+        assert_eq!([0, 1, 3, 4].map(|bin| counts.edge(bin)), [0.0, 0.25, 0.75, 1.0]);
+        assert!(counts.has_bins(4) && !counts.has_bins(3) && !counts.has_bins(5));
+        for (positives, negatives) in [(4, 3), (3, 4)] {
+            let odd = BinnedScores { positives: vec![0; positives], negatives: vec![0; negatives] };
+            assert!(!odd.has_bins(4) && !odd.has_bins(3));
+        }
+    }
+
+    #[test]
+    fn bounds_of_the_area_count_ties_for_and_against() {
+        // Of 12 pairs 6 have the positive row in the higher bin, and 5 are ties.
+        let counts = BinnedScores { positives: vec![1, 2, 0], negatives: vec![3, 1, 0] };
+        assert_eq!(counts.auc(), Some((8.5 / 12.0, 6.0 / 12.0, 11.0 / 12.0)));
+        assert_eq!([0, 1, 2].map(|bin| counts.is_filled(bin)), [true, true, false]);
+        let one_class = BinnedScores { positives: vec![0, 2], negatives: vec![3, 0] };
+        assert!(one_class.is_filled(0) && one_class.is_filled(1));
+    }
+
+    #[test]
+    fn a_rate_of_no_rows_is_missing() {
+        let point = BinnedScores::new(2).above(0);
+        let rates = [point.recall(), point.false_positive_rate(), point.precision(), point.f1()];
+        assert_eq!(rates, [None; 4]);
+    }
+
+    #[test]
     fn without_one_of_the_classes_there_is_no_area() {
         let mut counts = BinnedScores::new(10);
         assert_eq!((counts.auc(), counts.average_precision()), (None, None));

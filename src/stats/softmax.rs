@@ -29,9 +29,19 @@ mod tests {
         let odds = [0.0, 2f32.ln(), 3f32.ln()];
         for shift in [0.0, 80.0, -3000.0] {
             let shifted: Vec<f32> = odds.iter().map(|logit| logit + shift).collect();
+            assert_eq!(softmax(&shifted).count(), 3);
             for (found, expected) in softmax(&shifted).zip([1.0 / 6.0, 2.0 / 6.0, 3.0 / 6.0]) {
                 assert!((found - expected).abs() < 2e-4 * expected, "{found} {expected} at {shift}");
             }
+        }
+    }
+
+    #[test]
+    fn a_logit_is_the_logarithm_of_the_odds() {
+        assert_eq!((sigmoid(0.0), sigmoid(1000.0), sigmoid(-1000.0)), (0.5, 1.0, 0.0));
+        for odds in [1.0 / 7.0, 3.0_f64, 255.0] {
+            let expected = odds / (1.0 + odds);
+            assert!((sigmoid(odds.ln() as f32) - expected).abs() < 1e-7, "{odds}");
         }
     }
 

@@ -189,6 +189,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn rows_hold_half_of_the_matrix() {
+        for n in 1..120 {
+            let numbers: usize = (0..n).map(|vertex| n - panel(vertex)).sum();
+            let rows = PanelRows::new(n);
+            assert_eq!(rows.numbers.len(), numbers, "{n}");
+            assert!((0..n).all(|vertex| rows.at(vertex).len() == n - panel(vertex)), "{n}");
+        }
+    }
+
+    #[test]
     fn paths_are_those_of_floyd_and_warshall() {
         for n in [1, 2, 15, 16, 17, 64, 101] {
             let mut edges = Vec::new();

@@ -245,6 +245,49 @@ mod tests {
     };
 
     #[test]
+    fn a_panel_is_added_on_every_instruction_set() {
+        // Three rows of a symmetric 5 x 5 matrix of integers, so that sums are exact.
+        let entry = |i: usize, j: usize| ((i + 1) * (j + 1) + i.abs_diff(j)) as f64;
+        let squares: Vec<f64> = (0..15).map(|at| entry(at / 5, at % 5)).collect();
+        let rows = |factor: usize| -> Vec<[f64; BLOCK]> {
+            (0..5).map(|v| std::array::from_fn(|b| (v * factor + b * b + 1) as f64)).collect()
+        };
+        let (numbers, before) = (rows(7), rows(2));
+        for add in [add_rows::<false, 1>, add_rows::<true, 2>, add_rows::<true, 4>, add_panel] {
+            let mut products = before.clone();
+            add(&squares, &numbers, &mut products);
+            for (v, b) in (0..5).flat_map(|v| (0..BLOCK).map(move |b| (v, b))) {
+                // Columns outside of the panel have only its three rows.
+                let others = if v < 3 { 0..5 } else { 0..3 };
+                let expected = before[v][b] + others.map(|u| entry(v, u) * numbers[u][b]).sum::<f64>();
+                assert_eq!(products[v][b], expected, "{v} {b}");
+            }
+        }
+    }
+
+    #[test]
+    fn start_vectors_are_those_of_the_generator() {
+        // The first states, from 1, times 2^-64, minus one half; computed in Python.
+        let expected = [0.317_201_928_205_132_7, 0.011_443_719_382_492_89, 0.463_067_624_141_878_63];
+        assert_eq!(start(3)[0], expected);
+        assert!(start(1000).iter().flatten().all(|x| (-0.5..0.5).contains(x)));
+    }
+
+    #[test]
+    fn a_vector_of_rounding_errors_becomes_zero_at_any_scale() {
+        for scale in [1e-9, 1.0, 1e9] {
+            let mut block: Vec<Vec<f64>> =
+                [1.0, 3.0].iter().map(|x| start(50)[0].iter().map(|y| x * scale * y).collect()).collect();
+            block.push(start(50)[1].iter().map(|x| scale * x).collect());
+            orthonormal(&[], &mut block);
+            let product = |i: usize, j: usize| dot(&block[i], &block[j]);
+            assert!(block[1].iter().all(|x| *x == 0.0), "{scale}");
+            assert!((product(0, 0) - 1.0).abs() < 1e-14 && (product(2, 2) - 1.0).abs() < 1e-14, "{scale}");
+            assert!(product(0, 2).abs() < 1e-14 && block[2].iter().sum::<f64>().abs() < 1e-13, "{scale}");
+        }
+    }
+
+    #[test]
     fn eigenvalues_are_those_of_the_dense_matrix() {
         for n in [2, 3, 9, 47, 130] {
             let numbers: Vec<f32> = (0..3 * n).map(|i| (i * i * 7919 % 1009) as f32 / 100.0).collect();

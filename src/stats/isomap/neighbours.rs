@@ -219,6 +219,16 @@ mod tests {
     }
 
     #[test]
+    fn of_equal_edges_the_one_whose_later_end_comes_first_joins_two_components() {
+        // Two pairs, opposite to each other: 0 to 3 and 1 to 2 are equally far.
+        let points = Points::new(&[0.0, 0.0, 0.0, 1.0, 3.0, 1.0, 3.0, 0.0], 2);
+        let mut graph = NeighbourGraph::of(&points, 1).expect("a graph");
+        assert_eq!(graph.join(&points), 2);
+        let edges: Vec<&[(u32, f64)]> = (0..4).map(|i| graph.at(i)).collect();
+        assert_eq!(edges, [&[(1, 1.0)][..], &[(0, 1.0), (2, 3.0)], &[(1, 3.0), (3, 1.0)], &[(2, 1.0)]]);
+    }
+
+    #[test]
     fn points_that_are_not_finite_have_no_neighbours() {
         assert!(NeighbourGraph::of(&line(&[0.0, f32::NAN, 1.0]), 1).is_none());
         assert!(NeighbourGraph::of(&line(&[0.0, f32::INFINITY, 1.0]), 1).is_none());

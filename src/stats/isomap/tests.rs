@@ -100,6 +100,25 @@ fn a_line_is_embedded_as_a_line() {
 }
 
 #[test]
+fn axes_of_rounding_errors_are_zero_at_any_scale() {
+    for scale in [2f32.powi(-30), 1.0, 2f32.powi(30)] {
+        let line: Vec<f32> = [0.0, 0.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0].iter().map(|x| x * scale).collect();
+        let isomap = Isomap::fit(&Points::new(&line, 2), 1, 3).expect("an embedding");
+        for (place, expected) in isomap.coordinates().chunks_exact(3).zip([-8.75, -3.75, 1.25, 11.25]) {
+            assert!((place[0] / f64::from(scale) - expected).abs() < 1e-12, "{scale}: {place:?}");
+            assert_eq!(place[1..], [0.0, 0.0], "{scale}");
+        }
+    }
+}
+
+#[test]
+fn of_two_coordinates_of_the_largest_size_the_first_is_positive() {
+    let isomap = Isomap::fit(&Points::new(&[3.0, 1.0], 1), 1, 1).expect("an embedding");
+    let [first, second] = isomap.coordinates() else { panic!("{isomap:?}") };
+    assert!((first - 1.0).abs() < 1e-12 && (second + 1.0).abs() < 1e-12, "{first} {second}");
+}
+
+#[test]
 fn coincident_points_are_embedded_at_the_origin() {
     let isomap = Isomap::fit(&Points::new(&[2.5; 40], 4), 3, 2).expect("an embedding");
     assert!(isomap.coordinates().iter().all(|x| *x == 0.0));

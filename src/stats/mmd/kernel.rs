@@ -172,7 +172,6 @@ fn exp_of_negative<const FUSED: bool>(x: f64) -> f64 {
         1.0 / 6_227_020_800.0,
     ];
     let times_plus = |a: f64, b: f64, c: f64| if FUSED { a.mul_add(b, c) } else { a * b + c };
-    let x = if x < VANISHES { x } else { VANISHES };
     let rounded = times_plus(-x, std::f64::consts::LOG2_E, ROUNDER);
     let k = rounded - ROUNDER;
     let r = times_plus(k, -LN_2[1], times_plus(k, -LN_2[0], -x));
@@ -202,6 +201,20 @@ mod tests {
             kernel.apply(&mut found);
             for (found, distance) in found.iter().zip(&distances) {
                 let expected = by_definition(variances, *distance);
+                assert!((found - expected).abs() <= 2e-13 * expected + 1e-300, "{distance}: {found} {expected}");
+            }
+        }
+    }
+
+    #[test]
+    fn kernel_sums_are_those_of_the_definition_on_every_instruction_set() {
+        let kernel = GaussianKernelSum::new(&[10.0, 2.5, 1e-3]).expect("a kernel");
+        let distances: Vec<f64> = (0..37).map(|i| 1e-5 * 1.7f64.powi(i)).collect();
+        for all in [all::<true>, all::<false>] {
+            let mut found = distances.clone();
+            all(&kernel, &mut found);
+            for (found, distance) in found.iter().zip(&distances) {
+                let expected = by_definition(kernel.variances(), *distance);
                 assert!((found - expected).abs() <= 2e-13 * expected + 1e-300, "{distance}: {found} {expected}");
             }
         }

@@ -14,10 +14,11 @@
 
 use super::{Discrepancy, GaussianKernelSum, Points, p_value, stride};
 
-/// The mean squared features of equal points differ from 1 by less.
-const ROUNDING: f64 = 1e-11;
 /// 1 in the fixed-point format of the sums.
 const ONE: f64 = 4_294_967_296.0;
+/// The mean squared features of equal points differ from 1 by less: cosine and sine are each rounded by at most half a unit, so the sum of
+/// their squares by at most 2 sqrt(2) times that, 3.3e-10.
+const ROUNDING: f64 = 4e-10;
 
 /// Frequencies are held in units of a power of two if their scale is outside of this range: float32 would hold them as 0
 /// or infinity, or with fewer bits.

@@ -97,6 +97,37 @@ fn the_median_kernel_and_its_discrepancies_are_those_of_numpy_at_every_scale() {
 }
 
 #[test]
+fn two_points_each_have_the_discrepancy_of_the_formula() {
+    // k(d) = exp(-d^2), points 0 and 1, 2 and 4.
+    let (x, y) = (Points::new(&[0.0, 1.0], 1), Points::new(&[2.0, 4.0], 1));
+    let kernel = GaussianKernelSum::new(&[0.5]).expect("a kernel");
+    let k = |d: f64| (-d * d).exp();
+    let across = (k(2.0) + k(4.0) + k(1.0) + k(3.0)) / 2.0;
+    let reference = Reference::new(x.clone(), kernel);
+    let found = reference.discrepancy(&y).expect("a discrepancy");
+    assert!((found.unbiased - (k(1.0) + k(2.0) - across)).abs() < 1e-13, "{found:?}");
+    assert!((found.biased - ((1.0 + k(1.0)) / 2.0 + (1.0 + k(2.0)) / 2.0 - across)).abs() < 1e-13, "{found:?}");
+    assert_eq!((reference.points(), reference.len(), reference.is_empty()), (&x, 2, false));
+    assert!(Reference::new(Points::new(&[], 1), GaussianKernelSum::paper()).is_empty());
+}
+
+#[test]
+fn the_range_of_kernel_values_includes_every_position_of_a_row() {
+    for length in 2..40 {
+        for at in 0..length {
+            let mut row = vec![0.5; length];
+            (row[at], row[(at + 1) % length]) = (0.25, 0.75);
+            let mut range = KernelRange { least: 0.4, greatest: 0.6 };
+            range.include(&row);
+            assert_eq!(range, KernelRange { least: 0.25, greatest: 0.75 }, "{at} of {length}");
+        }
+    }
+    let mut range = KernelRange { least: 0.1, greatest: 0.9 };
+    range.include(&[0.5; 20]);
+    assert_eq!(range, KernelRange { least: 0.1, greatest: 0.9 });
+}
+
+#[test]
 fn a_test_is_blind_if_its_kernel_values_are_all_equal() {
     let mut normal = normal(15);
     let (x, y) = (sample(30, 5, 0.0, &mut normal), sample(20, 5, 3.0, &mut normal));
@@ -110,6 +141,8 @@ fn a_test_is_blind_if_its_kernel_values_are_all_equal() {
     assert!(!is_blind(&x, &y, &PAPER) && !is_blind(&x, &y, &[1.0]));
     // The window is out of sight of the reference and of itself, but the reference sees itself: this is drift.
     assert!(!is_blind(&x, &far, &[1.0]) && !is_blind(&x, &Points::new(&[1.0; 100], 5), &[1.0]));
+    // The reference is out of its own sight, but the window sees itself.
+    assert!(!is_blind(&far, &y, &[1.0]));
     let other = Points::new(&(0..100).map(|i| (i * i) as f32 * 1e6).collect::<Vec<_>>(), 5);
     assert!(is_blind(&far, &other, &PAPER));
 }
@@ -254,6 +287,70 @@ fn many_random_features_approximate_the_discrepancy() {
     assert!((found.unbiased - exact.unbiased).abs() < 0.1 * exact.unbiased, "{found:?} {exact:?}");
     assert!((found.biased - exact.biased).abs() < 0.1 * exact.biased, "{found:?} {exact:?}");
     assert_eq!(p_value, 1.0);
+    assert_eq!((features.len(), features.is_empty()), (8000, false));
+    assert!(Features::draw(&kernel, 0, 6, &mut draw).is_empty());
+}
+
+#[test]
+fn points_are_in_the_groups_whose_coins_show_heads() {
+    // One frequency, 1: the features of x are cos x and sin x, in units of 2^-32.
+    let features = Features::draw(&GaussianKernelSum::new(&[1.0]).expect("a kernel"), 1, 1, &mut || 1.0);
+    let fixed = |x: f64| (x * 4_294_967_296.0).round() as i64;
+    let (cosine, sine) = (fixed(0.5_f64.cos()), fixed(0.5_f64.sin()));
+    let mut sums = Sums::new(&features, 2);
+    sums.add(&features, &Points::new(&[0.0, 0.5], 1), &[0b01, 0b11]);
+    let both = [fixed(1.0) + cosine, sine];
+    let expected = [2, 1, 2].into_iter().chain(both).chain([cosine, sine]).chain(both);
+    assert_eq!(sums.to_bytes(), expected.flat_map(i64::to_le_bytes).collect::<Vec<_>>());
+    let none = Features::draw(&GaussianKernelSum::paper(), 0, 1, &mut || 1.0);
+    let mut sums = Sums::new(&none, 2);
+    sums.add(&none, &Points::new(&[0.0, 0.5], 1), &[0, 0]);
+    assert_eq!(sums.count(), 0);
+}
+
+#[test]
+fn equal_points_are_saturated_however_few_features_and_wherever_they_are() {
+    for frequencies in [1, 2, 19] {
+        let features =
+            Features::draw(&GaussianKernelSum::new(&[0.7]).expect("a kernel"), frequencies, 2, &mut normal(19));
+        for i in 0..500 {
+            let sums = |n: usize| {
+                let point = [i as f32 * 0.618_034, 3.0 - i as f32 * 0.014_142];
+                let mut sums = Sums::new(&features, 0);
+                sums.add(&features, &Points::new(&point.repeat(n), 2), &[]);
+                sums
+            };
+            assert!(random_features::is_saturated(&features, &sums(7), &sums(5)), "{frequencies} features, point {i}");
+        }
+    }
+}
+
+#[test]
+fn random_features_need_two_points_and_the_same_groups() {
+    let features = Features::draw(&GaussianKernelSum::paper(), 19, 1, &mut normal(20));
+    let sums = |n: usize, tosses: usize| {
+        let mut sums = Sums::new(&features, tosses);
+        sums.add(&features, &Points::new(&[0.0, 1.0, 2.0][..n], 1), &[1, 0, 1][..n]);
+        sums
+    };
+    let is_tested = |n: usize, m: usize| random_features::test(&features, &sums(n, 1), &sums(m, 1)).is_some();
+    assert!(is_tested(2, 2) && is_tested(3, 2) && is_tested(2, 3));
+    assert!(!is_tested(1, 2) && !is_tested(2, 1) && !is_tested(0, 2) && !is_tested(2, 0) && !is_tested(0, 0));
+    assert_eq!(random_features::test(&features, &sums(3, 1), &sums(3, 2)), None);
+}
+
+#[test]
+fn a_group_of_no_points_or_of_all_is_no_evidence() {
+    let features = Features::draw(&GaussianKernelSum::new(&[1.0]).expect("a kernel"), 8, 1, &mut normal(21));
+    let p_value = |coins: u64| {
+        let sums = |points: [f32; 3]| {
+            let mut sums = Sums::new(&features, 2);
+            sums.add(&features, &Points::new(&points, 1), &[coins; 3]);
+            sums
+        };
+        random_features::test(&features, &sums([0.0, 0.1, 0.2]), &sums([2.0, 2.1, 2.2])).expect("tested").1
+    };
+    assert_eq!([0b00, 0b01, 0b10, 0b11].map(p_value), [1.0; 4]);
 }
 
 #[test]

@@ -167,6 +167,19 @@ fn a_resume_with_another_pipeline_seed_limit_or_source_is_refused() {
 }
 
 #[test]
+fn a_run_with_a_stage_that_has_no_digest_is_not_resumed() {
+    let dir = tempdir().unwrap();
+    let recipe = Recipe::default();
+    stopped(&recipe, dir.path());
+    let mut job = recipe.job(Some(dir.path()));
+    job.undigested.push("mine".into());
+    let options = RunOptions { existing: Existing::Resume };
+    let error = run(job, &options, &Stop::default(), &mut |_| {}).unwrap_err();
+    assert!(error.to_string().contains("the stage `mine` is built in code and has no digest"), "{error}");
+    assert_eq!(start(&recipe, dir.path(), Existing::Resume).unwrap().counts.source, 723);
+}
+
+#[test]
 fn two_runs_cannot_share_a_directory() {
     let dir = tempdir().unwrap();
     let recipe = Recipe::default();
