@@ -6,13 +6,13 @@ use std::{
     net::TcpListener,
     path::Path,
     process::{Command, Stdio},
-    sync::{Once, mpsc},
+    sync::{Arc, Once, mpsc},
     thread::{self, sleep},
     time::{Duration, Instant},
 };
 
 use arrow::{
-    array::{AsArray, RecordBatch},
+    array::{ArrayRef, AsArray, RecordBatch, StringArray},
     compute::concat_batches,
 };
 use lucarne::{
@@ -21,6 +21,7 @@ use lucarne::{
     pipeline::Pipeline,
     query::Run,
 };
+use parquet::arrow::ArrowWriter;
 use rdkafka::{
     ClientConfig, Message, Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer},
@@ -745,4 +746,86 @@ fn rows_are_sent_as_avro_whose_schema_is_registered() {
         assert_eq!(sent.label.as_deref(), Some(table["label"].as_string::<i32>().value(row)));
         assert_eq!(sent.neighbour, Some(table["neighbour"].as_boolean().value(row)));
     }
+}
+
+/// Runs the command, and returns its exit code and what it prints to stderr.
+fn command(arguments: &[&str]) -> (Option<i32>, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_lucarne")).args(arguments).output().unwrap();
+    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[test]
+fn brokers_that_are_down_at_the_start_exit_3_and_the_run_is_started_again() {
+    let cluster = Cluster::new();
+    cluster.send(&messages()[..30]);
+    let folder = folder();
+    let start = |name: &str, document: String| {
+        let path = folder.path().join(format!("{name}.yaml"));
+        fs::write(&path, document).unwrap();
+        command(&["run", path.to_str().unwrap(), "--resume", "-o", folder.path().join(name).to_str().unwrap()])
+    };
+    let documents = [("reads", cluster.document("    until: now\n")), ("sends", cluster.sending(""))];
+    cluster.mock.broker_down(1).unwrap();
+    for (name, document) in documents.clone() {
+        let (code, stderr) = start(name, document);
+        assert_eq!(code, Some(3), "{stderr}");
+        assert!(stderr.contains("error[unreachable]: the brokers `") && stderr.contains("do not answer"), "{stderr}");
+        assert!(!folder.path().join(name).join("run.json").exists());
+    }
+    cluster.mock.broker_up(1).unwrap();
+    for (name, document) in documents {
+        let (code, stderr) = start(name, document);
+        assert_eq!(code, Some(0), "{stderr}");
+    }
+    // Of what is wrong in the document there is something to mend.
+    let (code, stderr) = start("mistake", cluster.sending("").replace(SCORES, "scorse"));
+    assert_eq!(code, Some(2), "{stderr}");
+    assert!(
+        stderr.contains("the brokers have no topic `scorse`") && stderr.contains("did you mean `scores`?"),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn a_live_topic_is_calibrated_up_to_a_limit() {
+    let cluster = Cluster::new();
+    cluster.send(&messages()[..60]);
+    let folder = folder();
+    let path = folder.path().join("live.yaml");
+    fs::write(&path, cluster.document("")).unwrap();
+    let path = path.to_str().unwrap();
+    let (code, stderr) = command(&["calibrate", path, "--image", "science"]);
+    assert_eq!(code, Some(2), "{stderr}");
+    assert!(stderr.contains("the source is live") && stderr.contains("`--limit N`"), "{stderr}");
+    let constants = folder.path().join("constants.yaml");
+    let limited = ["calibrate", path, "--image", "science", "--limit", "20", "-o", constants.to_str().unwrap()];
+    let (code, stderr) = command(&limited);
+    assert_eq!(code, Some(0), "{stderr}");
+    let constants = fs::read_to_string(constants).unwrap();
+    assert!(constants.contains("\"images\": 20"), "{constants}");
+}
+
+#[test]
+fn rows_of_more_than_a_megabyte_are_sent() {
+    let cluster = Cluster::new();
+    let folder = folder();
+    let ids: ArrayRef = Arc::new(StringArray::from(vec!["small", "large"]));
+    let texts: ArrayRef = Arc::new(StringArray::from(vec!["x".to_owned(), "x".repeat(1_500_000)]));
+    let rows = RecordBatch::try_from_iter([("object_id", ids), ("text", texts)]).unwrap();
+    let file = folder.path().join("rows.parquet");
+    let mut writer = ArrowWriter::try_new(fs::File::create(&file).unwrap(), rows.schema(), None).unwrap();
+    writer.write(&rows).unwrap();
+    writer.close().unwrap();
+    let source = format!("source: {{ parquet: {{ paths: [\"{}\"] }} }}", file.display());
+    let simulated = "source: { simulated: { count: 200, size: 8 } }";
+    let document = |more: &str| cluster.sending(more).replace(simulated, &source);
+    // A limit of the client that the user has set holds, and the message names what is too large for which topic.
+    let limited = document("      options: { message.max.bytes: 100000 }");
+    let run_dir = folder.path().join("run");
+    let error = run(limited, &run_dir).expect_err("too large").report();
+    assert!(error.contains("the message of `large` has 15") && error.contains("more than `scores` takes"), "{error}");
+    run(document(""), &run_dir).unwrap();
+    let sent = cluster.sent();
+    assert!(sent.len() >= 2);
+    assert_eq!(sent.iter().filter(|(key, payload)| key == "large" && payload.len() > 1_500_000).count(), 1);
 }

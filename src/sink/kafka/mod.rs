@@ -192,10 +192,7 @@ impl Sink for KafkaSink {
         check_columns(&chosen)?;
         let schema = Arc::new(Schema::new(chosen.iter().map(|field| (*field).clone()).collect::<Vec<_>>()));
         let producer = Producer::new(&self.settings.connection).map_err(|diagnostic| vec![diagnostic])?;
-        producer.check_topic(&self.settings.topic).map_err(|(key, reason)| {
-            let help = "check the address, and that the brokers run and have the topic";
-            vec![Diagnostic::at(key, Code::MissingFile, reason).help(help)]
-        })?;
+        producer.check_topics(&[("topic", self.settings.topic.as_str())])?;
         let key = if self.settings.columns.is_some() { "columns" } else { "" };
         let columns = schema.fields().iter().map(|field| ColumnRef::new(key, field.name())).collect();
         self.schema = schema;
