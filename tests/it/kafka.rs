@@ -34,6 +34,7 @@ const TOPIC: &str = "alerts";
 const PARTITIONS: i32 = 3;
 /// The topic that a sink sends to.
 const SCORES: &str = "scores";
+const FINDINGS: &str = "findings";
 
 /// A cluster of one broker with one topic.
 struct Cluster {
@@ -46,6 +47,7 @@ impl Cluster {
         let mock = MockCluster::new(1).unwrap();
         mock.create_topic(TOPIC, PARTITIONS, 1).unwrap();
         mock.create_topic(SCORES, 1, 1).unwrap();
+        mock.create_topic(FINDINGS, 1, 1).unwrap();
         let producer = ClientConfig::new().set("bootstrap.servers", mock.bootstrap_servers()).create().unwrap();
         Self { mock, producer }
     }
@@ -107,8 +109,12 @@ sink:
         )
     }
 
-    /// Keys and payloads of all messages that were sent to a topic.
     fn sent(&self) -> Vec<(String, Vec<u8>)> {
+        self.sent_to(SCORES)
+    }
+
+    /// Keys and payloads of all messages that were sent to a topic.
+    fn sent_to(&self, topic: &str) -> Vec<(String, Vec<u8>)> {
         let consumer: BaseConsumer = ClientConfig::new()
             .set("bootstrap.servers", self.mock.bootstrap_servers())
             .set("group.id", "test")
@@ -116,7 +122,7 @@ sink:
             .create()
             .unwrap();
         let mut list = TopicPartitionList::new();
-        list.add_partition_offset(SCORES, 0, Offset::Beginning).unwrap();
+        list.add_partition_offset(topic, 0, Offset::Beginning).unwrap();
         consumer.assign(&list).unwrap();
         let mut found = Vec::new();
         loop {
@@ -828,4 +834,79 @@ fn rows_of_more_than_a_megabyte_are_sent() {
     let sent = cluster.sent();
     assert!(sent.len() >= 2);
     assert_eq!(sent.iter().filter(|(key, payload)| key == "large" && payload.len() > 1_500_000).count(), 1);
+}
+
+/// A document whose monitor has two findings: of the first window, and of all objects.
+fn finding(cluster: &Cluster, more: &str) -> String {
+    let document = cluster.sending(&format!("      findings: {FINDINGS}\n      columns: [object_id, label]\n{more}"));
+    let document = document.replace("count: 200, size: 8", "count: 60, size: 48");
+    format!(
+        "{document}
+transform:
+  clean: {{ observe: {{ image: image, survey: lsst, years: 10 }} }}
+  shape: {{ morphology: {{ image: clean }} }}
+monitor:
+  watched: {{ accuracy: {{ truth: label, score: shape, window: 20, minimum_accuracy: 1 }} }}
+"
+    )
+}
+
+#[test]
+fn findings_are_sent_after_the_commit_that_holds_them() {
+    let cluster = Cluster::new();
+    let folder = folder();
+    let summary = run(finding(&cluster, ""), folder.path()).unwrap();
+    assert_eq!(summary.findings.len(), 2);
+    let sent = |cluster: &Cluster| -> Vec<serde_json::Value> {
+        let sent = cluster.sent_to(FINDINGS);
+        assert!(sent.iter().all(|(key, _)| key == "watched"));
+        sent.iter().map(|(_, payload)| serde_json::from_slice(payload).unwrap()).collect()
+    };
+    let expected: Vec<serde_json::Value> = (summary.findings.iter().enumerate())
+        .map(|(number, found)| serde_json::json!({ "number": number, "monitor": found.monitor, "message": found.message }))
+        .collect();
+    assert_eq!(sent(&cluster), expected);
+    assert_eq!(cluster.sent().len(), 60);
+    // They are noted as sent.
+    run(finding(&cluster, ""), folder.path()).unwrap();
+    assert_eq!(sent(&cluster), expected);
+    // If it is not known that they arrived, they are sent again, with their numbers.
+    let noted = folder.path().join("sent/_sent.json");
+    let note = fs::read_to_string(&noted).unwrap();
+    assert!(note.contains("\"findings\":2"), "{note}");
+    fs::write(&noted, note.replace("\"findings\":2", "\"findings\":1")).unwrap();
+    run(finding(&cluster, ""), folder.path()).unwrap();
+    assert_eq!(sent(&cluster)[2], expected[1]);
+    assert_eq!(cluster.sent().len(), 60);
+}
+
+#[test]
+fn findings_are_sent_as_avro_whose_schema_is_registered() {
+    let cluster = Cluster::new();
+    let (url, answers) = registry();
+    let folder = folder();
+    let more = format!("      format: avro\n      registry: {{ url: \"{url}\" }}");
+    let summary = run(finding(&cluster, &more), folder.path()).unwrap();
+    std::net::TcpStream::connect(url.trim_start_matches("http://"))
+        .unwrap()
+        .write_all(b"GET /end HTTP/1.1\r\n\r\n")
+        .unwrap();
+    let asked = answers.join().unwrap();
+    let subjects: Vec<&str> = asked.iter().map(|asked| asked.split(' ').next().unwrap()).collect();
+    assert_eq!(subjects, ["/subjects/scores-value/versions", "/subjects/findings-value/versions"]);
+    let body: serde_json::Value = serde_json::from_str(asked[1].split_once(' ').unwrap().1).unwrap();
+    let schema: serde_avro_fast::Schema = body["schema"].as_str().unwrap().parse().unwrap();
+    #[derive(serde::Deserialize)]
+    struct Sent {
+        number: i64,
+        monitor: String,
+        message: String,
+    }
+    let sent = cluster.sent_to(FINDINGS);
+    assert_eq!(sent.len(), 2);
+    for (number, (_, payload)) in sent.iter().enumerate() {
+        let sent: Sent = serde_avro_fast::from_datum_slice(&payload[5..], &schema).unwrap();
+        assert_eq!((sent.number, sent.monitor.as_str()), (number as i64, "watched"));
+        assert_eq!(sent.message, summary.findings[number].message);
+    }
 }
