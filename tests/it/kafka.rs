@@ -1010,7 +1010,8 @@ fn resident_mib() -> f64 {
 }
 
 /// A million alerts through a live run: memory after the first fifth is that at the end. With the mock cluster in the same process, which
-/// keeps 5 MiB of each partition. `LUCARNE_TEST_ALERTS` sets another number. `cargo test --release --test it -- --ignored --nocapture memory_is_flat_over_a_million`.
+/// keeps 5 MiB of each partition. `LUCARNE_TEST_ALERTS` sets another number.
+/// `cargo test --release --test it -- --ignored --nocapture memory_is_flat_over_a_million`.
 #[test]
 #[cfg(target_os = "linux")]
 #[ignore = "minutes"]

@@ -99,14 +99,15 @@ fn templates_are_blurred_as_numpy_does() {
         let row = ids.iter().position(|id| id == Some(expected.object_id.as_str())).unwrap();
         let plane = |column: &str| planes(&batch, column)[row];
         let at = |i: usize| i / 5 * 7 * SIDE + i % 5 * 7;
-        for (column, values, tolerance) in
-            [("blurred", &expected.pixels, 1e-4), ("blurred_variance", &expected.variances, 1e-4)]
+        // A kernel reaches over the grid on which it is made, 100 pixels here and 256 there: that is a thousandth of the noise of 7 nJy.
+        for (column, values, grid) in
+            [("blurred", &expected.pixels, 0.01), ("blurred_variance", &expected.variances, 1e-3)]
         {
             let found = plane(column);
             let largest = found.iter().map(|pixel| f64::from(pixel.abs())).fold(0.0, f64::max);
             for (i, expected) in values.iter().enumerate() {
                 let found = f64::from(found[at(i)]);
-                assert!((found - expected).abs() < tolerance * largest.max(10.0), "{column} {i}: {found} {expected}");
+                assert!((found - expected).abs() < grid + 2e-5 * largest, "{column} {i}: {found} {expected}");
             }
         }
         let Widths { template, visit, blurred } = expected.widths;
