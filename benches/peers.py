@@ -1,8 +1,9 @@
-"""The peers of the benches: the code that a user would write today with GalSim, fitsio, astropy, onnxruntime and pyarrow.
+"""The peers of the benches: the code that a user would write today with GalSim, fitsio, astropy, fastavro, onnxruntime and pyarrow.
 
 `peers.py WORK INPUT [options]` does one piece of work on one thread and prints one JSON line: objects, CPU seconds, wall
 seconds. The input is a folder of FITS cutouts (float32 cubes [band, y, x] in nJy, 0.2 arcsec); for `score` and `parquet` an
-array in a .npy file, for `tiles` a folder with images of the sky and a catalogue. With `--out FILE` it stores the result (.npy; for `parquet` and `chain` Parquet), so that the results of
+array in a .npy file, for `tiles` a folder with images of the sky and a catalogue, for `alerts_*` a folder of container files
+(`night.py`). With `--out FILE` it stores the result (.npy; for `parquet` and `chain` Parquet), so that the results of
 both sides are compared before their times. Imports, loading of models and first calls are not counted.
 """
 
@@ -164,7 +165,7 @@ def versions() -> str:
     import importlib.metadata
     import platform
 
-    names = ("galsim", "fitsio", "astropy", "numpy", "onnxruntime", "pyarrow", "scikit-learn")
+    names = ("galsim", "fitsio", "astropy", "fastavro", "numpy", "onnxruntime", "pyarrow", "scikit-learn")
     return ", ".join([f"Python {platform.python_version()}"] + [f"{n} {importlib.metadata.version(n)}" for n in names])
 
 
@@ -472,7 +473,92 @@ def run_chain(args, paths):
     return len(paths), clock.read(), None
 
 
+STAMPS = ("cutoutDifference", "cutoutScience", "cutoutTemplate")
+
+
+def packets(folder: str):
+    """Yields the records of all container files."""
+    import fastavro
+
+    for path in sorted(glob.glob(os.path.join(folder, "*.avro"))):
+        with open(path, "rb") as file:
+            yield from fastavro.reader(file)
+
+
+def tensor(packet: dict) -> np.ndarray:
+    """The three stamps, with 0 for pixels that are not known."""
+    import io
+
+    from astropy.io import fits
+
+    planes = []
+    for name in STAMPS:
+        with fits.open(io.BytesIO(packet[name])) as hdus:
+            planes.append(np.nan_to_num(np.asarray(hdus[0].data, np.float32), nan=0.0))
+    return np.stack(planes)
+
+
+def alerts(args, _):
+    """Packets, decoded; with their stamps; with scores; into Parquet."""
+    stage = ["alerts_decode", "alerts_stamps", "alerts_scores", "alerts_chain"].index(args.work)
+    model = session(args.model) if stage >= 2 else None
+    if stage == 3:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+    def run(limit=None):
+        count, results, tables = 0, [], []
+        batch, rows = [], []
+
+        def flush():
+            images = np.stack(batch)
+            found = model.run(["score", "latent"], {"image": images})
+            results.append(found[0])
+            if stage == 3:
+                columns = {key: pa.array([row[key] for row in rows]) for key in rows[0]}
+                columns["rb_probability"] = lists(np.stack([1 - found[0], found[0]], axis=1))
+                columns["rb_latent"] = lists(found[1])
+                tables.append(pa.table(columns))
+            batch.clear()
+            rows.clear()
+
+        for packet in packets(args.input):
+            source = packet["diaSource"]
+            if stage == 0:
+                results.append((source["ra"], source["dec"], source["midpointMjdTai"], source["psfFlux"]))
+            elif stage == 1:
+                image = tensor(packet)
+                # All of them would not fit in memory: they are kept only to be compared.
+                results.append(image if args.out else image[:, 0, 0])
+            else:
+                batch.append(tensor(packet))
+                rows.append({**{key: source[key] for key in ALERT_COLUMNS}, "object_id": str(source["diaSourceId"])})
+                if len(batch) == args.batch:
+                    flush()
+            count += 1
+            if count == limit:
+                break
+        if batch:
+            flush()
+        if stage == 3:
+            pq.write_table(pa.concat_tables(tables), args.out, compression="zstd", compression_level=1)
+        return count, results
+
+    run(args.batch)
+    clock = Clock()
+    count, results = run(args.limit)
+    spent = clock.read()
+    if stage == 3 or not args.out:
+        return count, spent, None
+    return count, spent, np.concatenate(results) if stage == 2 else np.array(results)
+
+
+ALERT_COLUMNS = ("ra", "dec", "diaObjectId", "visit", "detector", "band", "midpointMjdTai", "psfFlux", "psfFluxErr", "snr", "reliability")
 WORKS = {
+    "alerts_decode": alerts,
+    "alerts_stamps": alerts,
+    "alerts_scores": alerts,
+    "alerts_chain": alerts,
     "fits": read_files,
     "astropy": read_files,
     "blur": observe,

@@ -1,10 +1,11 @@
-//! Lucarne beside what is written today with GalSim, fitsio, astropy, ONNX Runtime and pyarrow (`benches/peers.py`).
+//! Lucarne beside what is written today with GalSim, fitsio, astropy, fastavro, ONNX Runtime and pyarrow (`benches/peers.py`).
 //!
 //! Both sides work on the same pixels, one thread each, taking turns; what they made is compared first, then the medians
 //! of their rates by CPU time, which other load on the machine disturbs least. `make bench`, or
 //! `cargo bench --bench peers -- blur observe --repetitions 7`.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a bench tells what it measured")]
 
+mod alerts;
 mod attack;
 mod bare_ort;
 mod chain;
@@ -50,6 +51,8 @@ enum Subject {
     Chain,
     /// The same without the scores.
     ChainWithoutScoring,
+    /// A night of alert packets: fields, stamps, scores, and all of it into Parquet, against fastavro, astropy and onnxruntime.
+    Alerts,
     /// Images that differ in one pixel, against onnxruntime on whole images.
     Candidates,
     /// Church windows, against numpy.
@@ -70,7 +73,7 @@ enum Subject {
 struct Arguments {
     /// What to measure; everything when nothing is named.
     subjects: Vec<Subject>,
-    /// Objects of the quick subjects: fits, tiles, score, parquet.
+    /// Objects of the quick subjects: fits, tiles, score, parquet, alerts.
     #[arg(long, default_value_t = 2000)]
     objects: usize,
     /// Objects of the subjects that take the peer long: blur, observe, chain, compressed tiles.
@@ -139,6 +142,7 @@ fn measure_all(arguments: &Arguments) -> Result<()> {
             Subject::Chain => chain::measure(&bench, &inputs, true)?,
             Subject::ChainWithoutScoring => chain::measure(&bench, &inputs, false)?,
             Subject::Candidates => attack::candidates(&bench, &inputs)?,
+            Subject::Alerts => alerts::measure(&bench, &inputs)?,
             Subject::Windows => window::measure(&bench, &inputs)?,
             Subject::Mmd => drift::mmd(&bench, &inputs)?,
             Subject::Isomap => drift::isomap(&bench, &inputs)?,

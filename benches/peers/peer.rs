@@ -59,6 +59,13 @@ impl Python {
         &self.versions
     }
 
+    /// Writes a night of alert packets into a folder.
+    pub(crate) fn night(&self, folder: &Path, packets: usize) -> Result<()> {
+        let mut command = Command::new(&self.program);
+        let status = command.arg("benches/night.py").arg(folder).arg(packets.to_string()).status()?;
+        if status.success() { Ok(()) } else { Err("`benches/night.py` failed".into()) }
+    }
+
     /// Runs a work of `peers.py` on a folder or file, in a child process.
     pub(crate) fn run(&self, work: &str, input: &Path, options: &[(&str, OsString)]) -> Result<Spent> {
         let mut command = Command::new(&self.program);

@@ -1,7 +1,7 @@
 //! The command line: one file per command. The only module that prints.
 //!
 //! Results go to stdout, everything else to stderr. Exit codes: 0 done; 1 done with findings or too many rejects; 2 wrong usage or
-//! mistakes in the document; 3 the run failed; 130 interrupted.
+//! mistakes in the document; 3 the run failed, or brokers do not answer; 130 interrupted.
 
 mod calibrate;
 #[cfg(feature = "onnx")]

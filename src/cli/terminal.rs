@@ -4,7 +4,7 @@ use std::io::{ErrorKind, IsTerminal, Write};
 
 use super::Exit;
 use crate::{
-    error::{Error, Result},
+    error::{Code, Error, Result},
     pipeline::{Paint, render},
 };
 
@@ -15,7 +15,8 @@ pub(super) fn error(error: &Error) -> Exit {
     let domain = match error {
         Error::Pipeline(mistakes) => {
             note(&render(mistakes, paint));
-            return Exit::Usage;
+            let nothing_to_mend = mistakes.iter().all(|mistake| mistake.code == Code::Unreachable);
+            return if nothing_to_mend { Exit::Failed } else { Exit::Usage };
         }
         Error::Interrupted => {
             note("interrupted after a commit; continue with `--resume`");

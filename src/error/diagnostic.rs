@@ -66,6 +66,8 @@ pub enum Code {
     UnsetParameter,
     /// A file that does not exist or cannot be read.
     MissingFile,
+    /// A service that does not answer now, such as a broker: nothing to mend in the document, so the command exits 3.
+    Unreachable,
     /// A model whose card is unusable or does not fit its image.
     ModelMismatch,
     /// Settings that exclude each other.
@@ -74,7 +76,7 @@ pub enum Code {
 
 impl Code {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Syntax,
         Self::UnknownKey,
         Self::MissingKey,
@@ -88,6 +90,7 @@ impl Code {
         Self::OutOfRange,
         Self::UnsetParameter,
         Self::MissingFile,
+        Self::Unreachable,
         Self::ModelMismatch,
         Self::Conflict,
     ];
@@ -108,6 +111,7 @@ impl Code {
             Self::OutOfRange => "out-of-range",
             Self::UnsetParameter => "unset-parameter",
             Self::MissingFile => "missing-file",
+            Self::Unreachable => "unreachable",
             Self::ModelMismatch => "model-mismatch",
             Self::Conflict => "conflict",
         }

@@ -264,11 +264,21 @@ impl Pipeline {
     /// # Errors
     /// Mistakes, and stages that fail to start.
     pub fn images(self, columns: &[String]) -> Result<Stream> {
-        self.pull(Purpose::Images(columns.to_vec()))
+        let has_limit = self.changes.limit.is_some();
+        let job = self.plan(Purpose::Images(columns.to_vec()))?.job;
+        if job.source.stage.is_live() && !has_limit {
+            let message = "the source is live: its rows do not end, so they cannot all be measured";
+            let mistake = Diagnostic::at("", Code::Conflict, message);
+            return Err(Error::Pipeline(vec![mistake.help("set `--limit N`, or where the source ends: `until: now`")]));
+        }
+        Self::stream_of(job)
     }
 
     fn pull(self, purpose: Purpose) -> Result<Stream> {
-        let mut job = self.plan(purpose)?.job;
+        Self::stream_of(self.plan(purpose)?.job)
+    }
+
+    fn stream_of(mut job: Job) -> Result<Stream> {
         job.run_dir = None;
         engine::stream(job)
     }

@@ -188,6 +188,14 @@ fn replay_once(run_dir: &Path) -> Result<Result<Vec<CommitRecord>, PathBuf>> {
     Ok(Err(commit_path(run_dir, 0)))
 }
 
+/// The findings of a run that are committed, in their order.
+///
+/// # Errors
+/// When the records cannot be read.
+pub fn findings(run_dir: &Path) -> Result<Vec<Finding>> {
+    Ok(replay(run_dir)?.into_iter().flat_map(|record| record.findings).collect())
+}
+
 /// The parts of every table of a run, in the order of their rows.
 ///
 /// # Errors

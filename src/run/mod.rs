@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 pub use self::{
     checkpoint::{SourceCheckpoint, SplitBounds},
-    commit::{CommitRecord, StateFile, commit_path, commits, locate, part_files, replay, tables},
+    commit::{CommitRecord, StateFile, commit_path, commits, findings, locate, part_files, replay, tables},
     metrics::StageMetric,
     record::{
         Counts, EngineSettings, GraphNode, HostRecord, Lookups, OnReject, RunRecord, RunState, StageWork, TableSize,

@@ -85,15 +85,29 @@ impl<'a> ImageTransform<'a> {
     /// # Errors
     /// When the pixels do not sum to a positive number.
     pub fn new(pixels: &'a [f32], width: usize) -> Result<Self, NotAPsf> {
+        let of_unit_flux = Self::about(pixels, width, (0.0, 0.0))?;
+        let moment = |of: fn(usize, usize) -> usize| {
+            let terms = pixels.iter().enumerate().map(|(i, pixel)| of(i, width) as f64 * f64::from(*pixel));
+            terms.sum::<f64>() / of_unit_flux.flux
+        };
+        Ok(Self { centre: (moment(|i, width| i / width), moment(|i, width| i % width)), ..of_unit_flux })
+    }
+
+    /// The transform of pixels `[y, x]` about a point (row, column) instead of their centroid.
+    ///
+    /// # Errors
+    /// When the pixels do not sum to a positive number.
+    pub fn about(pixels: &'a [f32], width: usize, centre: (f64, f64)) -> Result<Self, NotAPsf> {
         let flux: f64 = pixels.iter().map(|pixel| f64::from(*pixel)).sum();
         if !flux.is_finite() || flux <= 0.0 {
             return Err(NotAPsf { sum: flux });
         }
-        let moment = |of: fn(usize, usize) -> usize| {
-            let terms = pixels.iter().enumerate().map(|(i, pixel)| of(i, width) as f64 * f64::from(*pixel));
-            terms.sum::<f64>() / flux
-        };
-        Ok(Self { pixels, width, flux, centre: (moment(|i, width| i / width), moment(|i, width| i % width)) })
+        Ok(Self { pixels, width, flux, centre })
+    }
+
+    /// The sum of the pixels.
+    pub const fn flux(&self) -> f64 {
+        self.flux
     }
 
     /// (real, imaginary) part at the wave numbers `[ky, kx]` of a grid of `ny` by `nx` pixels; ky from 0 to `ny / 2`.

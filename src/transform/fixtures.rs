@@ -47,7 +47,8 @@ pub(super) fn test_layout() -> ImageLayout {
 }
 
 /// Rows as a pipeline has them: the truth and `image` of a source, `y10_sky` and `y1_sky` as `observe` makes them, `y10` and `y1` as
-/// `asinh_stretch` makes them. `image` and `y1_sky` have a variance, a mask and a PSF. Row 3 of `image` and row 5 of `y10_sky` have a
+/// `asinh_stretch` makes them. `image` and `y1_sky` have a variance, a mask and a PSF; `visit` is an exposure of the same sky as `image`
+/// with a wider PSF and more noise. Row 3 of `image` and row 5 of `y10_sky` have a
 /// NaN pixel; `label`, `magnitude_r` and `gain` are null in some rows.
 pub(super) fn test_rows(rows: usize) -> RecordBatch {
     let layout = test_layout();
@@ -73,6 +74,10 @@ pub(super) fn test_rows(rows: usize) -> RecordBatch {
     let stretched = |lo, hi| ImageLayout { unit: Unit::Stretched, stretch: Some(Stretch { lo, hi }), ..layout.clone() };
     let psf = ImageLayout { height: 5, width: 5, unit: Unit::Unknown, ..layout.clone() };
     let psfs = || vec![0.04; rows * psf.pixels()];
+    // That of `image`, blurred by a box of 3x3 pixels.
+    let wide_psf = ImageLayout { height: 7, width: 7, ..psf.clone() };
+    let taps = |i: usize| [1.0, 2.0, 3.0, 3.0, 3.0, 2.0, 1.0][i] / 15.0;
+    let wide_psfs = (0..rows * wide_psf.pixels()).map(|i| taps(i / 7 % 7) * taps(i % 7)).collect();
     let text = |value: &dyn Fn(usize) -> String| Arc::new(StringArray::from_iter_values((0..rows).map(value)));
     let classes = ["spiral", "elliptical", "merger"];
     let labels = (0..rows).map(|i| (i % 7 != 6).then(|| classes[i % 3]));
@@ -89,6 +94,9 @@ pub(super) fn test_rows(rows: usize) -> RecordBatch {
         mask("image_mask", 3),
         column(&psf, "image_psf", psfs()),
         (Field::new("gain", DataType::Float64, true), Arc::new(Float64Array::from_iter(gains))),
+        column(&layout, "visit", pixels(&|i| noise(i, 31) * noise(i, 32))),
+        column(&variance(&layout), "visit_variance", pixels(&|i| 20.0 + noise(i, 33))),
+        column(&wide_psf, "visit_psf", wide_psfs),
         column(&electrons([30.0, 40.0, 50.0]), "y10_sky", with_nan(pixels(&|i| 40.0 * noise(i, 7) - 150.0), 5)),
         column(&electrons([3.0, 4.0, 5.0]), "y1_sky", pixels(&|i| 12.0 * noise(i, 8) - 45.0)),
         column(&variance(&electrons([3.0, 4.0, 5.0])), "y1_sky_variance", pixels(&|i| 10.0 * noise(i, 9))),

@@ -21,6 +21,7 @@ pub mod gain_error;
 mod geometric_transform;
 mod image_planes;
 mod kernel_cache;
+pub mod match_exposure;
 pub mod morphology;
 pub mod observe;
 pub mod orient;
@@ -35,6 +36,7 @@ use crate::stage::{Kind, Transform};
 /// The kinds, in the order of the reference.
 pub const KINDS: &[Kind<dyn Transform>] = &[
     Kind::of::<observe::Observe>(),
+    Kind::of::<match_exposure::MatchExposure>(),
     Kind::of::<asinh_stretch::AsinhStretch>(),
     Kind::of::<resample::Resample>(),
     Kind::of::<crop::Crop>(),

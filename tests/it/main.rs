@@ -25,6 +25,7 @@ mod onnx_matrix;
 mod onnx_reliability;
 mod pixels;
 mod queries;
+mod real_shift;
 mod report;
 mod run_formats;
 mod score_onnx;

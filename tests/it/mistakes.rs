@@ -61,8 +61,10 @@ fn a_document_that_fails_names_at_least_one_mistake() {
 #[test]
 fn every_code_has_a_document() {
     let all: String = documents().iter().map(diagnostics).collect();
+    // `tests/it/kafka.rs` has one that is unreachable, which takes seconds to find out.
+    let codes = Code::ALL.iter().filter(|code| **code != Code::Unreachable);
     let missing: BTreeSet<&str> =
-        Code::ALL.iter().map(|code| code.name()).filter(|name| !all.contains(&format!("error[{name}]"))).collect();
+        codes.map(|code| code.name()).filter(|name| !all.contains(&format!("error[{name}]"))).collect();
     assert!(missing.is_empty(), "no document in tests/mistakes shows {missing:?}");
 }
 

@@ -95,18 +95,21 @@ impl Encoder {
         RecordEncoder::new(schema_json, number).map(Self::Avro).map_err(Error::bug)
     }
 
+    pub(super) fn encode(&self, record: &impl Serialize) -> Result<Vec<u8>> {
+        match self {
+            Self::Json => serde_json::to_vec(record).map_err(|error| Error::bug(error.to_string())),
+            Self::Avro(encoder) => encoder.encode(record).map_err(Error::bug),
+        }
+    }
+
     /// Calls `send` with the key and the message of every row.
-    pub(super) fn each(&mut self, batch: &RecordBatch, mut send: impl FnMut(&str, &[u8]) -> Result<()>) -> Result<()> {
+    pub(super) fn each(&self, batch: &RecordBatch, mut send: impl FnMut(&str, &[u8]) -> Result<()>) -> Result<()> {
         let columns: Vec<ArrayRef> = batch.columns().iter().map(plain).collect::<Result<_>>()?;
         let plain_batch = Row { names: batch.schema_ref(), columns: &columns, row: 0 };
         for row in 0..batch.num_rows() {
             let key = batch::object_id(batch, row).map_err(|_| Error::bug(format!("rows lack `{OBJECT_ID}`")))?;
             let row = Row { row, ..plain_batch };
-            let payload = match self {
-                Self::Json => serde_json::to_vec(&row).map_err(|error| Error::bug(error.to_string()))?,
-                Self::Avro(encoder) => encoder.encode(&row).map_err(Error::bug)?,
-            };
-            send(key, &payload)?;
+            send(key, &self.encode(&row)?)?;
         }
         Ok(())
     }

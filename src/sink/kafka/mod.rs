@@ -4,8 +4,11 @@
 //! brokers have acknowledged it, and a run that is killed in between sends these rows again. The key of a message is the `object_id`, so
 //! that rows of an object are in one partition, and consumers can drop what they have. Rows that no commit holds are never sent.
 //!
+//! Findings, if they have a topic, are sent the same way after the rows of their commit; each has its number in the run.
+//!
 //! The table is that of the sink `parquet`: what is sent is read from it, so that queries see what consumers see.
 
+mod finding;
 mod message;
 mod sent;
 
@@ -29,7 +32,7 @@ use crate::{
     error::{Code, Diagnostic, Error, Result},
     io::parquet::{self as parquet_file, Batches},
     kafka::{Connection, NoSchema, Producer, Registry},
-    run,
+    run::{self, Finding},
     stage::{ColumnRef, RunContext, Settings, Sink, TablePart},
     table::{TableWriter, WriteOptions},
 };
@@ -52,6 +55,10 @@ pub struct Kafka {
     /// The schema registry for `format: avro`, where the schema of the rows is registered as `<topic>-value`.
     #[serde(default)]
     pub registry: Option<Registry>,
+    /// A topic for the findings of all monitors, in the same format: `number`, from 0, `monitor` and `message`. The key is the label of
+    /// the monitor. Each is sent at least once, after the commit that holds it.
+    #[serde(default)]
+    pub findings: Option<String>,
     /// The columns to send, without images; by default all but images and latents.
     #[serde(default)]
     pub columns: Option<Vec<String>>,
@@ -81,6 +88,7 @@ topic: scores
 format: avro
 registry: { url: \"https://registry.example.org\" }
 columns: [object_id, label, da_y10_class, da_y10_probability]
+findings: findings
 ",
         ]
     }
@@ -103,6 +111,9 @@ columns: [object_id, label, da_y10_class, da_y10_probability]
         if self.topic.is_empty() {
             refuse("topic", "`topic` is empty", "name the topic to send to");
         }
+        if self.findings.as_ref().is_some_and(|findings| findings.is_empty() || *findings == self.topic) {
+            refuse("findings", "`findings` is empty or the topic of the rows", "name another topic, or leave it out");
+        }
         if diagnostics.is_empty() { Ok(Box::new(KafkaSink::new(self))) } else { Err(diagnostics) }
     }
 }
@@ -115,10 +126,11 @@ struct KafkaSink {
     outbox: Option<Outbox>,
 }
 
-/// What sends rows.
+/// What sends rows and findings.
 struct Outbox {
     producer: Producer,
-    encoder: Encoder,
+    rows: Encoder,
+    findings: Encoder,
 }
 
 impl KafkaSink {
@@ -149,39 +161,52 @@ impl KafkaSink {
         self.writer.as_mut().ok_or_else(|| Error::bug("the sink `kafka` is written to before it has started"))
     }
 
-    /// Connects, and registers the schema.
+    /// Connects, and registers the schemas.
     fn connect(&self) -> Result<Outbox> {
+        let Kafka { connection, topic, findings, .. } = &self.settings;
         let refused = |diagnostic: Diagnostic| Error::environment(diagnostic.message);
-        let producer = Producer::new(&self.settings.connection).map_err(refused)?;
-        let schema_json = avro_schema(&self.settings.topic, &self.schema);
-        let encoder = match (self.settings.format, &self.settings.registry) {
-            (MessageFormat::Avro, Some(registry)) => {
-                let subject = format!("{}-value", self.settings.topic);
-                let number = registry.client().map_err(refused)?.register(&subject, &schema_json);
-                let number = number.map_err(|error| match error {
-                    NoSchema::Unknown(reason) | NoSchema::Unanswered(reason) => Error::environment(reason),
-                })?;
-                Encoder::avro(&schema_json, number)?
-            }
-            _ => Encoder::json(),
-        };
-        Ok(Outbox { producer, encoder })
+        let rows = self.encoder(topic, &avro_schema(topic, &self.schema))?;
+        let findings = findings.as_ref().map(|topic| self.encoder(topic, &finding::avro_schema())).transpose()?;
+        let findings = findings.unwrap_or_else(Encoder::json);
+        Ok(Outbox { producer: Producer::new(connection).map_err(refused)?, rows, findings })
     }
 
-    fn send(&mut self, part: &UnsentPart) -> Result<()> {
+    /// What writes the messages of a topic, whose schema is registered.
+    fn encoder(&self, topic: &str, schema_json: &str) -> Result<Encoder> {
+        let (MessageFormat::Avro, Some(registry)) = (self.settings.format, &self.settings.registry) else {
+            return Ok(Encoder::json());
+        };
+        let client = registry.client().map_err(|diagnostic| Error::environment(diagnostic.message))?;
+        let number = client.register(&format!("{topic}-value"), schema_json).map_err(|error| match error {
+            NoSchema::Unknown(reason) | NoSchema::Unanswered(reason) => Error::environment(reason),
+        })?;
+        Encoder::avro(schema_json, number)
+    }
+
+    fn outbox(&mut self) -> Result<&Outbox> {
         if self.outbox.is_none() {
             self.outbox = Some(self.connect()?);
         }
-        let Some(Outbox { producer, encoder }) = &mut self.outbox else {
-            return Err(Error::bug("the sink `kafka` is not connected"));
-        };
+        self.outbox.as_ref().ok_or_else(|| Error::bug("the sink `kafka` is not connected"))
+    }
+
+    fn send(&mut self, part: &UnsentPart) -> Result<()> {
+        let topic = self.settings.topic.clone();
+        let Outbox { producer, rows, .. } = self.outbox()?;
         let (file, footer) = parquet_file::open(&part.path)?;
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, footer)
             .with_batch_size(BATCH_ROWS)
             .with_offset(usize::try_from(part.skip).unwrap_or(usize::MAX));
         for batch in Batches::of(&part.path, builder)? {
-            encoder.each(&batch?, |key, payload| producer.send(&self.settings.topic, key, payload))?;
+            rows.each(&batch?, |key, payload| producer.send(&topic, key, payload))?;
         }
+        producer.flush()
+    }
+
+    /// Sends the findings of a run from one on.
+    fn send_findings(&mut self, topic: &str, first: u64, all: &[Finding]) -> Result<()> {
+        let Outbox { producer, findings, .. } = self.outbox()?;
+        finding::each_from(first, all, findings, |key, payload| producer.send(topic, key, payload))?;
         producer.flush()
     }
 }
@@ -192,10 +217,9 @@ impl Sink for KafkaSink {
         check_columns(&chosen)?;
         let schema = Arc::new(Schema::new(chosen.iter().map(|field| (*field).clone()).collect::<Vec<_>>()));
         let producer = Producer::new(&self.settings.connection).map_err(|diagnostic| vec![diagnostic])?;
-        producer.check_topic(&self.settings.topic).map_err(|(key, reason)| {
-            let help = "check the address, and that the brokers run and have the topic";
-            vec![Diagnostic::at(key, Code::MissingFile, reason).help(help)]
-        })?;
+        let findings = self.settings.findings.iter().map(|topic| ("findings", topic.as_str()));
+        let topics: Vec<_> = [("topic", self.settings.topic.as_str())].into_iter().chain(findings).collect();
+        producer.check_topics(&topics)?;
         let key = if self.settings.columns.is_some() { "columns" } else { "" };
         let columns = schema.fields().iter().map(|field| ColumnRef::new(key, field.name())).collect();
         self.schema = schema;
@@ -231,6 +255,14 @@ impl Sink for KafkaSink {
             self.send(&part)?;
             sent.rows += part.rows - part.skip;
             sent.write(table)?;
+        }
+        if let Some(topic) = self.settings.findings.clone() {
+            let findings = run::findings(run_dir)?;
+            if findings.len() as u64 > sent.findings {
+                self.send_findings(&topic, sent.findings, &findings)?;
+                sent.findings = findings.len() as u64;
+                sent.write(table)?;
+            }
         }
         Ok(())
     }

@@ -12,11 +12,14 @@ use crate::{
 /// The file, in the folder of the table.
 const FILE: &str = "_sent.json";
 
-/// How many rows the brokers have acknowledged, which are the first of the table. A compaction keeps the order of rows.
+/// How many rows the brokers have acknowledged, which are the first of the table, and how many findings, which are the first of the
+/// run. A compaction keeps the order of both.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Sent {
     format: u32,
     pub(super) rows: u64,
+    #[serde(default)]
+    pub(super) findings: u64,
 }
 
 /// A part of the table that has rows to send.
@@ -31,7 +34,7 @@ pub(super) struct UnsentPart {
 impl Sent {
     pub(super) fn read(table: &Path) -> Result<Self> {
         let path = table.join(FILE);
-        let Some(bytes) = disk::read_if_exists(&path)? else { return Ok(Self { format: 1, rows: 0 }) };
+        let Some(bytes) = disk::read_if_exists(&path)? else { return Ok(Self { format: 1, rows: 0, findings: 0 }) };
         let found: Self = serde_json::from_slice(&bytes)
             .map_err(|error| Error::data(format!("`{}` is damaged: {error}", path.display())))?;
         if found.format != 1 {
@@ -71,8 +74,13 @@ mod tests {
         let part = |name: &str, skip, rows| UnsentPart { path: name.into(), skip, rows };
         let parts = || vec![("a".into(), 3), ("b".into(), 0), ("c".into(), 5)];
         assert_eq!(sent.left(parts()), [part("a", 0, 3), part("c", 0, 5)]);
-        Sent { rows: 4, ..sent }.write(table.path()).expect("written");
+        assert_eq!(sent.findings, 0);
+        // Without `findings`, as it was written before they were sent.
+        std::fs::write(table.path().join(FILE), r#"{"format":1,"rows":4}"#).expect("written");
+        assert_eq!(Sent::read(table.path()).expect("four sent").findings, 0);
+        Sent { rows: 4, findings: 2, ..sent }.write(table.path()).expect("written");
         let sent = Sent::read(table.path()).expect("four sent");
+        assert_eq!(sent.findings, 2);
         assert_eq!(sent.left(parts()), [part("c", 1, 5)]);
         assert_eq!(sent.left(vec![("whole".into(), 8)]), [part("whole", 4, 8)]);
         assert_eq!(Sent { rows: 8, ..sent }.left(parts()), []);

@@ -129,8 +129,13 @@ impl KafkaSource {
     ) -> Result<PacketPlan, Vec<Diagnostic>> {
         let packets = &self.settings.packets;
         let refuse = |key: &str, message: String| vec![Diagnostic::at(key, Code::MissingFile, message)];
+        let outside = |key: &str, error: Error| {
+            let is_environment = matches!(error, Error::Environment { .. });
+            let code = if is_environment { Code::Unreachable } else { Code::MissingFile };
+            vec![Diagnostic::at(key, code, error.report())]
+        };
         if let Some(number) = self.settings.schema_id {
-            let schema = schemas(number).map_err(|error| refuse("registry", error.report()))?;
+            let schema = schemas(number).map_err(|error| outside("registry", error))?;
             let schema = schema.map_err(|reason| refuse("schema_id", format!("`schema_id` {reason}")))?;
             let first = FirstPacket { origin: format!("schema {number}"), schema: &schema, record: None };
             return PacketPlan::new(packets.clone(), &first).map_err(|no_plan| match no_plan {
@@ -139,7 +144,8 @@ impl KafkaSource {
         }
         let mut refused = None;
         for partition in partitions {
-            let Bounds { low, high } = consumer.bounds(partition).map_err(|reason| refuse("servers", reason))?;
+            let bounds = consumer.bounds(partition).map_err(Error::environment);
+            let Bounds { low, high } = bounds.map_err(|error| outside("servers", error))?;
             if low == high {
                 continue;
             }
@@ -149,10 +155,10 @@ impl KafkaSource {
             let taken =
                 assigned.and_then(|()| consumer.take(partition, FIRST_MESSAGES, Instant::now() + FIRST_WAIT, true));
             consumer.unassign(partition);
-            for found in taken.map_err(|error| refuse("servers", error.report()))?.messages {
+            for found in taken.map_err(|error| outside("servers", error))?.messages {
                 let origin = format!("{}/{}", partition.name(), found.offset);
                 let read = schemas::record_of(&found.payload, schemas);
-                let read = read.map_err(|error| refuse("registry", error.report()))?;
+                let read = read.map_err(|error| outside("registry", error))?;
                 let (schema, record) = match read {
                     Ok(read) => read,
                     Err(reason) => {
@@ -183,7 +189,7 @@ impl Source for KafkaSource {
         let consumer = Consumer::new(&self.settings.connection).map_err(|diagnostic| vec![diagnostic])?;
         let topics = consumer.topics().map_err(|reason| {
             let help = "check the address, and that the brokers run; `security` for listeners with TLS or users";
-            vec![Diagnostic::at("servers", Code::MissingFile, reason).help(help)]
+            vec![Diagnostic::at("servers", Code::Unreachable, reason).help(help)]
         })?;
         let partitions = self.partitions(&topics)?;
         positions::check_partitions(&self.settings, &partitions)?;
