@@ -37,6 +37,7 @@ pub(super) mod row_pixels;
 mod rows;
 pub(super) mod schema;
 pub(super) mod settings;
+pub(super) mod sky_place;
 mod taken_ids;
 pub(super) mod tile_image;
 mod units;

@@ -12,9 +12,10 @@ use super::{
     objects::ObjectPlanes,
     pixel_planes::{MissingData, PixelPlanes},
     plan::FitsPlan,
+    sky_place,
 };
 use crate::{
-    batch::{self, ImageLayout},
+    batch::{self, ImageLayout, WorldCoordinates},
     error::Result,
     fits::{self, Header},
 };
@@ -64,6 +65,7 @@ pub(super) struct RowPixels {
     variance: Option<PixelColumn<f32>>,
     mask: Option<PixelColumn<u64>>,
     psf: Option<PixelColumn<f32>>,
+    wcs: Option<Vec<WorldCoordinates>>,
 }
 
 impl RowPixels {
@@ -76,6 +78,7 @@ impl RowPixels {
             variance: plan.settings.wants(Companion::Variance).then(|| PixelColumn::new(pixels, room)),
             mask: plan.layouts.has_mask.then(|| PixelColumn::new(pixels, room)),
             psf: plan.layouts.psf.as_ref().map(|psf| PixelColumn::new(psf.pixels(), room)),
+            wcs: plan.settings.wcs.then(Vec::new),
         }
     }
 
@@ -100,13 +103,17 @@ impl RowPixels {
         if let (Some(column), Some(planes), Some(layout)) = (&mut self.psf, &raw.object.psf, &plan.layouts.psf) {
             read_psf(raw.file, planes, layout, column.row(self.rows))?;
         }
+        if let Some(wcs) = &mut self.wcs {
+            let shape = [layout.height, layout.width];
+            wcs.push(sky_place::of_object(raw.file, raw.object, shape, layout.pixel_scale_arcsec)?);
+        }
         self.rows += 1;
         Ok(())
     }
 
     /// The columns, in the order of the schema.
     pub(super) fn into_columns(self) -> Result<Vec<ArrayRef>> {
-        let Self { rows, image, variance, mask, psf } = self;
+        let Self { rows, image, variance, mask, psf, wcs } = self;
         let floats = |column: PixelColumn<f32>| {
             let pixels = column.row;
             batch::list_column(column.into_rows(rows), pixels)
@@ -118,6 +125,7 @@ impl RowPixels {
             columns.push(batch::mask_column(mask.into_rows(rows), pixels)?);
         }
         columns.extend(psf.map(floats).transpose()?);
+        columns.extend(wcs.map(|wcs| WorldCoordinates::column(&wcs)).transpose()?);
         Ok(columns)
     }
 }
