@@ -30,6 +30,7 @@ pub(super) mod objects;
 pub(super) mod pixel_planes;
 mod pixel_scale;
 mod plan;
+mod psf_pixels;
 pub(super) mod reader;
 mod roles;
 mod row_keys;

@@ -166,11 +166,11 @@ impl FitsPlan {
             return Err("has another stretch or exposure than the first file".into());
         }
         self.accept_scale(found.pixel_scale_arcsec)?;
-        if let (Some(layout), Some(psf)) = (psf, &object.psf)
-            && psf.shape != [layout.height, layout.width]
-        {
-            let expected = [layout.height, layout.width];
-            return Err(format!("has a PSF of {:?} pixels, expected {expected:?} as in the first file", psf.shape));
+        if let (Some(layout), Some(psf)) = (psf, &object.psf) {
+            let (found, expected) = (found.psf_shape(psf.shape)?, [layout.height, layout.width]);
+            if found != expected {
+                return Err(format!("has a PSF of {found:?} pixels, expected {expected:?} as in the first file"));
+            }
         }
         Ok(())
     }

@@ -101,7 +101,7 @@ impl RowPixels {
         row.read_mask(raw)?;
         row.finish(raw)?;
         if let (Some(column), Some(planes), Some(layout)) = (&mut self.psf, &raw.object.psf, &plan.layouts.psf) {
-            read_psf(raw.file, planes, layout, column.row(self.rows))?;
+            read_psf(raw, planes, layout, column.row(self.rows))?;
         }
         if let Some(wcs) = &mut self.wcs {
             let shape = [layout.height, layout.width];
@@ -280,8 +280,19 @@ fn read_integers(
     Ok(())
 }
 
-fn read_psf(file: &fits::FitsFile, planes: &PlaneSet, layout: &ImageLayout, psf: &mut [f32]) -> Result<(), String> {
-    read(file, planes, psf, Placement::centred(planes.shape, [layout.height, layout.width]))?;
+fn read_psf(raw: &RawPixels<'_>, planes: &PlaneSet, layout: &ImageLayout, psf: &mut [f32]) -> Result<(), String> {
+    let sums = raw.description.psf_pixels.map(|pixels| pixels.sums(planes.shape)).transpose()?.flatten();
+    let whole = |shape| Placement::centred(planes.shape, shape);
+    match sums {
+        None => read(raw.file, planes, psf, whole([layout.height, layout.width]))?,
+        Some(sums) => {
+            let pixels = planes.shape[0] * planes.shape[1];
+            let mut own = vec![0.0; pixels * planes.planes.len()];
+            read(raw.file, planes, &mut own, whole(planes.shape))?;
+            let out = psf.chunks_exact_mut(layout.plane());
+            own.chunks_exact(pixels).zip(out).for_each(|(own, out)| sums.plane(own, out));
+        }
+    }
     match cutout::non_finite(psf) {
         None => Ok(()),
         Some(NonFinite { count, .. }) => Err(format!("has {count} non-finite pixels of {} in its PSF", psf.len())),

@@ -58,7 +58,9 @@ impl Layouts {
         let image = image.with_wcs(settings.wcs.then(|| WCS.to_owned()));
         let psf = match &object.psf {
             Some(psf) if settings.wants(Companion::Psf) => {
-                Some(layout(object.bands.clone(), psf.shape, Unit::Unknown, scale)?)
+                let shape = found.psf_shape(psf.shape);
+                let shape = shape.map_err(|reason| vec![Diagnostic::at("companions", Code::OutOfRange, reason)])?;
+                Some(layout(object.bands.clone(), shape, Unit::Unknown, scale)?)
             }
             _ => None,
         };
