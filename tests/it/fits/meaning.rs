@@ -245,6 +245,15 @@ fn roles_in_names_with_numbers_make_objects_with_their_own_companions() {
 }
 
 #[test]
+fn an_error_is_preferred_to_a_weight() {
+    let hdus =
+        [(vec![], vec![]), (counting(1.0), named("SCI")), (vec![4.0; 16], named("WHT")), (vec![3.0; 16], named("ERR"))];
+    let (_folder, settings) = file(&hdus);
+    let output = read(Fits { companions: vec![Companion::Variance], ..settings });
+    assert_eq!(list_values(&output.rows, "image_variance").unwrap().0.to_vec(), vec![9.0; 16]);
+}
+
+#[test]
 fn companions_belong_to_the_image_of_their_version() {
     let versions = |name: &str, version: i64| [named(name), vec![integer("EXTVER", version)]].concat();
     let mut hdus = vec![(vec![], vec![])];
