@@ -104,13 +104,15 @@ pub struct ImageLayout {
     pub stretch: Option<Stretch>,
     /// Electrons per nJy, one number per band, for images in electrons whose exposure is the same in every row.
     pub electrons_per_njy: Option<Vec<f64>>,
+    /// The column with the world coordinates of the pixels ([`WorldCoordinates`](super::WorldCoordinates)), where they are known.
+    pub wcs: Option<String>,
 }
 
 impl ImageLayout {
     /// Images of some bands, of an unknown pixel scale.
     pub fn new<B: Into<String>>(bands: impl IntoIterator<Item = B>, height: usize, width: usize, unit: Unit) -> Self {
         let bands = bands.into_iter().map(Into::into).collect();
-        Self { bands, height, width, unit, pixel_scale_arcsec: None, stretch: None, electrons_per_njy: None }
+        Self { bands, height, width, unit, pixel_scale_arcsec: None, stretch: None, electrons_per_njy: None, wcs: None }
     }
 
     /// The same with a pixel scale, arcsec; `None` if it is not known.
@@ -129,6 +131,12 @@ impl ImageLayout {
     #[must_use]
     pub fn with_electrons_per_njy(self, electrons: impl Into<Option<Vec<f64>>>) -> Self {
         Self { electrons_per_njy: electrons.into(), ..self }
+    }
+
+    /// The same with the column of the world coordinates of its pixels; `None` if they are not known.
+    #[must_use]
+    pub fn with_wcs(self, column: impl Into<Option<String>>) -> Self {
+        Self { wcs: column.into(), ..self }
     }
 
     /// Pixels of a plane. A shape that no memory holds, which a file may declare, has `usize::MAX`.
@@ -164,6 +172,9 @@ impl ImageLayout {
         if let Some(gain) = &self.electrons_per_njy {
             metadata.insert("electrons_per_njy".into(), metadata_list(gain));
         }
+        if let Some(wcs) = &self.wcs {
+            metadata.insert("wcs".into(), wcs.clone());
+        }
         Field::new(name, list_type(self.pixels()), false).with_metadata(metadata)
     }
 
@@ -194,6 +205,7 @@ impl ImageLayout {
             pixel_scale_arcsec: number("pixel_scale_arcsec"),
             stretch: number("stretch_lo").zip(number("stretch_hi")).map(|(lo, hi)| Stretch { lo, hi }),
             electrons_per_njy: metadata.get("electrons_per_njy").and_then(|text| metadata_numbers(text)),
+            wcs: metadata.get("wcs").cloned(),
         };
         (layout.bands.len() == depth && layout.plane() > 0).then_some(layout)
     }
@@ -208,6 +220,7 @@ mod tests {
             .with_pixel_scale(0.2)
             .with_stretch(Stretch { lo: -1.5, hi: 1.0 / 3.0 })
             .with_electrons_per_njy(vec![0.1, 1e-3])
+            .with_wcs("image_wcs".to_owned())
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod metadata_lists;
 mod tensor;
 #[cfg(any(feature = "fits", feature = "sql"))]
 mod text_types;
+mod world_coordinates;
 
 pub(crate) use self::identity::{IDENTITY_HELP, identity_mistake};
 pub(crate) use self::tensor::{TensorType, is_tensor_of_variable_shape, tensor_type};
@@ -24,6 +25,7 @@ pub use self::{
     layout::{ImageLayout, Stretch, Unit},
     metadata_lists::{metadata_list, metadata_names, metadata_numbers},
     tensor::{list_column, list_type, list_values, mask_column, mask_type, mask_values, tensor_metadata, tensor_shape},
+    world_coordinates::WorldCoordinates,
 };
 
 /// The columns that are unsigned integers, or lists of them: among results, only masks may be, because SQL has no unsigned integers

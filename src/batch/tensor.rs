@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use arrow::{
     array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, FixedSizeListArray, PrimitiveArray, RecordBatch},
-    datatypes::{DataType, Field, FieldRef, Float32Type, UInt64Type},
+    datatypes::{DataType, Field, FieldRef, Float32Type, Float64Type, UInt64Type},
 };
 use serde::Deserialize;
 
@@ -81,6 +81,16 @@ pub fn list_type(length: usize) -> DataType {
 /// The Arrow type of a mask of `length` pixels: a list of uint64.
 pub fn mask_type(length: usize) -> DataType {
     list_type_of(DataType::UInt64, length)
+}
+
+/// The Arrow type of a list of `length` float64.
+pub(super) fn float64_list_type(length: usize) -> DataType {
+    list_type_of(DataType::Float64, length)
+}
+
+/// A column of `values.len() / length` lists of `length` float64.
+pub(super) fn float64_list_column(values: Vec<f64>, length: usize) -> Result<ArrayRef> {
+    lists::<Float64Type>(values, length)
 }
 
 fn list_type_of(kind: DataType, length: usize) -> DataType {

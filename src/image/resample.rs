@@ -38,8 +38,7 @@ struct AxisWeights {
 }
 
 impl AxisWeights {
-    fn new(kernel: ResamplingKernel, input: usize, ratio: f64) -> Self {
-        let output = resampled(input, ratio);
+    fn new(kernel: ResamplingKernel, input: usize, output: usize, ratio: f64) -> Self {
         let left = (input as f64 - output as f64 * ratio) / 2.0;
         let mut axis = Self { pixels: Vec::with_capacity(output), weights: Vec::new() };
         for pixel in 0..output {
@@ -101,7 +100,22 @@ pub struct Resampling {
 impl Resampling {
     /// From planes of (height, width) to pixels with a side of `ratio` input pixels (output scale / input scale).
     pub fn new(kernel: ResamplingKernel, (height, width): (usize, usize), ratio: f64) -> Self {
-        Self { width, rows: AxisWeights::new(kernel, height, ratio), columns: AxisWeights::new(kernel, width, ratio) }
+        let size = (resampled(height, ratio), resampled(width, ratio));
+        Self::to_size(kernel, (height, width), size, ratio)
+    }
+
+    /// The same with another size of the output, which may reach beyond the input: there, nothing is.
+    pub fn to_size(
+        kernel: ResamplingKernel,
+        (height, width): (usize, usize),
+        (rows, columns): (usize, usize),
+        ratio: f64,
+    ) -> Self {
+        Self {
+            width,
+            rows: AxisWeights::new(kernel, height, rows, ratio),
+            columns: AxisWeights::new(kernel, width, columns, ratio),
+        }
     }
 
     /// The same for variances of independent pixels: the weights are squared. The correlation of output pixels is not kept.

@@ -31,6 +31,7 @@ fn rows() -> RecordBatch {
         pixel_scale_arcsec: Some(0.2),
         stretch: None,
         electrons_per_njy: None,
+        wcs: None,
     };
     let text =
         |of: &dyn Fn(usize) -> Option<String>| -> ArrayRef { Arc::new((0..ROWS).map(of).collect::<StringArray>()) };

@@ -185,6 +185,7 @@ mod tests {
             pixel_scale_arcsec: Some(0.2),
             stretch: None,
             electrons_per_njy: None,
+            wcs: None,
         };
         Schema::new(vec![
             Field::new("_row", DataType::UInt64, false),

@@ -322,6 +322,7 @@ mod tests {
             pixel_scale_arcsec: Some(0.2),
             stretch: None,
             electrons_per_njy: None,
+            wcs: None,
         };
         let mut draw = 1_u32;
         let mut next = || {

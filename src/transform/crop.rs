@@ -105,7 +105,7 @@ impl GeometricOperation for CropTransform {
             return Ok(from.clone());
         }
         self.from = (from.height, from.width);
-        Ok(ImageLayout { height: self.to.0, width: self.to.1, ..from.clone() })
+        Ok(ImageLayout { height: self.to.0, width: self.to.1, wcs: None, ..from.clone() })
     }
 
     fn map_plane(&self, role: ImagePlaneRole, plane: &[f32], out: &mut [f32]) {

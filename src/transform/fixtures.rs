@@ -43,6 +43,7 @@ pub(super) fn test_layout() -> ImageLayout {
         pixel_scale_arcsec: Some(0.2),
         stretch: None,
         electrons_per_njy: None,
+        wcs: None,
     }
 }
 

@@ -77,7 +77,7 @@ impl GeometricOperation for OrientTransform {
             self.image = size;
         }
         let (height, width) = self.orientation.size(size);
-        Ok(ImageLayout { height, width, ..from.clone() })
+        Ok(ImageLayout { height, width, wcs: None, ..from.clone() })
     }
 
     fn map_plane(&self, role: ImagePlaneRole, plane: &[f32], out: &mut [f32]) {

@@ -136,7 +136,7 @@ impl GeometricOperation for ResampleTransform {
         let resampling = if role == ImagePlaneRole::Variance { resampling.of_variance() } else { resampling };
         self.resamplings.push((role, resampling));
         let scale = Some(self.settings.pixel_scale_arcsec);
-        Ok(ImageLayout { height, width, pixel_scale_arcsec: scale, ..from.clone() })
+        Ok(ImageLayout { height, width, pixel_scale_arcsec: scale, wcs: None, ..from.clone() })
     }
 
     fn map_plane(&self, role: ImagePlaneRole, plane: &[f32], out: &mut [f32]) {

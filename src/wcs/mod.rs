@@ -11,6 +11,7 @@
 //! with SIP within 0.01 pixel. No maintained crate binds wcslib, and `deny.toml` does not allow its licence (LGPL). This code
 //! agrees with astropy and wcslib on all 240 within 1e-7 pixel and 1e-10 degree.
 
+mod around;
 mod axes;
 mod cutout;
 mod distortion;
@@ -25,6 +26,7 @@ mod sip;
 mod sphere;
 mod tpv;
 
+pub(crate) use self::around::TangentPlane;
 pub use self::cutout::{CutoutPlace, Overlap};
 pub(crate) use self::pixel_matrix::PixelMatrix;
 use self::{

@@ -140,6 +140,7 @@ mod tests {
             pixel_scale_arcsec: Some(0.200_000_01),
             stretch: Some(Stretch { lo: -1.0, hi: 2.0 }),
             electrons_per_njy: None,
+            wcs: None,
         }
     }
 

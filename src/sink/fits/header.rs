@@ -7,16 +7,17 @@ use arrow::{
 };
 
 use crate::{
-    batch::{self, ImageLayout, Unit},
+    batch::{self, ImageLayout, Unit, WorldCoordinates},
     error::Result,
     fits::{CardValue, ELECTRONS_KEY, STRETCH_KEYS},
     io::digest,
 };
 
 /// Keys that belong to the image; columns cannot use them.
-pub(super) const IMAGE_KEYS: [&str; 21] = [
+pub(super) const IMAGE_KEYS: [&str; 32] = [
     "SIMPLE", "XTENSION", "BITPIX", "NAXIS", "NAXIS1", "NAXIS2", "NAXIS3", "EXTEND", "PCOUNT", "GCOUNT", "END",
-    "EXTNAME", "EXTTYPE", "EXTVER", "BSCALE", "BZERO", "BLANK", "OBJECT", "BANDS", "BUNIT", "PIXSCALE",
+    "EXTNAME", "EXTTYPE", "EXTVER", "BSCALE", "BZERO", "BLANK", "OBJECT", "BANDS", "BUNIT", "PIXSCALE", "CTYPE1",
+    "CTYPE2", "CRPIX1", "CRPIX2", "CRVAL1", "CRVAL2", "CD1_1", "CD1_2", "CD2_1", "CD2_2", "CD3_3",
 ];
 
 /// A header key and the column that fills it.
@@ -49,6 +50,7 @@ pub(super) struct DescribedImage<'a> {
     pub is_mask: bool,
     /// The number of its object in a file of several, from 1.
     pub version: Option<u64>,
+    pub wcs: Option<WorldCoordinates>,
 }
 
 impl DescribedImage<'_> {
@@ -66,7 +68,7 @@ impl DescribedImage<'_> {
 
 /// The keys of an image of an object.
 pub(super) fn header(image: &DescribedImage<'_>, keys: &[(String, CardValue)]) -> Vec<(String, CardValue)> {
-    let DescribedImage { id, column, layout, version, .. } = image;
+    let DescribedImage { id, column, layout, version, wcs, .. } = image;
     let text = |key: &str, value: &str| (key.to_owned(), CardValue::Text(value.to_owned()));
     let mut header = vec![text("EXTNAME", column), text("EXTTYPE", image.role())];
     header.extend(version.map(|version| ("EXTVER".to_owned(), CardValue::Integer(version as i64))));
@@ -74,7 +76,10 @@ pub(super) fn header(image: &DescribedImage<'_>, keys: &[(String, CardValue)]) -
     if layout.unit != Unit::Unknown {
         header.push(text("BUNIT", layout.unit.name()));
     }
-    if let Some(scale) = layout.pixel_scale_arcsec {
+    if let Some(wcs) = wcs {
+        header.extend(wcs_keys(wcs, layout));
+    }
+    if let Some(scale) = wcs.map(|wcs| wcs.pixel_scale_arcsec()).or(layout.pixel_scale_arcsec) {
         header.push(("PIXSCALE".into(), CardValue::Real(scale)));
     }
     if let Some(stretch) = layout.stretch {
@@ -87,6 +92,29 @@ pub(super) fn header(image: &DescribedImage<'_>, keys: &[(String, CardValue)]) -
     }
     header.extend_from_slice(keys);
     header
+}
+
+/// World coordinates of the projection TAN, whose reference is the centre of the image. The third axis is that of the bands; its
+/// term is written because without one the matrix of all axes would be singular.
+fn wcs_keys(wcs: &WorldCoordinates, layout: &ImageLayout) -> Vec<(String, CardValue)> {
+    let WorldCoordinates { ra_deg, dec_deg, matrix_deg: [[a, b], [c, d]] } = *wcs;
+    let middle = |length: usize| (length as f64 + 1.0) / 2.0;
+    let mut keys: Vec<(String, CardValue)> = [("CTYPE1", "RA---TAN"), ("CTYPE2", "DEC--TAN")]
+        .map(|(key, value)| (key.to_owned(), CardValue::Text(value.to_owned())))
+        .into();
+    let numbers = [
+        ("CRPIX1", middle(layout.width)),
+        ("CRPIX2", middle(layout.height)),
+        ("CRVAL1", ra_deg),
+        ("CRVAL2", dec_deg),
+        ("CD1_1", a),
+        ("CD1_2", b),
+        ("CD2_1", c),
+        ("CD2_2", d),
+        ("CD3_3", 1.0),
+    ];
+    keys.extend(numbers.map(|(key, value)| (key.to_owned(), CardValue::Real(value))));
+    keys
 }
 
 /// The values of a row for its keys. Nulls are left out.

@@ -2,7 +2,8 @@
 //!
 //! Every image column becomes an HDU of float32, a mask one of integers: the primary HDU for a single column of a single object,
 //! otherwise an extension named after the column. The header carries what a reader needs to have the row back: `EXTTYPE`, `EXTVER`
-//! (the number of the object in a file of several), `OBJECT`, `BANDS`, `BUNIT`, `PIXSCALE`, and the columns of text and numbers.
+//! (the number of the object in a file of several), `OBJECT`, `BANDS`, `BUNIT`, `PIXSCALE`, the columns of text and numbers, and world
+//! coordinates where the source keeps them (`wcs: true`) and the pixels are still those that it has read.
 //!
 //! Files are filled in the order of the rows, whatever the batches and commits are: the objects of a file that is not full are held
 //! back, in the snapshot of the sink.
@@ -22,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use self::header::{DescribedImage, IMAGE_KEYS, KeyColumn, file_name, fits_in_key, header, key_values};
 use super::unknown_column;
 use crate::{
-    batch::{self, ImageLayout, Images, Masks},
+    batch::{self, ImageLayout, Images, Masks, WorldCoordinates},
     error::{Code, Diagnostic, Error, Result},
     fits::Writer,
     io::{
@@ -33,7 +34,8 @@ use crate::{
     stage::{ColumnRef, RunContext, Settings, Sink, TablePart},
 };
 
-/// Writes image columns as FITS files: one per object, or several objects in one file.
+/// Writes image columns as FITS files: one per object, or several objects in one file. World coordinates are written where the
+/// source keeps them (`wcs: true`) and no step between has cropped, turned or resampled the image.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Fits {
@@ -78,7 +80,13 @@ objects_per_file: 100
         if !diagnostics.is_empty() {
             return Err(diagnostics);
         }
-        Ok(Box::new(FitsSink { settings: self, label: label.to_owned(), keys: Vec::new(), output: None }))
+        Ok(Box::new(FitsSink {
+            settings: self,
+            label: label.to_owned(),
+            keys: Vec::new(),
+            wcs: Vec::new(),
+            output: None,
+        }))
     }
 }
 
@@ -143,6 +151,13 @@ impl Fits {
     }
 }
 
+/// The column of the world coordinates of an image, where it has one and the stream has it.
+fn wcs_column(input: &Schema, image: &str) -> Option<String> {
+    let field = input.field_with_name(image).ok()?;
+    let column = ImageLayout::of(field).or_else(|| ImageLayout::of_masks(field))?.wcs?;
+    input.field_with_name(&column).is_ok_and(WorldCoordinates::are_in).then_some(column)
+}
+
 /// Every column of text or numbers under its name in capitals. The identity has the key `OBJECT`.
 fn default_keys(input: &Schema) -> Vec<KeyColumn> {
     let is_kept = |name: &str| name != batch::OBJECT_ID && !name.starts_with('_');
@@ -157,6 +172,8 @@ struct FitsSink {
     settings: Fits,
     label: String,
     keys: Vec<KeyColumn>,
+    /// The column of the world coordinates of each image, where they are known.
+    wcs: Vec<Option<String>>,
     output: Option<FitsOutput>,
 }
 
@@ -192,7 +209,9 @@ impl Sink for FitsSink {
         let images = self.settings.images.iter().map(|image| ColumnRef::new("images", image));
         let keys = self.keys.iter().map(|key| ColumnRef::new("keys", &key.column));
         let identity = [batch::OBJECT_ID, batch::ORIGIN].map(|column| ColumnRef::new("", column));
-        let mut columns: Vec<ColumnRef> = images.chain(keys).chain(identity).collect();
+        self.wcs = self.settings.images.iter().map(|image| wcs_column(input, image)).collect();
+        let wcs = self.wcs.iter().flatten().map(|column| ColumnRef::new("images", column));
+        let mut columns: Vec<ColumnRef> = images.chain(keys).chain(identity).chain(wcs).collect();
         let mut seen = HashSet::new();
         columns.retain(|column| seen.insert(column.column.clone()));
         Ok(columns)
@@ -204,7 +223,7 @@ impl Sink for FitsSink {
     }
 
     fn write(&mut self, rows: &RecordBatch) -> Result<()> {
-        let Self { settings, label, keys, output } = self;
+        let Self { settings, label, keys, wcs, output } = self;
         let output = output.as_mut().ok_or_else(not_started)?;
         let images: Vec<(&String, Planes<'_>)> =
             settings.images.iter().map(|name| Ok((name, Planes::of(rows, name)?))).collect::<Result<_>>()?;
@@ -219,12 +238,14 @@ impl Sink for FitsSink {
                 }
             }
             let version = several.then_some(output.open.rows + 1);
-            for (column, planes) in &images {
+            for (index, (column, planes)) in images.iter().enumerate() {
                 let (layout, is_mask) = match planes {
                     Planes::Image(images) => (&images.layout, false),
                     Planes::Mask(masks) => (&masks.layout, true),
                 };
-                let header = header(&DescribedImage { id, column, layout, is_mask, version }, &values);
+                let wcs = wcs.get(index).and_then(Option::as_ref);
+                let wcs = wcs.map(|wcs| WorldCoordinates::of_row(rows, wcs, row)).transpose()?;
+                let header = header(&DescribedImage { id, column, layout, is_mask, version, wcs }, &values);
                 let shape = [layout.bands.len(), layout.height, layout.width];
                 let pixels = row * layout.pixels()..(row + 1) * layout.pixels();
                 match planes {

@@ -191,6 +191,7 @@ fn parquet_file(path: &Path, rows: std::ops::Range<usize>) {
         pixel_scale_arcsec: Some(0.2),
         stretch: None,
         electrons_per_njy: None,
+        wcs: None,
     };
     let names = |prefix: &str| -> ArrayRef {
         Arc::new(rows.clone().map(|row| Some(format!("{prefix}{row}"))).collect::<StringArray>())

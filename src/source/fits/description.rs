@@ -6,6 +6,7 @@ use super::{
     companions::VarianceForm,
     objects::ObjectPlanes,
     pixel_scale::pixel_scale_arcsec,
+    psf_pixels::PsfPixels,
     units::{Measure, PixelUnit},
     zero_point::{self, CountScale, Photometry},
 };
@@ -35,10 +36,19 @@ pub(in crate::source) struct Description {
     /// The factors that make the variance of each band (or its square root, or its inverse) that of the column.
     pub variance_factors: Vec<f64>,
     pub pixel_scale_arcsec: Option<f64>,
+    /// The pixels of the PSF, where it is read.
+    pub(super) psf_pixels: Option<PsfPixels>,
     /// The constants of the stretch, in a file that lucarne wrote.
     pub stretch: Option<Stretch>,
     /// Electrons per nJy of each band, in a file that lucarne wrote.
     pub electrons_per_njy: Option<Vec<f64>>,
+}
+
+impl Description {
+    /// The shape of a PSF in pixels of the image, given its own.
+    pub(super) fn psf_shape(&self, shape: [usize; 2]) -> Result<[usize; 2], String> {
+        self.psf_pixels.map_or(Ok(shape), |pixels| pixels.shape(shape))
+    }
 }
 
 /// How the stored numbers of a plane become those of the column.
@@ -132,8 +142,15 @@ pub(in crate::source) fn describe(
             })
             .collect::<Result<Vec<_>, String>>()?,
     };
-    if let Some(psf) = object.psf.as_ref().and_then(|psf| psf.planes.first()) {
-        context.check_psf(psf.hdu)?;
+    let mut psf_pixels = None;
+    for psf in object.psf.iter().flat_map(|psf| &psf.planes) {
+        let found = context.psf_pixels(psf.hdu)?;
+        if *psf_pixels.get_or_insert(found) != found {
+            return Err("has PSFs with other pixels in other bands".into());
+        }
+    }
+    if let (Some(psf), Some(Some(pixels))) = (&object.psf, psf_pixels) {
+        pixels.shape(psf.shape)?;
     }
     let pixel_scale_arcsec = context.pixel_scale_arcsec;
     let header = file.hdus().get(first).map(|hdu| &hdu.header);
@@ -146,7 +163,17 @@ pub(in crate::source) fn describe(
     };
     let electrons_per_njy = if unit == Unit::Electron { electrons(&object.image)? } else { None };
     let units = planes;
-    Ok(Description { unit, raw_unit, scaling, units, variance_factors, pixel_scale_arcsec, stretch, electrons_per_njy })
+    Ok(Description {
+        unit,
+        raw_unit,
+        scaling,
+        units,
+        variance_factors,
+        pixel_scale_arcsec,
+        psf_pixels: psf_pixels.flatten(),
+        stretch,
+        electrons_per_njy,
+    })
 }
 
 /// The factor of a variance that is in an HDU of another file than its image, as [`Description::variance_factors`] has it.
@@ -168,7 +195,8 @@ pub(in crate::source) fn check_psf_in(
     pixel_scale_arcsec: f64,
 ) -> Result<(), String> {
     let settings = Fits::new(Vec::<String>::new());
-    Context { file, settings: &settings, pixel_scale_arcsec: Some(pixel_scale_arcsec) }.check_psf(hdu)
+    let context = Context { file, settings: &settings, pixel_scale_arcsec: Some(pixel_scale_arcsec) };
+    context.psf_pixels(hdu)?.map_or(Ok(()), PsfPixels::check_equal)
 }
 
 /// The unit of all bands.
@@ -297,23 +325,10 @@ impl<'a> Context<'a> {
         Ok(())
     }
 
-    /// Refuses a PSF whose pixels are not those of the image.
-    fn check_psf(&self, hdu: usize) -> Result<(), String> {
-        let Some(header) = self.file.hdus().get(hdu).map(|hdu| &hdu.header) else { return Ok(()) };
-        // Pixels of the PSF in a pixel of the image, and the other way round.
-        for key in ["OVERSAMP", "PSF_SAMP"] {
-            if let Some(found) = header.number(key)?.filter(|found| (found - 1.0).abs() > SCALE_TOLERANCE) {
-                return Err(format!(
-                    "has a PSF with key `{key}` {found}, expected 1: resample it to the pixels of the image"
-                ));
-            }
-        }
-        match (pixel_scale_arcsec(&[header])?, self.pixel_scale_arcsec) {
-            (Some(found), Some(image)) if (found / image - 1.0).abs() > SCALE_TOLERANCE => Err(format!(
-                "has a PSF with pixels of {found} arcsec, expected {image} arcsec as in the image: resample it"
-            )),
-            _ => Ok(()),
-        }
+    /// How the pixels of a PSF compare with those of the image; `None` without a header.
+    fn psf_pixels(&self, hdu: usize) -> Result<Option<PsfPixels>, String> {
+        let header = self.file.hdus().get(hdu).map(|hdu| &hdu.header);
+        header.map(|header| PsfPixels::of(header, self.pixel_scale_arcsec)).transpose()
     }
 
     /// The area of a pixel, square arcsec.

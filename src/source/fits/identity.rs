@@ -1,15 +1,12 @@
-//! What tells objects apart: a header key, or the name of the file.
+//! What tells objects apart: a header key, or the name of the file. [`TakenIds`](super::taken_ids::TakenIds) makes ids unique.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::{Mutex, PoisonError},
-};
+use std::collections::{HashMap, HashSet};
 
-use super::{Catalogue, Fits, objects::FileRow, plan::headers_of};
+use super::{Fits, objects::FileRow, plan::headers_of};
 use crate::{
     error::{Code, Diagnostic},
     fits::{self, CardValue, Header},
-    io::{digest, paths::NamedFile},
+    io::paths::NamedFile,
 };
 
 /// Endings of compressed files, which precede the ending of their format.
@@ -74,7 +71,10 @@ impl FileIds {
 /// The identity and the origin of a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct RowIdentity {
+    /// By the header, or else by the file. Others may have it too.
     pub id: String,
+    /// The id by the file, which no other row has.
+    pub by_file: String,
     /// `file[hdus]`, `file[hdu][entry]` in a cube with four axes, or `file[hdu],file[hdu]` for bands in several files.
     pub origin: String,
     /// Whether a header gives the id.
@@ -93,7 +93,7 @@ pub(super) struct UnnamedRow<'a> {
 
 impl UnnamedRow<'_> {
     /// The identity by a header key, if a header has it; else by the file.
-    pub(super) fn identify(&self, key: Option<&str>) -> RowIdentity {
+    pub(super) fn identify(&self, key: &str) -> RowIdentity {
         let Self { file, found, name, file_id } = self;
         let hdus = found.hdus.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
         let entry = found.entry.map(|entry| format!("[{entry}]")).unwrap_or_default();
@@ -101,13 +101,13 @@ impl UnnamedRow<'_> {
             false => format!("{name}[{hdus}]{entry}"),
             true => origin_in_files(file, &found.hdus),
         };
-        let named = key.and_then(|key| identity_in(naming_headers(file, found), key)).and_then(Result::ok);
-        let by_header = named.is_some();
-        let id = named.map(|named| named + &entry).unwrap_or_else(|| match found.shares_file {
+        let by_file = match found.shares_file {
             true => format!("{file_id}[{hdus}]{entry}"),
             false => (*file_id).to_owned(),
-        });
-        RowIdentity { id, origin, by_header }
+        };
+        let named = identity_in(naming_headers(file, found), key).and_then(Result::ok).map(|named| named + &entry);
+        let by_header = named.is_some();
+        RowIdentity { id: named.unwrap_or_else(|| by_file.clone()), by_file, origin, by_header }
     }
 }
 
@@ -164,61 +164,59 @@ fn origin_in_files(file: &fits::FitsFile, hdus: &[usize]) -> String {
 
 /// Two objects that a header key does not tell apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct SharedId {
-    pub id: String,
-    pub origins: [String; 2],
+struct SharedId {
+    id: String,
+    origins: [String; 2],
+    /// The id that the second one gets.
+    second: String,
 }
 
-/// One of the first objects of a run.
-#[derive(Debug)]
-pub(super) struct FirstObject {
-    /// Its id by its file.
-    pub by_file: String,
-    /// Its identity by the header key, if a header has it.
-    pub by_key: RowIdentity,
-    /// The value of the header key that is looked up in the catalogue.
-    pub header_key: Option<String>,
-}
-
-/// The first objects of a run, whose ids decide whether a header key is an identity.
+/// The first objects of a run whose ids headers give: which of them share one, for a report. No result depends on it.
 #[derive(Debug, Default)]
 pub(super) struct FirstObjects {
-    objects: Vec<FirstObject>,
+    count: usize,
     /// The origins of the ids that headers give.
     origins: HashMap<String, String>,
-    pub shared: Option<SharedId>,
+    shared: Option<SharedId>,
 }
 
-/// What is looked up in a catalogue for an object, the likeliest first.
-pub(super) type Lookup = Vec<String>;
-
 impl FirstObjects {
-    pub(super) fn add(&mut self, object: FirstObject) {
-        let RowIdentity { id, origin, by_header } = &object.by_key;
+    pub(super) fn add(&mut self, identity: &RowIdentity) {
+        self.count += 1;
+        let RowIdentity { id, origin, by_file, by_header } = identity;
         if *by_header
             && let Some(other) = self.origins.insert(id.clone(), origin.clone())
             && self.shared.is_none()
         {
-            self.shared = Some(SharedId { id: id.clone(), origins: [other, origin.clone()] });
+            let second = format!("{id}@{by_file}");
+            self.shared = Some(SharedId { id: id.clone(), origins: [other, origin.clone()], second });
         }
-        self.objects.push(object);
     }
 
     pub(super) fn len(&self) -> usize {
-        self.objects.len()
+        self.count
     }
 
-    /// What is looked up for each.
-    pub(super) fn lookups(&self, catalogue: &Catalogue, files: &FileIds, id_key: &Option<String>) -> Vec<Lookup> {
-        let lookup = |object: &FirstObject| match (&catalogue.header_key, id_key) {
-            (Some(_), _) => object.header_key.iter().cloned().collect(),
-            (None, Some(_)) if object.by_key.by_header => vec![object.by_key.id.clone()],
-            (None, _) => {
-                let stem = files.stem_of(&object.by_file).filter(|stem| *stem != object.by_file);
-                [Some(object.by_file.as_str()), stem].into_iter().flatten().map(str::to_owned).collect()
-            }
-        };
-        self.objects.iter().map(lookup).collect()
+    /// Whether two of them share an id.
+    pub(super) fn share_an_id(&self) -> bool {
+        self.shared.is_some()
+    }
+
+    /// What to report of their ids.
+    pub(super) fn report(&self, settings: &Fits) -> Option<String> {
+        let key = header_key(settings);
+        if let Some(SharedId { id, origins: [one, other], second }) = &self.shared {
+            let (id, second) = (id.escape_debug(), second.escape_debug());
+            return Some(format!(
+                "key `{key}` is `{id}` for `{one}` and for `{other}`: the first object keeps the id, others have the name of \
+                 their file in it (`{second}`); set `id` to a header key that tells objects apart"
+            ));
+        }
+        if settings.id.is_none() || self.count == 0 || !self.origins.is_empty() {
+            return None;
+        }
+        let objects = if self.count == 1 { "the first object has" } else { "the first objects have" };
+        Some(format!("{objects} no key `{key}`: their files identify them"))
     }
 }
 
@@ -228,51 +226,6 @@ const DEFAULT_KEY: &str = "OBJECT";
 /// The header key that is asked for the id: that of the settings, or `OBJECT`.
 pub(super) fn header_key(settings: &Fits) -> String {
     settings.id.clone().unwrap_or_else(|| DEFAULT_KEY.to_owned())
-}
-
-/// The header key that identifies the objects of a run, given the first ones, and what to report about it.
-pub(super) fn identifying_key(settings: &Fits, first: &FirstObjects) -> (Option<String>, Option<String>) {
-    let key = header_key(settings);
-    match (&first.shared, &settings.id) {
-        (Some(SharedId { id, origins: [one, other] }), chosen) => {
-            let id = id.escape_debug();
-            let found = format!("key `{key}` is `{id}` for `{one}` and for `{other}`");
-            match chosen {
-                None => (None, Some(format!("{found}: objects are identified by their files instead, not by `{key}`"))),
-                Some(_) => (Some(key), Some(format!("{found}: objects with one id share their noise and their part"))),
-            }
-        }
-        (None, Some(_)) if first.len() > 0 && first.objects.iter().all(|object| !object.by_key.by_header) => {
-            let objects = if first.len() == 1 { "the first object has" } else { "the first objects have" };
-            (Some(key.clone()), Some(format!("{objects} no key `{key}`: their files identify them")))
-        }
-        _ => (Some(key), None),
-    }
-}
-
-/// The most ids that are remembered.
-const MOST_SEEN: usize = 1 << 22;
-
-/// Digests of the ids that headers have given in this process, to report when one comes again. Results do not depend on it.
-#[derive(Debug)]
-pub(super) struct SeenIds(Mutex<Option<HashSet<u64>>>);
-
-impl SeenIds {
-    /// `watch` is false where repetitions are known.
-    pub(super) fn new(watch: bool) -> Self {
-        Self(Mutex::new(watch.then(HashSet::new)))
-    }
-
-    /// Adds the id of a row; whether it is the first one that repeats.
-    pub(super) fn repeats(&self, row: &RowIdentity) -> bool {
-        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(ids) = seen.as_mut().filter(|ids| row.by_header && ids.len() < MOST_SEEN) else { return false };
-        let repeats = !ids.insert(digest::number_of(&[row.id.as_bytes()]));
-        if repeats {
-            *seen = None;
-        }
-        repeats
-    }
 }
 
 /// A path without the ending of its last name, which may be two: `.fits.gz`.
@@ -322,52 +275,24 @@ mod tests {
     fn first(ids: &[(&str, bool)]) -> FirstObjects {
         let mut first = FirstObjects::default();
         for (number, (id, by_header)) in ids.iter().enumerate() {
-            let origin = format!("{number}.fits[0]");
-            let by_key = RowIdentity { id: (*id).to_owned(), origin, by_header: *by_header };
-            first.add(FirstObject { by_file: format!("tract/{number}"), by_key, header_key: None });
+            let (origin, by_file) = (format!("{number}.fits[0]"), format!("tract/{number}"));
+            first.add(&RowIdentity { id: (*id).to_owned(), by_file, origin, by_header: *by_header });
         }
         first
     }
 
     #[test]
-    fn a_key_that_first_objects_share_is_not_their_identity_unless_it_was_chosen() {
+    fn reports_the_first_objects_that_share_an_id() {
         let mut settings = Fits::new(["x"]);
         let shared = first(&[("COSMOS", true), ("a", false), ("COSMOS", true)]);
-        let (key, report) = identifying_key(&settings, &shared);
-        assert_eq!(key, None);
-        let expected = "key `OBJECT` is `COSMOS` for `0.fits[0]` and for `2.fits[0]`: \
-                        objects are identified by their files instead, not by `OBJECT`";
-        assert_eq!(report.as_deref(), Some(expected));
-        assert_eq!(identifying_key(&settings, &first(&[("a", true), ("b", true)])), (Some("OBJECT".into()), None));
-        assert_eq!(identifying_key(&settings, &first(&[("a", false), ("a", false)])), (Some("OBJECT".into()), None));
+        let expected = "key `OBJECT` is `COSMOS` for `0.fits[0]` and for `2.fits[0]`: the first object keeps the id, others have the \
+                        name of their file in it (`COSMOS@tract/2`); set `id` to a header key that tells objects apart";
+        assert_eq!(shared.report(&settings).as_deref(), Some(expected));
+        assert_eq!(first(&[("a", true), ("b", true)]).report(&settings), None);
+        assert_eq!(first(&[("a", false), ("a", false)]).report(&settings), None);
         settings.id = Some("FIELD".into());
-        let (key, report) = identifying_key(&settings, &shared);
-        assert_eq!(key.as_deref(), Some("FIELD"));
-        assert!(report.is_some_and(|report| report.ends_with("objects with one id share their noise and their part")));
-        let report = identifying_key(&settings, &first(&[("a", false)])).1;
-        assert_eq!(report.as_deref(), Some("the first object has no key `FIELD`: their files identify them"));
-    }
-
-    #[test]
-    fn ids_are_looked_up_and_names_of_files_also_without_their_folders() {
-        let (files, mut catalogue) = (FileIds::default(), Catalogue::new("x.csv", "id", [("z", "z")]));
-        let objects = first(&[("NGC 1", true), ("", false)]);
-        let key = Some("OBJECT".to_owned());
-        assert_eq!(objects.lookups(&catalogue, &files, &key), [vec!["NGC 1"], vec!["tract/1", "1"]]);
-        assert_eq!(objects.lookups(&catalogue, &files, &None), [["tract/0", "0"], ["tract/1", "1"]]);
-        catalogue.header_key = Some("TARGET".into());
-        assert_eq!(objects.lookups(&catalogue, &files, &key), [Lookup::new(), Lookup::new()]);
-    }
-
-    #[test]
-    fn an_id_that_comes_again_is_reported_once() {
-        let row = |id: &str, by_header| RowIdentity { id: id.into(), origin: String::new(), by_header };
-        let seen = SeenIds::new(true);
-        let repeats = [("a", true), ("b", true), ("b", false), ("b", true), ("a", true)];
-        assert_eq!(
-            repeats.map(|(id, by_header)| seen.repeats(&row(id, by_header))),
-            [false, false, false, true, false]
-        );
+        let expected = "the first object has no key `FIELD`: their files identify them";
+        assert_eq!(first(&[("a", false)]).report(&settings).as_deref(), Some(expected));
     }
 
     #[test]

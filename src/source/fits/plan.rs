@@ -10,13 +10,13 @@ use super::{
     catalogue::LoadedCatalogue,
     description::{Description, describe, unit_in_words},
     header_columns::KeyValues,
-    identity::{
-        FirstObject, FirstObjects, SeenIds, UnnamedRow, header_key, identifying_key, identity_in, naming_headers,
-    },
+    identity::{FirstObjects, UnnamedRow, header_key, identity_in, naming_headers},
     inputs::Inputs,
+    lookup::{LookedUp, LookupRules},
     objects::{FileRow, FileRows, ObjectPlanes},
     row_pixels::pads,
     schema::{HeaderColumn, Layouts, schema},
+    taken_ids::IdsBefore,
 };
 use crate::{
     error::Diagnostic,
@@ -25,7 +25,7 @@ use crate::{
 
 /// Largest relative difference between pixel scales that count as equal.
 const SCALE_TOLERANCE: f64 = 0.01;
-/// Number of files whose headers decide the types of columns, and whether a header key is an identity.
+/// Number of files whose headers decide the types of columns.
 const FIRST_FILES: usize = 64;
 
 /// Everything that rows are read by.
@@ -34,9 +34,12 @@ pub(super) struct FitsPlan {
     pub limits: Limits,
     pub inputs: Inputs,
     /// The header key that identifies objects.
-    pub id_key: Option<String>,
-    /// The ids so far, to report one that repeats.
-    pub seen_ids: SeenIds,
+    pub id_key: String,
+    /// The ids of the files before the split that is read.
+    pub ids_before: IdsBefore,
+    /// Whether it is reported already that objects share an id.
+    pub shared_id_is_reported: bool,
+    pub lookups: LookupRules,
     pub layouts: Layouts,
     /// Those of the settings, or of the first object.
     bands: Bands,
@@ -85,8 +88,7 @@ impl FitsPlan {
         if let Some(mistake) = first_rows.float_identity.take() {
             return Err(vec![mistake]);
         }
-        let (id_key, report) = identifying_key(&settings, &first_rows.objects);
-        if let Some(report) = &report {
+        if let Some(report) = first_rows.objects.report(&settings) {
             tracing::warn!("source `fits`: {report}");
         }
         if inputs.ids().renamed() > 0 {
@@ -95,23 +97,44 @@ impl FitsPlan {
                 "source `fits`: {count} of the files have the name of an earlier one: their ids are their paths"
             );
         }
-        if let (Some(settings), Some(loaded)) = (&settings.catalogue, &catalogue)
-            && let Some(mistake) =
-                settings.no_match(loaded, &first_rows.objects.lookups(settings, inputs.ids(), &id_key))
-        {
-            if first_rows.are_all {
-                return Err(vec![mistake]);
+        let mut lookups = LookupRules::default();
+        if let (Some(named), Some(loaded)) = (&settings.catalogue, &catalogue) {
+            let mistake;
+            (lookups, mistake) = LookupRules::new(&settings, (named, loaded), &inputs, &first_rows.looked_up);
+            if lookups.are_by_file() {
+                tracing::warn!(
+                    "source `fits`: the key `{}` of no object is in the catalogue: names of files are looked up",
+                    header_key(&settings)
+                );
             }
-            tracing::warn!("source `fits`: {}; later ones may be", mistake.message);
+            if let Some(mistake) = mistake {
+                if first_rows.are_all {
+                    return Err(vec![mistake]);
+                }
+                tracing::warn!("source `fits`: {}; later ones may be", mistake.message);
+            }
         }
-        let seen_ids = SeenIds::new(first_rows.objects.shared.is_none());
+        let shared_id_is_reported = first_rows.objects.share_an_id();
         let layouts = match first {
             Some(Exemplar { object, description }) => Layouts::of_object(&settings, &object, description)?,
             None => Layouts::of_settings(&settings, inputs.len(), &reason.unwrap_or_default())?,
         };
         let schema = schema(&settings, &layouts, &columns, catalogue.as_ref());
         let bands = settings.bands.clone().unwrap_or_else(|| layouts.image.bands.clone().into());
-        Ok(Self { settings, limits, inputs, id_key, seen_ids, layouts, bands, columns, catalogue, schema })
+        Ok(Self {
+            id_key: header_key(&settings),
+            ids_before: IdsBefore::default(),
+            shared_id_is_reported,
+            lookups,
+            settings,
+            limits,
+            inputs,
+            layouts,
+            bands,
+            columns,
+            catalogue,
+            schema,
+        })
     }
 
     /// Checks that an object fits the schema; the error is the reason why not.
@@ -143,11 +166,11 @@ impl FitsPlan {
             return Err("has another stretch or exposure than the first file".into());
         }
         self.accept_scale(found.pixel_scale_arcsec)?;
-        if let (Some(layout), Some(psf)) = (psf, &object.psf)
-            && psf.shape != [layout.height, layout.width]
-        {
-            let expected = [layout.height, layout.width];
-            return Err(format!("has a PSF of {:?} pixels, expected {expected:?} as in the first file", psf.shape));
+        if let (Some(layout), Some(psf)) = (psf, &object.psf) {
+            let (found, expected) = (found.psf_shape(psf.shape)?, [layout.height, layout.width]);
+            if found != expected {
+                return Err(format!("has a PSF of {found:?} pixels, expected {expected:?} as in the first file"));
+            }
         }
         Ok(())
     }
@@ -189,6 +212,8 @@ struct FirstRows {
     /// The values of the header columns, in their order.
     values: Vec<KeyValues>,
     objects: FirstObjects,
+    /// The same objects, where there is a catalogue.
+    looked_up: Vec<LookedUp>,
     /// The first float where a header should have an identity.
     float_identity: Option<Diagnostic>,
     /// Whether they are all objects of the run.
@@ -197,7 +222,13 @@ struct FirstRows {
 
 impl Default for FirstRows {
     fn default() -> Self {
-        Self { values: Vec::new(), objects: FirstObjects::default(), float_identity: None, are_all: true }
+        Self {
+            values: Vec::new(),
+            objects: FirstObjects::default(),
+            looked_up: Vec::new(),
+            float_identity: None,
+            are_all: true,
+        }
     }
 }
 
@@ -232,13 +263,13 @@ impl ProbedInput<'_> {
             if first.objects.len() < FIRST_OBJECTS {
                 let unnamed = UnnamedRow { file: &file, found: &row, name: &name, file_id: &file_id };
                 let header_key = settings.catalogue.as_ref().and_then(|catalogue| catalogue.header_key.as_ref());
-                first.objects.add(FirstObject {
-                    by_file: unnamed.identify(None).id,
-                    by_key: unnamed.identify(Some(&key)),
-                    header_key: header_key
-                        .and_then(|key| identity_in(headers_of(&file, &row), key))
-                        .and_then(Result::ok),
-                });
+                let identity = unnamed.identify(&key);
+                first.objects.add(&identity);
+                if settings.catalogue.is_some() {
+                    let header_key = header_key.and_then(|key| identity_in(headers_of(&file, &row), key));
+                    let path = (!row.shares_file && !row.is_of_several_files).then(|| PathBuf::from(&name));
+                    first.looked_up.push(LookedUp { identity, header_key: header_key.and_then(Result::ok), path });
+                }
                 if first.float_identity.is_none() {
                     let own = settings.id.as_ref().and_then(|key| identity_in(naming_headers(&file, &row), key));
                     let own = own.and_then(Result::err).map(|float| float.diagnostic("id", &name));

@@ -4,10 +4,11 @@ use std::{ops::Range, path::Path, sync::Arc, time::Instant};
 
 use super::{
     Layout,
-    identity::{RowIdentity, UnnamedRow},
+    identity::UnnamedRow,
     objects::FileRows,
     plan::{FitsPlan, rows_of},
     rows::{NewRow, RowsBuilder},
+    taken_ids::{TakenIds, UniqueId},
 };
 use crate::{
     error::Result,
@@ -33,6 +34,10 @@ pub(super) struct FitsReader {
     contents: u128,
     /// The lookups of the last batch in the catalogue.
     lookups: Lookups,
+    /// The ids of all rows of the run so far; none after the end of the split.
+    taken: Option<TakenIds>,
+    /// Whether rows are passed only.
+    reads_headers: bool,
 }
 
 /// A file whose rows are being read.
@@ -57,23 +62,48 @@ enum FileStep {
 impl FitsReader {
     /// Opens files and passes the rows before an offset.
     pub(super) fn open(plan: Arc<FitsPlan>, files: Range<usize>, offset: u64) -> Result<Self> {
-        let mut reader = Self {
+        let taken = match plan.ids_before.take(files.start) {
+            Some(taken) => taken,
+            None => Self::ids_of(&plan, 0..files.start)?,
+        };
+        let mut reader = Self::new(plan, files, offset, taken);
+        reader.pass()?;
+        Ok(reader)
+    }
+
+    fn new(plan: Arc<FitsPlan>, files: Range<usize>, start: u64, taken: TakenIds) -> Self {
+        Self {
             plan,
             files,
             current: None,
             buffer: Vec::new(),
             passed: 0,
-            start: offset,
+            start,
             contents: 0,
             lookups: Lookups::default(),
-        };
-        let mut rows = RowsBuilder::new(&reader.plan, 0);
-        while reader.passed < offset {
-            if matches!(reader.step(&mut rows, &mut Vec::new())?, FileStep::EndOfFile) && !reader.open_next()? {
+            taken: Some(taken),
+            reads_headers: false,
+        }
+    }
+
+    /// The ids of all rows of some files, by their headers.
+    fn ids_of(plan: &Arc<FitsPlan>, files: Range<usize>) -> Result<TakenIds> {
+        let end = files.end;
+        let mut reader = Self::new(plan.clone(), files, u64::MAX, TakenIds::default());
+        reader.reads_headers = true;
+        reader.pass()?;
+        Ok(plan.ids_before.take(end).unwrap_or_default())
+    }
+
+    /// Passes the rows before the start.
+    fn pass(&mut self) -> Result<()> {
+        let mut rows = RowsBuilder::new(&self.plan, 0);
+        while self.passed < self.start {
+            if matches!(self.step(&mut rows, &mut Vec::new())?, FileStep::EndOfFile) && !self.open_next()? {
                 break;
             }
         }
-        Ok(reader)
+        Ok(())
     }
 
     /// Opens the next file; false when there is none.
@@ -81,7 +111,12 @@ impl FitsReader {
         if let Some(OpenFile { rows: Ok((file, _)), .. }) = self.current.take() {
             self.buffer = file.into_buffer();
         }
-        let Some(index) = self.files.next() else { return Ok(false) };
+        let Some(index) = self.files.next() else {
+            if let Some(taken) = self.taken.take() {
+                self.plan.ids_before.put(self.files.end, taken);
+            }
+            return Ok(false);
+        };
         let plan = self.plan.clone();
         let paths = plan.inputs.paths(index);
         let name = paths.first().map(|path| path.display().to_string()).unwrap_or_default();
@@ -111,6 +146,9 @@ impl FitsReader {
     /// Opens a file into the buffer of the last one.
     fn open_patiently(&mut self, path: &Path) -> Result<Result<fits::FitsFile, fits::FitsError>> {
         let (limits, buffer) = (&self.plan.limits, &mut self.buffer);
+        if self.reads_headers {
+            return open_patiently(path, || fits::FitsFile::open_headers(path, limits));
+        }
         open_patiently(path, || fits::FitsFile::open_into(path, limits, std::mem::take(buffer)))
     }
 
@@ -150,24 +188,24 @@ impl FitsReader {
             Ok((file, found)) => {
                 let next = found.next(file, &self.plan.settings, Some(self.plan.bands()));
                 let Some(found) = next else { return Ok(FileStep::EndOfFile) };
+                let identity = UnnamedRow { file, found: &found, name, file_id }.identify(&self.plan.id_key);
+                let Some(taken) = &mut self.taken else { return Ok(FileStep::EndOfFile) };
+                let UniqueId { id, is_first_repeat } = taken.claim(&identity);
+                if is_first_repeat && !is_skipped && !self.plan.shared_id_is_reported {
+                    let (key, first, origin) = (&self.plan.id_key, identity.id.escape_debug(), &identity.origin);
+                    tracing::warn!(
+                        "source `fits`: the id `{first}` of `{origin}` is that of an earlier object too: its id is `{}`, with the \
+                         name of its file, and so for all such objects; `id` names a header key other than `{key}`",
+                        id.escape_debug()
+                    );
+                }
                 if !is_skipped {
-                    let identity =
-                        UnnamedRow { file, found: &found, name, file_id }.identify(self.plan.id_key.as_deref());
-                    if self.plan.seen_ids.repeats(&identity) {
-                        let RowIdentity { id, origin, .. } = &identity;
-                        tracing::warn!(
-                            "source `fits`: the id `{}` of `{origin}` is that of an earlier object too: objects with one id \
-                             share their noise and their part; set `id` to a header key that tells objects apart",
-                            id.escape_debug()
-                        );
-                    }
-                    let RowIdentity { id, origin, .. } = identity;
-                    let row = NewRow { file, found: &found, id: &id, origin: &origin, number };
+                    let row = NewRow { file, found: &found, identity: &identity, id: &id, number };
                     if let Err(reason) = rows.push(&self.plan, &row) {
                         if let Some(trouble) = file.trouble() {
                             return Err(cannot_read(name, trouble));
                         }
-                        rejects.push(reject(Some(id), origin, reason));
+                        rejects.push(reject(Some(id), identity.origin, reason));
                     }
                 }
             }

@@ -4,13 +4,11 @@ use super::{
     angle::Coordinate,
     header_columns::{not_null, typed_value},
     identity::{identity_in, naming_headers},
-    objects::FileRow,
+    lookup::LookedUp,
     plan::{FitsPlan, headers_of},
+    rows::NewRow,
 };
-use crate::{
-    batch::is_null_word,
-    fits::{self, CardValue},
-};
+use crate::{batch::is_null_word, fits::CardValue};
 
 /// Everything of a row but its identity and its pixels.
 pub(super) struct RowKeys {
@@ -25,7 +23,8 @@ pub(super) struct RowKeys {
 
 impl RowKeys {
     /// The keys of an object; the error is the reason why one of them is not usable.
-    pub(super) fn read(plan: &FitsPlan, file: &fits::FitsFile, found: &FileRow, id: &str) -> Result<Self, String> {
+    pub(super) fn read(plan: &FitsPlan, row: &NewRow<'_>) -> Result<Self, String> {
+        let NewRow { file, found, identity, .. } = *row;
         let settings = &plan.settings;
         let value = |key: &str| headers_of(file, found).find_map(|header| header.get(key));
         let text = |key: &String| headers_of(file, found).find_map(|header| header.text(key));
@@ -45,14 +44,10 @@ impl RowKeys {
         if let Some(Err(float)) = settings.id.as_ref().and_then(own) {
             return Err(float.reason());
         }
-        let joined = plan.catalogue.as_ref().and_then(|catalogue| match header_key {
-            Some(_) => catalogue.row(looked_up.as_ref()?),
-            None => catalogue.row(id).or_else(|| {
-                // Only an id that comes from a path has folders.
-                let named = |key: &String| identity_in(headers_of(file, found), key);
-                let by_header = plan.id_key.as_ref().and_then(named).is_some_and(|named| named.is_ok());
-                catalogue.row(plan.inputs.ids().stem_of(id).filter(|_| !by_header)?)
-            }),
+        let joined = plan.catalogue.as_ref().and_then(|catalogue| {
+            let path = (!found.shares_file && !found.is_of_several_files).then(|| file.place_of(0).0.into());
+            let object = LookedUp { identity: identity.clone(), header_key: looked_up, path };
+            plan.lookups.row(catalogue, &plan.inputs, &object)
         });
         Ok(Self {
             headers: headers.collect::<Result<_, _>>()?,

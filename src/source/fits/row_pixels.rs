@@ -12,9 +12,10 @@ use super::{
     objects::ObjectPlanes,
     pixel_planes::{MissingData, PixelPlanes},
     plan::FitsPlan,
+    sky_place,
 };
 use crate::{
-    batch::{self, ImageLayout},
+    batch::{self, ImageLayout, WorldCoordinates},
     error::Result,
     fits::{self, Header},
 };
@@ -64,6 +65,7 @@ pub(super) struct RowPixels {
     variance: Option<PixelColumn<f32>>,
     mask: Option<PixelColumn<u64>>,
     psf: Option<PixelColumn<f32>>,
+    wcs: Option<Vec<WorldCoordinates>>,
 }
 
 impl RowPixels {
@@ -76,6 +78,7 @@ impl RowPixels {
             variance: plan.settings.wants(Companion::Variance).then(|| PixelColumn::new(pixels, room)),
             mask: plan.layouts.has_mask.then(|| PixelColumn::new(pixels, room)),
             psf: plan.layouts.psf.as_ref().map(|psf| PixelColumn::new(psf.pixels(), room)),
+            wcs: plan.settings.wcs.then(Vec::new),
         }
     }
 
@@ -98,7 +101,11 @@ impl RowPixels {
         row.read_mask(raw)?;
         row.finish(raw)?;
         if let (Some(column), Some(planes), Some(layout)) = (&mut self.psf, &raw.object.psf, &plan.layouts.psf) {
-            read_psf(raw.file, planes, layout, column.row(self.rows))?;
+            read_psf(raw, planes, layout, column.row(self.rows))?;
+        }
+        if let Some(wcs) = &mut self.wcs {
+            let shape = [layout.height, layout.width];
+            wcs.push(sky_place::of_object(raw.file, raw.object, shape, layout.pixel_scale_arcsec)?);
         }
         self.rows += 1;
         Ok(())
@@ -106,7 +113,7 @@ impl RowPixels {
 
     /// The columns, in the order of the schema.
     pub(super) fn into_columns(self) -> Result<Vec<ArrayRef>> {
-        let Self { rows, image, variance, mask, psf } = self;
+        let Self { rows, image, variance, mask, psf, wcs } = self;
         let floats = |column: PixelColumn<f32>| {
             let pixels = column.row;
             batch::list_column(column.into_rows(rows), pixels)
@@ -118,6 +125,7 @@ impl RowPixels {
             columns.push(batch::mask_column(mask.into_rows(rows), pixels)?);
         }
         columns.extend(psf.map(floats).transpose()?);
+        columns.extend(wcs.map(|wcs| WorldCoordinates::column(&wcs)).transpose()?);
         Ok(columns)
     }
 }
@@ -272,8 +280,19 @@ fn read_integers(
     Ok(())
 }
 
-fn read_psf(file: &fits::FitsFile, planes: &PlaneSet, layout: &ImageLayout, psf: &mut [f32]) -> Result<(), String> {
-    read(file, planes, psf, Placement::centred(planes.shape, [layout.height, layout.width]))?;
+fn read_psf(raw: &RawPixels<'_>, planes: &PlaneSet, layout: &ImageLayout, psf: &mut [f32]) -> Result<(), String> {
+    let sums = raw.description.psf_pixels.map(|pixels| pixels.sums(planes.shape)).transpose()?.flatten();
+    let whole = |shape| Placement::centred(planes.shape, shape);
+    match sums {
+        None => read(raw.file, planes, psf, whole([layout.height, layout.width]))?,
+        Some(sums) => {
+            let pixels = planes.shape[0] * planes.shape[1];
+            let mut own = vec![0.0; pixels * planes.planes.len()];
+            read(raw.file, planes, &mut own, whole(planes.shape))?;
+            let out = psf.chunks_exact_mut(layout.plane());
+            own.chunks_exact(pixels).zip(out).for_each(|(own, out)| sums.plane(own, out));
+        }
+    }
     match cutout::non_finite(psf) {
         None => Ok(()),
         Some(NonFinite { count, .. }) => Err(format!("has {count} non-finite pixels of {} in its PSF", psf.len())),

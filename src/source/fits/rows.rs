@@ -7,6 +7,7 @@ use arrow::array::{ArrayRef, Float64Array, RecordBatch, StringArray, UInt32Array
 use super::{
     description::describe,
     header_columns::header_array,
+    identity::RowIdentity,
     objects::FileRow,
     plan::FitsPlan,
     row_keys::RowKeys,
@@ -37,8 +38,9 @@ pub(super) struct RowsBuilder {
 pub(super) struct NewRow<'a> {
     pub file: &'a fits::FitsFile,
     pub found: &'a FileRow,
+    pub identity: &'a RowIdentity,
+    /// Its id, which no other row of the run has.
     pub id: &'a str,
-    pub origin: &'a str,
     /// Its number in the split.
     pub number: u64,
 }
@@ -73,11 +75,11 @@ impl RowsBuilder {
         let object = row.found.object.as_ref().map_err(String::clone)?;
         let description = describe(row.file, &plan.settings, object)?;
         plan.accept(object, &description)?;
-        let keys = RowKeys::read(plan, row.file, row.found, row.id)?;
+        let keys = RowKeys::read(plan, row)?;
         self.pixels.push(plan, &RawPixels { file: row.file, object, description: &description })?;
         self.numbers.push(row.number);
         self.ids.push(row.id.to_owned());
-        self.origins.push(row.origin.to_owned());
+        self.origins.push(row.identity.origin.clone());
         self.label.push(keys.label);
         self.ra.push(keys.ra);
         self.dec.push(keys.dec);

@@ -13,15 +13,16 @@ use super::{
     units::{Measure, PixelUnit},
 };
 use crate::{
-    batch::{self, ImageLayout, Unit},
+    batch::{self, ImageLayout, Unit, WorldCoordinates},
     error::{Code, Diagnostic},
 };
 
-/// Names of the columns of pixels.
+/// Names of the columns of pixels, and of that with their world coordinates.
 pub(in crate::source) const IMAGE: &str = "image";
 pub(in crate::source) const VARIANCE: &str = "image_variance";
 pub(in crate::source) const MASK: &str = "image_mask";
 pub(in crate::source) const PSF: &str = "image_psf";
+pub(in crate::source) const WCS: &str = "image_wcs";
 
 /// A column from a header key.
 pub(super) struct HeaderColumn {
@@ -53,10 +54,13 @@ impl Layouts {
         let [height, width] = settings.size.map_or(object.image.shape, |size| [size, size]);
         let scale = found.pixel_scale_arcsec;
         let image = layout(object.bands.clone(), [height, width], found.unit, scale)?;
-        let image = image.with_stretch(found.stretch).with_electrons_per_njy(found.electrons_per_njy);
+        let image = image.with_stretch(found.stretch).with_electrons_per_njy(found.electrons_per_njy.clone());
+        let image = image.with_wcs(settings.wcs.then(|| WCS.to_owned()));
         let psf = match &object.psf {
             Some(psf) if settings.wants(Companion::Psf) => {
-                Some(layout(object.bands.clone(), psf.shape, Unit::Unknown, scale)?)
+                let shape = found.psf_shape(psf.shape);
+                let shape = shape.map_err(|reason| vec![Diagnostic::at("companions", Code::OutOfRange, reason)])?;
+                Some(layout(object.bands.clone(), shape, Unit::Unknown, scale)?)
             }
             _ => None,
         };
@@ -82,6 +86,7 @@ impl Layouts {
             Some(Measure::Counts) | None => Unit::Unknown,
         };
         let image = layout(bands.names(), [size, size], unit, settings.pixel_scale_arcsec)?;
+        let image = image.with_wcs(settings.wcs.then(|| WCS.to_owned()));
         let pads = settings.pad == Some(Policy::Fill);
         Ok(Self { image, raw_unit: None, psf: None, pads, has_mask: settings.marks_pixels() })
     }
@@ -99,7 +104,7 @@ fn layout(
         let help = "set `size` to the cutouts that you need";
         return Err(vec![Diagnostic::at("size", Code::OutOfRange, message).help(help)]);
     }
-    Ok(ImageLayout { bands, height, width, unit, pixel_scale_arcsec, stretch: None, electrons_per_njy: None })
+    Ok(ImageLayout::new(bands, height, width, unit).with_pixel_scale(pixel_scale_arcsec))
 }
 
 /// The schema of the rows.
@@ -128,5 +133,6 @@ pub(super) fn schema(
         fields.push(image.mask_field(MASK));
     }
     fields.extend(layouts.psf.as_ref().map(|psf| psf.field(PSF)));
+    fields.extend(settings.wcs.then(|| WorldCoordinates::field(WCS)));
     Arc::new(Schema::new(fields))
 }

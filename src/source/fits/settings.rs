@@ -81,6 +81,10 @@ pub struct Fits {
     /// them is missing is rejected. `image_mask` is made as well whenever pixels may not count.
     #[serde(default)]
     pub companions: Vec<Companion>,
+    /// Whether to keep where the pixels lie on the sky, as the column `image_wcs`: right ascension and declination of the centre of
+    /// the image, and the matrix `CD1_1`, `CD1_2`, `CD2_1`, `CD2_2`, in degrees. The sink `fits` writes them into its headers.
+    #[serde(default)]
+    pub wcs: bool,
     /// The unit of the pixels, instead of the header's `BUNIT`: a number times a unit, such as `nJy`, `10 nanoJansky`, `nanomaggy`,
     /// `MJy/sr`, `electron`, `adu`. Fluxes and surface brightnesses are converted to nJy; images in any other unit keep their values
     /// and count as of unknown unit. With a unit, zero points in the header do not count.
@@ -241,6 +245,7 @@ impl Fits {
             mask_bits: None,
             fill: 0.0,
             companions: Vec::new(),
+            wcs: false,
             unit: None,
             zero_point: None,
             flux_at_zero_magnitude: None,

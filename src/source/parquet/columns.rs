@@ -179,7 +179,8 @@ fn described_images(field: &Field) -> Option<StoredImages> {
 fn declared_images(image: &ImageColumn, field: &Field) -> Result<StoredImages, String> {
     let stored = image.stored(field)?;
     match described_images(field) {
-        Some(own) if own.layout != stored.layout => {
+        // Where pixels lie on the sky is nothing that `images` describes.
+        Some(own) if own.layout.clone().with_wcs(None) != stored.layout => {
             let name = field.name();
             Err(format!(
                 "column `{name}` describes its images itself, as others than `images` does: leave it out of `images`"

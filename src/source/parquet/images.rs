@@ -3,10 +3,10 @@
 use arrow::{
     array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, GenericListArray, OffsetSizeTrait, new_empty_array},
     compute::{cast, concat},
-    datatypes::{DataType, Float32Type, UInt64Type},
+    datatypes::{DataType, Field, Float32Type, UInt64Type},
 };
 
-use super::{columns::is_mask, reader::RejectReasons, stored_images::StoredImages};
+use super::{band_structs, columns::is_mask, reader::RejectReasons, stored_images::StoredImages};
 use crate::{
     batch::{list_column, list_type, mask_column, mask_type},
     error::{Error, Result},
@@ -20,6 +20,10 @@ pub(super) fn images(
     reasons: &mut RejectReasons,
 ) -> Result<ArrayRef> {
     let pixels = stored.layout.pixels();
+    if band_structs::as_lists(&Field::new(name, column.data_type().clone(), true)).is_some() {
+        let lists = band_structs::lists(name, column, &stored.layout.bands, reasons)?;
+        return images(name, &lists, stored, reasons);
+    }
     if is_mask(name) {
         return masks(name, column, stored, reasons);
     }

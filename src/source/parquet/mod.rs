@@ -6,6 +6,7 @@
 //!
 //! A resume refuses a file that was replaced, unless its length and its last 64 KiB are the same.
 
+mod band_structs;
 mod columns;
 mod duplicates;
 mod images;
@@ -55,7 +56,8 @@ pub struct Parquet {
     pub images: BTreeMap<String, ImageColumn>,
 }
 
-/// The content of an image column: lists of numbers, in one list or nested (`[[[...]]]`), or tensors (`arrow.fixed_shape_tensor`).
+/// The content of an image column: lists of numbers, in one list or nested (`[[[...]]]`), tensors (`arrow.fixed_shape_tensor`), or
+/// structs of a `band` and its `flux`, as the Multimodal Universe has them, of which `bands` are found by their names.
 ///
 /// Images are `[band, y, x]` in C order, unless `axes` or the tensor say otherwise: names of its dimensions (`y`, `row`, `height`, `h`;
 /// `x`, `column`, `width`, `w`; `band`, `channel`, `c`, `filter`, also in the plural) and its permutation are followed. A shape that

@@ -5,7 +5,7 @@
 
 use arrow::datatypes::{DataType, Field};
 
-use super::ImageColumn;
+use super::{ImageColumn, band_structs};
 use crate::{
     batch::{ImageLayout, TensorType, is_tensor_of_variable_shape, tensor_type},
     source::axis::{Axis, list_of_axes},
@@ -236,6 +236,12 @@ impl ImageColumn {
     }
 
     fn stored_in(&self, field: &Field) -> Result<StoredImages, String> {
+        if let Some(lists) = band_structs::as_lists(field) {
+            if self.axes.is_some() {
+                return Err("has a struct for each band, so `axes` has no effect: leave it out".into());
+            }
+            return self.stored_in(&lists);
+        }
         if is_tensor_of_variable_shape(field) {
             return Err(
                 "has tensors of a variable shape (`arrow.variable_shape_tensor`), expected images of one shape: \

@@ -191,6 +191,7 @@ impl Simulated {
             pixel_scale_arcsec: Some(self.pixel_scale_arcsec),
             stretch: None,
             electrons_per_njy: None,
+            wcs: None,
         }
     }
 

@@ -10,7 +10,7 @@ use super::{
     tile::{Tile, TilePlane, TilePsf, TileVariance},
 };
 use crate::{
-    batch,
+    batch::{self, WorldCoordinates},
     error::Result,
     fits::{FitsError, FitsFile, Header, Section},
     source::{
@@ -21,6 +21,7 @@ use crate::{
             mask_planes::{BITS_OF_PART, counts_in_words},
             pixel_planes::{MissingData, PixelPlanes},
             row_pixels::PixelColumn,
+            sky_place,
         },
         patience::cannot_read,
     },
@@ -35,6 +36,7 @@ pub(super) struct TilePixels {
     mask: Option<PixelColumn<u64>>,
     /// With the pixels of a row.
     psf: Option<(PixelColumn<f32>, usize)>,
+    wcs: Option<Vec<WorldCoordinates>>,
 }
 
 impl TilePixels {
@@ -47,6 +49,7 @@ impl TilePixels {
             variance: settings.wants(Companion::Variance).then(|| PixelColumn::new(pixels, room)),
             mask: settings.marks_pixels().then(|| PixelColumn::new(pixels, room)),
             psf: plan.psf.as_ref().map(|psf| (PixelColumn::new(psf.pixels(), room), psf.pixels())),
+            wcs: settings.wcs.then(Vec::new),
         }
     }
 
@@ -105,14 +108,19 @@ impl TilePixels {
         Ok(())
     }
 
-    /// Completes a row all of whose bands were read.
-    pub(super) fn complete_row(&mut self) {
+    /// Completes a row all of whose bands were read; its place on the sky is that of the first.
+    pub(super) fn complete_row(&mut self, cutouts: &[Cutout<'_>]) -> Result<(), NoRow> {
+        if let (Some(wcs), Some(first)) = (&mut self.wcs, cutouts.first()) {
+            let [y, x] = first.place.first.map(|pixel| pixel as f64);
+            wcs.push(sky_place::of_cutout(&first.tile.wcs, [x, y], first.place.size)?);
+        }
         self.rows += 1;
+        Ok(())
     }
 
     /// The columns, in the order of the schema.
     pub(super) fn into_columns(self, pixels: usize) -> Result<Vec<ArrayRef>> {
-        let Self { rows, image, variance, mask, psf } = self;
+        let Self { rows, image, variance, mask, psf, wcs } = self;
         let mut columns = vec![batch::list_column(image.into_rows(rows), pixels)?];
         if let Some(variance) = variance {
             columns.push(batch::list_column(variance.into_rows(rows), pixels)?);
@@ -123,6 +131,7 @@ impl TilePixels {
         if let Some((psf, pixels)) = psf {
             columns.push(batch::list_column(psf.into_rows(rows), pixels)?);
         }
+        columns.extend(wcs.map(|wcs| WorldCoordinates::column(&wcs)).transpose()?);
         Ok(columns)
     }
 }

@@ -18,7 +18,7 @@ use super::{
     tile::{Tile, UnusableTile},
 };
 use crate::{
-    batch::{self, ImageLayout, Unit},
+    batch::{self, ImageLayout, Unit, WorldCoordinates},
     error::{Code, Diagnostic},
     fits::FitsFile,
     io::{digest, paths::Expansion},
@@ -26,7 +26,7 @@ use crate::{
         Companion, Fits, RULES,
         description::unit_in_words,
         reader::digest_of,
-        schema::{IMAGE, MASK, PSF, VARIANCE},
+        schema::{IMAGE, MASK, PSF, VARIANCE, WCS},
     },
 };
 
@@ -252,6 +252,7 @@ fn layout(settings: &Tiles, files: &[TileFile], bands: &[BandTiles]) -> Result<I
     let names = bands.iter().map(|band| band.name.clone());
     let size = settings.size;
     let layout = ImageLayout::new(names, size, size, first.image.unit).with_pixel_scale(first.pixel_scale_arcsec);
+    let layout = layout.with_wcs(settings.wcs.then(|| WCS.to_owned()));
     if i32::try_from(layout.pixels()).is_err() {
         let message = format!("cutouts of {} bands, {size} by {size} pixels are too large for a column", bands.len());
         mistakes.push(Diagnostic::at("size", Code::OutOfRange, message).help("set a smaller `size`"));
@@ -297,5 +298,6 @@ fn schema(settings: &Tiles, layout: &ImageLayout, psf: Option<&ImageLayout>, cat
         fields.push(layout.mask_field(MASK));
     }
     fields.extend(psf.map(|psf| psf.field(PSF)));
+    fields.extend(settings.wcs.then(|| WorldCoordinates::field(WCS)));
     Arc::new(Schema::new(fields))
 }

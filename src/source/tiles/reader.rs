@@ -47,8 +47,7 @@ impl TilesReader {
         for (band, cutout) in cutouts.iter().enumerate() {
             pixels.read(&plan, band, &mut self.open, cutout)?;
         }
-        pixels.complete_row();
-        Ok(())
+        pixels.complete_row(&cutouts)
     }
 }
 

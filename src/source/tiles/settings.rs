@@ -90,6 +90,10 @@ pub struct Tiles {
     /// which one of them is missing is a mistake. `image_mask` is made as well whenever pixels may not count.
     #[serde(default)]
     pub companions: Vec<Companion>,
+    /// Whether to keep where the pixels lie on the sky, as the column `image_wcs`: right ascension and declination of the centre of
+    /// the image, and the matrix `CD1_1`, `CD1_2`, `CD2_1`, `CD2_2`, in degrees. The sink `fits` writes them into its headers.
+    #[serde(default)]
+    pub wcs: bool,
     /// Files with the masks of the tiles of each band, as `images` names files, instead of HDUs of the same file: the first one
     /// belongs to the first file of `images`, and so on. An HDU belongs to the one of the same name, or at the same place. One with
     /// another shape, other world coordinates, or of another exposure (`EXPNUM`, `EXPID`, `OBSID`, `DATE-OBS`) is a mistake.
@@ -184,6 +188,7 @@ impl Tiles {
             mask_bits: None,
             fill: 0.0,
             companions: Vec::new(),
+            wcs: false,
             masks: BTreeMap::new(),
             variances: BTreeMap::new(),
             weights: BTreeMap::new(),

@@ -170,3 +170,39 @@ fn files_below_a_folder_are_found_by_their_names_alone() {
     let z = rows.column_by_name("z").unwrap().as_primitive::<Int64Type>();
     assert_eq!(z.iter().collect::<Vec<_>>(), [Some(1), None, Some(3)]);
 }
+
+#[test]
+fn keys_that_are_paths_of_files_are_found() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["images/x.fits", "images/y.fits.gz", "other/z.fits", "tract1/0001.fits", "tract2/0001.fits"] {
+        let mut file = Writer::new();
+        file.image(&[1, 1], &[1.0], &[]);
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, file.into_bytes()).unwrap();
+    }
+    // Files, in order: x, y, z, 1/0001, 2/0001.
+    let labels = |csv: &str, paths: &str| {
+        let mut settings = joined_csv(folder.path(), csv, &["label"]);
+        settings.paths = vec![format!("{}{paths}", folder.path().display())];
+        strings(&read(settings).rows, "label").into_iter().map(|label| label.unwrap_or_default()).collect::<Vec<_>>()
+    };
+    let csv = "id,label\nimages/x.fits,X\nimages/y.fits.gz,Y\nelsewhere/z.fits,Z\ntract2/0001.fits,T\n";
+    assert_eq!(labels(csv, ""), ["X", "Y", "", "", "T"]);
+    // Also where the folder of the keys is the one that is named.
+    assert_eq!(labels(csv, "/images"), ["X", "Y"]);
+    assert_eq!(labels("id,label\nimages/x,X\ny.fits.gz,Y\n", "/images"), ["X", "Y"]);
+    // A key that is the end of two paths is none of them.
+    assert_eq!(labels("id,label\nx.fits,X\n0001.fits,T\n", ""), ["X", "", "", "", ""]);
+}
+
+#[test]
+fn names_of_files_are_looked_up_where_no_header_is_found() {
+    let folder = cutouts(&["COSMOS", "COSMOS", "GOODS"]);
+    let rows = read(joined_csv(folder.path(), "id,label\n0,a\n1.fits,b\n2,c\n", &["label"])).rows;
+    assert_eq!(strings(&rows, "object_id"), [Some("COSMOS".into()), Some("COSMOS@1".into()), Some("GOODS".into())]);
+    assert_eq!(strings(&rows, "label"), [Some("a".into()), Some("b".into()), Some("c".into())]);
+    // Once a header is found, names of files that are keys by chance are not.
+    let rows = read(joined_csv(folder.path(), "id,label\nCOSMOS,a\n2,c\n", &["label"])).rows;
+    assert_eq!(strings(&rows, "label"), [Some("a".into()), Some("a".into()), None]);
+}

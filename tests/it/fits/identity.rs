@@ -91,19 +91,75 @@ fn floats_are_not_identities() {
 }
 
 #[test]
-fn an_object_that_several_cutouts_share_is_not_their_identity() {
+fn an_object_that_several_cutouts_share_is_the_id_of_the_first() {
     let folder = tempfile::tempdir().unwrap();
     for name in ["a", "b", "c"] {
         write(&folder.path().join(format!("{name}.fits")), &[key("OBJECT", "COSMOS")]);
     }
     let settings = Fits::new([text(folder.path())]);
-    assert_eq!(ids(settings.clone()), ["a", "b", "c"]);
-    // Who names the key gets it.
+    assert_eq!(ids(settings.clone()), ["COSMOS", "COSMOS@b", "COSMOS@c"]);
+    // A key that the settings name is treated in the same way.
     let chosen = Fits { id: Some("OBJECT".into()), ..settings };
-    assert_eq!(ids(chosen), ["COSMOS"; 3]);
+    assert_eq!(ids(chosen), ["COSMOS", "COSMOS@b", "COSMOS@c"]);
     write(&folder.path().join("a.fits"), &[key("OBJECT", "NGC 1")]);
     write(&folder.path().join("b.fits"), &[key("OBJECT", "NGC 2")]);
     assert_eq!(ids(Fits::new([text(folder.path())])), ["NGC 1", "NGC 2", "COSMOS"]);
+    // The name of a file may be the object of another one.
+    write(&folder.path().join("d.fits"), &[]);
+    write(&folder.path().join("b.fits"), &[key("OBJECT", "d")]);
+    assert_eq!(ids(Fits::new([text(folder.path())])), ["NGC 1", "d", "COSMOS", "d@d"]);
+}
+
+/// 300 files; those of numbers that are multiples of 100 share an id, which so first repeats after the first files, and in other splits.
+fn with_a_late_repeat() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for number in 0..300 {
+        let id = if number % 100 == 0 { "COSMOS".into() } else { format!("NGC {number}") };
+        write(&folder.path().join(format!("{number:03}.fits")), &[key("OBJECT", &id), key("FIELD", &id)]);
+    }
+    folder
+}
+
+#[test]
+fn ids_that_first_repeat_late_are_told_apart() {
+    let folder = with_a_late_repeat();
+    let settings = Fits::new([text(folder.path())]);
+    for settings in [settings.clone(), Fits { id: Some("FIELD".into()), ..settings }] {
+        let ids = ids(settings);
+        assert_eq!([0, 100, 200].map(|row| ids[row].as_str()), ["COSMOS", "COSMOS@100", "COSMOS@200"]);
+        assert_eq!(ids[299], "NGC 299");
+        assert_eq!(ids.iter().collect::<std::collections::HashSet<_>>().len(), 300);
+    }
+}
+
+#[test]
+fn a_split_that_is_opened_alone_has_the_ids_of_the_run() {
+    use lucarne::stage::{Read, Settings};
+    let folder = with_a_late_repeat();
+    let mut source = Fits::new([text(folder.path())]).build("source").unwrap();
+    source.bind().unwrap();
+    let in_order = ids(Fits::new([text(folder.path())]));
+    let splits = source.splits().unwrap();
+    assert!(splits.len() > 2, "a later split holds an id that repeats");
+    let ids_from = |split, offset: usize| {
+        let mut reader = source.open(split, offset as u64).unwrap();
+        let mut ids = Vec::new();
+        while let Read::Batch { rows, .. } = reader.next(50, std::time::Instant::now()).unwrap() {
+            ids.extend(strings(&rows, "object_id").into_iter().flatten());
+        }
+        ids
+    };
+    // The second reader of a split cannot go by the ids that the one of the split before has left.
+    let mut first = 0;
+    for split in &splits {
+        let count = ids_from(split, 0).len();
+        for offset in [0, 37] {
+            let expected = &in_order[first + offset..first + count];
+            assert_eq!(ids_from(split, offset), expected, "split `{}` from {offset}", split.id);
+        }
+        first += count;
+    }
+    assert_eq!(first, 300);
 }
 
 #[test]

@@ -245,6 +245,15 @@ fn roles_in_names_with_numbers_make_objects_with_their_own_companions() {
 }
 
 #[test]
+fn an_error_is_preferred_to_a_weight() {
+    let hdus =
+        [(vec![], vec![]), (counting(1.0), named("SCI")), (vec![4.0; 16], named("WHT")), (vec![3.0; 16], named("ERR"))];
+    let (_folder, settings) = file(&hdus);
+    let output = read(Fits { companions: vec![Companion::Variance], ..settings });
+    assert_eq!(list_values(&output.rows, "image_variance").unwrap().0.to_vec(), vec![9.0; 16]);
+}
+
+#[test]
 fn companions_belong_to_the_image_of_their_version() {
     let versions = |name: &str, version: i64| [named(name), vec![integer("EXTVER", version)]].concat();
     let mut hdus = vec![(vec![], vec![])];
@@ -471,23 +480,44 @@ fn padding_is_asked_for_and_marked() {
 }
 
 #[test]
-fn a_psf_with_other_pixels_than_its_image_is_refused() {
-    let psf = |keys: Keys| {
-        let hdus = [(counting(1.0), vec![real("PIXSCALE", 0.2)]), (vec![1.0; 16], [named("PSF"), keys].concat())];
-        let (folder, settings) = file(&hdus);
-        (folder, Fits { companions: vec![Companion::Psf], ..settings })
+fn a_psf_with_smaller_pixels_is_summed_to_those_of_its_image() {
+    let psf = |side: usize, keys: Keys| {
+        let pixels: Vec<f32> = (0..side * side).map(|pixel| pixel as f32).collect();
+        let mut file = lucarne::fits::Writer::new();
+        file.image(&[4, 4], &counting(1.0), &[key("BUNIT", "nJy"), real("PIXSCALE", 0.2)]);
+        file.image(&[side, side], &pixels, &[named("PSF"), keys].concat());
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("a.fits"), file.into_bytes()).unwrap();
+        let settings = Fits { companions: vec![Companion::Psf], ..Fits::new([text(folder.path())]) };
+        (folder, settings)
     };
-    for keys in [
-        vec![real("PIXSCALE", 0.05)],
-        vec![real("PIXELSCL", 0.05)],
-        vec![integer("OVERSAMP", 4)],
-        vec![real("PSF_SAMP", 0.5)],
+    for (keys, expected) in [
+        (vec![real("PIXSCALE", 0.1)], vec![10.0, 18.0, 42.0, 50.0]),
+        (vec![real("PIXELSCL", 0.1001)], vec![10.0, 18.0, 42.0, 50.0]),
+        (vec![integer("OVERSAMP", 2)], vec![10.0, 18.0, 42.0, 50.0]),
+        (vec![integer("OVERSAMP", 4), real("PIXELSCL", 0.05)], vec![120.0]),
+        (vec![real("PIXSCALE", 0.2), integer("OVERSAMP", 1)], (0..16).map(|pixel| pixel as f32).collect()),
     ] {
-        let (_folder, settings) = psf(keys.clone());
-        assert!(refused(settings).contains("has a PSF with"), "{keys:?}");
+        let (_folder, settings) = psf(4, keys.clone());
+        let rows = read(settings).rows;
+        assert_eq!(list_values(&rows, "image_psf").unwrap().0, expected, "{keys:?}");
+        let layout = ImageLayout::of(rows.schema().field_with_name("image_psf").unwrap()).unwrap();
+        assert_eq!((layout.pixel_scale_arcsec, layout.height * layout.width), (Some(0.2), expected.len()));
     }
-    let (_folder, settings) = psf(vec![real("PIXSCALE", 0.2), integer("OVERSAMP", 1)]);
-    assert_eq!(read(settings).rows.num_rows(), 1);
+    for (side, keys, expected) in [
+        (4, vec![real("PSF_SAMP", 0.5)], "has a PSF with key `PSF_SAMP` 0.5, expected 1"),
+        (4, vec![real("PIXSCALE", 0.4)], "has a PSF with pixels of 0.4 arcsec, larger than the pixels of its image"),
+        (
+            4,
+            vec![integer("OVERSAMP", 4), real("PIXELSCL", 0.2)],
+            "has a PSF with key `OVERSAMP` 4 and pixels of 0.2 arcsec",
+        ),
+        (4, vec![integer("OVERSAMP", 3)], "has a PSF of 4 pixels, 3 to a pixel of its image"),
+    ] {
+        let (_folder, settings) = psf(side, keys.clone());
+        let found = refused(settings);
+        assert!(found.contains(expected), "{keys:?}: {found}");
+    }
 }
 
 #[test]

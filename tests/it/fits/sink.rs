@@ -142,6 +142,102 @@ fn images_with_their_companions_survive_the_round_trip() {
     }
 }
 
+/// Images and headers of the golden file, and where the pixels of their cutouts lie by astropy.
+fn golden_wcs() -> Vec<serde_json::Value> {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/wcs_cutouts/golden.json");
+    let golden: serde_json::Value = serde_json::from_str(&fs::read_to_string(golden).unwrap()).unwrap();
+    golden["cases"].as_array().unwrap().clone()
+}
+
+#[test]
+fn written_files_lie_where_astropy_has_the_pixels_of_the_original() {
+    use lucarne::{
+        fits::{CardValue, FitsFile, Limits},
+        wcs::{PixelPosition, Wcs},
+    };
+    for (number, case) in golden_wcs().iter().enumerate() {
+        let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let integer = |value: &serde_json::Value| value.as_u64().unwrap() as usize;
+        let shape = [0, 1].map(|axis| integer(&case["shape"][axis]));
+        let mut keys = vec![key("BUNIT", "nJy"), key("FILTER", "r")];
+        keys.extend(case["cards"].as_object().unwrap().iter().map(|(name, value)| match value.as_str() {
+            Some(value) => key(name, value),
+            None if value.is_i64() => (name.clone(), CardValue::Integer(value.as_i64().unwrap())),
+            None => (name.clone(), CardValue::Real(value.as_f64().unwrap())),
+        }));
+        let mut file = Writer::new();
+        let pixels: Vec<f32> = (0..shape[0] * shape[1]).map(|pixel| pixel as f32).collect();
+        file.image(&shape, &pixels, &keys);
+        fs::write(from.path().join("a.fits"), file.into_bytes()).unwrap();
+        let settings = Fits { wcs: true, size: Some(integer(&case["size"])), ..Fits::new([text(from.path())]) };
+        let rows = read(settings.clone()).rows;
+        let part = &write(self::settings(1), std::slice::from_ref(&rows), to.path())[0];
+        let written = FitsFile::open(&to.path().join(&part.file), &Limits::default()).unwrap();
+        let wcs = Wcs::from_header(&written.hdus()[0].header).unwrap();
+        for point in case["points"].as_array().unwrap() {
+            let [x, y, ra, dec] = [0, 1, 2, 3].map(|index| point[index].as_f64().unwrap());
+            let found = wcs.pixel_to_sky(PixelPosition { x, y }).unwrap();
+            let east = ((found.ra_deg - ra + 540.0).rem_euclid(360.0) - 180.0) * dec.to_radians().cos();
+            let off = east.hypot(found.dec_deg - dec) * 3600.0 / 0.2;
+            let is_distorted =
+                ["SIP", "TPV"].iter().any(|code| case["cards"]["CTYPE1"].as_str().unwrap().contains(code));
+            let most = if is_distorted { 5e-3 } else { 1e-5 };
+            assert!(off < most, "case {number}: pixel {x}, {y} is {off} pixels off");
+        }
+        // What is read back is equal, and its own sink writes the same.
+        let back = read(Fits { paths: vec![text(to.path())], ..settings }).rows;
+        assert_eq!(list_values(&rows, "image").unwrap(), list_values(&back, "image").unwrap());
+        let wcs = |rows: &RecordBatch| lucarne::batch::WorldCoordinates::of_row(rows, "image_wcs", 0).unwrap();
+        let (first, second) = (wcs(&rows), wcs(&back));
+        let numbers = |wcs: &lucarne::batch::WorldCoordinates| {
+            let [[a, b], [c, d]] = wcs.matrix_deg;
+            [wcs.ra_deg, wcs.dec_deg, a, b, c, d]
+        };
+        // Right ascensions near the pole have fewer digits.
+        let most = [1e-9, 1e-11, 1e-13, 1e-13, 1e-13, 1e-13];
+        for ((first, second), most) in numbers(&first).into_iter().zip(numbers(&second)).zip(most) {
+            assert!((first - second).abs() < most, "case {number}: {first} is {second}");
+        }
+    }
+}
+
+#[test]
+fn world_coordinates_stay_with_the_pixels_that_they_are_of() {
+    let (folder, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let scale = ("CD1_1".to_owned(), lucarne::fits::CardValue::Real(-0.2 / 3600.0));
+    let other = ("CD2_2".to_owned(), lucarne::fits::CardValue::Real(0.2 / 3600.0));
+    let at = ["CRPIX1", "CRPIX2", "CRVAL1", "CRVAL2"].map(|key| (key.to_owned(), lucarne::fits::CardValue::Real(8.0)));
+    let keys = [key("CTYPE1", "RA---TAN"), key("CTYPE2", "DEC--TAN"), key("BUNIT", "nJy"), key("FILTER", "r")];
+    let mut file = Writer::new();
+    file.image(&[16, 16], &[1.0; 256], &[&keys[..], &at, &[scale, other]].concat());
+    fs::write(folder.path().join("a.fits"), file.into_bytes()).unwrap();
+    let document = format!(
+        "source: {{ fits: {{ paths: ['{}'], wcs: true, empty_band: keep }} }}\n\
+         transform:\n  dead: {{ dead_pixels: {{ image: image, fraction: 0.1 }} }}\n  \
+         small: {{ crop: {{ image: image, size: 8 }} }}\n  turned: {{ orient: {{ image: image, quarter_turns: 1 }} }}\n\
+         sink: {{ out: {{ fits: {{ images: [image, dead, small, turned] }} }} }}\n",
+        folder.path().display()
+    );
+    let run = to.path().join("run");
+    lucarne::pipeline::Pipeline::from_yaml(document).run(&run).unwrap();
+    let mut files = fs::read_dir(run.join("out")).unwrap().map(|entry| entry.unwrap().path());
+    let file = files.find(|path| path.extension().is_some_and(|ending| ending == "fits")).unwrap();
+    let written = lucarne::fits::FitsFile::open(&file, &lucarne::fits::Limits::default()).unwrap();
+    let of = |name: &str| {
+        let hdu = written.hdus().iter().find(|hdu| hdu.header.text("EXTNAME").as_deref() == Some(name)).unwrap();
+        lucarne::wcs::Wcs::from_header(&hdu.header).ok()
+    };
+    assert_eq!(["image", "dead", "small", "turned"].map(|name| of(name).is_some()), [true, true, false, false]);
+}
+
+#[test]
+fn images_without_world_coordinates_are_rejected_where_they_are_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("a.fits"), cube(4, 0.0)).unwrap();
+    let output = read(Fits { wcs: true, ..Fits::new([text(folder.path())]) });
+    assert_eq!(output.rejects[0].reason, "has no world coordinates, which `wcs: true` asks for");
+}
+
 #[test]
 fn writes_only_the_chosen_keys() {
     let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());

@@ -327,6 +327,7 @@ mod tests {
             pixel_scale_arcsec: None,
             stretch: (unit == Unit::Stretched).then_some(STRETCH),
             electrons_per_njy: None,
+            wcs: None,
         }
     }
 

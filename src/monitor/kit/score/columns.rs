@@ -117,6 +117,7 @@ mod tests {
             pixel_scale_arcsec: None,
             stretch: None,
             electrons_per_njy: None,
+            wcs: None,
         };
         let dictionary = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
         let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());

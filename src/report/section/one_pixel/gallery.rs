@@ -347,6 +347,7 @@ mod tests {
             pixel_scale_arcsec: None,
             stretch: None,
             electrons_per_njy: None,
+            wcs: None,
         }
     }
 

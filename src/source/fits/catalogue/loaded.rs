@@ -45,6 +45,11 @@ impl LoadedCatalogue {
         self.rows.get(key.trim()).copied()
     }
 
+    /// All keys, in any order.
+    pub(in crate::source::fits) fn keys(&self) -> impl Iterator<Item = &str> {
+        self.rows.keys().map(String::as_str)
+    }
+
     /// A few of its keys, in order, for messages.
     pub(in crate::source::fits) fn first_keys(&self, most: usize) -> Vec<&str> {
         let mut keys: Vec<(&u32, &String)> = self.rows.iter().map(|(key, row)| (row, key)).collect();

@@ -36,7 +36,7 @@ use self::{
     loaded::rows_by_key,
     values::RawColumn,
 };
-use super::{angle::Coordinate, identity::Lookup};
+use super::{angle::Coordinate, lookup::Lookup};
 use crate::{
     batch::{self, is_null_word},
     error::{Code, Diagnostic},
@@ -52,8 +52,9 @@ pub struct Catalogue {
     pub path: String,
     /// Its column with the keys, one per object: text or whole numbers.
     pub key: String,
-    /// The header key whose value is looked up in that column; by default the identity of the object is looked up, and where that
-    /// comes from the path of its file, the name of the file alone if no other file has it.
+    /// The header key whose value is looked up in that column; by default the identity of the object is looked up. Where that comes
+    /// from the path of its file, or `id` is not set and none of the first objects is found by their headers, these are looked up:
+    /// the path below the folder that was named, the name of the file alone if no other file has it, and paths as `images/x.fits`.
     #[serde(default)]
     pub header_key: Option<String>,
     /// New columns, and the columns of the catalogue that fill them: `{label: morphology, magnitude: mag_r}`. `label`, `ra` and
