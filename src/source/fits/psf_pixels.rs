@@ -51,7 +51,10 @@ impl PsfPixels {
         if factor == 1.0 {
             return Ok(());
         }
-        Err(format!("has a PSF with {factor} pixels in one of its image, expected 1: resample it to these"))
+        Err(format!(
+            "has a PSF with {factor} pixels to a pixel of its image (keys `OVERSAMP`, `PIXSCALE`, `PIXELSCL`, world coordinates), \
+             expected 1: resample it"
+        ))
     }
 
     /// The side of the PSF in pixels of the image, given its own. The centre stays the centre: a PSF with a central pixel has one
