@@ -185,7 +185,7 @@ fn keys_that_are_paths_of_files_are_found() {
     let labels = |csv: &str, paths: &str| {
         let mut settings = joined_csv(folder.path(), csv, &["label"]);
         settings.paths = vec![format!("{}{paths}", folder.path().display())];
-        strings(&read(settings).rows, "label").into_iter().map(|label| label.unwrap_or_default()).collect::<Vec<_>>()
+        strings(&read(settings).rows, "label").into_iter().map(Option::unwrap_or_default).collect::<Vec<_>>()
     };
     let csv = "id,label\nimages/x.fits,X\nimages/y.fits.gz,Y\nelsewhere/z.fits,Z\ntract2/0001.fits,T\n";
     assert_eq!(labels(csv, ""), ["X", "Y", "", "", "T"]);
