@@ -8,53 +8,84 @@
 //! before: the first time that a block is used the system is asked to read it (`MADV_POPULATE_READ`, Linux 5.14), which fails like a
 //! read; and [`Mapping::is_whole`] tells whether the file was cut off, once per section. A caller that gets `false` reads as without a
 //! map. What is left is a file that is cut off, or a page that is dropped and cannot be read again, within the microseconds of a copy.
-#![allow(unsafe_code, reason = "the promise of a map needs a proof, which is beside it")]
+#![allow(unsafe_code, reason = "the calls of the system are C; each has its proof beside it")]
 
 use std::{
+    ffi::{c_int, c_void},
     fs::File,
+    os::fd::AsRawFd,
+    ptr,
     sync::atomic::{AtomicU64, Ordering},
 };
-
-use memmap2::{Advice, Mmap, MmapOptions};
 
 /// What is asked for at once: as much as the system maps around a page that is touched.
 const BLOCK: usize = 64 << 10;
 
+const PROT_READ: c_int = 1;
+const MAP_SHARED: c_int = 1;
+const MADV_POPULATE_READ: c_int = 22;
+
+unsafe extern "C" {
+    fn mmap(
+        address: *mut c_void,
+        length: usize,
+        protection: c_int,
+        flags: c_int,
+        file: c_int,
+        offset: i64,
+    ) -> *mut c_void;
+    fn munmap(address: *mut c_void, length: usize) -> c_int;
+    fn madvise(address: *mut c_void, length: usize, advice: c_int) -> c_int;
+}
+
 /// A map of a whole file.
 #[derive(Debug)]
 pub(super) struct Mapping {
-    map: Mmap,
+    start: *const u8,
+    length: usize,
     /// A bit for each block: whether it could be read.
     readable: Vec<AtomicU64>,
 }
+
+// SAFETY: the memory is only read, by `copy`, and stays mapped until the value is dropped.
+unsafe impl Send for Mapping {}
+// SAFETY: as above; the bits are atomic.
+unsafe impl Sync for Mapping {}
 
 impl Mapping {
     /// Maps the first bytes of a file; `None` where the system does not map it.
     pub(super) fn of(file: &File, length: u64) -> Option<Self> {
         let length = usize::try_from(length).ok().filter(|length| *length > 0)?;
-        // SAFETY: the bytes are only copied out, by `copy`, and any bytes are valid there. Another process may write the file meanwhile:
-        // then they are old or new ones, as those of a read are.
-        let map = unsafe { MmapOptions::new().len(length).map(file) }.ok()?;
+        // SAFETY: a new place is asked for, so that no other memory is affected. The file is open during the call; the map keeps it.
+        let start = unsafe { mmap(ptr::null_mut(), length, PROT_READ, MAP_SHARED, file.as_raw_fd(), 0) };
+        if start as isize == -1 {
+            return None;
+        }
         let words = length.div_ceil(BLOCK).div_ceil(64);
         let readable = (0..words).map(|_| AtomicU64::new(0)).collect();
-        Some(Self { map, readable })
+        Some(Self { start: start.cast_const().cast(), length, readable })
     }
 
     /// Whether the file still has all bytes that are mapped.
     pub(super) fn is_whole(&self, file: &File) -> bool {
-        file.metadata().is_ok_and(|metadata| metadata.len() >= self.map.len() as u64)
+        file.metadata().is_ok_and(|metadata| metadata.len() >= self.length as u64)
     }
 
     /// Copies the bytes from an offset on. `false` if they cannot be read, or are not in the map.
     pub(super) fn copy(&self, offset: u64, out: &mut [u8]) -> bool {
         let Ok(offset) = usize::try_from(offset) else { return false };
-        let Some(bytes) = offset.checked_add(out.len()).and_then(|end| self.map.get(offset..end)) else { return false };
-        let is_readable = bytes.is_empty()
-            || (offset / BLOCK..(offset + bytes.len()).div_ceil(BLOCK)).all(|block| self.make_readable(block));
-        if is_readable {
-            out.copy_from_slice(bytes);
+        let Some(end) = offset.checked_add(out.len()).filter(|end| *end <= self.length) else { return false };
+        if out.is_empty() {
+            return true;
         }
-        is_readable
+        if !(offset / BLOCK..end.div_ceil(BLOCK)).all(|block| self.make_readable(block)) {
+            return false;
+        }
+        // SAFETY: the source lies in the map, as was checked above, and its pages could be read. The destination is memory of ours,
+        // which the map does not overlap. Another process may write the file meanwhile: then the bytes are old or new ones, as those
+        // of a read are, and any bytes are valid.
+        unsafe { ptr::copy_nonoverlapping(self.start.add(offset), out.as_mut_ptr(), out.len()) };
+        true
     }
 
     /// Asks the system to read a block, unless it has done so before.
@@ -64,12 +95,20 @@ impl Mapping {
             return true;
         }
         let start = block * BLOCK;
-        let length = BLOCK.min(self.map.len() - start);
-        let is_readable = self.map.advise_range(Advice::PopulateRead, start, length).is_ok();
-        if is_readable {
+        let length = BLOCK.min(self.length - start);
+        // SAFETY: the block begins in the map, at a multiple of the size of a page, and ends in it. Reading does not change it.
+        let answer = unsafe { madvise(self.start.add(start).cast_mut().cast(), length, MADV_POPULATE_READ) };
+        if answer == 0 {
             word.fetch_or(bit, Ordering::Relaxed);
         }
-        is_readable
+        answer == 0
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: the map is that of `of`, and nothing refers to it any more.
+        unsafe { munmap(self.start.cast_mut().cast(), self.length) };
     }
 }
 
