@@ -12,7 +12,6 @@ use std::{
 use super::{
     Limits,
     error::{Reason, is_outside},
-    mapping::Mapping,
 };
 
 /// Larger files stay on disk, and ranges of them are read as needed.
@@ -29,8 +28,6 @@ pub(super) enum Bytes {
         len: u64,
         /// The first error of the system while it was read.
         trouble: OnceLock<Error>,
-        /// Its map, once short pieces of it were asked for; `None` where it cannot be mapped.
-        mapping: OnceLock<Option<Mapping>>,
     },
 }
 
@@ -60,34 +57,6 @@ impl<'a> BytesPart<'a> {
         self.bytes.get_in(self.start + range.start, length(&range)?, buffer)
     }
 
-    /// The map of the file, for short pieces. There is none of a file in memory, or of one that was cut off: its pieces are read.
-    pub(super) fn mapping(&self) -> Option<&'a Mapping> {
-        let Bytes::Disk { file, len, mapping, .. } = self.bytes else { return None };
-        mapping.get_or_init(|| Mapping::of(file, *len)).as_ref().filter(|mapping| mapping.is_whole(file))
-    }
-
-    /// A range of its bytes, copied from its map into a buffer, or read where that is not possible.
-    pub(super) fn get_mapped_in<'b>(
-        &self,
-        mapping: Option<&Mapping>,
-        range: Range<u64>,
-        buffer: &'b mut Vec<u8>,
-    ) -> Result<&'b [u8], Reason>
-    where
-        'a: 'b,
-    {
-        if let Some(mapping) = mapping {
-            let length = length(&range)?;
-            if buffer.len() < length {
-                buffer.resize(length, 0);
-            }
-            if mapping.copy(self.start + range.start, &mut buffer[..length]) {
-                return Ok(&buffer[..length]);
-            }
-        }
-        self.get_in(range, buffer)
-    }
-
     /// Whether a read takes no call of the system.
     pub(super) fn is_in_memory(&self) -> bool {
         matches!(self.bytes, Bytes::Memory(_))
@@ -109,7 +78,7 @@ impl Bytes {
         if len > MAX_IN_MEMORY {
             return match compression_of(&mut file)? {
                 Some(compression) => compression.decompress(BufReader::new(file), limits),
-                None => Ok(Self::Disk { file, len, trouble: OnceLock::new(), mapping: OnceLock::new() }),
+                None => Ok(Self::Disk { file, len, trouble: OnceLock::new() }),
             };
         }
         // One read, into a buffer that is not zeroed again if the last file was as long.
@@ -125,7 +94,7 @@ impl Bytes {
         let mut file = File::open(path).map_err(unreadable)?;
         match compression_of(&mut file)? {
             Some(compression) => compression.decompress(BufReader::new(file), limits),
-            None => Ok(Self::Disk { file, len: metadata.len(), trouble: OnceLock::new(), mapping: OnceLock::new() }),
+            None => Ok(Self::Disk { file, len: metadata.len(), trouble: OnceLock::new() }),
         }
     }
 
@@ -313,7 +282,7 @@ impl Bytes {
     pub(super) fn on_disk(path: &Path) -> Self {
         let file = File::open(path).expect("a file");
         let len = file.metadata().expect("a length").len();
-        Self::Disk { file, len, trouble: OnceLock::new(), mapping: OnceLock::new() }
+        Self::Disk { file, len, trouble: OnceLock::new() }
     }
 }
 

@@ -13,11 +13,6 @@ mod error;
 mod file;
 mod header;
 mod integers;
-#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
-mod mapping;
-#[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
-#[path = "no_mapping.rs"]
-mod mapping;
 mod pixels;
 mod section;
 mod structure;

@@ -14,8 +14,6 @@ use super::{
 /// The most bytes between the rows of a section that are read with them, in one read for all rows: a call of the system takes as
 /// long as copying them.
 const GAP_BYTES: u64 = 4096;
-/// The same where the file is mapped into memory, and takes no call for a row.
-const MAPPED_GAP_BYTES: u64 = 256;
 
 /// A rectangle of one plane of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,8 +54,8 @@ impl<'a> SectionReader<'a> {
     /// Writes the pixels of a section as float32 (undefined ones as NaN): row r of the section begins at `out[r * stride]`. What is
     /// between the rows is not changed, so that a section can be a part of a larger cutout.
     ///
-    /// Of a plain image that is not in memory only the rows of the section are copied from a map of the file, or read; or the bytes
-    /// from the first to the last of them where the image is narrow. Of a compressed one only the tiles that the section overlaps.
+    /// Of a plain image that is not in memory only the rows of the section are read, or the bytes from the first to the last of
+    /// them where the image is narrow; of a compressed one only the tiles that the section overlaps.
     ///
     /// # Errors
     /// When the section does not lie within the image, the file cannot be read, or a tile is damaged.
@@ -228,16 +226,14 @@ impl<'a, T: SectionPixel> SectionImage<'a, T> {
                 let wanted = columns.len() as u64 * size;
                 let rows = out.chunks_mut(stride).take(rows.len()).map(|out| &mut out[..columns.len()]);
                 let offsets = (0..).map(|row: u64| row * row_bytes);
-                let gap = row_bytes - wanted;
-                let mapping = if gap > MAPPED_GAP_BYTES { self.data.mapping() } else { None };
-                if self.data.is_in_memory() || (mapping.is_none() && gap <= GAP_BYTES) {
+                if self.data.is_in_memory() || row_bytes - wanted <= GAP_BYTES {
                     let end = start + (section.rows.len() - 1) as u64 * row_bytes + wanted;
                     let bytes = self.data.get_in(start..end, buffer)?;
                     rows.zip(offsets).for_each(|(out, offset)| T::decode(*format, &bytes[offset as usize..], out));
                 } else {
                     for (out, offset) in rows.zip(offsets) {
                         let from = start + offset;
-                        T::decode(*format, self.data.get_mapped_in(mapping, from..from + wanted, buffer)?, out);
+                        T::decode(*format, self.data.get_in(from..from + wanted, buffer)?, out);
                     }
                 }
                 Ok(())

@@ -146,31 +146,3 @@ fn a_damaged_tile_is_an_error_of_its_own_sections() {
         assert!(reader.read(&rows(1..12), &mut out, 17).is_ok());
     }
 }
-
-#[test]
-fn rows_of_a_wide_image_come_from_a_map_of_the_file_and_a_file_that_was_cut_off_is_an_error() {
-    // Rows of 80 kB: too far from each other for one read.
-    let shape = [30, 20_000];
-    let pixels: Vec<f32> = (0..600_000).map(|pixel| pixel as f32).collect();
-    let mut file = Writer::new();
-    file.image(&shape, &pixels, &[]);
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("image.fits");
-    std::fs::write(&path, file.as_bytes()).expect("written");
-    let limits = Limits { pixels: 1 << 30, ..Limits::default() };
-    let file = FitsFile::open_headers(&path, &limits).expect("a file");
-    let mut image = file.sections(0).expect("sections");
-    for (rows, columns) in [(0..30, 0..64), (3..20, 19_000..19_999), (29..30, 19_936..20_000), (0..30, 0..20_000)] {
-        let section = Section { plane: 0, rows, columns };
-        assert_eq!(read(&mut image, &section), sliced(&pixels, [1, 30, 20_000], &section), "{section:?}");
-    }
-    // The first rows are still there.
-    let cut = std::fs::File::options().write(true).open(&path).expect("a file");
-    cut.set_len(2880 + 10 * 80_000).expect("shorter");
-    let section = |rows| Section { plane: 0, rows, columns: 100..164 };
-    let first = section(0..8);
-    assert_eq!(read(&mut image, &first), sliced(&pixels, [1, 30, 20_000], &first));
-    let mut out = vec![0.0; 30 * 64];
-    let error = image.read(&section(0..30), &mut out, 64).expect_err("a file that was cut off");
-    assert!(error.to_string().contains("cannot be read"), "{error}");
-}

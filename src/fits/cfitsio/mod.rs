@@ -1,4 +1,4 @@
-//! The encoders of cfitsio. They work on bytes in memory, never on file names: those are a
+//! The encoders of cfitsio, and the only `unsafe` code of the crate. They work on bytes in memory, never on file names: those are a
 //! language, in which `a.fits[1][col x]`, `!a.fits`, `ftp://...` or `-` select, filter, overwrite, download or read a pipe.
 //!
 //! The bundled cfitsio is compiled reentrant: one lock guards its table of open files (10,000 of them), its messages, and the coder
