@@ -524,7 +524,7 @@ fn an_image_list_names_tiles_masks_and_weights_of_all_bands() {
     let mut listed = settings.clone();
     (listed.images, listed.masks, listed.weights) = Default::default();
     let list = ImageList {
-        file: "image".into(),
+        image: "image".into(),
         band: "filter".into(),
         mask: Some("m".into()),
         weight: Some("w".into()),

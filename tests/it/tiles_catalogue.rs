@@ -14,10 +14,10 @@ use arrow::{
     datatypes::{Float64Type, Int64Type},
 };
 use lucarne::{
-    error::Diagnostic,
+    error::{Diagnostic, Error},
     fits::{CardValue, Writer},
     source::tiles::{EdgeRule, PositionCatalogue, Tiles},
-    stage::{Read, Settings, Source, Split},
+    stage::{Read, Reader, Settings, Source, Split},
 };
 use parquet::{
     arrow::ArrowWriter,
@@ -230,6 +230,47 @@ fn a_parquet_catalogue_that_was_replaced_is_refused() {
     assert!(error.contains("fewer rows than when the run began"), "{error}");
     let other = Split::new("7 0123456789abcdef x", 4);
     assert!(source.open(&other, 0).is_err());
+}
+
+#[test]
+fn further_columns_that_changed_are_refused() {
+    let folder = survey();
+    let path = folder.path().join("positions.parquet");
+    let written = rows(0..100);
+    write_parquet(&path, &written, 100);
+    let source = bound(settings(folder.path(), catalogue(&path)));
+    let split = source.splits().unwrap().remove(0);
+    let mut columns = written.columns().to_vec();
+    columns[4] = Arc::new(Int64Array::from_iter_values(0..100));
+    write_parquet(&path, &RecordBatch::try_new(written.schema(), columns).unwrap(), 100);
+    let error = source.open(&split, 0).err().expect("an error").report();
+    assert!(error.contains("are not those of the catalogue that the run began with"), "{error}");
+}
+
+/// Rows of a damaged tile are rejects; those of one that is written while it is read may be good.
+#[test]
+fn a_tile_that_is_cut_off_while_it_is_read_ends_the_run() {
+    let folder = survey();
+    let path = folder.path().join("positions.parquet");
+    write_parquet(&path, &rows(0..60), 100);
+    let source = bound(settings(folder.path(), catalogue(&path)));
+    let split = source.splits().unwrap().remove(0);
+    let tile = folder.path().join("tile.fits");
+    let cut = || File::options().write(true).open(&tile).unwrap().set_len(2880 + 200).unwrap();
+    let failure = |mut reader: Box<dyn Reader>| loop {
+        match reader.next(4, Instant::now()) {
+            Ok(Read::Batch { rejects, .. }) => assert!(!rejects.iter().any(|reject| reject.reason.contains("file"))),
+            Ok(_) => panic!("the end"),
+            Err(error) => break error,
+        }
+    };
+    let mut reader = source.open(&split, 0).unwrap();
+    reader.next(4, Instant::now()).unwrap();
+    cut();
+    for error in [failure(reader), failure(source.open(&split, 0).unwrap())] {
+        let is_environment = matches!(error, Error::Environment { .. });
+        assert!(is_environment && error.report().contains("tile.fits` has changed since the run began"), "{error}");
+    }
 }
 
 #[test]

@@ -102,7 +102,10 @@ mod tests {
             "sky_error.survey",
             "tiles.images",
             "tiles.masks",
+            // Of the catalogue, and of the list of images.
             "tiles.path",
+            "tiles.path",
+            "tiles.psfs",
             "tiles.variances",
             "tiles.weights",
         ];

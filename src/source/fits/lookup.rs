@@ -48,19 +48,23 @@ impl LookupRules {
         let by_header_key = named.header_key.is_some();
         let paths = if by_header_key { PathKeys::default() } else { PathKeys::new(loaded, inputs) };
         let mut rules = Self { by_header_key, by_file: false, paths };
-        let no_match = |rules: &Self| {
-            let lookups: Vec<Lookup> = first.iter().map(|object| rules.lookup(loaded, inputs, object)).collect();
+        let none_of = |rules: &Self, objects: &[&LookedUp]| {
+            let lookups: Vec<Lookup> = objects.iter().map(|object| rules.lookup(loaded, inputs, object)).collect();
             named.no_match(loaded, &lookups)
         };
-        let mistake = no_match(&rules);
-        if mistake.is_none() || by_header_key || settings.id.is_some() {
+        let all: Vec<&LookedUp> = first.iter().collect();
+        if by_header_key || settings.id.is_some() {
+            let mistake = none_of(&rules, &all);
             return (rules, mistake);
         }
         // A key that nobody named, such as the name of a field, need not be that of the catalogue.
-        rules.by_file = true;
-        let is_found = no_match(&rules).is_none();
-        rules.by_file = is_found;
-        (rules, mistake.filter(|_| !is_found))
+        let by_header: Vec<&LookedUp> = first.iter().filter(|object| object.identity.by_header).collect();
+        if !by_header.is_empty() && none_of(&rules, &by_header).is_some() {
+            rules.by_file = true;
+            rules.by_file = none_of(&rules, &by_header).is_none();
+        }
+        let mistake = none_of(&rules, &all);
+        (rules, mistake)
     }
 
     /// Whether files are looked up although headers give ids.

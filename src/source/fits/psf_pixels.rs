@@ -42,7 +42,9 @@ impl PsfPixels {
         if factor >= 1.0 {
             return Ok(Self(factor));
         }
-        Err(format!("has a PSF with {said}, larger than the pixels of its image: resample it to these"))
+        Err(format!(
+            "has a PSF with {said}, larger than the pixels of its image ({factor} to one, expected at least 1): resample it to these"
+        ))
     }
 
     /// Refuses those that are not of the size of the pixels of the image.

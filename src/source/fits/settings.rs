@@ -102,8 +102,8 @@ pub struct Fits {
     #[serde(default)]
     #[schemars(range(min = 0.000001))]
     pub pixel_scale_arcsec: Option<f64>,
-    /// The header key with the identity of an object. By default `OBJECT`, unless two of the first objects share it (the name of a
-    /// field). Where the key is missing, the identity is the path of the file below the folder that `paths` names, without the
+    /// The header key with the identity of an object, by default `OBJECT`. Of objects that share it (the name of a field) the first
+    /// keeps it, and the others have the name of their file in it: `COSMOS@b`. Where the key is missing, the identity is the path of the file below the folder that `paths` names, without the
     /// ending, and the HDU if the file holds several objects.
     #[serde(default)]
     pub id: Option<String>,

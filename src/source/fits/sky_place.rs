@@ -1,4 +1,5 @@
-//! Where the pixels of an object lie on the sky, by the world coordinates of the header of its first band.
+//! Where the pixels of an object lie on the sky, by the world coordinates of the header of its first band. Those of other bands have to
+//! agree.
 
 use super::{cutout::Placement, objects::ObjectPlanes};
 use crate::{
@@ -21,6 +22,35 @@ pub(in crate::source) fn of_cutout(wcs: &Wcs, first: [f64; 2], shape: [usize; 2]
     Ok(WorldCoordinates { ra_deg: centre.ra_deg, dec_deg: centre.dec_deg, matrix_deg })
 }
 
+/// The world coordinates of an HDU, or of the first of its file; `None` if neither has any.
+fn wcs_of(file: &FitsFile, hdu: usize) -> Result<Option<Wcs>, String> {
+    let own = file.hdus().get(hdu);
+    let primary = file.file_of(hdu).first().filter(|primary| primary.index != hdu);
+    let mut headers = [own, primary].into_iter().flatten().map(|hdu| &hdu.header);
+    headers.find(|header| matches!(PixelMatrix::of(header), Ok(Some(_)))).map(Wcs::from_header).transpose()
+}
+
+/// The largest distance of a pixel of a band from the same pixel of the first one, pixels.
+const BAND_TOLERANCE: f64 = 1.0;
+
+/// Refuses a band whose pixels lie elsewhere on the sky than those of the first one.
+fn check_band(wcs: &Wcs, other: &Wcs, [x, y]: [f64; 2], [height, width]: [usize; 2]) -> Result<(), String> {
+    let mut farthest = 0.0_f64;
+    for (row, column) in [(0, 0), (0, width - 1), (height - 1, 0), (height - 1, width - 1)] {
+        let corner = PixelPosition { x: x + column as f64, y: y + row as f64 };
+        let found = wcs.pixel_to_sky(corner).and_then(|sky| other.sky_to_pixel(sky));
+        let found = found.map_err(|error| format!("has a corner on the sky that {error}"))?;
+        farthest = farthest.max((found.x - corner.x).hypot(found.y - corner.y));
+    }
+    if farthest <= BAND_TOLERANCE {
+        return Ok(());
+    }
+    Err(format!(
+        "has bands whose pixels lie up to {farthest:.1} pixels off each other by their world coordinates, expected at most \
+         {BAND_TOLERANCE} with `wcs: true`"
+    ))
+}
+
 /// Those of an object in files; the error is the reason why they are not known.
 pub(super) fn of_object(
     file: &FitsFile,
@@ -28,18 +58,19 @@ pub(super) fn of_object(
     shape: [usize; 2],
     pixel_scale_arcsec: Option<f64>,
 ) -> Result<WorldCoordinates, String> {
-    let hdu = object.image.planes.first().map_or(0, |plane| plane.hdu);
-    let own = file.hdus().get(hdu);
-    let primary = file.file_of(hdu).first().filter(|primary| primary.index != hdu);
-    let mut headers = [own, primary].into_iter().flatten().map(|hdu| &hdu.header);
-    let header = headers.find(|header| matches!(PixelMatrix::of(header), Ok(Some(_))));
-    let header = header.ok_or("has no world coordinates, which `wcs: true` asks for")?;
-    let wcs = Wcs::from_header(header)?;
+    let mut hdus = object.image.planes.iter().map(|plane| plane.hdu);
+    let hdu = hdus.next().unwrap_or(0);
+    let wcs = wcs_of(file, hdu)?.ok_or("has no world coordinates, which `wcs: true` asks for")?;
     let placement = Placement::centred(object.image.shape, shape);
     if object.image.strides != [object.image.shape[1], 1] {
         return Err("has its axes in another order than [band, y, x]: its world coordinates are not read".into());
     }
     let [y, x] = [0, 1].map(|axis| placement.middle[axis] as f64 - (shape[axis] / 2) as f64);
+    for other in hdus.filter(|other| *other != hdu) {
+        if let Some(other) = wcs_of(file, other)? {
+            check_band(&wcs, &other, [x, y], shape)?;
+        }
+    }
     let found = of_cutout(&wcs, [x, y], shape)?;
     let scale = found.pixel_scale_arcsec();
     let Some(expected) = pixel_scale_arcsec else { return Ok(found) };

@@ -83,6 +83,7 @@ impl NamedPlanes {
             match (found.next(), found.next()) {
                 (Some(index), None) => Ok((pixels.start + index) as u32),
                 (Some(_), Some(_)) => Err(format!("has the band `{}` more than once", wanted.escape_debug())),
+                (None, _) if own.is_empty() => Err(format!("has no band `{}`: it has no bands", wanted.escape_debug())),
                 (None, _) => Err(format!("has no band `{}`, it has {}", wanted.escape_debug(), listed().join(", "))),
             }
         };

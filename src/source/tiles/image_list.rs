@@ -32,8 +32,8 @@ pub struct ImageList {
     #[schemars(extend("format" = "path"))]
     pub path: String,
     /// Its column with the paths of the images.
-    #[serde(default = "file")]
-    pub file: String,
+    #[serde(default = "image")]
+    pub image: String,
     /// Its column with their bands: names of `bands`, or those that files have for them, in upper or lower case.
     #[serde(default = "band")]
     pub band: String,
@@ -51,7 +51,7 @@ pub struct ImageList {
     pub psf: Option<String>,
 }
 
-fn file() -> String {
+fn image() -> String {
     "path".into()
 }
 
@@ -69,7 +69,15 @@ struct ListedFiles([FilesOfBands; 5]);
 impl ImageList {
     /// A list with the columns `path` and `band`.
     pub fn new(path: &str) -> Self {
-        Self { path: path.to_owned(), file: file(), band: band(), mask: None, variance: None, weight: None, psf: None }
+        Self {
+            path: path.to_owned(),
+            image: image(),
+            band: band(),
+            mask: None,
+            variance: None,
+            weight: None,
+            psf: None,
+        }
     }
 
     /// The setting that names the column with companions of a kind, if it is set.
@@ -100,7 +108,7 @@ impl ImageList {
         // A label is text as it is written, whatever it looks like.
         columns.insert(batch::LABEL.to_owned(), self.band.clone());
         let table =
-            Catalogue { path: self.path.clone(), key: self.file.clone(), header_key: None, columns, nulls: None };
+            Catalogue { path: self.path.clone(), key: self.image.clone(), header_key: None, columns, nulls: None };
         let KeyedRows { keys, columns } = table.rows().map_err(|mut diagnostics| {
             diagnostics.iter_mut().for_each(rename);
             diagnostics
@@ -132,7 +140,7 @@ impl ImageList {
             }
             let Some(band) = bands.index_of(found.value(row)) else { continue };
             let of_row = [Some(&keys)].into_iter().chain(companions.iter().map(Option::as_ref));
-            let names_of_row = [Some(&self.file)].into_iter().chain(self.columns().map(Option::as_ref));
+            let names_of_row = [Some(&self.image)].into_iter().chain(self.columns().map(Option::as_ref));
             for ((files, column), name) in files.0.iter_mut().zip(of_row).zip(names_of_row) {
                 let (Some(column), Some(name)) = (column, name) else { continue };
                 if column.is_null(row) {
@@ -161,7 +169,7 @@ impl ImageList {
 fn rename(diagnostic: &mut Diagnostic) {
     let parts: Vec<&str> = diagnostic.path.iter().map(String::as_str).collect();
     let renamed = match parts[..] {
-        ["catalogue", "key"] => "file",
+        ["catalogue", "key"] => "image",
         ["catalogue", "columns", batch::LABEL] => "band",
         ["catalogue", "columns", name] => name,
         _ => "path",
@@ -173,7 +181,7 @@ fn rename(diagnostic: &mut Diagnostic) {
 pub(super) fn of_listed_file(mut diagnostic: Diagnostic) -> Diagnostic {
     let setting = diagnostic.path.first().map(String::as_str);
     let column = match setting {
-        Some("images") => "file",
+        Some("images") => "image",
         Some("masks") => "mask",
         Some("variances") => "variance",
         Some("weights") => "weight",

@@ -61,6 +61,7 @@ fn open(named: &TileFile) -> Result<FitsFile> {
     let file = opened.map_err(|error| match error.io_error() {
         // It was there when the source was bound.
         Some(_) => Error::environment(format!("cannot read `{}`: {}", path.display(), error.reason())),
+        None if named.has_changed() => named.changed(),
         None => Error::from(error),
     })?;
     if digest_of(&file) != named.headers {

@@ -257,6 +257,7 @@ impl TileFiles<'_> {
         read(file).map_err(|error| match file.trouble() {
             // The file may be good.
             Some(trouble) => NoRow::Failed(cannot_read(&named.path.display().to_string(), trouble)),
+            None if named.has_changed() => NoRow::Failed(named.changed()),
             None => {
                 NoRow::Rejected(format!("file `{}`, HDU {}: {}", error.name, error.hdu.unwrap_or(0), error.reason()))
             }

@@ -2,8 +2,10 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    fs,
     path::{Path, PathBuf},
     sync::Arc,
+    time::SystemTime,
 };
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -19,7 +21,7 @@ use super::{
 };
 use crate::{
     batch::{self, ImageLayout, Unit, WorldCoordinates},
-    error::{Code, Diagnostic},
+    error::{Code, Diagnostic, Error},
     fits::FitsFile,
     io::{digest, paths::Expansion},
     source::fits::{
@@ -37,16 +39,41 @@ const IMAGES: &str = "images";
 /// The most tiles whose mistakes are reported.
 const MOST_MISTAKES: usize = 8;
 
+/// The size of a file and when it was written; `None` if the system does not tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct FileStamp(Option<(u64, SystemTime)>);
+
+impl FileStamp {
+    fn of(path: &Path) -> Self {
+        Self(fs::metadata(path).ok().and_then(|metadata| Some((metadata.len(), metadata.modified().ok()?))))
+    }
+}
+
 /// A file with tiles.
 pub(super) struct TileFile {
     pub(super) path: PathBuf,
     /// A digest of its headers.
     pub(super) headers: u128,
+    /// Its size and time when the source was bound.
+    stamp: FileStamp,
     /// Its HDUs with a cube.
     cubes: Vec<usize>,
 }
 
 impl TileFile {
+    /// Whether it has been written since the source was bound, or is gone.
+    pub(super) fn has_changed(&self) -> bool {
+        FileStamp::of(&self.path) != self.stamp
+    }
+
+    /// The error of a file that has changed. It is not a bad one: somebody writes it, and its rows are read when the run is resumed.
+    pub(super) fn changed(&self) -> Error {
+        let path = self.path.display();
+        Error::environment(format!(
+            "`{path}` has changed since the run began, and cannot be read: resume when it is complete"
+        ))
+    }
+
     /// Whether an HDU has several planes.
     pub(super) fn is_cube(&self, hdu: usize) -> bool {
         self.cubes.contains(&hdu)
@@ -184,6 +211,7 @@ impl<'a> TilesReading<'a> {
                  compress it by tiles (`fpack`)"
             )));
         }
+        let stamp = FileStamp::of(path);
         let file = FitsFile::open_headers(path, &LIMITS).map_err(|error| unusable(error.reason()))?;
         if let Some(number) = self.numbers.get(path) {
             return Ok((file, *number));
@@ -191,7 +219,7 @@ impl<'a> TilesReading<'a> {
         let number = self.files.len();
         self.numbers.insert(path.to_owned(), number);
         let cubes = file.hdus().iter().filter(|hdu| hdu.shape.len() > 2).map(|hdu| hdu.index).collect();
-        self.files.push(TileFile { path: path.to_owned(), headers: digest_of(&file), cubes });
+        self.files.push(TileFile { path: path.to_owned(), headers: digest_of(&file), stamp, cubes });
         Ok((file, number))
     }
 }

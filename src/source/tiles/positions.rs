@@ -6,6 +6,7 @@ use arrow::{
     array::{Array, ArrayRef, AsArray, Float64Array, StringArray, UInt64Array},
     compute::take,
     datatypes::{Field, Float64Type},
+    util::display::{ArrayFormatter, FormatOptions},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -150,7 +151,8 @@ impl Positions {
         [Ok(degrees(&self.ra_deg)), Ok(degrees(&self.dec_deg))].into_iter().chain(further).collect()
     }
 
-    /// The id of a piece that has these objects: its number, sixteen digits of a digest of its ids and positions, and its first id.
+    /// The id of a piece that has these objects: its number, sixteen digits of a digest of its ids, positions and further columns, and
+    /// its first id.
     pub(super) fn piece_id(&self, number: usize) -> String {
         let mut content = Vec::new();
         for row in 0..self.len() {
@@ -160,6 +162,18 @@ impl Positions {
             for column in [&self.ra_deg, &self.dec_deg] {
                 let degrees = if column.is_valid(row) { column.value(row) } else { f64::NAN };
                 content.extend_from_slice(&degrees.to_bits().to_le_bytes());
+            }
+        }
+        for (field, column) in &self.columns {
+            content.extend_from_slice(field.name().as_bytes());
+            // Columns of catalogues are numbers, logicals and text, whose words are exact.
+            let words = ArrayFormatter::try_new(column, &FormatOptions::default()).ok();
+            for row in 0..column.len() {
+                content.push(u8::from(column.is_valid(row)));
+                if let Some(words) = &words {
+                    content.extend_from_slice(words.value(row).to_string().as_bytes());
+                }
+                content.push(0);
             }
         }
         let first = if self.len() == 0 { "" } else { self.id(0).unwrap_or_default() };

@@ -205,4 +205,10 @@ fn names_of_files_are_looked_up_where_no_header_is_found() {
     // Once a header is found, names of files that are keys by chance are not.
     let rows = read(joined_csv(folder.path(), "id,label\nCOSMOS,a\n2,c\n", &["label"])).rows;
     assert_eq!(strings(&rows, "label"), [Some("a".into()), Some("a".into()), None]);
+    // A file without the header that is found by its name says nothing of those with it.
+    let mut file = Writer::new();
+    file.image(&[1, 1], &[1.0], &[]);
+    fs::write(folder.path().join("3.fits"), file.into_bytes()).unwrap();
+    let rows = read(joined_csv(folder.path(), "id,label\n0,a\n1,b\n3.fits,d\n", &["label"])).rows;
+    assert_eq!(strings(&rows, "label"), ["a", "b", "", "d"].map(|label| (!label.is_empty()).then(|| label.to_owned())));
 }

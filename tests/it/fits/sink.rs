@@ -239,6 +239,36 @@ fn images_without_world_coordinates_are_rejected_where_they_are_asked_for() {
 }
 
 #[test]
+fn bands_that_lie_elsewhere_on_the_sky_are_rejected_where_world_coordinates_are_kept() {
+    let reasons = |shift_pixels: f64| {
+        let folder = tempfile::tempdir().unwrap();
+        let mut file = Writer::new();
+        for (band, shift) in [("g", 0.0), ("r", shift_pixels)] {
+            let real = |key: &str, value: f64| (key.to_owned(), lucarne::fits::CardValue::Real(value));
+            let keys = [
+                key("EXTNAME", band),
+                key("CTYPE1", "RA---TAN"),
+                key("CTYPE2", "DEC--TAN"),
+                real("CRVAL1", 150.0),
+                real("CRVAL2", 2.0),
+                real("CRPIX1", 3.0 + shift),
+                real("CRPIX2", 3.0),
+                real("CD1_1", -0.2 / 3600.0),
+                real("CD2_2", 0.2 / 3600.0),
+            ];
+            file.image(&[6, 6], &(0..36).map(|pixel| pixel as f32).collect::<Vec<_>>(), &keys);
+        }
+        fs::write(folder.path().join("a.fits"), file.into_bytes()).unwrap();
+        let mut settings = Fits { wcs: true, ..Fits::new([text(folder.path())]) };
+        settings.bands = Some(["g", "r"].into());
+        read(settings).rejects.into_iter().map(|reject| reject.reason).collect::<Vec<_>>()
+    };
+    assert_eq!(reasons(0.9), [] as [String; 0]);
+    let [reason] = &reasons(5.0)[..] else { panic!("one reject") };
+    assert!(reason.starts_with("has bands whose pixels lie up to 5.0 pixels off each other"), "{reason}");
+}
+
+#[test]
 fn writes_only_the_chosen_keys() {
     let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let rows = rows(from.path());
