@@ -10,11 +10,8 @@ use arrow::{
     compute::cast,
     datatypes::{DataType, Float32Type, Schema},
 };
-use cpu_time::ProcessTime;
 use lucarne::{
     batch::{Images, list_values},
-    engine::{Existing, RunOptions, Stop},
-    pipeline::Pipeline,
     score::onnx::{Device, Onnx, OnnxScorer},
     source::{
         alerts::{Alerts, Packets, Survey},
@@ -27,8 +24,9 @@ use serde_json::json;
 
 use super::{
     Bench, Result,
+    chain::run,
     inputs::{Inputs, context, mistakes, read},
-    measure::{Spent, spend, take_turns},
+    measure::{spend, take_turns},
     peer::read_npy,
     table::Line,
 };
@@ -243,18 +241,6 @@ fn chain(bench: &Bench, inputs: &Inputs, night: &Path) -> Result<Line> {
     let [ours, theirs] = take_turns(bench, [&mut ours, &mut theirs])?;
     let peer = "fastavro, astropy, onnxruntime, pyarrow".to_owned();
     Ok(Line { subject: "alerts: into Parquet (goal 4,000/s on two cores)", ours, peer, theirs, goal: None, equal })
-}
-
-fn run(document: &str, run_dir: &Path, objects: usize) -> Result<Spent> {
-    let pipeline = Pipeline::from_yaml(document).threads(1).run_dir(run_dir);
-    let options = RunOptions { existing: Existing::Overwrite };
-    // The first progress report comes when all stages are started and no batch has been read.
-    let mut begun = None;
-    pipeline.check()?.run(&options, &Stop::default(), &mut |_| {
-        begun.get_or_insert_with(ProcessTime::now);
-    })?;
-    let cpu_seconds = begun.ok_or("the run did not report")?.elapsed().as_secs_f64();
-    Ok(Spent { objects, cpu_seconds })
 }
 
 /// Scores of a Parquet file, by object.

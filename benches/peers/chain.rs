@@ -75,7 +75,8 @@ fn document(bench: &Bench, inputs: &Inputs, scoring: bool) -> String {
     document.to_string()
 }
 
-fn run(document: &str, run_dir: &Path, objects: usize) -> Result<Spent> {
+/// Runs a pipeline over some objects, with one worker.
+pub(super) fn run(document: &str, run_dir: &Path, objects: usize) -> Result<Spent> {
     let pipeline = Pipeline::from_yaml(document).threads(1).limit(objects as u64).run_dir(run_dir);
     let options = RunOptions { existing: Existing::Overwrite };
     // The first progress report comes when all stages are started and no batch has been read.

@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn a_batch_waits_for_a_place_and_for_bytes_and_both_are_returned() {
-        // First there is no room for the bytes, then for another batch.
+        // First the bytes do not fit, then the number of batches.
         for (max_bytes, max_batches) in [(9, 4), (100, 2)] {
             let permits = Permits::new(max_bytes, max_batches);
             let (first, mut second) = (permits.acquire(4).expect("a permit"), permits.acquire(5).expect("a permit"));

@@ -178,7 +178,7 @@ impl Consumer {
             // It may be gone already.
             let _ = list(partition, 0).and_then(|list| self.client.incremental_unassign(&list));
             // An end that is still in the queue must not be taken for that of another topic's partition of the same number. Messages of
-            // others go into their buffers; an error is told at the next `take`.
+            // others go into their buffers; the next `take` returns an error.
             if let Err(error) = self.poll(Duration::ZERO) {
                 self.state().failure.get_or_insert(error);
             }

@@ -29,6 +29,26 @@ impl Wcs {
     }
 }
 
+impl Wcs {
+    /// How far pixels lie off those that other world coordinates give to the same positions, pixels: the most of two corners of a square of
+    /// `2 half` pixels about a centre, which has a place in both. `None` if that cannot be computed.
+    pub(crate) fn warp_to(
+        &self,
+        centre: PixelPosition,
+        other: &Self,
+        other_centre: PixelPosition,
+        half: f64,
+    ) -> Option<f64> {
+        let mut largest = 0.0_f64;
+        for (dx, dy) in [(half, half), (-half, half)] {
+            let sky = self.pixel_to_sky(PixelPosition { x: centre.x + dx, y: centre.y + dy }).ok()?;
+            let found = other.sky_to_pixel(sky).ok()?;
+            largest = largest.max((found.x - other_centre.x - dx).hypot(found.y - other_centre.y - dy));
+        }
+        largest.is_finite().then_some(largest)
+    }
+}
+
 /// Where a position is on the plane that touches the sky at a centre, degrees (FITS WCS paper II, section 5.1.3). Differences of
 /// angles are taken before their sines, as both positions are close.
 fn offset_deg(centre: SkyPosition, sky: SkyPosition) -> [f64; 2] {

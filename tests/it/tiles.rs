@@ -652,6 +652,13 @@ fn a_tile_that_was_replaced_ends_the_run() {
     let mut reader = source.open(&split, 0).unwrap();
     let error = reader.next(8, std::time::Instant::now()).unwrap_err().report();
     assert!(error.contains("g.fits` has other headers than when the run began"), "{error}");
+    // The same headers, and perhaps other pixels.
+    survey.tile("g.fits", 2.0, &sky(20.0, 15.0));
+    let later = std::time::SystemTime::now() + std::time::Duration::from_secs(10);
+    fs::File::options().write(true).open(survey.path("g.fits")).unwrap().set_modified(later).unwrap();
+    let error = source.open(&split, 0).unwrap().next(8, std::time::Instant::now()).unwrap_err().report();
+    assert!(error.contains("g.fits` has changed since the run began"), "{error}");
+    survey.tile("g.fits", 1.0, &sky(21.0, 15.0));
     // A resume compares the digest of the headers.
     let before = reader.contents();
     source.bind().unwrap();

@@ -233,6 +233,18 @@ fn a_parquet_catalogue_that_was_replaced_is_refused() {
 }
 
 #[test]
+fn a_catalogue_without_rows_is_a_mistake() {
+    let folder = survey();
+    let (parquet, csv) = (folder.path().join("positions.parquet"), folder.path().join("positions.csv"));
+    write_parquet(&parquet, &rows(0..0), 100);
+    fs::write(&csv, "id,ra,dec,morph,flags\n").unwrap();
+    for path in [&parquet, &csv] {
+        let found = in_words(read_in_batches(settings(folder.path(), catalogue(path)), 32));
+        assert!(found.contains("has no rows"), "{found}");
+    }
+}
+
+#[test]
 fn further_columns_that_changed_are_refused() {
     let folder = survey();
     let path = folder.path().join("positions.parquet");

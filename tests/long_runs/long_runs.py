@@ -24,28 +24,20 @@ STAMPS = ("science", "template", "difference")
 EXAMPLE_ROWS = 200
 FILE_ROWS = 50_000
 
-IMAGES = "".join(f"\n      {stamp}: {{ bands: [r], size: 17, unit: nJy }}" for stamp in STAMPS)
-
-# Makes files of many rows out of copies of the example. Origins are left out: each row of a file gets its own.
-COLLECT = """
-run: {run}
+# The stamps of all files of a folder.
+SOURCE = """run: {run}
 seed: 7
 source:
   parquet:
     paths: ["{inputs}/*.parquet"]
-    images:{images}
-sink:
+    images:""" + "".join(f"\n      {stamp}: {{{{ bands: [r], size: 17, unit: nJy }}}}" for stamp in STAMPS) + "\n"
+
+# Makes files of many rows out of copies of the example. Origins are left out: each row of a file gets its own.
+COLLECT = SOURCE + """sink:
   objects: {{ parquet: {{ columns: {{ include: [object_id, label] }}, images: [science, template, difference] }} }}
 """
 
-SCORE = """
-run: {run}
-seed: 7
-source:
-  parquet:
-    paths: ["{inputs}/*.parquet"]
-    images:{images}
-score:
+SCORE = SOURCE + """score:
   rb: {{ onnx: {{ model: {examples}/real_bogus.onnx, image: difference, images: {{ science: science, template: template }} }} }}
 monitor:
   accuracy: {{ accuracy: {{ truth: label, score: rb }} }}
@@ -113,7 +105,7 @@ def run(lucarne, work, name, text, **values):
     document = os.path.join(work, f"{name}.yaml")
     directory = os.path.join(work, "runs", name)
     with open(document, "w") as file:
-        file.write(text.format(run=directory, images=IMAGES, examples=EXAMPLES, **values))
+        file.write(text.format(run=directory, examples=EXAMPLES, **values))
     usage = watched([lucarne, "run", document, "--quiet", "--threads", "2"])
     print(f"{name:<24}{usage}", flush=True)
     return directory, usage

@@ -30,25 +30,21 @@ fn wcs_of(file: &FitsFile, hdu: usize) -> Result<Option<Wcs>, String> {
     headers.find(|header| matches!(PixelMatrix::of(header), Ok(Some(_)))).map(Wcs::from_header).transpose()
 }
 
-/// The largest distance of a pixel of a band from the same pixel of the first one, pixels.
-const BAND_TOLERANCE: f64 = 1.0;
+/// The largest distance of a pixel of a band from the same pixel of the first one.
+const BAND_TOLERANCE_PIXELS: f64 = 1.0;
 
 /// Refuses a band whose pixels lie elsewhere on the sky than those of the first one.
 fn check_band(wcs: &Wcs, other: &Wcs, [x, y]: [f64; 2], [height, width]: [usize; 2]) -> Result<(), String> {
-    let mut farthest = 0.0_f64;
-    for (row, column) in [(0, 0), (0, width - 1), (height - 1, 0), (height - 1, width - 1)] {
-        let corner = PixelPosition { x: x + column as f64, y: y + row as f64 };
-        let found = wcs.pixel_to_sky(corner).and_then(|sky| other.sky_to_pixel(sky));
-        let found = found.map_err(|error| format!("has a corner on the sky that {error}"))?;
-        farthest = farthest.max((found.x - corner.x).hypot(found.y - corner.y));
+    let half = (height.max(width) - 1) as f64 / 2.0;
+    let centre = PixelPosition { x: x + half, y: y + half };
+    match wcs.warp_to(centre, other, centre, half) {
+        Some(warp) if warp <= BAND_TOLERANCE_PIXELS => Ok(()),
+        Some(warp) => Err(format!(
+            "has bands whose pixels lie up to {warp:.1} pixels off each other by their world coordinates, expected at most \
+             {BAND_TOLERANCE_PIXELS} with `wcs: true`"
+        )),
+        None => Err("has bands without common pixels by their world coordinates, which `wcs: true` keeps".into()),
     }
-    if farthest <= BAND_TOLERANCE {
-        return Ok(());
-    }
-    Err(format!(
-        "has bands whose pixels lie up to {farthest:.1} pixels off each other by their world coordinates, expected at most \
-         {BAND_TOLERANCE} with `wcs: true`"
-    ))
 }
 
 /// Those of an object in files; the error is the reason why they are not known.

@@ -49,10 +49,15 @@ enum CatalogueRows {
 impl CataloguePieces {
     /// Reads the catalogue once.
     pub(super) fn open(settings: &PositionCatalogue) -> Result<Self, Vec<Diagnostic>> {
-        Self::open_catalogue(settings).map_err(|mut diagnostics| {
+        let opened = Self::open_catalogue(settings).map_err(|mut diagnostics| {
             diagnostics.iter_mut().for_each(|diagnostic| rename(&mut diagnostic.path));
             diagnostics
-        })
+        })?;
+        if opened.pieces.is_empty() {
+            let message = format!("catalogue `{}` has no rows, expected positions", settings.path);
+            return Err(vec![Diagnostic::at("catalogue.path", Code::MissingFile, message)]);
+        }
+        Ok(opened)
     }
 
     fn open_catalogue(settings: &PositionCatalogue) -> Result<Self, Vec<Diagnostic>> {
@@ -72,7 +77,7 @@ impl CataloguePieces {
         let mut pieces = Vec::new();
         for start in (0..positions.len()).step_by(PIECE_ROWS) {
             let rows = PIECE_ROWS.min(positions.len() - start);
-            let id = positions.slice(start, rows).piece_id(pieces.len());
+            let id = piece_id(&positions.slice(start, rows), pieces.len())?;
             pieces.push(CataloguePiece { id, place: FileRows { file: 0, rows: start as u64..(start + rows) as u64 } });
         }
         let fields = positions.fields().cloned().collect();
@@ -116,7 +121,7 @@ impl CataloguePieces {
         let paths = |file: usize| rows.files()[file].path.display().to_string();
         rows.scan(PIECE_ROWS, |place, keyed| {
             let positions = Positions::of(keyed, &paths(place.file))?;
-            pieces.push(CataloguePiece { id: positions.piece_id(pieces.len()), place });
+            pieces.push(CataloguePiece { id: piece_id(&positions, pieces.len())?, place });
             Ok(())
         })?;
         let fields = Positions::of(rows.without_rows()?, "")?.fields().cloned().collect();
@@ -129,7 +134,7 @@ impl CataloguePieces {
         rows.scan(PIECE_ROWS, |of_file, keyed| {
             let positions = Positions::of(keyed, &name)?;
             let place = FileRows { file: 0, rows: of_file };
-            pieces.push(CataloguePiece { id: positions.piece_id(pieces.len()), place });
+            pieces.push(CataloguePiece { id: piece_id(&positions, pieces.len())?, place });
             Ok(())
         })?;
         let fields = Positions::of(rows.without_rows()?, &name)?.fields().cloned().collect();
@@ -169,7 +174,7 @@ impl CataloguePieces {
         };
         let positions = Positions::of(keyed, &path)
             .map_err(|mistakes| Error::data(mistakes.first().map(ToString::to_string).unwrap_or_default()))?;
-        if positions.piece_id(number.unwrap_or_default()) != id {
+        if positions.piece_id(number.unwrap_or_default())? != id {
             return Ok(None);
         }
         Ok(Some(PieceRows { positions, path, first: of_file.start }))
@@ -188,6 +193,11 @@ impl PieceRows {
     pub(super) fn place_in_words(&self, row: usize) -> String {
         format!("{}[{}]", self.path, self.first + row as u64)
     }
+}
+
+fn piece_id(positions: &Positions, number: usize) -> Result<String, Vec<Diagnostic>> {
+    let wrong = |error: Error| vec![Diagnostic::at("catalogue.columns", Code::WrongColumn, error.report())];
+    positions.piece_id(number).map_err(wrong)
 }
 
 /// Names the settings of this catalogue instead of those of the table that is read.

@@ -1,7 +1,7 @@
 //! A cutout of a tile: where it lies, and whether those of several bands show the same part of the sky.
 
 use super::tile::Tile;
-use crate::wcs::{CutoutPlace, PixelPosition, SkyPosition};
+use crate::wcs::{CutoutPlace, PixelPosition};
 
 /// The most pixels by which corners of two bands may be off each other, beside the rounding of the position to whole pixels.
 const MAX_WARP_PIXELS: f64 = 1.0;
@@ -39,14 +39,7 @@ impl Cutout<'_> {
     /// be computed.
     fn warp_to(&self, other: &Self) -> Option<f64> {
         let half = self.place.size[0].max(self.place.size[1]) as f64 / 2.0;
-        let mut largest = 0.0_f64;
-        for (dx, dy) in [(half, half), (-half, half)] {
-            let corner = PixelPosition { x: self.centre.x + dx, y: self.centre.y + dy };
-            let sky: SkyPosition = self.tile.wcs.pixel_to_sky(corner).ok()?;
-            let found = other.tile.wcs.sky_to_pixel(sky).ok()?;
-            largest = largest.max((found.x - other.centre.x - dx).hypot(found.y - other.centre.y - dy));
-        }
-        largest.is_finite().then_some(largest)
+        self.tile.wcs.warp_to(self.centre, &other.tile.wcs, other.centre, half)
     }
 
     /// Checks that another cutout of the same position shows the same part of the sky, pixel by pixel.

@@ -34,7 +34,7 @@ struct OpenTileFile {
 }
 
 impl OpenFiles {
-    /// A file by its number, opened if it is not open. It has to have the headers that it had when the source was bound.
+    /// A file by its number, opened if it is not open. It has to be as it was when the source was bound.
     pub(super) fn get(&mut self, number: usize, named: &TileFile) -> Result<&FitsFile> {
         self.asked += 1;
         let at = match self.files.iter().position(|open| open.number == number) {
@@ -67,6 +67,9 @@ fn open(named: &TileFile) -> Result<FitsFile> {
     if digest_of(&file) != named.headers {
         let path = path.display();
         return Err(Error::data(format!("`{path}` has other headers than when the run began: it was replaced")));
+    }
+    if named.has_changed() {
+        return Err(named.changed());
     }
     Ok(file)
 }

@@ -69,9 +69,7 @@ impl TileFile {
     /// The error of a file that has changed. It is not a bad one: somebody writes it, and its rows are read when the run is resumed.
     pub(super) fn changed(&self) -> Error {
         let path = self.path.display();
-        Error::environment(format!(
-            "`{path}` has changed since the run began, and cannot be read: resume when it is complete"
-        ))
+        Error::environment(format!("`{path}` has changed since the run began: resume when it is complete"))
     }
 
     /// Whether an HDU has several planes.

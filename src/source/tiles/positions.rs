@@ -153,7 +153,7 @@ impl Positions {
 
     /// The id of a piece that has these objects: its number, sixteen digits of a digest of its ids, positions and further columns, and
     /// its first id.
-    pub(super) fn piece_id(&self, number: usize) -> String {
+    pub(super) fn piece_id(&self, number: usize) -> Result<String> {
         let mut content = Vec::new();
         for row in 0..self.len() {
             content.extend_from_slice(self.id(row).unwrap_or_default().as_bytes());
@@ -167,16 +167,14 @@ impl Positions {
         for (field, column) in &self.columns {
             content.extend_from_slice(field.name().as_bytes());
             // Columns of catalogues are numbers, logicals and text, whose words are exact.
-            let words = ArrayFormatter::try_new(column, &FormatOptions::default()).ok();
+            let words = ArrayFormatter::try_new(column, &FormatOptions::default())?;
             for row in 0..column.len() {
                 content.push(u8::from(column.is_valid(row)));
-                if let Some(words) = &words {
-                    content.extend_from_slice(words.value(row).to_string().as_bytes());
-                }
+                content.extend_from_slice(words.value(row).try_to_string()?.as_bytes());
                 content.push(0);
             }
         }
         let first = if self.len() == 0 { "" } else { self.id(0).unwrap_or_default() };
-        format!("{number} {} {first}", &digest::of_bytes(&content)[..16])
+        Ok(format!("{number} {} {first}", &digest::of_bytes(&content)[..16]))
     }
 }
