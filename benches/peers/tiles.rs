@@ -3,7 +3,7 @@
 use std::{fs, hint::black_box, path::Path};
 
 use lucarne::{
-    batch::Images,
+    batch::{Images, object_id},
     source::tiles::{PositionCatalogue, Tiles},
     stage::{Settings, Source},
 };
@@ -75,13 +75,19 @@ impl TilesSubject {
     fn measure(self, bench: &Bench, folder: &Path) -> Result<Line> {
         let source = self.source(folder)?;
         let limit = ("--limit", self.objects.to_string().into());
-        let mut pixels = Vec::new();
-        read(source.as_ref(), |rows| {
-            if let Ok(images) = Images::of(&rows, "image") {
-                let rows = images.pixels.chunks(SIDE).enumerate().filter(|(row, _)| row % SIDE < SIDE - self.shift);
-                pixels.extend(rows.flat_map(|(_, row)| &row[..SIDE - self.shift]).copied());
+        let mut cutouts = Vec::new();
+        read(source.as_ref(), |batch| {
+            let Ok(images) = Images::of(&batch, "image") else { return };
+            for (row, cutout) in images.pixels.chunks(BANDS.len() * SIDE * SIDE).enumerate() {
+                let rows = cutout.chunks(SIDE).enumerate().filter(|(row, _)| row % SIDE < SIDE - self.shift);
+                let pixels: Vec<f32> = rows.flat_map(|(_, row)| &row[..SIDE - self.shift]).copied().collect();
+                let number: Option<usize> = object_id(&batch, row).ok().and_then(|id| id.parse().ok());
+                cutouts.push((number, pixels));
             }
         })?;
+        // They come in the order of the tile; the peer's are in that of the catalogue, whose identities count its rows.
+        cutouts.sort_by_key(|(number, _)| *number);
+        let pixels: Vec<f32> = cutouts.into_iter().flat_map(|(_, pixels)| pixels).collect();
         let out = folder.join("cutouts.npy");
         bench.python.run(self.work, folder, &[limit.clone(), ("--out", out.clone().into())])?;
         let (_, expected) = read_npy(&out)?;

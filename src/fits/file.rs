@@ -13,7 +13,7 @@ use super::{
     error::Reason,
     integers::{self, IntegerScaling},
     pixels::{PixelData, PixelFormat},
-    section::{IntegerSectionReader, SectionReader},
+    section::{IntegerSectionReader, SectionGrain, SectionReader},
     structure,
     tiles::{self, DecodedPixel, DecodedPixels},
 };
@@ -198,6 +198,14 @@ impl FitsFile {
         let reader =
             self.readable(hdu).and_then(|hdu| IntegerSectionReader::new(&self.files[hdu.file].0, hdu, self.data(hdu)));
         reader.map_err(|reason| self.error(hdu, reason))
+    }
+
+    /// What reading a section of an image takes.
+    ///
+    /// # Errors
+    /// As [`Self::sections`].
+    pub(crate) fn section_grain(&self, hdu: usize) -> Result<SectionGrain, FitsError> {
+        self.readable(hdu).and_then(SectionGrain::of).map_err(|reason| self.error(hdu, reason))
     }
 
     /// How a file is compressed as a whole (`gzip`, `bzip2`, `xz`). All of such a file is read, whatever is needed of it.

@@ -31,6 +31,7 @@ pub use self::{
 };
 pub(crate) use self::{
     error::is_outside,
+    section::SectionGrain,
     table::{Table, TableValues},
 };
 

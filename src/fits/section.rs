@@ -8,7 +8,7 @@ use super::{
     error::Reason,
     integers::{self, IntegerScaling},
     pixels::PixelFormat,
-    tiles::{DecodedPixel, TileSections},
+    tiles::{self, DecodedPixel, TileSections},
 };
 
 /// The most bytes between the rows of a section that are read with them, in one read for all rows: a call of the system takes as
@@ -30,6 +30,36 @@ impl Section {
     /// Whether it has no pixels.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty() || self.columns.is_empty()
+    }
+}
+
+/// How the pixels of an image are stored, as far as it decides what reading a section takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SectionGrain {
+    /// Rows that are decoded together.
+    pub(crate) rows: usize,
+    /// Columns that are decoded together.
+    pub(crate) columns: usize,
+    /// Pixels that are copied in the time of a call of the system; there is one for each row that is not complete.
+    pub(crate) call: usize,
+}
+
+impl SectionGrain {
+    /// The grain of an HDU that is an image.
+    pub(super) fn of(hdu: &Hdu) -> Result<Self, Reason> {
+        if hdu.kind == HduKind::Compressed {
+            let [rows, columns] = tiles::sides_of_tile(&hdu.header)?;
+            return Ok(Self { rows, columns, call: 0 });
+        }
+        let bytes = PixelFormat::of(&hdu.header)?.bytes();
+        Ok(Self { rows: 1, columns: 1, call: GAP_BYTES as usize / bytes })
+    }
+
+    /// What reading a section takes: the pixels that are decoded, and those in whose time calls of the system would copy them.
+    pub(crate) fn cost(&self, rows: &Range<usize>, columns: &Range<usize>) -> u64 {
+        let whole =
+            |range: &Range<usize>, grain: usize| range.end.next_multiple_of(grain) - range.start / grain * grain;
+        whole(rows, self.rows) as u64 * (whole(columns, self.columns) + self.call) as u64
     }
 }
 

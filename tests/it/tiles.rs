@@ -3,7 +3,8 @@
 use std::{fs, ops::Range, path::Path};
 
 use arrow::{
-    array::{Array, AsArray},
+    array::{Array, AsArray, UInt64Array},
+    compute::take_record_batch,
     datatypes::Float64Type,
 };
 use lucarne::{
@@ -18,7 +19,7 @@ use lucarne::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::fits::{SourceOutput, read, read_in_batches};
+use crate::fits::{SourceOutput, read_in_batches};
 
 type Keys = Vec<(String, CardValue)>;
 
@@ -92,6 +93,21 @@ impl Survey {
         let paths = |names: &[&str]| names.iter().map(|name| self.path(name)).collect::<Vec<_>>();
         Tiles::new(catalogue, images.iter().map(|(band, names)| (*band, paths(names))), size)
     }
+}
+
+/// Rows and rejects in the order of the identities, which is that of the catalogue. They are read in the order of the tiles.
+pub(super) fn in_order(SourceOutput { rows, mut rejects }: SourceOutput) -> SourceOutput {
+    let by_length = |id: &str| (id.len(), id.to_owned());
+    let ids = rows.column_by_name("object_id").unwrap().as_string::<i32>();
+    let mut order: Vec<u64> = (0..rows.num_rows() as u64).collect();
+    order.sort_by_key(|row| by_length(ids.value(*row as usize)));
+    let rows = take_record_batch(&rows, &UInt64Array::from(order)).unwrap();
+    rejects.sort_by_key(|reject| reject.object_id.as_deref().map(by_length));
+    SourceOutput { rows, rejects }
+}
+
+fn read(settings: Tiles) -> SourceOutput {
+    in_order(crate::fits::read(settings))
 }
 
 fn image(output: &SourceOutput, row: usize) -> Vec<f32> {
@@ -183,10 +199,9 @@ mod golden {
             let mut settings = Tiles::new(catalogue(folder.path(), positions), [band("g"), band("r")], size);
             (settings.edge, settings.fill) = (EdgeRule::Pad, -1.0);
             let output = read(settings);
-            let numbers = output.rows.column_by_name("_row").unwrap();
-            let numbers = numbers.as_primitive::<arrow::datatypes::UInt64Type>().values();
-            for (at, number) in numbers.iter().enumerate() {
-                let row = &positions[*number as usize];
+            let ids = output.rows.column_by_name("object_id").unwrap().as_string::<i32>();
+            for (at, id) in ids.iter().enumerate() {
+                let row = &positions[id.unwrap().parse::<usize>().unwrap()];
                 let pixels = image(&output, at);
                 for (band, pixels) in ["g", "r"].iter().zip(pixels.chunks(size * size)) {
                     let tile = row[band]["tile"].as_u64().expect("a tile has it") as usize;
@@ -201,7 +216,7 @@ mod golden {
                 }
             }
             for reject in &output.rejects {
-                let row = &positions[reject.row as usize];
+                let row = &positions[reject.object_id.as_ref().unwrap().parse::<usize>().unwrap()];
                 let missing = if row["g"].is_null() { "g" } else { "r" };
                 assert!(row[missing].is_null(), "{reject:?}");
                 assert!(reject.reason.starts_with(&format!("lies in no tile of band `{missing}`")), "{reject:?}");

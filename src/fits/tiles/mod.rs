@@ -25,9 +25,20 @@ pub(super) use self::section::TileSections;
 use self::{
     decoder::TileDecoder,
     scaling::{StoredPixels, TileScaling},
+    shape::TileGrid,
     table::CompressedTable,
 };
-use super::{bytes::BytesPart, error::Reason, header::Header, integers::IntegerScaling};
+use super::{bytes::BytesPart, error::Reason, header::Header, integers::IntegerScaling, structure::image_shape};
+
+/// Rows and columns of the tiles of a compressed image, but for those at its far edges.
+pub(super) fn sides_of_tile(header: &Header) -> Result<[usize; 2], Reason> {
+    let grid = TileGrid::of(header, &image_shape(header, "ZNAXIS")?)?;
+    Ok(match grid.tile() {
+        [.., rows, columns] => [*rows, *columns],
+        [columns] => [1, *columns],
+        [] => [1, 1],
+    })
+}
 
 /// Decoded pixels of an image.
 pub(super) struct DecodedPixels<T> {

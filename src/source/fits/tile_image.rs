@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// A plane of a file: sections are read from it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(in crate::source) struct PlaneNumber {
     pub(in crate::source) hdu: usize,
     /// Its number in the HDU.

@@ -8,6 +8,9 @@
 //! up to half a pixel off its position, each in its own direction. Bands whose tiles are turned, mirrored or scaled against each
 //! other by more than a pixel across the cutout are rejected rows.
 //!
+//! The rows of a split are read in the order of their places in the tiles, not in that of the catalogue: what many cutouts share is read
+//! once, and a file from its beginning to its end.
+//!
 //! A split is a piece of the catalogue. Its id has its number, a digest of the ids and positions of its rows, and its first id. The
 //! catalogue is an input file of the run, and all headers of the tiles are digested: a resume with others is refused.
 //!
@@ -27,8 +30,12 @@ mod pixels;
 mod plan;
 mod positions;
 mod reader;
+mod reading_order;
 mod settings;
+mod shared_rows;
+mod strips;
 mod tile;
+mod tile_files;
 
 use std::{path::PathBuf, sync::Arc};
 

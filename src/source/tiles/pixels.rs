@@ -5,25 +5,22 @@ use arrow::array::ArrayRef;
 use super::{
     cutout::Cutout,
     no_row::NoRow,
-    open_files::OpenFiles,
     plan::TilesPlan,
-    tile::{Tile, TilePlane, TilePsf, TileVariance},
+    tile::{Tile, TilePsf, TileVariance},
+    tile_files::TileFiles,
 };
 use crate::{
     batch::{self, WorldCoordinates},
     error::Result,
-    fits::{FitsError, FitsFile, Header, Section},
-    source::{
-        fits::{
-            Companion,
-            companions::VarianceForm,
-            cutout::NonFinite,
-            mask_planes::{BITS_OF_PART, counts_in_words},
-            pixel_planes::{MissingData, PixelPlanes},
-            row_pixels::PixelColumn,
-            sky_place,
-        },
-        patience::cannot_read,
+    fits::{Header, Section},
+    source::fits::{
+        Companion,
+        companions::VarianceForm,
+        cutout::NonFinite,
+        mask_planes::{BITS_OF_PART, counts_in_words},
+        pixel_planes::{MissingData, PixelPlanes},
+        row_pixels::PixelColumn,
+        sky_place,
     },
 };
 
@@ -58,7 +55,7 @@ impl TilePixels {
         &mut self,
         plan: &TilesPlan,
         band: usize,
-        open: &mut OpenFiles,
+        files: &mut TileFiles,
         cutout: &Cutout<'_>,
     ) -> Result<(), NoRow> {
         let plane = plan.layout.plane();
@@ -74,11 +71,11 @@ impl TilePixels {
                 self.mask.as_mut().map(|column| &mut column.row(self.rows)[of_band]),
             ),
         };
-        row.read_image(open)?;
-        row.read_variance(open)?;
-        row.read_mask(open)?;
+        row.read_image(files)?;
+        row.read_variance(files)?;
+        row.read_mask(files)?;
         row.finish()?;
-        self.read_psf(plan, band, open, cutout)
+        self.read_psf(plan, band, files, cutout)
     }
 
     /// Reads the PSF of a tile.
@@ -86,7 +83,7 @@ impl TilePixels {
         &mut self,
         plan: &TilesPlan,
         band: usize,
-        open: &mut OpenFiles,
+        files: &mut TileFiles,
         cutout: &Cutout<'_>,
     ) -> Result<(), NoRow> {
         let (Some((column, _)), Some(layout), Some(TilePsf { plane, shape })) =
@@ -98,8 +95,7 @@ impl TilePixels {
         let out = &mut column.row(self.rows)[band * pixels..(band + 1) * pixels];
         let [rows, columns] = shape;
         let section = Section { plane: plane.number.plane, rows: 0..rows, columns: 0..columns };
-        TileFiles { plan, open }
-            .read(plane.file, |file| file.sections(plane.number.hdu)?.read(&section, out, columns))?;
+        files.read(plane.file, |file| file.sections(plane.number.hdu)?.read(&section, out, columns))?;
         let missing = out.iter().filter(|pixel| !pixel.is_finite()).count();
         if missing > 0 {
             let band = plan.layout.bands[band].escape_debug();
@@ -149,9 +145,9 @@ impl BandRow<'_> {
         self.cutout.tile
     }
 
-    fn read_image(&mut self, open: &mut OpenFiles) -> Result<(), NoRow> {
+    fn read_image(&mut self, files: &mut TileFiles) -> Result<(), NoRow> {
         let tile = self.cutout.tile;
-        TileFiles { plan: self.plan, open }.floats(tile.plane(), self.cutout, self.planes.image)?;
+        files.floats(tile.plane(), self.cutout, self.planes.image)?;
         let all = 0..self.planes.image.len();
         self.planes.convert_band(all, &tile.image.scaling, self.band, inside(self.cutout))?;
         if !self.cutout.is_complete() {
@@ -160,12 +156,12 @@ impl BandRow<'_> {
         Ok(())
     }
 
-    fn read_variance(&mut self, open: &mut OpenFiles) -> Result<(), NoRow> {
+    fn read_variance(&mut self, files: &mut TileFiles) -> Result<(), NoRow> {
         let (Some(variance), Some(own)) = (&mut self.planes.variance, self.cutout.tile.variance) else {
             return Ok(());
         };
         let TileVariance { plane, form, factor } = own;
-        TileFiles { plan: self.plan, open }.floats(plane, self.cutout, variance)?;
+        files.floats(plane, self.cutout, variance)?;
         let converted = self.planes.convert_variance(form, |_| factor, inside(self.cutout));
         converted.map_err(|(index, value)| {
             format!("has a negative {}, {value} {}", form.name(), self.place_in_words(index)).into()
@@ -173,7 +169,7 @@ impl BandRow<'_> {
     }
 
     /// Reads the mask, and applies it to the image.
-    fn read_mask(&mut self, open: &mut OpenFiles) -> Result<(), NoRow> {
+    fn read_mask(&mut self, files: &mut TileFiles) -> Result<(), NoRow> {
         let tile = self.cutout.tile;
         if tile.mask.is_empty() {
             return Ok(());
@@ -181,7 +177,7 @@ impl BandRow<'_> {
         let mut bits = vec![0; self.planes.image.len()];
         let mut part_bits = bits.clone();
         for (part, plane) in (0..).zip(&tile.mask) {
-            TileFiles { plan: self.plan, open }.integers(*plane, self.cutout, &mut part_bits)?;
+            files.integers(*plane, self.cutout, &mut part_bits)?;
             for (bits, part_bits) in bits.iter_mut().zip(&part_bits) {
                 // What is undefined has all bits, also those of the other part.
                 *bits |= if *part_bits == u64::MAX { *part_bits } else { part_bits << (part * BITS_OF_PART) };
@@ -191,8 +187,10 @@ impl BandRow<'_> {
         let Err(masked) = self.planes.apply_mask(&bits, inside(self.cutout)) else { return Ok(()) };
         let mut headers: Vec<Header> = Vec::new();
         for part in &tile.mask {
-            let file = open.get(part.file, &self.plan.files[part.file]).map_err(NoRow::Failed)?;
-            headers.extend(file.hdus().get(part.number.hdu).map(|hdu| hdu.header.clone()));
+            files.read(part.file, |file| {
+                headers.extend(file.hdus().get(part.number.hdu).map(|hdu| hdu.header.clone()));
+                Ok(())
+            })?;
         }
         let headers: Vec<&Header> = headers.iter().collect();
         let bad: Vec<u64> = masked.iter().map(|index| bits[*index] & tile.bad).collect();
@@ -220,48 +218,6 @@ impl BandRow<'_> {
     fn place_in_words(&self, index: usize) -> String {
         let width = self.plan.layout.width;
         format!("in band `{}` at y {}, x {}", self.band.escape_debug(), index / width, index % width)
-    }
-}
-
-/// The files that planes are read from.
-struct TileFiles<'a> {
-    plan: &'a TilesPlan,
-    open: &'a mut OpenFiles,
-}
-
-impl TileFiles<'_> {
-    /// Reads a plane, NaN outside of the tile.
-    fn floats(self, plane: TilePlane, cutout: &Cutout<'_>, out: &mut [f32]) -> Result<(), NoRow> {
-        let TilePlane { file, number } = plane;
-        self.read(file, |file| {
-            let mut image = file.sections(number.hdu)?;
-            cutout.place.read(&mut image, number.plane, out).map(|_| ())
-        })
-    }
-
-    /// Reads a plane of integers, 0 outside of the tile.
-    fn integers(self, plane: TilePlane, cutout: &Cutout<'_>, out: &mut [u64]) -> Result<(), NoRow> {
-        let TilePlane { file, number } = plane;
-        out.fill(0);
-        let Some(overlap) = cutout.place.overlap(cutout.tile.image.shape) else { return Ok(()) };
-        let ([row, column], width) = (overlap.offset, cutout.place.size[1]);
-        let section = Section { plane: number.plane, rows: overlap.rows, columns: overlap.columns };
-        self.read(file, |file| {
-            file.integer_sections(number.hdu)?.read(&section, &mut out[row * width + column..], width)
-        })
-    }
-
-    fn read(self, number: usize, read: impl FnOnce(&FitsFile) -> Result<(), FitsError>) -> Result<(), NoRow> {
-        let named = &self.plan.files[number];
-        let file = self.open.get(number, named).map_err(NoRow::Failed)?;
-        read(file).map_err(|error| match file.trouble() {
-            // The file may be good.
-            Some(trouble) => NoRow::Failed(cannot_read(&named.path.display().to_string(), trouble)),
-            None if named.has_changed() => NoRow::Failed(named.changed()),
-            None => {
-                NoRow::Rejected(format!("file `{}`, HDU {}: {}", error.name, error.hdu.unwrap_or(0), error.reason()))
-            }
-        })
     }
 }
 

@@ -22,7 +22,7 @@ use super::{
 use crate::{
     batch::{self, ImageLayout, Unit, WorldCoordinates},
     error::{Code, Diagnostic, Error},
-    fits::FitsFile,
+    fits::{FitsFile, SectionGrain},
     io::{digest, paths::Expansion},
     source::fits::{
         Companion, Fits, RULES,
@@ -58,6 +58,8 @@ pub(super) struct TileFile {
     stamp: FileStamp,
     /// Its HDUs with a cube.
     cubes: Vec<usize>,
+    /// Of each HDU that is an image.
+    grains: Vec<Option<SectionGrain>>,
 }
 
 impl TileFile {
@@ -70,6 +72,11 @@ impl TileFile {
     pub(super) fn changed(&self) -> Error {
         let path = self.path.display();
         Error::environment(format!("`{path}` has changed since the run began: resume when it is complete"))
+    }
+
+    /// How the pixels of an HDU are stored.
+    pub(super) fn grain(&self, hdu: usize) -> Option<SectionGrain> {
+        self.grains.get(hdu).copied().flatten()
     }
 
     /// Whether an HDU has several planes.
@@ -217,7 +224,8 @@ impl<'a> TilesReading<'a> {
         let number = self.files.len();
         self.numbers.insert(path.to_owned(), number);
         let cubes = file.hdus().iter().filter(|hdu| hdu.shape.len() > 2).map(|hdu| hdu.index).collect();
-        self.files.push(TileFile { path: path.to_owned(), headers: digest_of(&file), stamp, cubes });
+        let grains = file.hdus().iter().map(|hdu| file.section_grain(hdu.index).ok()).collect();
+        self.files.push(TileFile { path: path.to_owned(), headers: digest_of(&file), stamp, cubes, grains });
         Ok((file, number))
     }
 }

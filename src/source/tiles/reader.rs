@@ -5,8 +5,12 @@ use std::{fmt::Write as _, sync::Arc, time::Instant};
 use arrow::array::{ArrayRef, RecordBatch, StringArray, UInt64Array};
 
 use super::{
-    EdgeRule, catalogue_pieces::PieceRows, cutout::Cutout, no_row::NoRow, open_files::OpenFiles, pixels::TilePixels,
-    plan::TilesPlan, positions::Positions,
+    catalogue_pieces::PieceRows,
+    no_row::NoRow,
+    pixels::TilePixels,
+    plan::TilesPlan,
+    reading_order::{ReadingOrder, cutouts},
+    tile_files::TileFiles,
 };
 use crate::{
     error::Result,
@@ -20,14 +24,18 @@ const ROOM: usize = 256;
 pub(super) struct TilesReader {
     plan: Arc<TilesPlan>,
     piece: PieceRows,
+    /// The rows of the piece in the order in which they are read.
+    rows: Vec<usize>,
     /// Rows that were passed, rejects included.
     passed: u64,
-    open: OpenFiles,
+    files: TileFiles,
 }
 
 impl TilesReader {
     pub(super) fn new(plan: Arc<TilesPlan>, piece: PieceRows, offset: u64) -> Self {
-        Self { plan, piece, passed: offset, open: OpenFiles::default() }
+        let ReadingOrder { rows, shared } = ReadingOrder::of(&plan, &piece.positions);
+        let files = TileFiles::new(plan.clone(), shared);
+        Self { plan, piece, rows, passed: offset, files }
     }
 
     /// Reads the pixels of an object. Returns its origin: the sections that it was cut from.
@@ -45,37 +53,10 @@ impl TilesReader {
             let _ = write!(origin, "{separator}{}{section}", file.path.display());
         }
         for (band, cutout) in cutouts.iter().enumerate() {
-            pixels.read(&plan, band, &mut self.open, cutout)?;
+            pixels.read(&plan, band, &mut self.files, cutout)?;
         }
         pixels.complete_row(&cutouts)
     }
-}
-
-/// The cutouts of an object, one in each band; the error is the reason why it has none.
-fn cutouts<'a>(plan: &'a TilesPlan, positions: &Positions, row: usize) -> Result<Vec<Cutout<'a>>, String> {
-    let sky = positions.sky(row)?;
-    let size = plan.settings.size;
-    let mut cutouts: Vec<Cutout<'a>> = Vec::with_capacity(plan.bands.len());
-    for band in &plan.bands {
-        let name = band.name.escape_debug();
-        let (ra_deg, dec_deg) = (sky.ra_deg, sky.dec_deg);
-        let cutout = band
-            .cutout(sky, size)
-            .ok_or_else(|| format!("lies in no tile of band `{name}` (ra {ra_deg}, dec {dec_deg} degrees)"))?;
-        if plan.settings.edge == EdgeRule::Reject && !cutout.is_complete() {
-            let place = format!("y {:.1}, x {:.1}", cutout.centre.y, cutout.centre.x);
-            let tile = format!("{}[{}]", plan.files[cutout.tile.file].path.display(), cutout.tile.image.image.hdu);
-            return Err(format!(
-                "reaches beyond the edge of the tile `{tile}` of band `{name}`, where it lies at {place}: `edge: pad` would pad it"
-            ));
-        }
-        if let Some(first) = cutouts.first() {
-            let bands = format!("has bands `{}` and `{name}` that", plan.bands[0].name.escape_debug());
-            first.check_grid(&cutout).map_err(|reason| format!("{bands} {reason}"))?;
-        }
-        cutouts.push(cutout);
-    }
-    Ok(cutouts)
 }
 
 impl Reader for TilesReader {
@@ -84,8 +65,8 @@ impl Reader for TilesReader {
         let mut pixels = TilePixels::new(&self.plan, room);
         let (mut objects, mut origins, mut rejects) = (Vec::with_capacity(room), Vec::with_capacity(room), Vec::new());
         let mut numbers = Vec::with_capacity(room);
-        while objects.len() + rejects.len() < max_rows.max(1) && (self.passed as usize) < self.piece.positions.len() {
-            let row = self.passed as usize;
+        while objects.len() + rejects.len() < max_rows.max(1) {
+            let Some(row) = self.rows.get(self.passed as usize).copied() else { break };
             let mut origin = String::new();
             match self.read_object(row, &mut origin, &mut pixels) {
                 Ok(()) => {
@@ -110,13 +91,14 @@ impl Reader for TilesReader {
             return Ok(Read::End);
         }
         let positions = &self.piece.positions;
-        let ids = objects.iter().map(|row| positions.id(*row as usize).unwrap_or_default());
+        let objects = UInt64Array::from(objects);
+        let ids = objects.values().iter().map(|row| positions.id(*row as usize).unwrap_or_default());
         let mut columns: Vec<ArrayRef> = vec![
             Arc::new(UInt64Array::from(numbers)),
             Arc::new(StringArray::from_iter_values(ids)),
             Arc::new(StringArray::from(origins)),
         ];
-        columns.extend(positions.take(&UInt64Array::from(objects))?);
+        columns.extend(positions.take(&objects)?);
         columns.extend(pixels.into_columns(self.plan.layout.pixels())?);
         Ok(Read::Batch { rows: RecordBatch::try_new(self.plan.schema.clone(), columns)?, rejects })
     }

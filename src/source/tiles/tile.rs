@@ -39,7 +39,7 @@ pub(super) struct Tile {
 }
 
 /// A plane of a file of the source.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct TilePlane {
     pub(super) file: usize,
     pub(super) number: PlaneNumber,
