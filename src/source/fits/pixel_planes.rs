@@ -3,6 +3,8 @@
 
 use std::ops::Range;
 
+use multiversion::multiversion;
+
 use super::{
     EmptyBand, Fits, Policy,
     companions::VarianceForm,
@@ -177,6 +179,7 @@ impl<'a> PixelPlanes<'a> {
 }
 
 /// Whether a pixel may be not finite, or one of the default numbers for no data: none of them is smaller than the first of these.
+#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2"))]
 fn may_be_missing(pixels: &[f32]) -> bool {
     const LEAST: i32 = BLANKS[0].abs().to_bits() as i32;
     // Most images have none. Comparing integers without a branch per pixel, the compiler vectorises this loop.

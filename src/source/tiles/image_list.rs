@@ -130,6 +130,7 @@ impl ImageList {
         let companions = [masks?, variances?, weights?, psfs?];
         let folder = Path::new(&self.path).parent().unwrap_or(Path::new(""));
         let mut files = ListedFiles::default();
+        let mut others: BTreeMap<&str, usize> = BTreeMap::new();
         for row in 0..keys.len() {
             let missing = |what: &str| {
                 let message = format!("row {row} of image list `{}` has no `{what}`", self.path);
@@ -138,7 +139,10 @@ impl ImageList {
             if found.is_null(row) {
                 return Err(missing(&self.band));
             }
-            let Some(band) = bands.index_of(found.value(row)) else { continue };
+            let Some(band) = bands.index_of(found.value(row)) else {
+                *others.entry(found.value(row)).or_default() += 1;
+                continue;
+            };
             let of_row = [Some(&keys)].into_iter().chain(companions.iter().map(Option::as_ref));
             let names_of_row = [Some(&self.image)].into_iter().chain(self.columns().map(Option::as_ref));
             for ((files, column), name) in files.0.iter_mut().zip(of_row).zip(names_of_row) {
@@ -156,10 +160,14 @@ impl ImageList {
             let mut others: Vec<&str> = found.iter().flatten().collect();
             others.sort_unstable();
             others.dedup();
-            others.truncate(10);
             let message = format!("image list `{}` has no row of the bands {}", self.path, quoted_list(&lacking));
             let help = format!("its column `{}` has {}", self.band, quoted_list(&others));
             return Err(vec![Diagnostic::at("image_list.band", Code::MissingFile, message).help(help)]);
+        }
+        if !others.is_empty() {
+            let (rows, path) = (others.values().sum::<usize>(), &self.path);
+            let bands = quoted_list(&others.into_keys().collect::<Vec<_>>());
+            tracing::warn!("source `tiles`: left out of the image list `{path}`: {rows} rows of the bands {bands}");
         }
         Ok(files)
     }
