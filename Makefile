@@ -4,6 +4,8 @@ PYTHON ?= python3
 BUILD := $(or $(CARGO_TARGET_DIR),target)
 LUCARNE := $(BUILD)/release/lucarne
 
+# ONNX Runtime reports models and machines to its makers unless this is set before its library is loaded.
+export ORT_DISABLE_TELEMETRY ?= 1
 # The version that the models were tested with. The wheel carries the shared library; its Python code is not used.
 ORT_VERSION := 1.31.1
 TRAINER := .lucarne/training/bin/python

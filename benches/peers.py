@@ -97,6 +97,7 @@ def stretch(x: np.ndarray, lo: float, hi: float) -> np.ndarray:
 
 
 def session(path: str):
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # It is read when the library is loaded.
     import onnxruntime as ort
 
     options = ort.SessionOptions()

@@ -93,6 +93,9 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! A process that scores loads ONNX Runtime, which from 1.29 on reports models and machines to its makers: set
+//! `ORT_DISABLE_TELEMETRY=1` before it starts, as the command does for itself.
 
 // Hidden modules are public for the tests, benches, and the command of this crate alone.
 #[cfg(feature = "alerts")]

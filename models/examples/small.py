@@ -21,11 +21,13 @@ training.
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # It is read when the library is loaded.
 import onnxruntime
 import pyarrow as pa
 import pyarrow.parquet as pq

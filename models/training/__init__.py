@@ -5,6 +5,11 @@
 ONNX file of any PyTorch module. Every number of the recipe stands where it is used, with its source.
 """
 
+import os
+
+# ONNX Runtime reads it when its library is loaded, and reports nothing then.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
 CLASSES: tuple[str, ...] = ("spiral", "elliptical", "merger")
 """The classes, in the order of the logits."""
 

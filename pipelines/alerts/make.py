@@ -25,6 +25,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import os
 import shutil
 import warnings
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ from typing import Any
 import fastavro
 import numpy as np
 import onnx
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # It is read when the library is loaded.
 import onnxruntime
 import pyarrow as pa
 import pyarrow.parquet as pq

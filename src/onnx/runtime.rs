@@ -13,6 +13,11 @@ use ort::{environment::Environment, logging::LogLevel};
 
 use crate::error::{Error, Result};
 
+/// The environment variable with which ONNX Runtime reports nothing to its makers. It is read when the library is loaded. Without it,
+/// from 1.29 on, an identifier of the machine is kept in the home folder, and it is sent with what the models are, also when the
+/// telemetry of the environment is switched off, because that is made before (microsoft/onnxruntime#27379, #25573). The command sets
+/// it; a library must not change the environment of a process that may have threads.
+const NO_TELEMETRY: &str = "ORT_DISABLE_TELEMETRY";
 /// The environment variable that names the library or its folder.
 const VARIABLE: &str = "ORT_DYLIB_PATH";
 /// Where `make build` puts the library, under the project's folder.
@@ -53,6 +58,11 @@ fn load(path: PathBuf) -> Result<Runtime> {
         Error::environment(format!("cannot load ONNX Runtime from `{}`; {REMEDY}", path.display()))
             .caused_by(cause.trim().to_owned())
     };
+    if env::var_os(NO_TELEMETRY).is_none() && !cfg!(windows) {
+        tracing::warn!(
+            "ONNX Runtime may report models and this machine to its makers: set `{NO_TELEMETRY}=1` before this process starts"
+        );
+    }
     let builder = ort::init_from(&path).map_err(|error| failed(error.to_string()))?;
     let environment = builder.with_telemetry(false).build().map_err(|error| failed(error.to_string()))?;
     // Its errors are returned too; a trial of a larger batch that fails is none.

@@ -163,11 +163,36 @@ fn no_file_is_called_utils() {
 }
 
 #[test]
-fn unsafe_stands_in_fits_only() {
+fn unsafe_stands_in_fits_and_before_the_first_thread_only() {
     for (path, code) in sources() {
         let has = code.split_whitespace().any(|word| word == "unsafe");
-        assert!(!has || module(&path) == "fits", "{} has unsafe code", path.display());
+        assert!(!has || ["fits", "main"].contains(&module(&path).as_str()), "{} has unsafe code", path.display());
     }
+}
+
+/// ONNX Runtime reads it when its library is loaded, in Python with the import. Who runs a script of ours is not asked.
+#[test]
+fn scripts_let_onnx_runtime_report_nothing() {
+    let mut scripts = 0;
+    let mut folders = ["benches", "models", "pipelines", "tests"].map(PathBuf::from).to_vec();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "py") {
+                let text = fs::read_to_string(&path).unwrap();
+                let Some((before, _)) = text.split_once("import onnxruntime") else { continue };
+                // Of the package `training` the first file that is imported says it.
+                let says = |text: &str| text.contains("setdefault(\"ORT_DISABLE_TELEMETRY\", \"1\")");
+                let package = path.starts_with("models/training");
+                let of_package = || says(&fs::read_to_string("models/training/__init__.py").unwrap());
+                assert!(says(before) || (package && of_package()), "{} loads ONNX Runtime", path.display());
+                scripts += 1;
+            }
+        }
+    }
+    assert!(scripts >= 10, "{scripts} scripts");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The score kind `onnx` against Python's onnxruntime, on the fixtures of `tests/golden/onnx`.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, process::Command, sync::Arc};
 
 use arrow::{
     array::{AsArray, RecordBatch, StringArray, UInt64Array},
@@ -287,4 +287,23 @@ fn a_requested_gpu_that_cannot_be_used_is_an_error() {
         assert_eq!(error.to_string(), "device `cuda` cannot be used");
         assert!(error.report().len() > error.to_string().len(), "the report has the cause: {}", error.report());
     }
+}
+
+/// ONNX Runtime keeps an identifier of the machine in the home folder, and sends it with what the models are, unless a variable is set
+/// before it is loaded.
+#[test]
+#[cfg(unix)]
+fn the_command_lets_onnx_runtime_report_nothing() {
+    let home = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lucarne"));
+    command.args(["check", "pipelines/07_real_bogus.yaml"]);
+    command.env("HOME", home.path()).env("XDG_CACHE_HOME", home.path().join("cache"));
+    // It is quiet with any of these.
+    for variable in ["ORT_DISABLE_TELEMETRY", "ORT_RUNNING_UNIT_TESTS", "CI", "TF_BUILD", "GITHUB_ACTIONS"] {
+        command.env_remove(variable);
+    }
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let left: Vec<_> = std::fs::read_dir(home.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, [""; 0]);
 }

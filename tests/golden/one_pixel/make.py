@@ -7,10 +7,12 @@ SHA-256 of seed, id and label), so that the same evolution is followed here and 
 import hashlib
 import json
 import math
+import os
 import sys
 from pathlib import Path
 
 import numpy as np
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # It is read when the library is loaded.
 import onnxruntime
 
 HERE = Path(__file__).parent

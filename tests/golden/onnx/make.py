@@ -5,9 +5,11 @@ images, written with onnx.helper so that the files come out the same everywhere.
 """
 
 import json
+import os
 
 import numpy as np
 import onnx
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # It is read when the library is loaded.
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 

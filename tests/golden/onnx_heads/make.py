@@ -7,10 +7,12 @@ score adds what Python's onnxruntime (and scipy, for the moments of votes) answe
 """
 
 import json
+import os
 import pathlib
 
 import numpy as np
 import onnx
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # It is read when the library is loaded.
 import onnxruntime
 import pyarrow as pa
 import pyarrow.parquet as pq

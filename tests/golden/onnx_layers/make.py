@@ -5,9 +5,11 @@ Images are 3x12x12. Weights are random, so that a layer that is read wrongly mov
 """
 
 import json
+import os
 
 import numpy as np
 import onnx
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # It is read when the library is loaded.
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 

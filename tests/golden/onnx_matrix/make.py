@@ -8,11 +8,13 @@ what Python's onnxruntime answers for `images`. Run it in this folder.
 
 import itertools
 import json
+import os
 import pathlib
 import tempfile
 
 import numpy as np
 import onnx
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # It is read when the library is loaded.
 import onnxruntime
 import pyarrow as pa
 import pyarrow.parquet as pq

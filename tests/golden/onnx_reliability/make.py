@@ -5,10 +5,12 @@ same formula. Run it in this folder, with the path of the ONNX file.
 """
 
 import json
+import os
 import pathlib
 import sys
 
 import numpy as np
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # It is read when the library is loaded.
 import onnxruntime
 
 ROWS, SHAPE = 6, (3, 51, 51)
