@@ -237,7 +237,7 @@ fn text(bytes: &[u8]) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::fits::{CardValue, Limits, Writer, write::card};
 
@@ -248,7 +248,7 @@ mod tests {
     }
 
     /// A file with a binary table, given the keys of its columns and the bytes of its rows.
-    fn table(keys: &[(&str, CardValue)], rows: &[&[u8]]) -> FitsFile {
+    pub(in crate::fits) fn table(keys: &[(&str, CardValue)], rows: &[&[u8]]) -> FitsFile {
         let mut bytes = empty_primary();
         let integer = |value: usize| CardValue::Integer(value as i64);
         let mut cards = vec![

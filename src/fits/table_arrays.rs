@@ -71,3 +71,62 @@ impl<'a> ArrayColumn<'a> {
         rows.into_iter().next().flatten().ok_or_else(|| format!("has no row {row}"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::fits::{CardValue, table::tests::table};
+
+    fn text(text: &str) -> CardValue {
+        CardValue::Text(text.to_owned())
+    }
+
+    #[test]
+    fn reads_the_array_of_a_row_scaled() {
+        let keys = [
+            ("TFORM1", text("I")),
+            ("TFORM2", text("6D")),
+            ("TTYPE2", text("Mask")),
+            ("TDIM2", text("(3, 2)")),
+            ("TSCAL2", CardValue::Real(0.5)),
+            ("TZERO2", CardValue::Real(1.0)),
+            ("TFORM3", text("2E")),
+            ("TTYPE3", text("PAIR")),
+        ];
+        let row = |first: u8| {
+            let reals = (first..first + 6).flat_map(|value| f64::from(value).to_be_bytes());
+            let pair = [1.5f32, f32::NAN].into_iter().flat_map(f32::to_be_bytes);
+            [0, 7].into_iter().chain(reals).chain(pair).collect::<Vec<u8>>()
+        };
+        let file = table(&keys, &[&row(0), &row(10)]);
+        assert_eq!(file.array_axes(1, "MASK"), Ok(vec![3, 2]));
+        assert_eq!(file.array(1, "MASK", 1).expect("an array"), [6.0, 6.5, 7.0, 7.5, 8.0, 8.5]);
+        assert_eq!(file.array_axes(1, "PAIR"), Ok(vec![2]), "without `TDIM`");
+        let pair = file.array(1, "PAIR", 0).expect("an array");
+        assert!(pair[0] == 1.5 && pair[1].is_nan() && pair.len() == 2);
+        assert_eq!(file.array(1, "MASK", 2).expect_err("two rows").to_string(), "`memory[1]` has no row 2");
+    }
+
+    #[test]
+    fn refuses_what_is_not_a_column_of_arrays_of_floats() {
+        for (form, axes, expected) in [
+            ("6J", "(3,2)", "key `TFORM1` of column `MASK` has the type `J`, expected E or D"),
+            ("PE(6)", "(3,2)", "key `TFORM1` of column `MASK` has the type `P`, expected E or D"),
+            ("6E", "(3,3)", "key `TDIM1` is `(3,3)`, expected the axes of 6 values"),
+            ("6E", "(3,-2)", "key `TDIM1` is `(3,-2)`, expected the axes of 6 values"),
+            ("6E", "3,2", "key `TDIM1` is `3,2`, expected the axes of 6 values"),
+            (
+                "6E",
+                "(18446744073709551615,2)",
+                "key `TDIM1` is `(18446744073709551615,2)`, expected the axes of 6 values",
+            ),
+        ] {
+            let keys = [("TFORM1", text(form)), ("TTYPE1", text("MASK")), ("TDIM1", text(axes))];
+            let file = table(&keys, &[&[0; 24]]);
+            assert_eq!(file.array_axes(1, "MASK"), Err(expected.to_owned()));
+        }
+        let file = table(&[("TFORM1", text("6E"))], &[&[0; 24]]);
+        assert_eq!(file.array_axes(1, "MASK"), Err("has no column `MASK`".to_owned()));
+        assert_eq!(file.array_axes(0, "MASK"), Err("is not a binary table, expected `XTENSION` BINTABLE".to_owned()));
+        assert_eq!(file.array_axes(7, "MASK"), Err("is missing".to_owned()));
+    }
+}

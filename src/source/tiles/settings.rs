@@ -108,8 +108,8 @@ pub struct Tiles {
     #[serde(default)]
     #[schemars(extend("format" = "path"))]
     pub weights: BTreeMap<String, Vec<String>>,
-    /// The same with PSFs: images of any one shape, or files of PSFEx (tables `PSF_DATA`, one for each image of a file in their
-    /// order), by which each cutout has the PSF at the position of its object, centred on the middle pixel, with the sum 1.
+    /// The same with PSFs: images of any one shape, or files of PSFEx (`["psf/*.psf"]`, with a table `PSF_DATA` for each image of
+    /// a file, in their order), by which each cutout has the PSF at the position of its object, centred on the middle pixel, with the sum 1.
     #[serde(default)]
     #[schemars(extend("format" = "path"))]
     pub psfs: BTreeMap<String, Vec<String>>,
