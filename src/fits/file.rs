@@ -122,7 +122,7 @@ impl FitsFile {
         (name, hdu - first.map_or(0, |first| first.index))
     }
 
-    fn error(&self, hdu: usize, reason: Reason) -> FitsError {
+    pub(super) fn error(&self, hdu: usize, reason: Reason) -> FitsError {
         let (name, index) = self.place_of(hdu);
         FitsError::new(name, Some(index), reason)
     }

@@ -17,6 +17,7 @@ mod pixels;
 mod section;
 mod structure;
 mod table;
+mod table_arrays;
 mod tiles;
 mod write;
 

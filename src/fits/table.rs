@@ -29,20 +29,20 @@ pub(crate) enum TableValues {
 #[derive(Debug)]
 pub(crate) struct Table<'a> {
     file: &'a FitsFile,
-    hdu: &'a Hdu,
+    pub(super) hdu: &'a Hdu,
     row_bytes: u64,
     rows: u64,
-    columns: Vec<Column>,
+    pub(super) columns: Vec<Column>,
 }
 
 /// A column by its header keys.
 #[derive(Debug)]
-struct Column {
-    number: usize,
-    name: String,
+pub(super) struct Column {
+    pub(super) number: usize,
+    pub(super) name: String,
     /// The letter of its type.
-    kind: u8,
-    repeat: u64,
+    pub(super) kind: u8,
+    pub(super) repeat: u64,
     /// Where it begins in a row.
     start: u64,
     bytes: u64,
@@ -62,7 +62,7 @@ impl FitsFile {
 }
 
 impl<'a> Table<'a> {
-    fn new(file: &'a FitsFile, hdu: &'a Hdu) -> Result<Self, String> {
+    pub(super) fn new(file: &'a FitsFile, hdu: &'a Hdu) -> Result<Self, String> {
         if let Some(damage) = &hdu.damage {
             return Err(format!("HDU {} {damage}", hdu.index));
         }
@@ -150,7 +150,7 @@ impl<'a> Table<'a> {
     }
 
     /// The values of a column, row by row.
-    fn each<T>(
+    pub(super) fn each<T>(
         &self,
         column: &Column,
         rows: &Range<u64>,
@@ -201,7 +201,7 @@ impl Column {
 
 /// How stored numbers become values: zero + scale * stored.
 #[derive(Debug)]
-struct Scaling {
+pub(super) struct Scaling {
     scale: f64,
     zero: f64,
     /// The stored number that stands for none.
@@ -209,7 +209,7 @@ struct Scaling {
 }
 
 impl Scaling {
-    fn of(header: &Header, number: usize) -> Result<Self, String> {
+    pub(super) fn of(header: &Header, number: usize) -> Result<Self, String> {
         let real = |key: &str, default| header.number(&format!("{key}{number}")).map(|value| value.unwrap_or(default));
         Ok(Self {
             scale: real("TSCAL", 1.0)?,
@@ -218,7 +218,7 @@ impl Scaling {
         })
     }
 
-    fn real(&self, stored: f64) -> f64 {
+    pub(super) fn real(&self, stored: f64) -> f64 {
         self.zero + self.scale * stored
     }
 
@@ -237,7 +237,7 @@ fn text(bytes: &[u8]) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::fits::{CardValue, Limits, Writer, write::card};
 
@@ -248,7 +248,7 @@ mod tests {
     }
 
     /// A file with a binary table, given the keys of its columns and the bytes of its rows.
-    fn table(keys: &[(&str, CardValue)], rows: &[&[u8]]) -> FitsFile {
+    pub(in crate::fits) fn table(keys: &[(&str, CardValue)], rows: &[&[u8]]) -> FitsFile {
         let mut bytes = empty_primary();
         let integer = |value: usize| CardValue::Integer(value as i64);
         let mut cards = vec![

@@ -238,7 +238,8 @@ fn fits_seeds() -> Vec<Vec<u8>> {
     seeds
 }
 
-/// Cuts an image of the sky around positions near to it and around the poles, with and without what may lie beside it.
+/// Cuts an image of the sky around positions near to it and around the poles, with and without what may lie beside it. As the PSFs of
+/// a good image it is read too.
 #[cfg(feature = "fits")]
 fn sky_image(bytes: &[u8]) {
     thread_local! {
@@ -247,14 +248,21 @@ fn sky_image(bytes: &[u8]) {
             b"id,ra,dec\na,150,2\nb,150.0002,2.0001\nc,149.9997,1.9996\nd,0,90\ne,359.99,-90\nf,266.4,-29\ng,,1\n",
         ));
     }
+    thread_local! {
+        static GOOD: String = path(&write("good.fits", &sky_image_seeds()[0]));
+    }
     let file = path(&write("image.fits", bytes));
-    let positions = json!({ "path": POSITIONS.with(Clone::clone), "id": "id" });
+    let (positions, good) = (json!({ "path": POSITIONS.with(Clone::clone), "id": "id" }), GOOD.with(Clone::clone));
     let plain = json!({ "catalogue": positions, "bands": ["g"], "images": { "g": [file] }, "size": 4 });
     let full = json!({
         "catalogue": positions, "bands": ["g"], "images": { "g": [file] }, "size": 7, "edge": "pad", "nan": "fill",
         "masked": "fill", "empty_band": "keep", "companions": ["variance", "mask"], "overlap": "deepest", "blank": [0],
     });
-    for settings in [plain, full] {
+    let psf = json!({
+        "catalogue": positions, "bands": ["g"], "images": { "g": [good] }, "size": 4, "edge": "pad",
+        "companions": ["psf"], "psfs": { "g": [file] },
+    });
+    for settings in [plain, full, psf] {
         expect_data(read_source("tiles", settings));
     }
 }
@@ -290,7 +298,7 @@ fn sky_image_seeds() -> Vec<Vec<u8>> {
         file.integers(&[10, 8], &[1; 80], &[text("EXTNAME", "MSK")]);
         seeds.push(file.into_bytes());
     }
-    seeds.extend(files(&["tests/golden/tiles"], &[".fits"]));
+    seeds.extend(files(&["tests/golden/tiles", "tests/golden/psfex"], &[".fits", ".psf"]));
     seeds
 }
 

@@ -3,7 +3,8 @@
 //! A pixel holds the flux that falls on it. *Area*: an output pixel gets of each input pixel the share that it covers (drizzle with
 //! square pixels and `pixfrac` 1; Fruchter & Hook 2002). This is exact for flux that is spread evenly over its pixel. *Lanczos*:
 //! the surface brightness is interpolated with sinc(x) sinc(x/3), widened for larger output pixels, and multiplied by the area of
-//! an output pixel: sharper, with ringing at steps. Both are separable, so the weights of each axis are computed once.
+//! an output pixel: sharper, with ringing at steps. *Samples*: numbers that are not fluxes of pixels but values at their centres are
+//! interpolated with the same kernel, not widened. All are separable, so the weights of each axis are computed once.
 //!
 //! The output has the centre of the input and only pixels that lie inside it: a rim narrower than one output pixel is lost.
 
@@ -18,6 +19,9 @@ pub enum ResamplingKernel {
     Area,
     /// Interpolation of the surface brightness with sinc(x) sinc(x/3).
     Lanczos,
+    /// Interpolation of samples with the same: the values at the centres of the output pixels, without their area. Beyond the input,
+    /// samples are 0.
+    Samples,
 }
 
 /// Lobes of the Lanczos kernel on each side.
@@ -46,6 +50,7 @@ impl AxisWeights {
             let (start, weights) = match kernel {
                 ResamplingKernel::Area => overlaps(input, from, from + ratio),
                 ResamplingKernel::Lanczos => lanczos(input, from + ratio / 2.0, ratio),
+                ResamplingKernel::Samples => samples(input, from + ratio / 2.0),
             };
             let first = axis.weights.len();
             axis.weights.extend(weights.into_iter().map(|weight| weight as f32));
@@ -72,21 +77,35 @@ fn overlaps(input: usize, from: f64, to: f64) -> (usize, Vec<f64>) {
     (start, (start..end).map(|i| (to.min((i + 1) as f64) - from.max(i as f64)).max(0.0)).collect())
 }
 
+/// sinc(x) sinc(x/3).
+fn lanczos_kernel(x: f64) -> f64 {
+    let sinc = |x: f64| if x == 0.0 { 1.0 } else { (std::f64::consts::PI * x).sin() / (std::f64::consts::PI * x) };
+    if x.abs() < LOBES { sinc(x) * sinc(x / LOBES) } else { 0.0 }
+}
+
 /// The first input pixel within reach of an output pixel, and the weights from there on.
 fn lanczos(input: usize, centre: f64, ratio: f64) -> (usize, Vec<f64>) {
     let width = ratio.max(1.0);
     let reach = LOBES * width;
     let start = ((centre - 0.5 - reach).ceil().max(0.0) as usize).min(input - 1);
     let end = ((centre - 0.5 + reach).floor() as usize + 1).clamp(start + 1, input);
-    let sinc = |x: f64| if x == 0.0 { 1.0 } else { (std::f64::consts::PI * x).sin() / (std::f64::consts::PI * x) };
-    let mut weights: Vec<f64> = (start..end)
-        .map(|i| (i as f64 + 0.5 - centre) / width)
-        .map(|x| if x.abs() < LOBES { sinc(x) * sinc(x / LOBES) } else { 0.0 })
-        .collect();
+    let mut weights: Vec<f64> = (start..end).map(|i| lanczos_kernel((i as f64 + 0.5 - centre) / width)).collect();
     // Weights that sum to the size of an output pixel keep a flat sky exact, at the rim too.
     let sum: f64 = weights.iter().sum();
     weights.iter_mut().for_each(|weight| *weight *= ratio / sum);
     (start, weights)
+}
+
+/// The first sample within reach of a position, and the weights from there on.
+fn samples(input: usize, position: f64) -> (usize, Vec<f64>) {
+    let away = |i: i64| i as f64 + 0.5 - position;
+    let first = (position - 0.5 - LOBES).ceil() as i64;
+    let within = first..first + 2 * LOBES as i64 + 1;
+    // Those beyond the input count here, as samples of 0.
+    let sum: f64 = within.clone().map(|i| lanczos_kernel(away(i))).sum();
+    let start = within.start.clamp(0, input as i64 - 1);
+    let end = within.end.clamp(start + 1, input as i64);
+    (start as usize, (start..end).map(|i| lanczos_kernel(away(i)) / sum).collect())
 }
 
 /// A resampling of planes of one size.
@@ -269,6 +288,29 @@ mod tests {
             let sum: f64 = (-4..=4).map(|k| kernel(x - x.floor() + f64::from(k))).sum();
             let expected = 0.25 * kernel(x) / sum;
             assert!((f64::from(*found) - expected).abs() < 1e-7, "{x}: {found} {expected}");
+        }
+    }
+
+    #[test]
+    fn samples_are_interpolated_without_widening_and_are_zero_outside() {
+        // Output pixels of 1.6 samples have their centres at -0.2, 1.4, 3.0, 4.6, 6.2, in samples from the first one.
+        let mut plane = [0.0; 7];
+        plane[5] = 2.0;
+        let resampling = Resampling::to_size(ResamplingKernel::Samples, (1, 7), (1, 5), 1.6);
+        let mut out = [f32::NAN; 5];
+        resampling.plane(&plane, &mut out);
+        for (position, found) in [-0.2, 1.4, 3.0, 4.6, 6.2].into_iter().zip(out) {
+            let sum: f64 = (-5..12).map(|i| lanczos_kernel(position - f64::from(i))).sum();
+            let expected = 2.0 * lanczos_kernel(position - 5.0) / sum;
+            assert!((f64::from(found) - expected).abs() < 1e-6, "{position}: {found} {expected}");
+        }
+        // Far outside nothing is.
+        let far = Resampling::to_size(ResamplingKernel::Samples, (1, 7), (1, 15), 1.0);
+        let mut out = [f32::NAN; 15];
+        far.plane(&[1.0; 7], &mut out);
+        for (pixel, found) in out.iter().enumerate() {
+            let expected = if (4..11).contains(&pixel) { 1.0 } else { 0.0 };
+            assert!((found - expected).abs() < 1e-6, "{out:?}");
         }
     }
 

@@ -33,6 +33,7 @@ mod settings;
 mod skip;
 mod tiles;
 mod tiles_catalogue;
+mod tiles_psfex;
 
 /// The one of the command: how flat memory is depends on it.
 #[global_allocator]

@@ -1,10 +1,11 @@
-//! Masks and variances in files of their own, and the HDU that belongs to a tile.
+//! Masks, variances and PSFs in files of their own, and the HDU that belongs to a tile.
 //!
 //! The file of a companion is the one at the place of the image in the list of its band. That it belongs to the image is checked by
 //! what both headers have: the name of the HDU, the shape, the world coordinates, and what identifies the exposure.
 
 use super::{
     Tiles,
+    psfex::PsfexTable,
     tile::{Tile, TilePlane, TilePsf, TileVariance},
 };
 use crate::{
@@ -39,8 +40,24 @@ pub(super) struct CompanionFile<'a> {
 }
 
 impl CompanionFile<'_> {
-    /// Adds the companion of a tile, which is in a file of images. The error is the reason why the file does not have it.
-    pub(super) fn complete(&self, tile: &mut Tile, images: &FitsFile, settings: &Tiles) -> Result<(), String> {
+    /// Adds the companions of the tiles of a file of images. The error is the reason why the file does not have them.
+    pub(super) fn complete_all(&self, tiles: &mut [Tile], images: &FitsFile, settings: &Tiles) -> Result<(), String> {
+        if self.kind == CompanionKind::Psf {
+            let tables = PsfexTable::all_in(self.file)?;
+            if !tables.is_empty() {
+                return self.complete_psfex(&tables, tiles);
+            }
+            if !self.file.hdus().iter().any(Hdu::has_pixels) {
+                return Err(
+                    "has neither an image of a PSF nor a table `PSF_DATA` of PSFEx, expected one of them".into()
+                );
+            }
+        }
+        tiles.iter_mut().try_for_each(|tile| self.complete(tile, images, settings))
+    }
+
+    /// Adds the companion of a tile.
+    fn complete(&self, tile: &mut Tile, images: &FitsFile, settings: &Tiles) -> Result<(), String> {
         let image = tile.image.image.hdu;
         let hdu = self.hdu_of(images, image)?;
         if let Some(damage) = &hdu.damage {
@@ -80,6 +97,24 @@ impl CompanionFile<'_> {
         Ok(())
     }
 
+    /// Adds the PSFs of tiles by tables of PSFEx, which has one for each image in the order of their file.
+    fn complete_psfex(&self, tables: &[PsfexTable], tiles: &mut [Tile]) -> Result<(), String> {
+        let mut hdus: Vec<usize> = tiles.iter().map(|tile| tile.image.image.hdu).collect();
+        hdus.dedup();
+        let (found, expected) = (tables.len(), hdus.len());
+        if found != expected {
+            return Err(format!(
+                "has {found} `PSF_DATA` of PSFEx, expected {expected}: a table for each image of the file with the tiles, in their order"
+            ));
+        }
+        for tile in tiles {
+            // Planes of a cube have one header.
+            let at = hdus.iter().position(|hdu| *hdu == tile.image.image.hdu).unwrap_or_default();
+            tile.psf = Some(TilePsf::Psfex { file: self.number, table: tables[at] });
+        }
+        Ok(())
+    }
+
     /// Adds the PSF of a tile, an image without a place on the sky.
     fn complete_psf(&self, hdu: &Hdu, tile: &mut Tile) -> Result<(), String> {
         let &[rows, columns] = &hdu.shape[..] else {
@@ -88,7 +123,7 @@ impl CompanionFile<'_> {
         check_psf_in(self.file, hdu.index, tile.pixel_scale_arcsec)
             .map_err(|reason| format!("HDU {} {reason}", hdu.index))?;
         let plane = TilePlane { file: self.number, number: PlaneNumber { hdu: hdu.index, plane: 0 } };
-        tile.psf = Some(TilePsf { plane, shape: [rows, columns] });
+        tile.psf = Some(TilePsf::Image { plane, shape: [rows, columns] });
         Ok(())
     }
 

@@ -46,7 +46,7 @@ pub struct ImageList {
     /// The same of the weights, the inverse of a variance.
     #[serde(default)]
     pub weight: Option<String>,
-    /// The same of the PSFs.
+    /// The same of the PSFs, images or files of PSFEx.
     #[serde(default)]
     pub psf: Option<String>,
 }

@@ -29,6 +29,7 @@ mod open_files;
 mod pixels;
 mod plan;
 mod positions;
+mod psfex;
 mod reader;
 mod reading_order;
 mod settings;

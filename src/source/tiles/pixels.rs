@@ -78,7 +78,7 @@ impl TilePixels {
         self.read_psf(plan, band, files, cutout)
     }
 
-    /// Reads the PSF of a tile.
+    /// Reads the PSF of a tile, or makes that at the position of the object.
     fn read_psf(
         &mut self,
         plan: &TilesPlan,
@@ -86,16 +86,18 @@ impl TilePixels {
         files: &mut TileFiles,
         cutout: &Cutout<'_>,
     ) -> Result<(), NoRow> {
-        let (Some((column, _)), Some(layout), Some(TilePsf { plane, shape })) =
-            (&mut self.psf, &plan.psf, cutout.tile.psf)
-        else {
+        let (Some((column, _)), Some(layout), Some(psf)) = (&mut self.psf, &plan.psf, cutout.tile.psf) else {
             return Ok(());
         };
         let pixels = layout.plane();
         let out = &mut column.row(self.rows)[band * pixels..(band + 1) * pixels];
-        let [rows, columns] = shape;
-        let section = Section { plane: plane.number.plane, rows: 0..rows, columns: 0..columns };
-        files.read(plane.file, |file| file.sections(plane.number.hdu)?.read(&section, out, columns))?;
+        match psf {
+            TilePsf::Image { plane, shape: [rows, columns] } => {
+                let section = Section { plane: plane.number.plane, rows: 0..rows, columns: 0..columns };
+                files.read(plane.file, |file| file.sections(plane.number.hdu)?.read(&section, out, columns))?;
+            }
+            TilePsf::Psfex { file, table } => files.psfex(file, &table)?.at(cutout.centre, out)?,
+        }
         let missing = out.iter().filter(|pixel| !pixel.is_finite()).count();
         if missing > 0 {
             let band = plan.layout.bands[band].escape_debug();

@@ -17,7 +17,7 @@ use super::{
     companion_files::{CompanionFile, CompanionKind},
     open_files::LIMITS,
     settings::CompanionSetting,
-    tile::{Tile, UnusableTile},
+    tile::{Tile, TilePsf, UnusableTile},
 };
 use crate::{
     batch::{self, ImageLayout, Unit, WorldCoordinates},
@@ -198,10 +198,8 @@ impl<'a> TilesReading<'a> {
         for CompanionPath { kind, setting, path } in &paths.companions {
             let (own, number) = self.open(path, setting)?;
             let companion = CompanionFile { file: &own, number, kind: *kind };
-            for tile in &mut tiles {
-                let complete = companion.complete(tile, &file, settings);
-                complete.map_err(|reason| UnusableFile { setting, path: path.clone(), hdu: None, reason })?;
-            }
+            let complete = companion.complete_all(&mut tiles, &file, settings);
+            complete.map_err(|reason| UnusableFile { setting, path: path.clone(), hdu: None, reason })?;
         }
         Ok(tiles)
     }
@@ -298,18 +296,26 @@ fn layout(settings: &Tiles, files: &[TileFile], bands: &[BandTiles]) -> Result<I
 fn psf_layout(files: &[TileFile], bands: &[BandTiles], image: &ImageLayout) -> Result<ImageLayout, Vec<Diagnostic>> {
     let name = |tile: &Tile| format!("`{}[{}]`", files[tile.file].path.display(), tile.image.image.hdu);
     let refuse = |band: &BandTiles, message: String| {
-        let help = "name PSFs of one shape: crop them, or pad them with zeros";
+        let help = "name PSFs of one shape: crop or pad images, set one `PSF_SAMPLING` and `PSF_SIZE` for PSFEx";
         vec![Diagnostic::at(&format!("images.{}", band.name), Code::Conflict, message).help(help)]
     };
     let reference = bands.iter().find_map(BandTiles::first);
-    let first = reference.and_then(|tile| tile.psf).map(|psf| psf.shape);
+    let first = reference.and_then(|tile| tile.psf).map(|psf| psf.shape());
     for (band, tile) in bands.iter().flat_map(|band| band.tiles().iter().map(move |tile| (band, tile))) {
-        let found = tile.psf.ok_or_else(|| refuse(band, format!("{} has no PSF", name(tile))))?.shape;
+        let psf = tile.psf.ok_or_else(|| refuse(band, format!("{} has no PSF", name(tile))))?;
+        let found = psf.shape();
         if let (Some(expected), Some(reference)) = (first, reference)
             && found != expected
         {
+            let by_keys = match psf {
+                TilePsf::Image { .. } => String::new(),
+                TilePsf::Psfex { file, table } => {
+                    let path = files[file].path.display();
+                    format!(" (keys `PSFAXIS1`, `PSFAXIS2` and `PSF_SAMP` of `{path}[{}]`)", table.hdu)
+                }
+            };
             let (tile, of) = (name(tile), name(reference));
-            let message = format!("{tile} has a PSF of {found:?} pixels, expected {expected:?} as in {of}");
+            let message = format!("{tile} has a PSF of {found:?} pixels{by_keys}, expected {expected:?} as in {of}");
             return Err(refuse(band, message));
         }
     }

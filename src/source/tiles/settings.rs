@@ -86,8 +86,8 @@ pub struct Tiles {
     /// Planes to read beside the image, from HDUs of the same file unless `masks`, `variances`, `weights` or `psfs` name others:
     /// `image_variance` (squared unit of the image), `image_mask`
     /// (integers: 0 is a pixel that counts, others have the bits of their planes; padded and filled pixels have bit 0) and `image_psf`
-    /// (the PSF of the tile in each band, one for all positions of the tile, in the pixels of the image). A tile in
-    /// which one of them is missing is a mistake. `image_mask` is made as well whenever pixels may not count.
+    /// (the PSF of the tile in each band, in the pixels of the image: one for all positions of the tile, or by PSFEx that at the
+    /// position of the object). A tile in which one of them is missing is a mistake. `image_mask` is made as well whenever pixels may not count.
     #[serde(default)]
     pub companions: Vec<Companion>,
     /// Whether to keep where the pixels lie on the sky, as the column `image_wcs`: right ascension and declination of the centre of
@@ -108,7 +108,8 @@ pub struct Tiles {
     #[serde(default)]
     #[schemars(extend("format" = "path"))]
     pub weights: BTreeMap<String, Vec<String>>,
-    /// The same with PSFs, images of any one shape.
+    /// The same with PSFs: images of any one shape, or files of PSFEx (`["psf/*.psf"]`, with a table `PSF_DATA` for each image of
+    /// a file, in their order), by which each cutout has the PSF at the position of its object, centred on the middle pixel, with the sum 1.
     #[serde(default)]
     #[schemars(extend("format" = "path"))]
     pub psfs: BTreeMap<String, Vec<String>>,

@@ -3,6 +3,7 @@
 use super::{
     Tiles,
     footprint::{Footprint, side_arcsec},
+    psfex::PsfexTable,
 };
 use crate::{
     fits::FitsFile,
@@ -28,7 +29,7 @@ pub(super) struct Tile {
     pub(super) mask: Vec<TilePlane>,
     /// The bits of the mask that say that a pixel does not count.
     pub(super) bad: u64,
-    /// The PSF, one for all of the tile.
+    /// The PSF.
     pub(super) psf: Option<TilePsf>,
     pub(super) wcs: Wcs,
     pub(super) footprint: Footprint,
@@ -56,10 +57,21 @@ pub(super) struct TileVariance {
 
 /// The PSF of a tile.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct TilePsf {
-    pub(super) plane: TilePlane,
-    /// Rows and columns.
-    pub(super) shape: [usize; 2],
+pub(super) enum TilePsf {
+    /// An image, for all positions of the tile, with its rows and columns.
+    Image { plane: TilePlane, shape: [usize; 2] },
+    /// A table of PSFEx, and the number of its file among those of the source.
+    Psfex { file: usize, table: PsfexTable },
+}
+
+impl TilePsf {
+    /// Rows and columns, pixels of the tile.
+    pub(super) fn shape(&self) -> [usize; 2] {
+        match self {
+            Self::Image { shape, .. } => *shape,
+            Self::Psfex { table, .. } => table.shape(),
+        }
+    }
 }
 
 /// An image that cannot be a tile.
@@ -124,7 +136,7 @@ impl Tile {
             variance: image.variance.map(|(number, form)| TileVariance { plane: plane(number), form, factor }),
             mask: image.mask.iter().map(|number| plane(*number)).collect(),
             bad: image.bad,
-            psf: image.psf.map(|(number, shape)| TilePsf { plane: plane(number), shape }),
+            psf: image.psf.map(|(number, shape)| TilePsf::Image { plane: plane(number), shape }),
             image,
             wcs,
             footprint,

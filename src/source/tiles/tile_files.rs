@@ -3,13 +3,23 @@
 use std::sync::Arc;
 
 use super::{
-    cutout::Cutout, no_row::NoRow, open_files::OpenFiles, plan::TilesPlan, shared_rows::SharedRows, strips::Strips,
+    cutout::Cutout,
+    no_row::NoRow,
+    open_files::OpenFiles,
+    plan::TilesPlan,
+    psfex::{PsfexModel, PsfexTable},
+    shared_rows::SharedRows,
+    strips::Strips,
     tile::TilePlane,
 };
 use crate::{
+    error::Error,
     fits::{FitsError, FitsFile, Section},
     source::patience::cannot_read,
 };
+
+/// The most models of PSFEx in memory: those of a tile in each band, and of some that overlap it.
+const MOST_PSFS: usize = 16;
 
 /// The files that planes are read from.
 pub(super) struct TileFiles {
@@ -18,11 +28,14 @@ pub(super) struct TileFiles {
     shared: SharedRows,
     floats: Strips<f32>,
     integers: Strips<u64>,
+    /// The models of PSFEx that were used last, in that order, by their file and HDU.
+    psfs: Vec<((usize, usize), PsfexModel)>,
 }
 
 impl TileFiles {
     pub(super) fn new(plan: Arc<TilesPlan>, shared: SharedRows) -> Self {
-        Self { plan, open: OpenFiles::default(), shared, floats: Strips::default(), integers: Strips::default() }
+        let (floats, integers) = (Strips::default(), Strips::default());
+        Self { plan, open: OpenFiles::default(), shared, floats, integers, psfs: Vec::new() }
     }
 
     /// Reads a plane, NaN outside of the tile.
@@ -47,6 +60,27 @@ impl TileFiles {
         integers.read(plane, shared.plane(plane), &section, &mut out[first..], width, |section, out, stride| {
             read(plan, open, plane.file, |file| file.integer_sections(plane.number.hdu)?.read(section, out, stride))
         })
+    }
+
+    /// The model of a table of PSFEx in a file: objects that follow each other are in one tile.
+    pub(super) fn psfex(&mut self, file: usize, table: &PsfexTable) -> Result<&PsfexModel, NoRow> {
+        let key = (file, table.hdu);
+        match self.psfs.iter().position(|(of, _)| *of == key) {
+            Some(at) => self.psfs[at..].rotate_left(1),
+            None => {
+                let mut model = None;
+                self.read(file, |file| {
+                    model = Some(PsfexModel::read(file, table)?);
+                    Ok(())
+                })?;
+                if self.psfs.len() >= MOST_PSFS {
+                    self.psfs.remove(0);
+                }
+                self.psfs.extend(model.map(|model| (key, model)));
+            }
+        }
+        let last = self.psfs.last().map(|(_, model)| model);
+        last.ok_or_else(|| NoRow::Failed(Error::bug("a model of PSFEx was read and is not there")))
     }
 
     /// Reads from a file, by its number.
