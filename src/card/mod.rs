@@ -10,6 +10,7 @@ mod explained;
 mod file;
 mod head;
 mod input;
+mod known_exposures;
 mod verify;
 
 use std::collections::BTreeMap;
