@@ -38,6 +38,8 @@ class Data:
     layout: Layout
     made_by: dict[str, object]
     """Version of Lucarne, seed and pipeline digest of the run."""
+    electrons_per_njy: dict[str, list[float]]
+    """By domain, of each band: the exposures that the stretches are for, where the run has them."""
     digest: str
     """SHA-256 over ids, labels and the SHA-256 of each domain's unstretched pixels, in the order of the rows."""
 
@@ -74,7 +76,9 @@ def load(folder: Path, cache: Path, label: str = "label") -> Data:
     told = json.loads(known.read_text())
     stretches = {domain: Stretch(**told["stretches"][domain]) for domain in DOMAINS}
     images = {domain: np.load(place / f"{domain}.npy", mmap_mode="r") for domain in DOMAINS}
-    return Data(ids, classes, parts, images, stretches, run.layout, run.provenance(), told["digest"])
+    exposures = run.exposures()
+    electrons = {domain: exposures[column] for domain, column in DOMAINS.items() if column in exposures}
+    return Data(ids, classes, parts, images, stretches, run.layout, run.provenance(), electrons, told["digest"])
 
 
 def _stretched(run: Run, place: Path, train: np.ndarray, count: int) -> tuple[dict[str, Stretch], dict[str, bytes]]:

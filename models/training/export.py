@@ -37,6 +37,7 @@ def card(data: Data, trained_on: tuple[str, ...], notes: dict[str, object]) -> C
         size=data.layout.size,
         pixel_scale_arcsec=data.layout.pixel_scale_arcsec,
         domains={domain: stretch.card() for domain, stretch in data.stretches.items()},
+        electrons_per_njy=data.electrons_per_njy,
         trained_on=list(trained_on),
         latent="latent",
         latent_size=LATENT,

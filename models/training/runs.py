@@ -75,6 +75,15 @@ class Run:
         text = json.dumps([self.record, stamps, self.label, self.columns], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
+    def exposures(self) -> dict[str, list[float]]:
+        """Electrons per nJy of each band, by image column, where all parts have the same."""
+        found = {}
+        for name in self.columns:
+            written = {(pq.read_schema(part).field(name).metadata or {}).get(b"electrons_per_njy") for part in self.parts}
+            if len(written) == 1 and (text := written.pop()) is not None:
+                found[name] = [float(number) for number in names(text.decode())]
+        return found
+
     def identities(self) -> tuple[list[str], list[str], list[str]]:
         """The object ids, labels and parts (`train`, `valid`, `test`) of all rows, in order."""
         texts: dict[str, list[str]] = {"object_id": [], self.label: [], SPLIT: []}

@@ -78,6 +78,29 @@ pub struct Stretch {
     pub hi: f64,
 }
 
+impl Stretch {
+    /// Whether two stretches have the same constants, up to how they are written.
+    pub(crate) fn is_near(self, other: Self) -> bool {
+        let near = |a: f64, b: f64| (a - b).abs() <= 1e-9 * a.abs().max(b.abs());
+        near(self.lo, other.lo) && near(self.hi, other.hi)
+    }
+}
+
+/// The largest relative difference of exposures that count as equal.
+const EXPOSURE_TOLERANCE: f64 = 0.01;
+/// The largest relative difference of pixel scales that count as equal.
+const PIXEL_SCALE_TOLERANCE: f64 = 1e-3;
+
+/// Whether electrons per nJy are those that are expected.
+pub(crate) fn is_same_exposure(found: f64, expected: f64) -> bool {
+    (found / expected - 1.0).abs() <= EXPOSURE_TOLERANCE
+}
+
+/// Whether a pixel scale is the one that is expected.
+pub(crate) fn is_same_pixel_scale(found: f64, expected: f64) -> bool {
+    (found - expected).abs() <= PIXEL_SCALE_TOLERANCE * expected
+}
+
 /// The shape of the images of a column and the meaning of their pixels.
 ///
 /// ```

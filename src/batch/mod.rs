@@ -7,6 +7,7 @@
 mod columns;
 mod identity;
 mod images;
+mod latent_layout;
 mod layout;
 mod metadata_lists;
 mod tensor;
@@ -15,6 +16,8 @@ mod text_types;
 mod world_coordinates;
 
 pub(crate) use self::identity::{IDENTITY_HELP, identity_mistake};
+pub(crate) use self::latent_layout::{LATENT_LAYOUT, LatentDifferences};
+pub(crate) use self::layout::{is_same_exposure, is_same_pixel_scale};
 pub(crate) use self::tensor::{TensorType, is_tensor_of_variable_shape, tensor_type};
 #[cfg(any(feature = "fits", feature = "sql"))]
 pub(crate) use self::text_types::{Declared, is_null_word, real, typed, without_nulls};
@@ -22,6 +25,7 @@ pub use self::{
     columns::{column_of, keep_rows, object_id, origin, row_number, text_column, with_columns},
     identity::{identity_columns, identity_fields},
     images::{Images, Masks},
+    latent_layout::{LatentLayout, ScoredImage},
     layout::{ImageLayout, Stretch, Unit},
     metadata_lists::{metadata_list, metadata_names, metadata_numbers},
     tensor::{list_column, list_type, list_values, mask_column, mask_type, mask_values, tensor_metadata, tensor_shape},

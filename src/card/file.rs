@@ -16,7 +16,7 @@ use super::{
     Card, FORMAT, KEY,
     error::{CardError, CardName},
     explained::read_value,
-    first_format,
+    first_format, known_exposures,
     verify::check_keys,
 };
 use crate::{
@@ -150,7 +150,9 @@ impl ModelFile {
         let entry = model.metadata_props.into_iter().find(|entry| entry.key == KEY);
         let card = beside.first().map_or_else(String::new, |card| card.display().to_string());
         let entry = entry.ok_or_else(|| CardError::NoCard { path: name.clone(), card })?;
-        Ok((Card::parse(&entry.value, CardName::OfModel(&name))?, CardPlace::Inside))
+        let mut card = Card::parse(&entry.value, CardName::OfModel(&name))?;
+        known_exposures::add(&mut card, &entry.value);
+        Ok((card, CardPlace::Inside))
     }
 }
 

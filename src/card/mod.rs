@@ -10,6 +10,7 @@ mod explained;
 mod file;
 mod head;
 mod input;
+mod known_exposures;
 mod verify;
 
 use std::collections::BTreeMap;
@@ -140,9 +141,7 @@ pub fn schema() -> schemars::Schema {
 impl Card {
     /// The domain whose stretch has these constants.
     pub fn domain_of(&self, stretch: Stretch) -> Option<&str> {
-        let near = |a: f64, b: f64| (a - b).abs() <= 1e-9 * a.abs().max(b.abs());
-        let mut domains = self.domains.iter();
-        domains.find(|(_, own)| near(own.lo, stretch.lo) && near(own.hi, stretch.hi)).map(|(name, _)| name.as_str())
+        self.domains.iter().find(|(_, own)| own.is_near(stretch)).map(|(name, _)| name.as_str())
     }
 
     /// The names of what the head answers with: classes, labels, answers as `question/answer`, or values.

@@ -9,7 +9,7 @@ use std::{
 
 use arrow::{
     array::RecordBatch,
-    datatypes::{DataType, Field, SchemaRef},
+    datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef},
 };
 use parquet::{
     arrow::ArrowWriter,
@@ -20,7 +20,7 @@ use parquet::{
 };
 
 use crate::{
-    batch,
+    batch::{self, LATENT_LAYOUT},
     error::{Error, Result},
     io::{
         checked::BlockSums,
@@ -69,9 +69,10 @@ impl TableWriter {
     pub fn new(schema: SchemaRef, staging: &Path, table: &Path, options: WriteOptions) -> Result<Self> {
         disk::create_folder(staging)?;
         let last = last_number(table)?;
-        if let Some(last) = last {
-            check_columns(table, last, &schema)?;
-        }
+        let schema = match last {
+            Some(last) => continued_schema(table, last, &schema)?,
+            None => schema,
+        };
         let properties = options.properties(&schema)?;
         Ok(Self {
             schema,
@@ -196,16 +197,20 @@ fn last_number(table: &Path) -> Result<Option<u64>> {
     Ok(disk::names(table)?.iter().filter_map(|name| part_number(name)).max())
 }
 
-/// Refuses to continue a table with other columns than its last part has. A part that cannot be opened is not judged here.
-fn check_columns(table: &Path, last: u64, schema: &SchemaRef) -> Result<()> {
+/// The schema with which a table is continued. Refuses other columns than its last part has. A part that cannot be opened is not judged
+/// here.
+fn continued_schema(table: &Path, last: u64, schema: &SchemaRef) -> Result<SchemaRef> {
     let is_last = |name: &String| part_number(name) == Some(last);
-    let Some(name) = disk::names(table)?.into_iter().find(is_last) else { return Ok(()) };
+    let Some(name) = disk::names(table)?.into_iter().find(is_last) else { return Ok(schema.clone()) };
     let path = table.join(name);
-    let Ok((_, footer)) = parquet_file::open(&path) else { return Ok(()) };
+    let Ok((_, footer)) = parquet_file::open(&path) else { return Ok(schema.clone()) };
+    let schema = &without_new_keys(schema, footer.schema());
     let described = |field: &Field| format!("{} ({}, {:?})", field.name(), field.data_type(), sorted(field.metadata()));
     let [before, now] = [footer.schema(), schema]
         .map(|schema| schema.fields().iter().map(|field| described(field)).collect::<Vec<String>>());
-    let Some(at) = (0..before.len().max(now.len())).find(|at| before.get(*at) != now.get(*at)) else { return Ok(()) };
+    let Some(at) = (0..before.len().max(now.len())).find(|at| before.get(*at) != now.get(*at)) else {
+        return Ok(schema.clone());
+    };
     let [before, now] = [before, now].map(|columns| columns.get(at).cloned().unwrap_or_else(|| "none".into()));
     Err(Error::data(format!(
         "the columns of `{}` have changed since the run began: column {} was {before}, and is {now}; restore what the source had, or \
@@ -213,6 +218,21 @@ fn check_columns(table: &Path, last: u64, schema: &SchemaRef) -> Result<()> {
         table.display(),
         at + 1
     )))
+}
+
+/// A schema without the metadata that the version which began the table did not write: all parts of a table have the same.
+fn without_new_keys(schema: &SchemaRef, before: &Schema) -> SchemaRef {
+    let field = |field: &FieldRef| {
+        let is_described = |field: &Field| field.metadata().contains_key(LATENT_LAYOUT);
+        if !is_described(field) || before.field_with_name(field.name()).is_ok_and(is_described) {
+            return field.clone();
+        }
+        let mut metadata = field.metadata().clone();
+        metadata.remove(LATENT_LAYOUT);
+        Arc::new(field.as_ref().clone().with_metadata(metadata))
+    };
+    let fields: Fields = schema.fields().iter().map(field).collect();
+    Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()))
 }
 
 fn sorted(metadata: &std::collections::HashMap<String, String>) -> BTreeMap<&String, &String> {
@@ -304,7 +324,6 @@ impl Trouble {
 mod tests {
     use std::fs::{self, File};
 
-    use arrow::datatypes::Schema;
     use parquet::file::{
         reader::{FileReader, SerializedFileReader},
         statistics::Statistics,
@@ -362,6 +381,42 @@ mod tests {
             let report = error.err().expect("other columns").report();
             assert!(report.contains("have changed since the run began"), "{report}");
         }
+    }
+
+    #[test]
+    fn a_table_whose_latents_are_not_described_is_continued_without_a_description() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let field = |layout: Option<&str>| {
+            let layout = layout.map(|layout| (LATENT_LAYOUT.to_owned(), layout.to_owned()));
+            let field = Field::new("a_latent", batch::list_type(2), false);
+            Schema::new(vec![field.with_metadata(layout.into_iter().collect())])
+        };
+        let rows = |layout| {
+            let latents = list_column(vec![1.0, 2.0], 2).expect("latents");
+            RecordBatch::try_new(Arc::new(field(layout)), vec![latents]).expect("a row")
+        };
+        let mut first = writer(folder.path(), &rows(None), WriteOptions::default());
+        first.write(&rows(None)).expect("written");
+        let parts = first.prepare().expect("a part");
+        let (staging, table) = (folder.path().join("staging"), folder.path().join("table"));
+        fs::create_dir(&table).expect("a folder");
+        fs::rename(staging.join(&parts[0].file), table.join(&parts[0].file)).expect("published");
+        let mut next = writer(folder.path(), &rows(Some("{}")), WriteOptions::default());
+        next.write(&rows(Some("{}"))).expect("written");
+        assert!(next.schema().field(0).metadata().is_empty());
+        let part = next.prepare().expect("a part").remove(0);
+        let described = parquet_file::open(&staging.join(&part.file)).expect("a part").1.schema().clone();
+        assert!(described.field(0).metadata().get(LATENT_LAYOUT).is_none());
+        // A table that has a description keeps it.
+        fs::rename(staging.join(&part.file), folder.path().join("away.parquet")).expect("moved");
+        fs::remove_file(table.join(&parts[0].file)).expect("removed");
+        let mut described = writer(folder.path(), &rows(Some("{}")), WriteOptions::default());
+        described.write(&rows(Some("{}"))).expect("written");
+        let parts = described.prepare().expect("a part");
+        fs::rename(staging.join(&parts[0].file), table.join(&parts[0].file)).expect("published");
+        writer(folder.path(), &rows(Some("{}")), WriteOptions::default());
+        let other = TableWriter::new(rows(Some("[]")).schema(), &staging, &table, WriteOptions::default());
+        assert!(other.err().expect("another layout").report().contains("have changed since the run began"));
     }
 
     fn read(folder: &Path, part: &TablePart) -> SerializedFileReader<File> {

@@ -47,7 +47,7 @@ pub(super) fn test_layout() -> ImageLayout {
     }
 }
 
-/// Rows as a pipeline has them: the truth and `image` of a source, `y10_sky` and `y1_sky` as `observe` makes them, `y10` and `y1` as
+/// Rows as a pipeline has them: the truth and `image` of a source, `y10_sky` and `y1_sky` as `observe` makes them for `lsst`, `y10` and `y1` as
 /// `asinh_stretch` makes them. `image` and `y1_sky` have a variance, a mask and a PSF; `visit` is an exposure of the same sky as `image`
 /// with a wider PSF and more noise. Row 3 of `image` and row 5 of `y10_sky` have a
 /// NaN pixel; `label`, `magnitude_r` and `gain` are null in some rows.
@@ -98,9 +98,9 @@ pub(super) fn test_rows(rows: usize) -> RecordBatch {
         column(&layout, "visit", pixels(&|i| noise(i, 31) * noise(i, 32))),
         column(&variance(&layout), "visit_variance", pixels(&|i| 20.0 + noise(i, 33))),
         column(&wide_psf, "visit_psf", wide_psfs),
-        column(&electrons([30.0, 40.0, 50.0]), "y10_sky", with_nan(pixels(&|i| 40.0 * noise(i, 7) - 150.0), 5)),
-        column(&electrons([3.0, 4.0, 5.0]), "y1_sky", pixels(&|i| 12.0 * noise(i, 8) - 45.0)),
-        column(&variance(&electrons([3.0, 4.0, 5.0])), "y1_sky_variance", pixels(&|i| 10.0 * noise(i, 9))),
+        column(&electrons([133.0, 264.0, 196.0]), "y10_sky", with_nan(pixels(&|i| 40.0 * noise(i, 7) - 150.0), 5)),
+        column(&electrons([13.3, 26.4, 19.6]), "y1_sky", pixels(&|i| 12.0 * noise(i, 8) - 45.0)),
+        column(&variance(&electrons([13.3, 26.4, 19.6])), "y1_sky_variance", pixels(&|i| 10.0 * noise(i, 9))),
         mask("y1_sky_mask", 10),
         column(&psf, "y1_sky_psf", psfs()),
         column(&stretched(-1136.0, 23822.0), "y10", pixels(&|i| noise(i, 11) / 8.5)),

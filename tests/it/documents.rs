@@ -389,3 +389,32 @@ monitor: { drawn: { isomap: { score: da, n: 10 } } }
         assert_eq!(drawn.matches("\"class\":\"").count(), 10, "{drawn}");
     }
 }
+
+/// The constants of a model are for one exposure: images of another would be stretched to numbers that the model has never seen.
+#[test]
+fn images_of_another_exposure_are_refused_by_the_constants_of_a_model() {
+    let checked = |survey: &str, years: u32, domain: &str, scale_to: &str| {
+        let yaml = format!(
+            "
+source: {{ simulated: {{ count: 2 }} }}
+transform:
+  ten: {{ observe: {{ image: image, survey: lsst, years: 10 }} }}
+  sky: {{ observe: {{ image: image, survey: {survey}, years: {years} }} }}
+  seen: {{ asinh_stretch: {{ image: sky, constants: {{ model: models/convnet-da.onnx, domain: {domain} }}{scale_to} }} }}
+sink: {{ objects: {{ parquet: {{ images: [seen] }} }} }}
+"
+        );
+        match Pipeline::from_yaml(yaml).check() {
+            Ok(_) => None,
+            Err(Error::Pipeline(mistakes)) => Some(mistakes[0].to_string()),
+            Err(error) => panic!("{}", error.report()),
+        }
+    };
+    assert_eq!(checked("lsst", 10, "y10", ""), None);
+    assert_eq!(checked("lsst", 1, "y1", ""), None);
+    assert_eq!(checked("lsst", 1, "y10", ", scale_to: { image: ten }"), None);
+    let why = checked("lsst", 1, "y10", "").unwrap();
+    let message = "`sky` has 13.3419 electrons per nJy in band `g`, the constants of `y10` are for 133.4195";
+    assert!(why.contains(message) && why.contains("scale it with `scale_to"), "{why}");
+    assert!(checked("des", 1, "y10", "").unwrap().contains("the constants of `y10` are for"));
+}

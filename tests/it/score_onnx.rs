@@ -7,12 +7,14 @@ use arrow::{
     datatypes::{DataType, Field, Int32Type, Schema},
 };
 use lucarne::{
-    batch::{ImageLayout, OBJECT_ID, ORIGIN, ROW, Stretch, Unit, list_column, list_values},
+    batch::{ImageLayout, LatentLayout, OBJECT_ID, ORIGIN, ROW, ScoredImage, Stretch, Unit, list_column, list_values},
     card::ModelFile,
     error::Code,
-    score::onnx::{Device, Onnx, OnnxScorer},
-    stage::{Rejects, RunContext, Scorer},
+    monitor::latent_drift::LatentDrift,
+    score::onnx::{CardSource, Device, Onnx, OnnxScorer},
+    stage::{Rejects, RunContext, Scorer, Settings},
 };
+use parquet::arrow::ArrowWriter;
 use serde::Deserialize;
 
 /// Outputs of Python's onnxruntime, written by `tests/golden/onnx/make.py`.
@@ -306,4 +308,57 @@ fn the_command_lets_onnx_runtime_report_nothing() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let left: Vec<_> = std::fs::read_dir(home.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, [""; 0]);
+}
+
+/// The rows of a score with a card that takes images of any unit and pixel scale.
+fn scored_with_any_unit(layout: &ImageLayout, card: &serde_json::Value, latent: &str) -> RecordBatch {
+    let card = Some(CardSource::Keys(card.clone()));
+    let mut scorer = OnnxScorer::new(
+        "m",
+        Onnx { card, latent: Some(latent.into()), image: "image".into(), ..settings("tiny.onnx") },
+    );
+    let golden = golden();
+    let names = Arc::new(StringArray::from_iter_values((0..golden.images.len()).map(|i| i.to_string())));
+    let schema = Arc::new(Schema::new(vec![Field::new(OBJECT_ID, DataType::Utf8, false), layout.field("image")]));
+    let pixels = list_column(golden.images.concat(), layout.pixels()).unwrap();
+    let rows = RecordBatch::try_new(schema.clone(), vec![names, pixels]).unwrap();
+    scorer.bind(&schema).unwrap();
+    scorer.start(&RunContext { seed: 1, threads: 1, batch_rows: 32, ..RunContext::default() }).unwrap();
+    scorer.score(rows, &mut Rejects::default()).unwrap()
+}
+
+#[test]
+fn latents_say_what_images_they_are_of_and_drift_is_not_measured_between_units() {
+    let card = serde_json::json!({
+        "format": 3, "classes": ["spiral", "elliptical", "merger"], "bands": ["g", "r", "i"], "size": 8,
+        "pixel_scale_arcsec": "any", "unit": "unknown", "latent": "latent",
+    });
+    let images = |unit| ImageLayout::new(["g", "r", "i"], 8, 8, unit).with_pixel_scale(0.2);
+    let stream = scored_with_any_unit(&images(Unit::NanoJansky), &card, "latent").schema();
+    let layout = LatentLayout::of(stream.field_with_name("m_latent").unwrap()).unwrap();
+    assert_eq!(layout, LatentLayout::new("latent", [ScoredImage::new(&images(Unit::NanoJansky), None)]));
+    let y1 = started(settings("tiny.onnx")).score(batch(&golden().images), &mut Rejects::default()).unwrap();
+    let layout = LatentLayout::of(y1.schema().field_with_name("da_y1_latent").unwrap()).unwrap();
+    assert_eq!(layout.images[0].domain.as_deref(), Some("y1"));
+    let folder = tempfile::tempdir().unwrap();
+    let bound = |layout: &ImageLayout| {
+        let rows = scored_with_any_unit(layout, &card, "latent");
+        let path = folder.path().join("reference.parquet");
+        let mut writer = ArrowWriter::try_new(std::fs::File::create(&path).unwrap(), rows.schema(), None).unwrap();
+        writer.write(&rows).unwrap();
+        writer.close().unwrap();
+        let settings = LatentDrift {
+            reference_latent: "m_latent".into(),
+            reference_probability: "m_probability".into(),
+            window: Some(30),
+            ..LatentDrift::new("m", path)
+        };
+        let bound = settings.build("drift").and_then(|mut drift| drift.bind(&stream, &Default::default()));
+        bound.map_err(|mistakes| mistakes[0].message.clone())
+    };
+    assert!(bound(&images(Unit::NanoJansky)).is_ok());
+    let why = bound(&images(Unit::Electron)).unwrap_err();
+    assert!(why.ends_with("cannot be compared with those of `m`: unit `electron`, expected `nJy`"), "{why}");
+    let why = bound(&images(Unit::NanoJansky).with_pixel_scale(0.168)).unwrap_err();
+    assert!(why.ends_with("pixel scale 0.168 arcsec, expected 0.2 arcsec"), "{why}");
 }

@@ -15,6 +15,7 @@ from torch import nn
 from training import CLASSES
 
 COLUMNS = ("y10_sky", "y1_sky")
+ELECTRONS_PER_NJY = {"y10_sky": [30.0, 40.5, 50.0], "y1_sky": [3.0, 4.05, 5.0]}
 
 
 def images(count: int, size: int, seed: int) -> tuple[list[str], dict[str, np.ndarray]]:
@@ -47,6 +48,8 @@ def column(values: np.ndarray, name: str, unit: str = "electron") -> tuple[pa.Fi
         "unit": unit,
         "pixel_scale_arcsec": "0.2",
     }
+    if name in ELECTRONS_PER_NJY:
+        metadata["electrons_per_njy"] = json.dumps(ELECTRONS_PER_NJY[name])
     return pa.field(name, kind, False, metadata), pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), type=kind)
 
 

@@ -17,11 +17,29 @@ import torch
 from training import TrainingError
 from training.data import load
 from training.experiment import Training
-from training.runs import names
+from training.runs import Run, names
 from training.splits import split
 from training.stretch import Percentiles, Stretch
 from training.tests import fake
 from training.train import Options, _batches
+
+
+class Exposures(unittest.TestCase):
+    def test_the_exposures_of_a_run_are_those_of_its_columns(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            data = load(fake.write_run(Path(folder) / "run"), Path(folder))
+        self.assertEqual(data.electrons_per_njy, {"y10": [30.0, 40.5, 50.0], "y1": [3.0, 4.05, 5.0]})
+
+    def test_a_column_whose_parts_differ_or_do_not_have_one_has_no_exposure(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            path = fake.write_run(Path(folder) / "run")
+            part = sorted((path / "objects").glob("*.parquet"))[0]
+            table = pq.read_table(part)
+            number = table.schema.get_field_index("y1_sky")
+            field = table.schema.field(number)
+            metadata = {**field.metadata, b"electrons_per_njy": b"30,40,50"}
+            pq.write_table(table.cast(table.schema.set(number, field.with_metadata(metadata))), part)
+            self.assertEqual(Run(path, list(fake.COLUMNS)).exposures(), {"y10_sky": [30.0, 40.5, 50.0]})
 
 
 class Splits(unittest.TestCase):

@@ -7,7 +7,7 @@ use arrow::{
 
 use super::score::{latent_column, latent_size, model_of};
 use crate::{
-    batch::{column_of, object_id, origin, text_column},
+    batch::{LatentLayout, column_of, object_id, origin, text_column},
     error::{Code, Diagnostic, Error, Result},
     stage::{ColumnRef, RowsOut, UpstreamSchemas},
 };
@@ -27,12 +27,15 @@ pub(crate) struct LatentRef {
     may_be_monitor: bool,
 }
 
-/// The space of latents: only latents of one model and size can be compared.
+/// The space of latents: only latents of one output of one model can be compared. Images may differ: what a step of the pipeline does
+/// to them is what a distance between two scores measures.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LatentSpace {
     /// Numbers of a latent.
     pub(crate) size: usize,
     model: Option<String>,
+    /// The output of the model, if known.
+    output: Option<String>,
 }
 
 impl LatentRef {
@@ -71,8 +74,11 @@ impl LatentRef {
     pub(crate) fn space(&self, input: &Schema, upstream: &UpstreamSchemas) -> Result<LatentSpace, Diagnostic> {
         let Self { key, label, .. } = self;
         if !self.is_monitor {
-            let size = latent_size(input, label).ok_or_else(|| no_latents(key, &latent_column(label)))?;
-            return Ok(LatentSpace { size, model: model_of(input, &latent_column(label)).map(str::to_owned) });
+            let column = latent_column(label);
+            let size = latent_size(input, label).ok_or_else(|| no_latents(key, &column))?;
+            let model = model_of(input, &column).map(str::to_owned);
+            let layout = input.field_with_name(&column).ok().and_then(LatentLayout::of);
+            return Ok(LatentSpace { size, model, output: layout.map(|layout| layout.output) });
         }
         self.check_is_attack(upstream)?;
         let field = upstream.get(label).and_then(|table| table.field_with_name(LATENT_AFTER).ok());
@@ -82,7 +88,7 @@ impl LatentRef {
             return Err(Diagnostic::at(key, Code::WrongColumn, message));
         };
         let model = field.metadata().get("model").cloned();
-        Ok(LatentSpace { size: usize::try_from(*size).unwrap_or(0), model })
+        Ok(LatentSpace { size: usize::try_from(*size).unwrap_or(0), model, output: None })
     }
 
     /// A diagnostic unless the monitor is an attack: its table reports which objects it flipped.
@@ -115,6 +121,15 @@ impl LatentRef {
             (Some(first), Some(second)) if first != second => {
                 let message = format!("`{label}` is of the model `{second}`, `{own}` of `{first}`");
                 let help = "latents of two models cannot be compared: name scores and attacks of one model";
+                return Err(Diagnostic::at(other.key, Code::Conflict, message).help(help));
+            }
+            _ => {}
+        }
+        match (&space.output, &other_space.output) {
+            (Some(first), Some(second)) if first != second => {
+                let message =
+                    format!("latents of `{label}` are the output `{second}` of the model, those of `{own}` `{first}`");
+                let help = "latents of two outputs cannot be compared: give both scores the same `latent`";
                 Err(Diagnostic::at(other.key, Code::Conflict, message).help(help))
             }
             _ => Ok(()),
@@ -256,6 +271,10 @@ mod tests {
         assert!(a.check_same_space(&own, &attack, &attacked).is_ok());
         let why = a.check_same_space(&own, &other, &others).expect_err("a diagnostic").message;
         assert_eq!(why, "`other` is of the model `n.onnx`, `a` of `m.onnx`");
+        let output = |output: &str| LatentSpace { output: Some(output.to_owned()), ..own.clone() };
+        assert!(a.check_same_space(&own, &other, &output("latent")).is_ok());
+        let why = a.check_same_space(&output("latent"), &other, &output("features")).expect_err("a diagnostic").message;
+        assert_eq!(why, "latents of `other` are the output `features` of the model, those of `a` `latent`");
         let longer = LatentSpace { size: 3, ..own.clone() };
         assert!(a.check_same_space(&own, &attack, &longer).is_err());
         let why = |latents: LatentRef| latents.space(&input, &upstream()).expect_err("a diagnostic").message;

@@ -20,6 +20,10 @@
 //! window that is far away, or much wider or narrower, differs from it visibly. A test of the permutations whose kernel values are
 //! all equal has no result but a reason.
 //!
+//! **Images.** The latents of a score say what images they are of ([`LatentLayout`](crate::batch::LatentLayout)). Those of other bands, units or
+//! pixel scales are refused: what differs would be how images are made, not what they show. Another domain or exposure is what a
+//! study of drift may measure, so it is warned of and recorded.
+//!
 //! An endless stream has alpha false alarms per window: `expected_false_alarms` is their sum. `control: lord` gives each window
 //! its own level instead, so that of all windows called drift at most a fraction alpha is false ([`Lord`]). These
 //! levels fall while nothing is found; below 1/(B + 1) no permutation test can be significant, so it needs more
@@ -57,7 +61,7 @@ use self::{
     open_window::{OpenWindow, WindowTest, unless_stopped},
     permutation_test::{PermutationTest, PermutationTestOptions},
     random_feature_test::{RandomFeatureOptions, RandomFeatureTest, SegmentHeader},
-    reference::ReferenceTable,
+    reference::{ReferenceTable, StreamLatents},
     sample::{LatentSample, SampleColumns},
     state::{DriftProgress, DriftSettings, LatentDriftState},
     table::{BLIND, DriftRow, TestResult, WindowContext, table},
@@ -231,6 +235,25 @@ impl LatentDriftMonitor {
         } else {
             tracing::info!(monitor, kernel = name, "the median squared distance of the reference is {median:.1e}");
         }
+    }
+
+    /// Logs how the images of the reference differ from those of the stream: a shift that the distances include.
+    fn log_shifts(&self) -> Result<()> {
+        let LatentDrift { score, reference, .. } = &self.settings;
+        let (monitor, reference) = (&self.label, reference.display());
+        match &self.binding()?.reference.shifts {
+            None => tracing::info!(
+                monitor,
+                "what images the latents of the reference `{reference}` are of is not known: they are not compared with those of `{score}`"
+            ),
+            Some(shifts) if shifts.is_empty() => {}
+            Some(shifts) => tracing::warn!(
+                monitor,
+                "the images of the reference `{reference}` are not like those of `{score}`, and drift includes the difference: {}",
+                shifts.join("; ")
+            ),
+        }
+        Ok(())
     }
 
     /// Counts the rows of a batch that are in the reference.
@@ -416,8 +439,7 @@ impl Monitor for LatentDriftMonitor {
         let LatentDrift { score, block, segment, .. } = &self.settings;
         let column = latent_column(score);
         let size = latent_size(input, score).ok_or_else(|| no_latents("score", &column));
-        let model = input.field_with_name(&column).ok().and_then(|field| field.metadata().get("model_sha256"));
-        let reference = ReferenceTable::find(&self.settings, model.map(String::as_str));
+        let reference = ReferenceTable::find(&self.settings, &StreamLatents::of(input, score));
         let reference = match (size, reference) {
             (Ok(size), Ok(reference)) if size != reference.dimension => {
                 let found = reference.dimension;
@@ -450,6 +472,7 @@ impl Monitor for LatentDriftMonitor {
         let kernel =
             ChosenKernel::for_reference(&self.settings.kernel, &sample.latents).map_err(|why| unusable(&why))?;
         self.log_kernel(&kernel);
+        self.log_shifts()?;
         self.test = Some(self.test_against(sample, &kernel)?);
         (self.kernel, self.members) = (Some(kernel), members);
         Ok(())
@@ -462,6 +485,7 @@ impl Monitor for LatentDriftMonitor {
             "variances": kernel.variances(),
             "median_squared_distance": kernel.median_squared_distance,
             "reference_rows": test.reference_rows(),
+            "reference_images": self.binding.as_ref().map_or(&None, |binding| &binding.reference.shifts),
         })
     }
 

@@ -13,12 +13,12 @@ use parquet::arrow::{ProjectionMask, arrow_reader::ParquetRecordBatchReaderBuild
 
 use super::{members::ReferenceMembers, sample::LatentSample, settings::LatentDrift};
 use crate::{
-    batch::{IDENTITY_HELP, OBJECT_ID, identity_mistake},
+    batch::{IDENTITY_HELP, LatentDifferences, LatentLayout, OBJECT_ID, identity_mistake, metadata_names},
     error::{Code, Diagnostic, Error, Result, quoted_list},
     io::parquet::{Batches, open},
     monitor::kit::{
         bottom_k::{BottomK, SampleKey},
-        score::{list_length, text},
+        score::{latent_column, list_length, probability_column, text},
     },
     stats::points::Points,
 };
@@ -27,6 +27,8 @@ use crate::{
 const DOMAIN: &str = "domain";
 /// The metadata key with the digest of the model that computed the latents.
 const MODEL_SHA256: &str = "model_sha256";
+/// The metadata key with the classes of probabilities.
+const CLASSES: &str = "classes";
 /// The most domains that a message lists.
 const MAX_LISTED: usize = 16;
 
@@ -42,6 +44,31 @@ pub(super) struct ReferenceTable {
     /// The column with class probabilities and their number, if there is one.
     probability: Option<(String, usize)>,
     block: Option<String>,
+    /// How the images of the reference differ from those of the stream, where latents can be compared; `None` if that is not known.
+    pub(super) shifts: Option<Vec<String>>,
+}
+
+/// What is known of the latents and probabilities of the stream.
+#[derive(Debug, Clone, Default)]
+pub(super) struct StreamLatents {
+    score: String,
+    model_sha256: Option<String>,
+    layout: Option<LatentLayout>,
+    classes: Option<Vec<String>>,
+}
+
+impl StreamLatents {
+    /// Those of a score.
+    pub(super) fn of(input: &Schema, score: &str) -> Self {
+        let latents = input.field_with_name(&latent_column(score)).ok();
+        let probabilities = input.field_with_name(&probability_column(score)).ok();
+        Self {
+            score: score.to_owned(),
+            model_sha256: latents.and_then(|field| field.metadata().get(MODEL_SHA256)).cloned(),
+            layout: latents.and_then(LatentLayout::of),
+            classes: probabilities.and_then(classes),
+        }
+    }
 }
 
 /// A row of the reference.
@@ -59,9 +86,8 @@ impl ReferenceTable {
         &self.files
     }
 
-    /// Finds the table that settings name. Reads footers and the column of domains. `model_sha256` is the digest of the model
-    /// of the stream, if known.
-    pub(super) fn find(settings: &LatentDrift, model_sha256: Option<&str>) -> Result<Self, Diagnostic> {
+    /// Finds the table that settings name, and compares it with the stream. Reads footers and the column of domains.
+    pub(super) fn find(settings: &LatentDrift, stream: &StreamLatents) -> Result<Self, Diagnostic> {
         let name = settings.reference.display().to_string();
         let missing = |why: String| {
             let message = format!("the reference `{name}` cannot be read: {why}");
@@ -89,8 +115,7 @@ impl ReferenceTable {
             let message = format!("the reference `{name}` cannot be used: {mistake}");
             return Err(Diagnostic::at("reference", Code::WrongColumn, message).help(IDENTITY_HELP));
         }
-        let digest = latent.metadata().get(MODEL_SHA256).or_else(|| schema.metadata().get(MODEL_SHA256));
-        check_model(&name, digest.map(String::as_str), model_sha256)?;
+        let shifts = compare_files(&files, settings, stream)?;
         let probability = settings.reference_probability.clone();
         let probability = list_length(schema, &probability).map(|classes| (probability, classes));
         settings.block.as_ref().map(|block| column("block", block)).transpose()?;
@@ -103,6 +128,7 @@ impl ReferenceTable {
             block: settings.block.clone(),
             files,
             name,
+            shifts,
         };
         table.check_domain()?;
         Ok(table)
@@ -247,6 +273,73 @@ fn names_rows(data_type: &DataType) -> bool {
         DataType::Dictionary(_, value) => names_rows(value),
         other => other.is_integer(),
     }
+}
+
+/// The classes of a column of probabilities, if its metadata have them.
+fn classes(field: &Field) -> Option<Vec<String>> {
+    field.metadata().get(CLASSES).map(|classes| metadata_names(classes))
+}
+
+/// Compares models, images and classes of every file with those of the stream: a folder may hold files of several runs. Returns how
+/// images differ where latents can be compared, or `None` if the stream or all files do not say what their images are.
+fn compare_files(
+    files: &[PathBuf],
+    settings: &LatentDrift,
+    stream: &StreamLatents,
+) -> Result<Option<Vec<String>>, Diagnostic> {
+    let (mut shifts, mut silent) = (Vec::new(), Vec::new());
+    for path in files {
+        let shown = path.display().to_string();
+        let unreadable = |error: Error| Diagnostic::at("reference", Code::MissingFile, error.report());
+        let footer = open(path).map_err(unreadable)?.1;
+        let schema = footer.schema();
+        let latent = schema.field_with_name(&settings.reference_latent).ok();
+        let digest = latent.and_then(|latent| latent.metadata().get(MODEL_SHA256));
+        let digest = digest.or_else(|| schema.metadata().get(MODEL_SHA256)).map(String::as_str);
+        check_model(&shown, digest, stream.model_sha256.as_deref())?;
+        let probability = schema.field_with_name(&settings.reference_probability).ok();
+        if settings.reads_classes() {
+            check_classes(&shown, settings, probability.and_then(classes), stream)?;
+        }
+        let layout = latent.and_then(LatentLayout::of);
+        let (Some(layout), Some(expected)) = (&layout, &stream.layout) else {
+            silent.push(format!("`{shown}` does not say what images its latents are of"));
+            continue;
+        };
+        let LatentDifferences { conflicts, shifts: found } = layout.differences(expected);
+        if !conflicts.is_empty() {
+            let (score, conflicts) = (&stream.score, conflicts.join("; "));
+            let message = format!("the latents of `{shown}` cannot be compared with those of `{score}`: {conflicts}");
+            let help = "name a reference of images like those of the score, or score such images";
+            return Err(Diagnostic::at("reference", Code::Conflict, message).help(help));
+        }
+        for line in found {
+            if !shifts.contains(&line) {
+                shifts.push(line);
+            }
+        }
+    }
+    let is_known = silent.len() < files.len();
+    shifts.extend(silent);
+    Ok(is_known.then_some(shifts))
+}
+
+/// A diagnostic if the classes of both probabilities are known and differ: numbers of two classes would be compared.
+fn check_classes(
+    reference: &str,
+    settings: &LatentDrift,
+    of_reference: Option<Vec<String>>,
+    stream: &StreamLatents,
+) -> Result<(), Diagnostic> {
+    let (Some(found), Some(expected)) = (of_reference, &stream.classes) else { return Ok(()) };
+    // Probabilities of another number of classes are not compared.
+    if found.len() != expected.len() || found == *expected {
+        return Ok(());
+    }
+    let (column, found, expected) = (&settings.reference_probability, quoted_list(&found), quoted_list(expected));
+    let message = format!("`{column}` of `{reference}` has the classes {found}, `{}` has {expected}", stream.score);
+    let help = "name the probabilities of the same score, or set `classes: false`";
+    Err(Diagnostic::at("reference_probability", Code::Conflict, message).help(help))
 }
 
 /// A diagnostic if both digests are known and differ.

@@ -10,7 +10,7 @@ use parquet::arrow::ArrowWriter;
 
 use super::*;
 use crate::{
-    batch::{ORIGIN, list_column, list_type},
+    batch::{ImageLayout, LatentLayout, ORIGIN, ScoredImage, Stretch, Unit, list_column, list_type, metadata_list},
     monitor::kit::fixtures::{Input, assert_continues_from_any_snapshot, collect},
     random::Stream,
     stats::{
@@ -53,6 +53,11 @@ fn write_reference(path: &Path, rows: usize, digest: &str) {
         field("latent", D, digest),
         Field::new("probability", list_type(2), false),
     ]));
+    write_reference_of(path, schema, &all);
+}
+
+/// Writes a reference with columns of other metadata.
+fn write_reference_of(path: &Path, schema: SchemaRef, all: &[(usize, &str, Vec<f32>)]) {
     let columns: Vec<ArrayRef> = vec![
         Arc::new(StringArray::from_iter_values(all.iter().map(|(i, ..)| format!("r{i}")))),
         Arc::new(StringArray::from_iter_values(all.iter().map(|(_, domain, _)| *domain))),
@@ -380,4 +385,87 @@ fn rejects_what_cannot_be_compared() {
         LatentDrift { reference: other, ..base },
         "are of another model (sha256 4567) than those of the score (0123)",
     );
+}
+
+/// Latents of images in `unit`, by a model with the digest of the stream's.
+fn described(name: &str, image: &ImageLayout, domain: &str) -> Field {
+    let (key, value) = LatentLayout::new("latent", [ScoredImage::new(image, domain.to_owned())]).entry();
+    let described = field(name, D, "0123");
+    let mut metadata = described.metadata().clone();
+    metadata.insert(key, value);
+    described.with_metadata(metadata)
+}
+
+fn y1() -> ImageLayout {
+    let images = ImageLayout::new(["g", "r"], 4, 4, Unit::Stretched).with_pixel_scale(0.2);
+    images.with_stretch(Stretch { lo: -1.0, hi: 2.0 })
+}
+
+fn classes_of(names: [&str; 2]) -> HashMap<String, String> {
+    HashMap::from([("classes".to_owned(), metadata_list(&names))])
+}
+
+/// The mistakes of a stream of year 1 with references of these latents, one file each, or how the images of the references differ.
+fn compared_with(references: &[Field], classes: [&str; 2]) -> Result<Value, String> {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (number, latent) in references.iter().enumerate() {
+        let schema = Arc::new(Schema::new(vec![
+            Field::new(OBJECT_ID, DataType::Utf8, false),
+            Field::new("domain", DataType::Utf8, false),
+            Field::new("visit", DataType::Int64, false),
+            latent.clone(),
+            Field::new("probability", list_type(2), false).with_metadata(classes_of(classes)),
+        ]));
+        let rows: Vec<_> = (0..4).map(|i| (4 * number + i, "near", latent_of(4 * number + i))).collect();
+        write_reference_of(&folder.path().join(format!("part-{number}.parquet")), schema, &rows);
+    }
+    let mut stream: Vec<Field> = stream_schema().fields().iter().map(|field| field.as_ref().clone()).collect();
+    stream[4] = described("m_latent", &y1(), "y1");
+    let settings = LatentDrift { permutations: 99, window: Some(30), ..LatentDrift::new("m", folder.path()) };
+    let mut monitor = settings.build("drift").expect("built");
+    monitor
+        .bind(&Schema::new(stream), &UpstreamSchemas::new())
+        .map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?;
+    monitor.start(&RunContext::default(), &Scorers::new()).expect("started");
+    Ok(monitor.provenance()["reference_images"].clone())
+}
+
+fn latent_of(object: usize) -> Vec<f32> {
+    latent(99, object, 0.0)
+}
+
+#[test]
+fn references_of_other_units_scales_or_constants_are_refused_and_of_other_domains_named() {
+    let of = |image: ImageLayout, domain: &str| compared_with(&[described("latent", &image, domain)], ["a", "b"]);
+    let refused = |image: ImageLayout, domain: &str, line: &str| {
+        let why = of(image, domain).expect_err("refused");
+        let begin = "[conflict] the latents of `";
+        let end = format!(
+            "part-0.parquet` cannot be compared with those of `m`: {line} (at `reference`); help: name a reference of images like those \
+             of the score, or score such images"
+        );
+        assert!(why.starts_with(begin) && why.ends_with(&end), "{why}");
+    };
+    assert_eq!(of(y1(), "y1"), Ok(json!([])));
+    refused(ImageLayout { unit: Unit::Electron, stretch: None, ..y1() }, "y1", "unit `electron`, expected `stretched`");
+    refused(y1().with_pixel_scale(0.168), "y1", "pixel scale 0.168 arcsec, expected 0.2 arcsec");
+    refused(ImageLayout { bands: vec!["r".into(), "g".into()], ..y1() }, "y1", "bands `r`, `g`, expected `g`, `r`");
+    let ten_years = y1().with_stretch(Stretch { lo: -10.0, hi: 20.0 });
+    let line = "stretch `y1` (lo -10, hi 20), expected `y1` (lo -1, hi 2)";
+    refused(ten_years.clone(), "y1", line);
+    let shift = "stretch `y10` (lo -10, hi 20), expected `y1` (lo -1, hi 2)";
+    assert_eq!(of(ten_years.clone(), "y10"), Ok(json!([shift])));
+    // Every file of a folder is compared, and those that do not say what their images are, are named.
+    let [good, shifted, other] =
+        [described("latent", &y1(), "y1"), described("latent", &ten_years, "y10"), field("latent", D, "4567")];
+    assert_eq!(compared_with(&[good.clone(), shifted.clone(), shifted], ["a", "b"]), Ok(json!([shift])));
+    assert_eq!(compared_with(&[field("latent", D, "0123")], ["a", "b"]), Ok(Value::Null));
+    let partly = compared_with(&[good.clone(), field("latent", D, "0123")], ["a", "b"]).expect("comparable");
+    let line = partly[0].as_str().expect("a line");
+    assert!(line.ends_with("part-1.parquet` does not say what images its latents are of"), "{line}");
+    let why = compared_with(&[good.clone(), other], ["a", "b"]).expect_err("refused");
+    assert!(why.contains("part-1.parquet` are of another model (sha256 4567)"), "{why}");
+    let why = compared_with(&[good], ["b", "a"]).expect_err("refused");
+    let message = "part-0.parquet` has the classes `b`, `a`, `m` has `a`, `b` (at `reference_probability`)";
+    assert!(why.contains(message), "{why}");
 }

@@ -34,7 +34,18 @@ pub(super) struct ScoreColumns {
 
 impl ScoreColumns {
     pub(super) fn new(label: &str, model: &ScoredModel) -> Self {
-        let ScoredModel { head, names, answers, has_errors, latent_length, image, path, digest, no_head } = model;
+        let ScoredModel {
+            head,
+            names,
+            answers,
+            has_errors,
+            latent_length,
+            latent_layout,
+            image,
+            path,
+            digest,
+            no_head,
+        } = model;
         let (head, latent_length, has_errors) = (*head, *latent_length, *has_errors);
         let entry = |key: &str, value: &str| (key.to_owned(), value.to_owned());
         let joined = metadata_list(names);
@@ -70,8 +81,8 @@ impl ScoreColumns {
             Head::Embedding => {}
         }
         if let Some(length) = latent_length {
-            let entries = [origin().into(), vec![entry("model_sha256", digest)]].concat();
-            fields.push(with(list("latent", length), entries));
+            let known = vec![entry("model_sha256", digest), latent_layout.entry()];
+            fields.push(with(list("latent", length), [origin().into(), known].concat()));
         }
         let classes = Arc::new(StringArray::from_iter_values(names));
         Self { head, names: names.clone(), answers: answers.clone(), has_errors, latent_length, classes, fields }

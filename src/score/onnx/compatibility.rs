@@ -1,7 +1,7 @@
 //! Whether an image column is what a model was made for.
 
 use crate::{
-    batch::{ImageLayout, Stretch, Unit},
+    batch::{ImageLayout, Stretch, Unit, is_same_pixel_scale},
     card::{Card, ImageInput},
     error::{Code, Diagnostic},
 };
@@ -49,7 +49,7 @@ fn check_size(card: &Card, layout: &ImageLayout, image: &str) -> Option<Diagnost
 fn check_scale(card: &Card, layout: &ImageLayout, image: &str) -> Option<Diagnostic> {
     let expected = card.pixel_scale_arcsec?;
     match layout.pixel_scale_arcsec {
-        Some(scale) if (scale - expected).abs() <= 1e-3 * expected => None,
+        Some(scale) if is_same_pixel_scale(scale, expected) => None,
         Some(scale) => Some(mismatch(
             format!("the pixels of `{image}` are {scale} arcsec wide, the model expects {expected}"),
             "add a `resample`",

@@ -33,7 +33,7 @@ pub use self::{
     settings::{CardSource, Device, Onnx},
 };
 use crate::{
-    batch::{ImageLayout, with_columns},
+    batch::{ImageLayout, LatentLayout, ScoredImage, with_columns},
     card::{Card, CardError, CardPlace, GivenCard, Head, ImageSize, ModelFile, read_file},
     error::{Code, Diagnostic, Error, Result},
     onnx::{LoadOptions, LoadedModel, ROUNDING, graph::ModelGraph, wire::data_type},
@@ -70,6 +70,7 @@ struct ScoredModel {
     answers: Vec<usize>,
     has_errors: bool,
     latent_length: Option<usize>,
+    latent_layout: LatentLayout,
     image: String,
     path: String,
     digest: String,
@@ -241,6 +242,9 @@ impl Scorer for OnnxScorer {
             let input = graph_use.adapter.inputs.iter().find(|input| input.name == name);
             input.and_then(|input| data_type::whole_numbers(input.element))
         };
+        let shown = images.iter().enumerate();
+        let shown = shown.map(|(i, (_, layout))| ScoredImage::new(layout, domain.clone().filter(|_| i == 0)));
+        let latent_layout = LatentLayout::new(file.card.latent.clone().unwrap_or_default(), shown);
         let rows = ModelRows::bind(images, &file.card, renamed, whole_numbers, input)?;
         if self.settings.threshold.is_some() && graph_use.head != Head::Sigmoid {
             let head = graph_use.head.name();
@@ -257,6 +261,7 @@ impl Scorer for OnnxScorer {
                 answers: card.questions.iter().map(|question| question.answers.len()).collect(),
                 has_errors: card.errors.is_some(),
                 latent_length: graph_use.latent_length,
+                latent_layout,
                 image: if rows.is_one_image() { self.settings.image.clone() } else { String::new() },
                 path: model.to_string(),
                 digest: file.digest.clone(),

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::stretch_constants::{HIGH_PERCENT, LOW_PERCENT, StretchConstants};
 use crate::{
-    batch::{Stretch, Unit},
+    batch::{Stretch, Unit, is_same_exposure},
     card::{Card, CardError},
     error::{Code, Diagnostic, Error, quoted_list},
     image::stretch::Asinh,
@@ -122,9 +122,6 @@ pub(super) fn usable(Stretch { lo, hi }: Stretch) -> Result<Asinh, Diagnostic> {
     })
 }
 
-/// The largest relative difference of exposures that count as equal.
-const EXPOSURE_TOLERANCE: f64 = 0.01;
-
 /// Constants, and the images that they are for.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct ReadConstants {
@@ -163,7 +160,7 @@ impl ReadConstants {
         }
         let (Some(found), Some(expected)) = (images.electrons_per_njy, &self.electrons_per_njy) else { return Ok(()) };
         for (band, (found, expected)) in bands.iter().zip(found.iter().zip(expected)) {
-            if (found / expected - 1.0).abs() > EXPOSURE_TOLERANCE {
+            if !is_same_exposure(*found, *expected) {
                 let message = format!(
                     "`{name}` has {found:.4} electrons per nJy in band `{band}`, the constants of `{domain}` are for \
                      {expected:.4}"

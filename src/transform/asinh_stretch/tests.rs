@@ -7,6 +7,11 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     batch::{Stretch, list_values},
+    card::Card,
+    survey::{
+        photometry::electrons_per_nanojansky,
+        preset::{Band, Survey},
+    },
     transform::{
         conformance::keeps_its_promises,
         fixtures::{bind_kind, first_diagnostic, test_layout, test_rows},
@@ -153,6 +158,49 @@ fn cards_without_a_unit_are_for_electrons() {
     let constants = json!({ "model": "models/convnet-da.onnx", "domain": "y10" });
     let message = mistake(settings(&constants)).2;
     assert_eq!(message, "`image` is in unit `nJy`, the constants of `y10` are for images in `electron`");
+}
+
+/// Electrons per nJy of a survey in g, r and i at the airmass of its zero points.
+fn electrons_of(survey: &str, years: f64) -> Vec<f64> {
+    let survey = Survey::load(survey).expect("a survey");
+    let of = |band: &str| {
+        let Band { seconds_per_year, zero_point_electrons_per_second, .. } = survey.bands[band];
+        electrons_per_nanojansky(years * seconds_per_year, zero_point_electrons_per_second, 0.0)
+    };
+    ["g", "r", "i"].map(of).to_vec()
+}
+
+#[test]
+fn constants_of_shipped_models_are_for_the_exposures_of_their_domains() {
+    for model in ["convnet-da", "convnet-regular", "resnet18-da", "resnet18-regular"] {
+        let path = format!("models/{model}.onnx");
+        let card = Card::read(Path::new(&path)).expect("a card");
+        let domains = [("y1", 1.0), ("y10", 10.0)];
+        assert_eq!(card.electrons_per_njy.keys().collect::<Vec<_>>(), ["y1", "y10"], "{model}");
+        for (domain, years) in domains {
+            let expected = electrons_of("lsst", years);
+            let found = &card.electrons_per_njy[domain];
+            assert!(found.iter().zip(&expected).all(|(found, expected)| (found / expected - 1.0).abs() < 1e-12));
+        }
+        let constants = |domain: &str| json!({ "model": path, "domain": domain });
+        let stretched = |survey: &str, years: f64, domain: &str| {
+            let layout = ImageLayout { unit: Unit::Electron, ..test_layout() };
+            let layout = layout.with_electrons_per_njy(electrons_of(survey, years));
+            let schema = Schema::new(vec![layout.field("image")]);
+            bind_kind("asinh_stretch", settings(&constants(domain)), &schema).err().map(|mistakes| mistakes[0].clone())
+        };
+        for (domain, years) in domains {
+            assert!(stretched("lsst", years, domain).is_none(), "{model} {domain}");
+        }
+        let mistake = stretched("lsst", 1.0, "y10").expect("another exposure");
+        assert_eq!(
+            mistake.message,
+            "`image` has 13.3419 electrons per nJy in band `g`, the constants of `y10` are for 133.4195"
+        );
+        for (survey, years, domain) in [("lsst", 10.0, "y1"), ("lsst", 5.0, "y10"), ("des", 1.0, "y10")] {
+            assert!(stretched(survey, years, domain).is_some(), "{model}: {survey} {years} {domain}");
+        }
+    }
 }
 
 #[test]
