@@ -17,7 +17,9 @@ mod world_coordinates;
 
 pub(crate) use self::identity::{IDENTITY_HELP, identity_mistake};
 pub(crate) use self::latent_layout::{LATENT_LAYOUT, LatentDifferences};
-pub(crate) use self::layout::{is_same_exposure, is_same_pixel_scale};
+pub(crate) use self::layout::is_same_exposure;
+#[cfg(feature = "onnx")]
+pub(crate) use self::layout::is_same_pixel_scale;
 pub(crate) use self::tensor::{TensorType, is_tensor_of_variable_shape, tensor_type};
 #[cfg(any(feature = "fits", feature = "sql"))]
 pub(crate) use self::text_types::{Declared, is_null_word, real, typed, without_nulls};
