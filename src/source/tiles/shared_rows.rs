@@ -44,6 +44,10 @@ impl SharedPlane {
         self.is_whole.get(strips.clone())?.iter().all(|is_whole| *is_whole).then_some(strips)
     }
 
+    pub(super) fn strip_count(&self) -> usize {
+        self.is_whole.len()
+    }
+
     /// The rows of a strip.
     pub(super) fn rows(&self, strip: usize) -> Range<usize> {
         rows(self.strip_rows, self.shape[0], strip)
@@ -117,8 +121,10 @@ impl<'a> CutoutCosts<'a> {
 impl PlaneCosts {
     fn new(grain: SectionGrain, shape: [usize; 2], cutout_rows: usize) -> Self {
         let strip_rows = LEAST_ROWS.next_multiple_of(grain.rows);
-        let of_cutouts = vec![0; shape[0].div_ceil(strip_rows)];
-        Self { grain, shape, strip_rows, most: cutout_rows.div_ceil(strip_rows) + 2, of_cutouts }
+        let of_cutouts: Vec<u64> = vec![0; shape[0].div_ceil(strip_rows)];
+        // One more than there are rows for, as a cutout begins within a strip, and one besides.
+        let most = (cutout_rows.div_ceil(strip_rows) + 2).min(of_cutouts.len());
+        Self { grain, shape, strip_rows, most, of_cutouts }
     }
 
     fn add(&mut self, of_cutout: &Range<usize>, columns: &Range<usize>) {
